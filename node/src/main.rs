@@ -1,0 +1,2 @@
+//! Chorus.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The append-only log: batches of entries, ordered by Byzantine agreement among the operators.
