@@ -1,6 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+pub mod ballot;
+pub mod batch;
 pub mod codec;
+pub mod credential;
 pub mod domain;
+pub mod group;
 pub mod hash;
+pub mod link;
+pub mod mask;
+pub mod seal;
 pub mod sign;
+pub mod sumcheck;
+pub mod transcript;
+
+pub use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar};

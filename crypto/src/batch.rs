@@ -1,0 +1,122 @@
+//! Verification of many equations at once.
+//!
+//! Every equation a verifier checks has the form `Σ k_i·P_i = 0`. A [`Batch`] multiplies each by its own random
+//! 128-bit weight and adds them all up: one multi-scalar multiplication, in which a point that several equations
+//! mention stands once and a generator stands once for all contributions. If any equation is false, the sum is zero
+//! with probability at most 2^-128 over the weights (Bellare, Garay, Rabin, *Fast batch verification*, 1998, §3).
+//!
+//! # Security
+//!
+//! The weights must be unknown to whoever made the proofs when they were made: seed a batch with fresh randomness, or
+//! with a hash of everything it verifies.
+
+use std::collections::BTreeMap;
+
+use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::VartimeMultiscalarMul as _};
+
+use crate::{
+    domain,
+    group::{Base, is_identity},
+    hash::Stream,
+};
+
+/// Equations between points, to be checked together.
+#[derive(Debug)]
+pub struct Batch {
+    weights: Stream,
+    fixed: BTreeMap<Base, Scalar>,
+    scalars: Vec<Scalar>,
+    points: Vec<RistrettoPoint>,
+}
+
+/// The weight of one equation. Multiply each coefficient of the equation by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Weight(pub Scalar);
+
+impl Batch {
+    /// Starts a batch whose weights follow from `seed`.
+    pub fn new(seed: &[u8; 32]) -> Self {
+        Self {
+            weights: Stream::new(domain::BATCH, seed),
+            fixed: BTreeMap::new(),
+            scalars: Vec::new(),
+            points: Vec::new(),
+        }
+    }
+
+    /// Starts a new equation and returns its weight.
+    pub fn equation(&mut self) -> Weight {
+        Weight(self.weights.next_weight())
+    }
+
+    /// Adds points that equations can refer to; returns the index of the first.
+    pub fn insert(&mut self, points: impl IntoIterator<Item = RistrettoPoint>) -> usize {
+        let first = self.points.len();
+        self.points.extend(points);
+        self.scalars.resize(self.points.len(), Scalar::ZERO);
+        first
+    }
+
+    /// Adds `weight · coefficient · points[index]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no point was inserted at `index`.
+    pub fn add(&mut self, weight: Weight, index: usize, coefficient: Scalar) {
+        self.scalars[index] += weight.0 * coefficient;
+    }
+
+    /// Adds `weight · coefficient · base`.
+    pub fn add_fixed(&mut self, weight: Weight, base: Base, coefficient: Scalar) {
+        *self.fixed.entry(base).or_insert(Scalar::ZERO) += weight.0 * coefficient;
+    }
+
+    /// Adds `weight · coefficient · point` for a point that no other equation mentions.
+    pub fn add_point(&mut self, weight: Weight, point: RistrettoPoint, coefficient: Scalar) {
+        let index = self.insert([point]);
+        self.add(weight, index, coefficient);
+    }
+
+    /// Returns whether all equations hold.
+    #[must_use]
+    pub fn verify(self) -> bool {
+        let (bases, fixed): (Vec<_>, Vec<_>) = self.fixed.iter().map(|(base, scalar)| (base.point(), *scalar)).unzip();
+        is_identity(&RistrettoPoint::vartime_multiscalar_mul(
+            fixed.iter().chain(&self.scalars),
+            bases.iter().chain(&self.points),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch_with(error: u64) -> Batch {
+        let mut batch = Batch::new(&[1; 32]);
+        let point = Base::Blinding.point() * Scalar::from(6u8);
+        for factor in [2u64, 3] {
+            let weight = batch.equation();
+            batch.add_fixed(weight, Base::Blinding, Scalar::from(6 * factor + error));
+            batch.add_point(weight, point, -Scalar::from(factor));
+        }
+        batch
+    }
+
+    #[test]
+    fn a_batch_holds_iff_all_equations_hold() {
+        assert!(batch_with(0).verify());
+        assert!(!batch_with(1).verify());
+    }
+
+    #[test]
+    fn opposite_errors_in_two_equations_do_not_cancel() {
+        let mut batch = Batch::new(&[2; 32]);
+        for error in [Scalar::ONE, -Scalar::ONE] {
+            let weight = batch.equation();
+            batch.add_fixed(weight, Base::Blinding, error);
+        }
+
+        assert!(!batch.verify());
+    }
+}

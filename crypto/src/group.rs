@@ -1,0 +1,210 @@
+//! Ristretto255 points on the wire, and the generators of Pedersen commitments.
+//!
+//! Every generator is hashed to the group from a label of [`domain`](crate::domain), so nobody knows a relation
+//! between two of them: commitments bind under the discrete-logarithm assumption, and no party had to be trusted to
+//! forget a trapdoor.
+
+use core::fmt;
+
+use curve25519_dalek::{
+    ristretto::{CompressedRistretto, RistrettoBasepointTable, RistrettoPoint},
+    scalar::Scalar,
+    traits::{Identity as _, MultiscalarMul as _},
+};
+
+use crate::{
+    codec::{Decode, DecodeError, Encode, Reader},
+    domain,
+    hash::to_group,
+};
+
+/// Bytes do not encode a point of the group, or encode the identity where it is not allowed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PointError {
+    /// Not the canonical encoding of a group element.
+    #[error("not a canonical Ristretto encoding")]
+    Invalid,
+    /// The identity, where a proof would say nothing about it.
+    #[error("the identity point is not allowed here")]
+    Identity,
+}
+
+/// A group element in its 32-byte encoding, as it travels. Not yet known to be valid.
+#[derive(Clone, Copy, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub struct Point([u8; 32]);
+
+impl Point {
+    /// Returns the group element.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PointError::Invalid`] unless the bytes are the canonical encoding of one.
+    pub fn decompress(&self) -> Result<RistrettoPoint, PointError> {
+        CompressedRistretto(self.0).decompress().ok_or(PointError::Invalid)
+    }
+
+    /// Returns the group element, which must not be the identity.
+    ///
+    /// # Errors
+    ///
+    /// As [`decompress`](Self::decompress), and [`PointError::Identity`] for the identity.
+    pub fn decompress_non_identity(&self) -> Result<RistrettoPoint, PointError> {
+        if self.0 == [0; 32] { Err(PointError::Identity) } else { self.decompress() }
+    }
+
+    /// Returns the encoding.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Point {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<RistrettoPoint> for Point {
+    fn from(point: RistrettoPoint) -> Self {
+        Self(point.compress().to_bytes())
+    }
+}
+
+impl Encode for Point {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+}
+
+impl Decode for Point {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self(input.array()?))
+    }
+}
+
+impl fmt::Debug for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "Point({a:02x}{b:02x}{c:02x}{d:02x}…)")
+    }
+}
+
+/// A generator that everybody knows; batch verification adds up the coefficients of equal ones.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum Base {
+    /// `G_c`: the generator of column c of a committed matrix.
+    Column(u32),
+    /// `B'`: the blinding base of a committed matrix.
+    Blinding,
+    /// `G₀`: the base of a leaf's secret.
+    LeafSecret,
+    /// `A_j`: the base of attribute slot j of a leaf.
+    LeafAttribute(u8),
+    /// `H`: the blinding base of a leaf.
+    LeafBlinding,
+}
+
+impl Base {
+    /// Returns the generator.
+    pub fn point(self) -> RistrettoPoint {
+        match self {
+            Self::Column(column) => to_group(domain::GENERATOR_COLUMN, &column.to_be_bytes()),
+            Self::Blinding => to_group(domain::GENERATOR_BLINDING, &[]),
+            Self::LeafSecret => to_group(domain::GENERATOR_LEAF_SECRET, &[]),
+            Self::LeafAttribute(slot) => to_group(domain::GENERATOR_LEAF_ATTRIBUTE, &[slot]),
+            Self::LeafBlinding => to_group(domain::GENERATOR_LEAF_BLINDING, &[]),
+        }
+    }
+}
+
+/// The generators of matrices with C columns: `Com(u; ρ) = Σ_c u_c·G_c + ρ·B'`.
+pub struct Generators {
+    columns: Vec<RistrettoPoint>,
+    first: RistrettoBasepointTable,
+    blinding: RistrettoBasepointTable,
+}
+
+impl Generators {
+    /// Derives the generators of `columns` ≥ 1 columns.
+    pub fn new(columns: u32) -> Self {
+        Self {
+            columns: (0..columns).map(|column| Base::Column(column).point()).collect(),
+            first: RistrettoBasepointTable::create(&Base::Column(0).point()),
+            blinding: RistrettoBasepointTable::create(&Base::Blinding.point()),
+        }
+    }
+
+    /// Returns the generators of single-column matrices (ballots), derived once per process.
+    pub fn single() -> &'static Self {
+        static SINGLE: std::sync::LazyLock<Generators> = std::sync::LazyLock::new(|| Generators::new(1));
+        &SINGLE
+    }
+
+    /// Returns the number of columns C.
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Returns `G_c` for every column.
+    pub fn column_points(&self) -> &[RistrettoPoint] {
+        &self.columns
+    }
+
+    /// Commits to one row: `Σ_c values_c·G_c + blinding·B'`. Constant time in its arguments.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are more values than columns.
+    pub fn commit(&self, values: &[Scalar], blinding: &Scalar) -> RistrettoPoint {
+        assert!(values.len() <= self.columns.len(), "a row has at most one value per column");
+        let hidden = &self.blinding * blinding;
+        match values {
+            [] => hidden,
+            [value] => &self.first * value + hidden,
+            _ => RistrettoPoint::multiscalar_mul(values, self.columns.iter().take(values.len())) + hidden,
+        }
+    }
+
+    /// Returns `blinding·B'`. Constant time.
+    pub fn blind(&self, blinding: &Scalar) -> RistrettoPoint {
+        &self.blinding * blinding
+    }
+}
+
+impl fmt::Debug for Generators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Generators").field("columns", &self.columns.len()).finish_non_exhaustive()
+    }
+}
+
+/// Returns whether `point` is the identity.
+pub fn is_identity(point: &RistrettoPoint) -> bool {
+    *point == RistrettoPoint::identity()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commitment_is_additive_in_values_and_blindings() {
+        let generators = Generators::new(3);
+        let row = |seed: u64| [Scalar::from(seed), Scalar::from(seed + 1), Scalar::from(seed + 2)];
+        let sum: Vec<_> = row(5).iter().zip(row(9)).map(|(a, b)| a + b).collect();
+
+        let left = generators.commit(&row(5), &Scalar::from(3u8)) + generators.commit(&row(9), &Scalar::from(4u8));
+
+        assert_eq!(left, generators.commit(&sum, &Scalar::from(7u8)));
+        assert_eq!(
+            Generators::single().commit(&[Scalar::from(2u8)], &Scalar::ONE),
+            Base::Column(0).point() * Scalar::from(2u8) + Base::Blinding.point()
+        );
+    }
+
+    #[test]
+    fn invalid_and_identity_encodings_are_told_apart() {
+        assert_eq!(Point::from([0; 32]).decompress_non_identity(), Err(PointError::Identity));
+        assert!(Point::from([0; 32]).decompress().is_ok());
+        assert_eq!(Point::from([0xFF; 32]).decompress(), Err(PointError::Invalid));
+    }
+}
