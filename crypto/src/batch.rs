@@ -77,6 +77,15 @@ impl Batch {
         self.add(weight, index, coefficient);
     }
 
+    /// Adds all equations of another batch, which must have been started from another seed.
+    pub fn merge(&mut self, other: Self) {
+        for (base, scalar) in other.fixed {
+            *self.fixed.entry(base).or_insert(Scalar::ZERO) += scalar;
+        }
+        self.scalars.extend(other.scalars);
+        self.points.extend(other.points);
+    }
+
     /// Returns whether all equations hold.
     #[must_use]
     pub fn verify(self) -> bool {

@@ -73,6 +73,8 @@ domains! {
     BATCH_ID = "chorus/v1/log/batch";
     /// The signature of a log entry by its author.
     ENTRY = "chorus/v1/log/entry";
+    /// An operator's acknowledgement of a contribution.
+    ACKNOWLEDGE = "chorus/v1/acknowledge";
     /// A consensus prevote or precommit.
     VOTE = "chorus/v1/log/vote";
     /// A consensus proposal.

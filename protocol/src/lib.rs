@@ -1,7 +1,13 @@
 #![doc = include_str!("../README.md")]
 
+pub mod config;
+pub mod contribution;
 pub mod deliberation;
+pub mod fault;
 pub mod id;
+pub mod ledger;
 pub mod limits;
 pub mod log;
+pub mod opening;
+pub mod round;
 pub mod time;

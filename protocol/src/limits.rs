@@ -23,3 +23,48 @@ pub const MAX_STATEMENT_BYTES: usize = 4096;
 
 /// Bytes of a name, topic or purpose.
 pub const MAX_TEXT_BYTES: usize = 1024;
+
+/// Subsets T of operators: C(7, 2).
+pub const MAX_SUBSETS: usize = 21;
+
+/// Scalars in one share of the secret PCA: four columns for every item.
+pub const MAX_SHARE_SCALARS: usize = 4 * MAX_ITEMS;
+
+/// The highest sequence number of a contribution: a person may change their mind this often in a round.
+pub const MAX_SEQUENCE: u8 = 15;
+
+/// Items one member may propose for one poll.
+pub const MAX_PROPOSALS_PER_MEMBER: usize = 20;
+
+/// Attesters of a community.
+pub const MAX_ATTESTERS: usize = 64;
+
+/// Rounds that may be planned but not finished at one time; each holds bodies and seeds.
+pub const MAX_OPEN_ROUNDS: usize = 8;
+
+/// Members of a community whose ring fits one round; larger communities split into cohorts.
+pub const MAX_MEMBERS: usize = 16_384;
+
+/// Polls of a community.
+pub const MAX_POLLS: usize = 4_096;
+
+/// Passes of the secret PCA.
+pub const MAX_PASSES: u8 = 3;
+
+/// Attempts at one pass: f + 1 ≤ 3, after which the round ends with totals only.
+pub const MAX_ATTEMPTS: u8 = 3;
+
+/// Rows of a ballot's committed matrix: three votes an item, 40 dither bits, 8 bucket bits, the link's mask row.
+pub const MAX_ROWS: usize = 3 * MAX_ITEMS + 40 + 8 + 1;
+
+/// Bytes of a contribution's public body: a 32-byte commitment for each row, and the proofs.
+pub const MAX_BODY_BYTES: usize = 40 * MAX_ROWS + 16 * 1024;
+
+/// Bytes of an operator's sealed seeds: at most 15 seeds (n = 7) and the HPKE overhead.
+pub const MAX_BOX_BYTES: usize = 32 * MAX_SUBSETS + 64;
+
+/// Blocks of a partition: five groups and those without a point.
+pub const MAX_BLOCKS: usize = 6;
+
+/// Linear functions opened of one ballot in a step: two axes.
+pub const MAX_FUNCTIONALS: usize = 2;

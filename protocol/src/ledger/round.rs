@@ -1,0 +1,471 @@
+//! One round as the log tells it: keys, opening, accepted contributions, seal, openings, passes, result.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_crypto::{
+    Scalar,
+    codec::{Encode as _, put_seq},
+    credential::Tag,
+    domain,
+    hash::{self, Digest},
+    mask::{Committee, reconstruct},
+    seal::SealPublic,
+    sign::PublicKey,
+};
+
+use super::{Snapshot, scope};
+use crate::{
+    config::Genesis,
+    fault::Fault,
+    id::{BlobId, CommunityId, RoundId, SetId},
+    limits,
+    log::entry::{
+        AcceptedContribution, ContributionHeader, EndPass, MaskOpening, OpenedValues, PartitionChoice, PassId, PollKind,
+        RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step,
+    },
+    time::Timestamp,
+};
+
+/// What the rules of a round depend on besides the round.
+pub(super) struct Rules<'a> {
+    pub(super) genesis: &'a Genesis,
+    pub(super) community: CommunityId,
+    pub(super) sharing: &'a Committee,
+    pub(super) now: Timestamp,
+}
+
+/// What was pinned when the round opened. Its digest is the first thing a contribution's transcript absorbs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Manifest {
+    /// The sealing key of each operator; none for one that takes no part.
+    pub keys: Vec<Option<SealPublic>>,
+    /// The ring.
+    pub snapshot: Snapshot,
+    /// The ring's root.
+    pub root: Digest,
+    /// The scope of a vote in this round.
+    pub scope: Digest,
+    /// The digest of plan, keys and root.
+    pub digest: Digest,
+    /// From which log time on the round may close.
+    pub deadline: Timestamp,
+}
+
+/// Where a round stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum RoundState {
+    /// Operators offer their keys.
+    Planned,
+    /// Contributions are taken.
+    Open,
+    /// The accepted set is fixed; sums are being opened.
+    Sealed,
+    /// f + 1 operators have stated one result.
+    Finished,
+}
+
+/// A contribution of the sealed set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SealedContribution {
+    /// The contribution.
+    pub header: ContributionHeader,
+    /// The operators whose acknowledgements stand on the log.
+    pub acknowledged_by: Vec<u8>,
+}
+
+/// The one accepted set of a round, in order of tags.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Sealed {
+    /// The set's digest: over (tag, sequence, core) of each contribution.
+    pub set: SetId,
+    /// The contributions, ascending by tag.
+    pub contributions: Vec<SealedContribution>,
+}
+
+/// One operator's opening of a step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Opening {
+    /// The digest of what was opened.
+    pub inputs: Digest,
+    /// The sums by index of T.
+    pub sums: BTreeMap<u8, BlobId>,
+}
+
+/// One attempt at a pass of the secret PCA.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Pass {
+    /// Share digests by operator, with the digest of Ω.
+    pub hashes: BTreeMap<u8, (Digest, Digest)>,
+    /// Shares by operator.
+    pub shares: BTreeMap<u8, Vec<Scalar>>,
+    /// Operators that gave it up.
+    pub ended: BTreeSet<u8>,
+    /// The opened product, once ≥ 3f+1 shares lie on one polynomial of degree 2f.
+    pub product: Option<Vec<Scalar>>,
+    /// Operators whose share does not lie on it.
+    pub liars: BTreeSet<u8>,
+}
+
+/// A round as the log tells it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoundRecord {
+    /// The round's id.
+    pub id: RoundId,
+    /// The plan.
+    pub plan: RoundPlan,
+    /// The kind of its poll.
+    pub kind: PollKind,
+    /// Which round of the community this is, from 1: the version of the constitution it leads to.
+    pub ordinal: u32,
+    /// The log's time when it was planned.
+    pub planned_at: Timestamp,
+    /// The keys offered so far.
+    pub offered: BTreeMap<u8, SealPublic>,
+    /// What was pinned at the opening.
+    pub manifest: Option<Manifest>,
+    /// Accepted contributions by tag and sequence.
+    pub contributions: BTreeMap<Tag, BTreeMap<u8, SealedContribution>>,
+    /// The sealed set.
+    pub sealed: Option<Sealed>,
+    /// Openings by step and operator.
+    pub openings: BTreeMap<Step, BTreeMap<u8, Opening>>,
+    /// Opened values by step and operator: digest of inputs, values.
+    pub opened: BTreeMap<Step, BTreeMap<u8, (Digest, BlobId)>>,
+    /// Passes of the secret PCA.
+    pub passes: BTreeMap<PassId, Pass>,
+    /// Partitions stated, by operator.
+    pub partitions: BTreeMap<u8, Digest>,
+    /// The partition that f + 1 operators stated; no other is admitted after it.
+    pub partition: Option<Digest>,
+    /// Results stated, by operator.
+    pub results: BTreeMap<u8, RoundResult>,
+    /// Operators that erased their secrets.
+    pub erased: BTreeSet<u8>,
+    seed_digests: BTreeSet<Digest>,
+}
+
+impl RoundRecord {
+    pub(super) fn new(id: RoundId, plan: RoundPlan, kind: PollKind, ordinal: u32, planned_at: Timestamp) -> Self {
+        Self {
+            id,
+            plan,
+            kind,
+            ordinal,
+            planned_at,
+            offered: BTreeMap::new(),
+            manifest: None,
+            contributions: BTreeMap::new(),
+            sealed: None,
+            openings: BTreeMap::new(),
+            opened: BTreeMap::new(),
+            passes: BTreeMap::new(),
+            partitions: BTreeMap::new(),
+            partition: None,
+            results: BTreeMap::new(),
+            erased: BTreeSet::new(),
+            seed_digests: BTreeSet::new(),
+        }
+    }
+
+    /// Returns where the round stands, with `faulty` tolerated operators.
+    pub fn state(&self, faulty: u8) -> RoundState {
+        if self.agreed_result(faulty).is_some() {
+            RoundState::Finished
+        } else if self.sealed.is_some() {
+            RoundState::Sealed
+        } else if self.manifest.is_some() {
+            RoundState::Open
+        } else {
+            RoundState::Planned
+        }
+    }
+
+    pub(super) fn is_finished(&self, faulty: u8) -> bool {
+        self.agreed_result(faulty).is_some()
+    }
+
+    /// Returns the result that f + 1 operators state.
+    pub fn agreed_result(&self, faulty: u8) -> Option<&RoundResult> {
+        agreed(self.results.values(), faulty)
+    }
+
+    /// Returns the digest of inputs and the values that f + 1 operators state for a step.
+    pub fn agreed_values(&self, step: Step, faulty: u8) -> Option<(Digest, BlobId)> {
+        agreed(self.opened.get(&step)?.values(), faulty).copied()
+    }
+
+    /// Returns the sum of masks of T (by index) that f + 1 operators opened in a step.
+    pub fn agreed_sum(&self, step: Step, inputs: &Digest, subset: u8, faulty: u8) -> Option<BlobId> {
+        let openings = self.openings.get(&step)?.values().filter(|opening| opening.inputs == *inputs);
+        agreed(openings.filter_map(|opening| opening.sums.get(&subset)), faulty).copied()
+    }
+
+    pub(super) fn offer_key(&mut self, operator: u8, offer: &RoundKey) -> Result<(), Fault> {
+        if self.manifest.is_some() {
+            return Err(Fault::Phase("a round key"));
+        }
+        insert_once(&mut self.offered, operator, offer.key, "a round key")
+    }
+
+    pub(super) fn open(&mut self, opening: &RoundOpening, snapshot: Snapshot, rules: &Rules<'_>) -> Result<(), Fault> {
+        if self.manifest.is_some() {
+            return Err(Fault::Duplicate("the round's opening"));
+        }
+        let operators = rules.sharing.operators();
+        let expected: Vec<_> = (1..=operators).map(|operator| self.offered.get(&operator).copied()).collect();
+        if opening.keys != expected {
+            return Err(Fault::Mismatch("the operators' keys"));
+        }
+        let needed = usize::from(operators - rules.sharing.faulty());
+        if self.offered.len() < needed {
+            return Err(Fault::Quorum { needed, found: self.offered.len() });
+        }
+        let grace = self.planned_at.plus_millis(self.plan.key_grace_millis);
+        if self.offered.len() < usize::from(operators) && rules.now < grace {
+            return Err(Fault::Early { what: "an opening without every key", from: grace, now: rules.now });
+        }
+        let root = snapshot.root();
+        if opening.snapshot != root {
+            return Err(Fault::Mismatch("the snapshot"));
+        }
+        let scope = scope(rules.community, rules.genesis.policy_digest(), root, self.id, "vote");
+        let mut bytes = self.plan.to_bytes();
+        put_seq(&mut bytes, &opening.keys);
+        root.encode(&mut bytes);
+        let digest = hash::digest_bytes(domain::OBJECT, &bytes);
+        let deadline = rules.now.plus_millis(self.plan.duration_millis);
+        self.manifest = Some(Manifest { keys: opening.keys.clone(), snapshot, root, scope, digest, deadline });
+        Ok(())
+    }
+
+    pub(super) fn accept(&mut self, accepted: &AcceptedContribution, rules: &Rules<'_>) -> Result<(), Fault> {
+        let manifest = self.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
+        if self.sealed.is_some() {
+            return Err(Fault::Phase("a contribution"));
+        }
+        let header = &accepted.header;
+        check_acknowledgements(accepted, rules)?;
+        super::bound("sequence number", limits::MAX_SEQUENCE.into(), header.sequence.into())?;
+        if !header.is_withdrawal() && header.seed_digests.len() != rules.sharing.subset_count() {
+            return Err(Fault::Mismatch("the number of seeds"));
+        }
+        let known = self.contributions.get(&header.tag);
+        if known.is_none() {
+            super::bound("distinct tags", manifest.snapshot.leaves.len(), self.contributions.len() + 1)?;
+        }
+        if known.is_some_and(|known| known.contains_key(&header.sequence)) {
+            return Err(Fault::Duplicate("a contribution with this tag and sequence"));
+        }
+        let fresh: BTreeSet<_> = header.seed_digests.iter().copied().collect();
+        if fresh.len() != header.seed_digests.len() || !fresh.is_disjoint(&self.seed_digests) {
+            return Err(Fault::SeedReused);
+        }
+        self.seed_digests.extend(fresh);
+        let contribution = SealedContribution {
+            header: header.clone(),
+            acknowledged_by: accepted.acknowledgements.iter().map(|(operator, _)| *operator).collect(),
+        };
+        self.contributions.entry(header.tag).or_default().insert(header.sequence, contribution);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self, rules: &Rules<'_>) -> Result<(), Fault> {
+        let manifest = self.manifest.as_ref().ok_or(Fault::Phase("a closing"))?;
+        if self.sealed.is_some() {
+            return Err(Fault::Duplicate("the round's closing"));
+        }
+        if rules.now < manifest.deadline {
+            return Err(Fault::Early { what: "a closing", from: manifest.deadline, now: rules.now });
+        }
+        let latest = self.contributions.values().filter_map(|attempts| attempts.values().next_back());
+        let contributions: Vec<_> = latest.filter(|latest| !latest.header.is_withdrawal()).cloned().collect();
+        let mut bytes = self.id.to_bytes();
+        for SealedContribution { header, .. } in &contributions {
+            header.tag.encode(&mut bytes);
+            header.sequence.encode(&mut bytes);
+            header.core.encode(&mut bytes);
+        }
+        self.sealed = Some(Sealed { set: hash::digest_bytes(domain::SEALED_SET, &bytes).into(), contributions });
+        Ok(())
+    }
+
+    fn sealed_as(&self, set: SetId) -> Result<&Sealed, Fault> {
+        let sealed = self.sealed.as_ref().ok_or(Fault::Phase("an opening"))?;
+        if sealed.set == set { Ok(sealed) } else { Err(Fault::Mismatch("the sealed set")) }
+    }
+
+    pub(super) fn on_opening(&mut self, operator: u8, opening: &MaskOpening, rules: &Rules<'_>) -> Result<(), Fault> {
+        let sealed = self.sealed_as(opening.set)?;
+        let minimum = rules.genesis.policy.min_contributions as usize;
+        if sealed.contributions.len() < minimum {
+            return Err(Fault::Quorum { needed: minimum, found: sealed.contributions.len() });
+        }
+        if opening.step == Step::Groups && self.partition.is_none() {
+            return Err(Fault::Phase("an opening of groups before the partition"));
+        }
+        let subsets: Vec<_> = opening.sums.iter().map(|(subset, _)| usize::from(*subset)).collect();
+        if subsets != rules.sharing.held_by(operator) {
+            return Err(Fault::Mismatch("the subsets that the operator holds"));
+        }
+        let opening_of = Opening { inputs: opening.inputs, sums: opening.sums.iter().copied().collect() };
+        insert_once(self.openings.entry(opening.step).or_default(), operator, opening_of, "an opening")
+    }
+
+    pub(super) fn on_opened(&mut self, operator: u8, opened: &OpenedValues) -> Result<(), Fault> {
+        self.sealed_as(opened.set)?;
+        let values = (opened.inputs, opened.values);
+        insert_once(self.opened.entry(opened.step).or_default(), operator, values, "opened values")
+    }
+
+    pub(super) fn on_share_hash(&mut self, operator: u8, hash: &ShareHash) -> Result<(), Fault> {
+        self.sealed_as(hash.set)?;
+        super::bound("pass", limits::MAX_PASSES.into(), usize::from(hash.pass.pass) + 1)?;
+        super::bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(hash.pass.attempt) + 1)?;
+        let pass = self.passes.entry(hash.pass).or_default();
+        if !pass.shares.is_empty() {
+            return Err(Fault::Phase("a share's hash after the first share"));
+        }
+        insert_once(&mut pass.hashes, operator, (hash.inputs, hash.share), "a share's hash")
+    }
+
+    pub(super) fn on_share(
+        &mut self,
+        operator: u8,
+        author: PublicKey,
+        share: &Share,
+        rules: &Rules<'_>,
+    ) -> Result<(), Fault> {
+        let needed = 3 * usize::from(rules.sharing.faulty()) + 1;
+        let items = self.plan.items.len();
+        let pass = self.passes.get_mut(&share.pass).ok_or(Fault::Phase("a share"))?;
+        let (inputs, digest) = *pass.hashes.get(&operator).ok_or(Fault::Phase("a share without its hash"))?;
+        if pass.hashes.len() < needed {
+            return Err(Fault::Quorum { needed, found: pass.hashes.len() });
+        }
+        if share.digest(author) != digest {
+            return Err(Fault::Mismatch("the share's hash"));
+        }
+        if share.values.is_empty() || share.values.len() % items != 0 || share.values.len() > 4 * items {
+            return Err(Fault::Mismatch("the share's size"));
+        }
+        insert_once(&mut pass.shares, operator, share.values.clone(), "a share")?;
+        if pass.product.is_none() && !pass.is_ended(rules.sharing.faulty()) {
+            pass.try_open(inputs, needed, rules.sharing.faulty());
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_end_pass(&mut self, operator: u8, end: &EndPass) -> Result<(), Fault> {
+        if self.sealed.is_none() {
+            return Err(Fault::Phase("the end of a pass"));
+        }
+        super::bound("pass", limits::MAX_PASSES.into(), usize::from(end.pass.pass) + 1)?;
+        super::bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(end.pass.attempt) + 1)?;
+        let pass = self.passes.entry(end.pass).or_default();
+        if pass.product.is_some() {
+            return Err(Fault::Phase("the end of a pass that has its product"));
+        }
+        if pass.ended.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("the end of a pass")) }
+    }
+
+    pub(super) fn on_partition(&mut self, operator: u8, choice: &PartitionChoice, rules: &Rules<'_>) -> Result<(), Fault> {
+        self.sealed_as(choice.set)?;
+        if self.partition.is_some_and(|fixed| fixed != choice.partition) {
+            return Err(Fault::Duplicate("a partition of this set"));
+        }
+        insert_once(&mut self.partitions, operator, choice.partition, "a partition")?;
+        if self.partition.is_none() {
+            self.partition = agreed(self.partitions.values(), rules.sharing.faulty()).copied();
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_result(&mut self, operator: u8, result: &RoundResult, _: &Rules<'_>) -> Result<(), Fault> {
+        if self.sealed.is_none() {
+            return Err(Fault::Phase("a result"));
+        }
+        insert_once(&mut self.results, operator, result.clone(), "a result")
+    }
+
+    pub(super) fn on_erased(&mut self, operator: u8) -> Result<(), Fault> {
+        if self.results.is_empty() {
+            return Err(Fault::Phase("an erasure"));
+        }
+        if self.erased.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("an erasure")) }
+    }
+}
+
+impl Pass {
+    /// Returns whether f + 1 operators gave it up before it had a product.
+    pub fn is_ended(&self, faulty: u8) -> bool {
+        self.product.is_none() && self.ended.len() > usize::from(faulty)
+    }
+
+    /// Opens the product if enough shares agree. Shares for another Ω or of another length take no part.
+    fn try_open(&mut self, inputs: Digest, needed: usize, faulty: u8) {
+        let Some(length) = self.shares.values().map(Vec::len).max_by_key(|length| {
+            self.shares.values().filter(|values| values.len() == *length).count()
+        }) else {
+            return;
+        };
+        let hashes = &self.hashes;
+        let comparable = |operator: &u8, values: &Vec<Scalar>| {
+            values.len() == length && hashes.get(operator).is_some_and(|(of, _)| *of == inputs)
+        };
+        let points: Vec<(u8, &[Scalar])> = self
+            .shares
+            .iter()
+            .filter(|(operator, values)| comparable(operator, values))
+            .map(|(operator, values)| (*operator, values.as_slice()))
+            .collect();
+        if points.len() < needed {
+            return;
+        }
+        if let Ok(opened) = reconstruct(&points, 2 * usize::from(faulty), needed) {
+            self.liars = opened.liars.iter().copied().collect();
+            self.product = Some(opened.values_at_zero);
+        }
+    }
+}
+
+fn check_acknowledgements(accepted: &AcceptedContribution, rules: &Rules<'_>) -> Result<(), Fault> {
+    let needed = usize::from(rules.sharing.operators() - rules.sharing.faulty());
+    let acknowledgements = &accepted.acknowledgements;
+    if acknowledgements.len() < needed {
+        return Err(Fault::Quorum { needed, found: acknowledgements.len() });
+    }
+    if !acknowledgements.is_sorted_by(|(a, _), (b, _)| a < b) {
+        return Err(Fault::Mismatch("the order of acknowledgements"));
+    }
+    let bytes = accepted.header.acknowledged_bytes(rules.community);
+    for (operator, signature) in acknowledgements {
+        let index = usize::from(*operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
+        let key = rules.genesis.operators.get(index).ok_or(Fault::Unknown("operator"))?;
+        key.verify(domain::ACKNOWLEDGE, &bytes, signature)?;
+    }
+    Ok(())
+}
+
+/// Returns the value that more than `faulty` of the statements agree on. With at most `faulty` liars and honest
+/// statements that agree, there is at most one.
+fn agreed<'a, T: Ord>(statements: impl Iterator<Item = &'a T>, faulty: u8) -> Option<&'a T> {
+    let mut counts = BTreeMap::new();
+    for statement in statements {
+        let count = counts.entry(statement).or_insert(0usize);
+        *count += 1;
+        if *count > usize::from(faulty) {
+            return Some(statement);
+        }
+    }
+    None
+}
+
+fn insert_once<V>(map: &mut BTreeMap<u8, V>, operator: u8, value: V, what: &'static str) -> Result<(), Fault> {
+    match map.entry(operator) {
+        std::collections::btree_map::Entry::Occupied(_) => Err(Fault::Duplicate(what)),
+        std::collections::btree_map::Entry::Vacant(slot) => {
+            slot.insert(value);
+            Ok(())
+        }
+    }
+}

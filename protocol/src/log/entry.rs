@@ -1,0 +1,451 @@
+//! What can stand on the log, and who says so.
+//!
+//! An entry is small: bodies (contributions, opened values, results) are blobs that it names. Every entry is signed by
+//! its author over `community ‖ author ‖ entry`. Tags are never re-used; a new meaning takes a new tag.
+
+use chorus_crypto::{
+    Scalar,
+    codec::{Encode, put_seq},
+    credential::{Leaf, LeafOpening, Tag},
+    domain,
+    hash::{self, Digest},
+    seal::SealPublic,
+    sign::{PublicKey, SecretKey, Signature},
+    wire_enum, wire_struct,
+};
+
+use crate::{
+    fault::Fault,
+    id::{BlobId, CommunityId, EntryId, PollId, RoundId, SetId},
+    limits,
+    time::Timestamp,
+};
+
+/// An entry with its author's signature.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SignedEntry {
+    /// Who says it: an operator, an attester or a member.
+    pub author: PublicKey,
+    /// What is said.
+    pub entry: Entry,
+    /// The author's signature.
+    pub signature: Signature,
+}
+wire_struct!(SignedEntry { author, entry, signature });
+
+impl SignedEntry {
+    /// Signs `entry`.
+    pub fn sign(key: &SecretKey, community: CommunityId, entry: Entry) -> Self {
+        let author = key.public();
+        let signature = key.sign(domain::ENTRY, &signed_bytes(community, author, &entry));
+        Self { author, entry, signature }
+    }
+
+    /// Checks the signature.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Fault::Signature`] if it does not verify strictly.
+    pub fn verify(&self, community: CommunityId) -> Result<(), Fault> {
+        let bytes = signed_bytes(community, self.author, &self.entry);
+        Ok(self.author.verify(domain::ENTRY, &bytes, &self.signature)?)
+    }
+
+    /// Returns the entry's id.
+    pub fn id(&self) -> EntryId {
+        hash::digest(domain::OBJECT, self).into()
+    }
+}
+
+fn signed_bytes(community: CommunityId, author: PublicKey, entry: &Entry) -> Vec<u8> {
+    let mut bytes = community.to_bytes();
+    author.encode(&mut bytes);
+    entry.encode(&mut bytes);
+    bytes
+}
+
+/// What is said.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Entry {
+    /// A person becomes a member.
+    Register(Registration),
+    /// A poll begins to collect items.
+    Poll(PollOpening),
+    /// A member proposes an item.
+    Propose(Proposal),
+    /// An operator plans a round of voting over fixed items.
+    Plan(RoundPlan),
+    /// An operator offers its sealing key for a round.
+    RoundKey(RoundKey),
+    /// The round opens.
+    Open(RoundOpening),
+    /// A contribution is accepted.
+    Contribution(AcceptedContribution),
+    /// An operator reads its clock.
+    Clock(ClockReading),
+    /// The round closes: its set is sealed.
+    Close(RoundClosing),
+    /// An operator opens sums of masks.
+    Opening(MaskOpening),
+    /// An operator states the values that an opening revealed.
+    Opened(OpenedValues),
+    /// An operator commits to its share of a pass of the secret PCA.
+    ShareHash(ShareHash),
+    /// An operator reveals its share.
+    Share(Share),
+    /// An operator gives a pass up.
+    EndPass(EndPass),
+    /// An operator states the partition into groups.
+    Partition(PartitionChoice),
+    /// An operator states the result.
+    Result(RoundResult),
+    /// An operator states that it erased the round's secrets.
+    Erased(Erasure),
+    /// Self-standing evidence that somebody signed contradictions.
+    Evidence(Evidence),
+}
+wire_enum!(Entry {
+    1 => Register(it),
+    2 => Poll(it),
+    3 => Propose(it),
+    4 => Plan(it),
+    5 => RoundKey(it),
+    6 => Open(it),
+    7 => Contribution(it),
+    8 => Clock(it),
+    9 => Close(it),
+    10 => Opening(it),
+    11 => Opened(it),
+    12 => ShareHash(it),
+    13 => Share(it),
+    14 => EndPass(it),
+    15 => Partition(it),
+    16 => Result(it),
+    17 => Erased(it),
+    18 => Evidence(it),
+});
+
+/// A leaf, the key it belongs to, and an attester's word that this is one distinct person.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Registration {
+    /// The member's public, accountable key.
+    pub key: PublicKey,
+    /// The member's hiding leaf.
+    pub leaf: Leaf,
+    /// Proof that the member knows the leaf's opening.
+    pub opening: LeafOpening,
+    /// Who attests.
+    pub attester: PublicKey,
+    /// The attester's signature over (community, key, leaf).
+    pub attestation: Signature,
+}
+wire_struct!(Registration { key, leaf, opening, attester, attestation });
+
+impl Registration {
+    /// Returns what an attester signs: community, key, leaf.
+    pub fn attested_bytes(community: CommunityId, key: PublicKey, leaf: &Leaf) -> Vec<u8> {
+        let mut bytes = Self::opening_context(community, key);
+        leaf.encode(&mut bytes);
+        bytes
+    }
+
+    /// Returns what the proof of the leaf's opening is bound to: community, key.
+    pub fn opening_context(community: CommunityId, key: PublicKey) -> Vec<u8> {
+        let mut bytes = community.to_bytes();
+        key.encode(&mut bytes);
+        bytes
+    }
+}
+
+/// What a poll asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum PollKind {
+    /// Statements to agree or disagree with: leads to a constitution.
+    Statement,
+    /// Values to endorse: nodes of a moral graph.
+    Value,
+    /// "Is moving from value A to value B wiser?": edges of a moral graph.
+    Transition,
+}
+wire_enum!(PollKind { 1 => Statement, 2 => Value, 3 => Transition });
+
+/// The beginning of a poll.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PollOpening {
+    /// What it asks for.
+    pub kind: PollKind,
+    /// The question put to the members.
+    pub question: String,
+    /// The situation in which it is asked; may be empty.
+    pub context: String,
+}
+wire_struct!(PollOpening { kind, question(limits::MAX_TEXT_BYTES), context(limits::MAX_STATEMENT_BYTES) });
+
+impl PollOpening {
+    /// Returns the poll's id.
+    pub fn id(&self, community: CommunityId) -> PollId {
+        hash::digest(domain::POLL, &(community, hash::content(&self.to_bytes()))).into()
+    }
+}
+
+/// An item proposed for a poll.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Proposal {
+    /// The poll.
+    pub poll: PollId,
+    /// The item's text.
+    pub text: String,
+}
+wire_struct!(Proposal { poll, text(limits::MAX_STATEMENT_BYTES) });
+
+/// The plan of a round: everything a ballot depends on except the operators' keys and the snapshot.
+///
+/// It holds no clock reading, so that two runs with the same seeds give the same bytes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoundPlan {
+    /// The poll.
+    pub poll: PollId,
+    /// Which round of the poll this is, from 1.
+    pub number: u32,
+    /// The items, in ballot order, by the content id of their text.
+    pub items: Vec<BlobId>,
+    /// How long votes are taken, in milliseconds of log time.
+    pub duration_millis: u64,
+    /// How long to wait for the sealing keys of all operators before opening without the missing ones.
+    pub key_grace_millis: u64,
+}
+wire_struct!(RoundPlan { poll, number, items[limits::MAX_ITEMS], duration_millis, key_grace_millis });
+
+impl RoundPlan {
+    /// Returns the round's id.
+    pub fn id(&self, community: CommunityId) -> RoundId {
+        hash::digest(domain::ROUND, &(community, hash::content(&self.to_bytes()))).into()
+    }
+}
+
+/// An operator's X25519 key of one round.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoundKey {
+    /// The round.
+    pub round: RoundId,
+    /// The key.
+    pub key: SealPublic,
+}
+wire_struct!(RoundKey { round, key });
+
+/// The opening of a round: pins snapshot and sealing keys.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoundOpening {
+    /// The round.
+    pub round: RoundId,
+    /// The sealing key of each operator in committee order; none for an operator that offered none.
+    pub keys: Vec<Option<SealPublic>>,
+    /// The root of the registry snapshot.
+    pub snapshot: Digest,
+}
+wire_struct!(RoundOpening { round, keys[limits::MAX_OPERATORS], snapshot });
+
+/// What operators acknowledge about a contribution, and all that the log keeps of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ContributionHeader {
+    /// The round.
+    pub round: RoundId,
+    /// The contributor's tag in this round.
+    pub tag: Tag,
+    /// Which attempt of the contributor this is; the highest counts.
+    pub sequence: u8,
+    /// The public body.
+    pub body: BlobId,
+    /// The digest of the core; what the sealed set's digest is made of.
+    pub core: Digest,
+    /// `h_T` for every T; empty for a withdrawal.
+    pub seed_digests: Vec<Digest>,
+}
+wire_struct!(ContributionHeader { round, tag, sequence, body, core, seed_digests[limits::MAX_SUBSETS] });
+
+impl ContributionHeader {
+    /// Returns whether this takes an earlier contribution back.
+    pub fn is_withdrawal(&self) -> bool {
+        self.seed_digests.is_empty()
+    }
+
+    /// Returns what an operator signs to acknowledge, under [`domain::ACKNOWLEDGE`].
+    pub fn acknowledged_bytes(&self, community: CommunityId) -> Vec<u8> {
+        let mut bytes = community.to_bytes();
+        self.encode(&mut bytes);
+        bytes
+    }
+}
+
+/// A contribution with the acknowledgements of at least n − f operators.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AcceptedContribution {
+    /// What was acknowledged.
+    pub header: ContributionHeader,
+    /// Operators (1..=n, ascending) and their signatures.
+    pub acknowledgements: Vec<(u8, Signature)>,
+}
+wire_struct!(AcceptedContribution { header, acknowledgements[limits::MAX_OPERATORS] });
+
+/// An operator's clock, in milliseconds since the Unix epoch.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClockReading {
+    /// The time read.
+    pub time: Timestamp,
+}
+wire_struct!(ClockReading { time });
+
+/// The end of a round's collection.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RoundClosing {
+    /// The round.
+    pub round: RoundId,
+}
+wire_struct!(RoundClosing { round });
+
+/// A step of a round in which masks are opened, each once per sealed set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Step {
+    /// The totals of the whole set.
+    Totals,
+    /// Every ballot's vote-count bucket.
+    Buckets,
+    /// The map points of the ballots with a bucket.
+    Points,
+    /// The totals of each block of the partition.
+    Groups,
+}
+wire_enum!(Step { 1 => Totals, 2 => Buckets, 3 => Points, 4 => Groups });
+
+/// Sums of masks that an operator releases, by content.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MaskOpening {
+    /// The round.
+    pub round: RoundId,
+    /// The sealed set.
+    pub set: SetId,
+    /// The step.
+    pub step: Step,
+    /// The digest of what is opened (rows, blocks, functionals): what the open-once lock holds.
+    pub inputs: Digest,
+    /// For each T that the operator holds, by index, ascending: the opened sums.
+    pub sums: Vec<(u8, BlobId)>,
+}
+wire_struct!(MaskOpening { round, set, step, inputs, sums[limits::MAX_SUBSETS] });
+
+/// The values that an opening revealed; checkable against the commitments by anyone.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpenedValues {
+    /// The round.
+    pub round: RoundId,
+    /// The sealed set.
+    pub set: SetId,
+    /// The step.
+    pub step: Step,
+    /// The digest of what was opened.
+    pub inputs: Digest,
+    /// The values and the sums of blindings.
+    pub values: BlobId,
+}
+wire_struct!(OpenedValues { round, set, step, inputs, values });
+
+/// Which multiplication of the secret PCA, and which attempt at it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct PassId {
+    /// The pass, from 0.
+    pub pass: u8,
+    /// The attempt, from 0.
+    pub attempt: u8,
+}
+wire_struct!(PassId { pass, attempt });
+
+/// A commitment to a share, logged before any share of the pass.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShareHash {
+    /// The round.
+    pub round: RoundId,
+    /// The sealed set.
+    pub set: SetId,
+    /// The pass and attempt.
+    pub pass: PassId,
+    /// The digest of Ω: what the open-once lock holds.
+    pub inputs: Digest,
+    /// The digest of the share.
+    pub share: Digest,
+}
+wire_struct!(ShareHash { round, set, pass, inputs, share });
+
+/// A share of `Σ_i x̃_i(x̃_iᵀΩ) + noise`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Share {
+    /// The round.
+    pub round: RoundId,
+    /// The pass and attempt.
+    pub pass: PassId,
+    /// S × columns scalars, row-major.
+    pub values: Vec<Scalar>,
+}
+wire_struct!(Share { round, pass, values[limits::MAX_SHARE_SCALARS] });
+
+impl Share {
+    /// Returns the digest that must have been logged before, for the operator with key `author`.
+    ///
+    /// The author is part of it: a rushing operator cannot repeat another's hash and later its share.
+    pub fn digest(&self, author: PublicKey) -> Digest {
+        let mut bytes = self.round.to_bytes();
+        author.encode(&mut bytes);
+        self.pass.encode(&mut bytes);
+        put_seq(&mut bytes, &self.values);
+        hash::digest_bytes(domain::PCA_SHARE, &bytes)
+    }
+}
+
+/// One operator's word that a pass does not come to an end.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EndPass {
+    /// The round.
+    pub round: RoundId,
+    /// The pass and attempt.
+    pub pass: PassId,
+}
+wire_struct!(EndPass { round, pass });
+
+/// The one partition of a sealed set.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PartitionChoice {
+    /// The round.
+    pub round: RoundId,
+    /// The sealed set.
+    pub set: SetId,
+    /// The digest of the partition.
+    pub partition: Digest,
+}
+wire_struct!(PartitionChoice { round, set, partition });
+
+/// The result of a round.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct RoundResult {
+    /// The round.
+    pub round: RoundId,
+    /// The result object.
+    pub result: BlobId,
+    /// The constitution that follows from it, for statement polls.
+    pub constitution: Option<BlobId>,
+}
+wire_struct!(RoundResult { round, result, constitution });
+
+/// The end of a round's secrets on one operator's machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Erasure {
+    /// The round.
+    pub round: RoundId,
+}
+wire_struct!(Erasure { round });
+
+/// Two signed messages that contradict each other.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Evidence {
+    /// An encoded evidence object of the consensus, verifiable by anyone.
+    pub bytes: Vec<u8>,
+}
+wire_struct!(Evidence { bytes{limits::MAX_ENTRY_BYTES} });

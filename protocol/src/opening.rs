@@ -1,0 +1,351 @@
+//! What is opened of a sealed set, and nothing else: sums over blocks, or fixed linear functions of single ballots.
+//!
+//! A plan is a function of the log alone. Its digest is what an operator's open-once lock holds, so that no second,
+//! slightly different plan can be answered: differencing two sums over sets that differ by one ballot would open it.
+//! The three sides of an opening are written for both kinds of plan at once:
+//!
+//! * [`OpeningPlan::mask_part`]: an operator sums the masks of one T;
+//! * [`OpeningPlan::open`]: whoever has all parts and the masked vectors removes the masks;
+//! * [`OpeningPlan::check`]: anyone checks the values against the commitments.
+
+use chorus_crypto::{
+    RistrettoPoint, Scalar,
+    batch::Batch,
+    codec::{Decode, DecodeError, Encode, Reader, put_seq},
+    domain,
+    group::{Generators, Point, PointError},
+    hash::{self, Digest},
+    mask::{Expansion, Fold, MaskSum, OpenedRow, OpenedSum, Shape, SumError, check_sum, open, sum_commitments, sum_masked},
+    wire_enum, wire_struct,
+};
+use rayon::prelude::*;
+
+use crate::{fault::Fault, limits};
+
+/// Why an opening is refused.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpeningError {
+    /// The parts or values do not fit the plan or the shape.
+    #[error("{0}")]
+    Sum(#[from] SumError),
+    /// A commitment is not a point.
+    #[error("commitment: {0}")]
+    Point(#[from] PointError),
+    /// The plan speaks of a ballot whose body is not at hand.
+    #[error("the body of ballot {0} is missing")]
+    Missing(u32),
+    /// Values of one kind of plan were given for the other, or another number of them.
+    #[error("the values do not fit the plan")]
+    Plan,
+    /// A block is smaller than the floor, or two blocks overlap.
+    #[error("block {block} has {found} ballots, the floor is {floor}, and blocks must not overlap")]
+    Floor {
+        /// The block.
+        block: usize,
+        /// The community's floor.
+        floor: usize,
+        /// The number of ballots that no earlier block has.
+        found: usize,
+    },
+    /// The opened values do not open the commitments.
+    #[error("the opened values do not open the commitments")]
+    Commitment,
+}
+
+/// Ballots summed together, by their index in the sealed set, ascending.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Block {
+    /// The ballots.
+    pub ballots: Vec<u32>,
+}
+wire_struct!(Block { ballots[limits::MAX_MEMBERS] });
+
+/// A linear function of one ballot: coefficients by data row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Functional {
+    /// Pairs of a 0-based data row and its coefficient, ascending, none zero.
+    pub coefficients: Vec<(u32, i64)>,
+}
+wire_struct!(Functional { coefficients[limits::MAX_ROWS] });
+
+impl Functional {
+    fn scalars(&self) -> Vec<(u32, Scalar)> {
+        self.coefficients.iter().map(|(row, coefficient)| (*row, signed(*coefficient))).collect()
+    }
+}
+
+fn signed(value: i64) -> Scalar {
+    let magnitude = Scalar::from(value.unsigned_abs());
+    if value < 0 { -magnitude } else { magnitude }
+}
+
+/// Sums of the first `rows` data rows over each block.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SumPlan {
+    /// How many data rows are summed; the rest are in no sum.
+    pub rows: u32,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+}
+wire_struct!(SumPlan { rows, blocks[limits::MAX_BLOCKS] });
+
+/// Linear functions of single ballots: the same ones for each ballot listed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FunctionalPlan {
+    /// The ballots.
+    pub ballots: Block,
+    /// The functions.
+    pub functionals: Vec<Functional>,
+}
+wire_struct!(FunctionalPlan { ballots, functionals[limits::MAX_FUNCTIONALS] });
+
+/// What a step opens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum OpeningPlan {
+    /// Sums over blocks.
+    Sums(SumPlan),
+    /// Linear functions of single ballots.
+    Functionals(FunctionalPlan),
+}
+wire_enum!(OpeningPlan { 1 => Sums(plan), 2 => Functionals(plan) });
+
+/// The part of an opening that the masks of one T make up.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum MaskPart {
+    /// One sum for each block.
+    Sums(Vec<MaskSum>),
+    /// One fold for each ballot and function, ballot by ballot.
+    Functionals(Vec<Fold>),
+}
+
+/// What a step opened.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum OpenedStep {
+    /// One sum for each block.
+    Sums(Vec<OpenedSum>),
+    /// One value for each ballot and function, ballot by ballot.
+    Functionals(Vec<OpenedRow>),
+}
+
+macro_rules! two_lists {
+    ($name:ident) => {
+        impl Encode for $name {
+            fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    Self::Sums(sums) => {
+                        out.push(1);
+                        put_seq(out, sums);
+                    }
+                    Self::Functionals(values) => {
+                        out.push(2);
+                        put_seq(out, values);
+                    }
+                }
+            }
+        }
+        impl Decode for $name {
+            fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                match u8::decode(input)? {
+                    1 => Ok(Self::Sums(input.seq(limits::MAX_BLOCKS)?)),
+                    2 => Ok(Self::Functionals(input.seq(limits::MAX_FUNCTIONALS * limits::MAX_MEMBERS)?)),
+                    found => Err(DecodeError::UnknownTag { of: stringify!($name), found: found.into() }),
+                }
+            }
+        }
+    };
+}
+two_lists!(MaskPart);
+two_lists!(OpenedStep);
+
+impl OpeningPlan {
+    /// Returns the plan's digest: the value of the open-once lock.
+    pub fn digest(&self) -> Digest {
+        hash::digest(domain::OPENING, self)
+    }
+
+    /// Checks the small-set rule: blocks do not overlap and none is below the floor.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OpeningError::Floor`] naming the first block that breaks it.
+    pub fn check_floor(&self, floor: usize) -> Result<(), OpeningError> {
+        let Self::Sums(plan) = self else { return Ok(()) };
+        let mut seen = std::collections::BTreeSet::new();
+        for (block, members) in plan.blocks.iter().enumerate() {
+            let found = members.ballots.iter().filter(|ballot| seen.insert(**ballot)).count();
+            if found < floor || found != members.ballots.len() {
+                return Err(OpeningError::Floor { block, floor, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Sums the masks of one T. `expand` gives the mask of a ballot.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OpeningError::Missing`] if `expand` has none.
+    pub fn mask_part(&self, shape: &Shape, expand: impl Fn(u32) -> Option<Expansion>) -> Result<MaskPart, OpeningError> {
+        let expansion = |ballot: u32| expand(ballot).ok_or(OpeningError::Missing(ballot));
+        match self {
+            Self::Sums(plan) => {
+                let shape = summed(shape, plan.rows)?;
+                let sum = |block: &Block| {
+                    let mut sum = MaskSum::new(&shape);
+                    block.ballots.iter().try_for_each(|ballot| expansion(*ballot).map(|mask| sum.add(&mask)))?;
+                    Ok(sum)
+                };
+                Ok(MaskPart::Sums(plan.blocks.iter().map(sum).collect::<Result<_, OpeningError>>()?))
+            }
+            Self::Functionals(plan) => {
+                let functionals: Vec<_> = plan.functionals.iter().map(Functional::scalars).collect();
+                check_functionals(shape, plan)?;
+                let mut folds = Vec::with_capacity(plan.ballots.ballots.len() * functionals.len());
+                for ballot in &plan.ballots.ballots {
+                    let mask = expansion(*ballot)?;
+                    folds.extend(functionals.iter().map(|functional| mask.functional(functional)));
+                }
+                Ok(MaskPart::Functionals(folds))
+            }
+        }
+    }
+
+    /// Removes the masks. `masked` gives the masked vector E of a ballot; `parts` are those of all T.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`OpeningError`] if something is missing, has another shape, or a value is out of range.
+    pub fn open<'a>(
+        &self,
+        shape: &Shape,
+        masked: impl Fn(u32) -> Option<&'a [Scalar]>,
+        parts: &[MaskPart],
+    ) -> Result<OpenedStep, OpeningError> {
+        let masked = |ballot: u32| masked(ballot).ok_or(OpeningError::Missing(ballot));
+        match self {
+            Self::Sums(plan) => {
+                let shape = summed(shape, plan.rows)?;
+                let mut opened = Vec::with_capacity(plan.blocks.len());
+                for (index, block) in plan.blocks.iter().enumerate() {
+                    let vectors: Vec<&[Scalar]> = block
+                        .ballots
+                        .iter()
+                        .map(|ballot| masked(*ballot)?.get(..shape.scalars()).ok_or(OpeningError::Plan))
+                        .collect::<Result<_, _>>()?;
+                    let masks: Vec<MaskSum> = parts.iter().map(|part| part.sum(index)).collect::<Result<_, _>>()?;
+                    opened.push(open(&shape, &sum_masked(&shape, vectors)?, &masks)?);
+                }
+                Ok(OpenedStep::Sums(opened))
+            }
+            Self::Functionals(plan) => {
+                let functionals: Vec<_> = plan.functionals.iter().map(Functional::scalars).collect();
+                let mut opened = Vec::with_capacity(plan.ballots.ballots.len() * functionals.len());
+                for ballot in &plan.ballots.ballots {
+                    for functional in &functionals {
+                        let index = opened.len();
+                        let folds: Vec<Fold> = parts.iter().map(|part| part.fold(index)).collect::<Result<_, _>>()?;
+                        opened.push(OpenedRow::open(shape, masked(*ballot)?, functional, &folds)?);
+                    }
+                }
+                Ok(OpenedStep::Functionals(opened))
+            }
+        }
+    }
+
+    /// Checks opened values against the commitments to the data rows of each ballot.
+    ///
+    /// `set` is the digest of the sealed set; the coefficients of the combined check follow from it, from the plan and
+    /// from the values (DESIGN §5.4.4).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OpeningError::Commitment`] if the values are not those that were committed to.
+    pub fn check<'a>(
+        &self,
+        shape: &Shape,
+        opened: &OpenedStep,
+        commitments: impl Fn(u32) -> Option<&'a [Point]> + Sync,
+        set: &Digest,
+    ) -> Result<(), OpeningError> {
+        let commitments = |ballot: u32| commitments(ballot).ok_or(OpeningError::Missing(ballot));
+        match (self, opened) {
+            (Self::Sums(plan), OpenedStep::Sums(sums)) if sums.len() == plan.blocks.len() => {
+                let shape = summed(shape, plan.rows)?;
+                for (block, sum) in plan.blocks.iter().zip(sums) {
+                    let points: Vec<Vec<RistrettoPoint>> = block
+                        .ballots
+                        .par_iter()
+                        .map(|ballot| {
+                            let rows = commitments(*ballot)?.get(..shape.rows()).ok_or(OpeningError::Plan)?;
+                            Ok(rows.iter().map(Point::decompress).collect::<Result<_, _>>()?)
+                        })
+                        .collect::<Result<_, OpeningError>>()?;
+                    let total = sum_commitments(&shape, points.iter().map(Vec::as_slice))?;
+                    let bound = hash::digest(domain::SUM_CHECK, &(*set, self.digest()));
+                    check_sum(&Generators::new(shape.columns), &shape, sum, &total, &bound)?;
+                }
+                Ok(())
+            }
+            (Self::Functionals(plan), OpenedStep::Functionals(values))
+                if values.len() == plan.ballots.ballots.len() * plan.functionals.len() =>
+            {
+                let mut bytes = set.to_vec();
+                self.digest().encode(&mut bytes);
+                opened.encode(&mut bytes);
+                let seed = hash::digest_bytes(domain::SUM_CHECK, &bytes);
+                let mut batch = Batch::new(&seed);
+                let functionals: Vec<_> = plan.functionals.iter().map(Functional::scalars).collect();
+                if functionals.is_empty() {
+                    return Ok(());
+                }
+                for (ballot, values) in plan.ballots.ballots.iter().zip(values.chunks(functionals.len())) {
+                    let points: Result<Vec<_>, _> = commitments(*ballot)?.iter().map(Point::decompress).collect();
+                    let first = batch.insert(points?);
+                    for (functional, value) in functionals.iter().zip(values) {
+                        value.check(shape, functional, first, &mut batch)?;
+                    }
+                }
+                if batch.verify() { Ok(()) } else { Err(OpeningError::Commitment) }
+            }
+            (Self::Sums(_) | Self::Functionals(_), OpenedStep::Sums(_) | OpenedStep::Functionals(_)) => {
+                Err(OpeningError::Plan)
+            }
+        }
+    }
+}
+
+impl MaskPart {
+    fn sum(&self, index: usize) -> Result<MaskSum, OpeningError> {
+        match self {
+            Self::Sums(sums) => sums.get(index).cloned().ok_or(OpeningError::Plan),
+            Self::Functionals(_) => Err(OpeningError::Plan),
+        }
+    }
+
+    fn fold(&self, index: usize) -> Result<Fold, OpeningError> {
+        match self {
+            Self::Functionals(folds) => folds.get(index).cloned().ok_or(OpeningError::Plan),
+            Self::Sums(_) => Err(OpeningError::Plan),
+        }
+    }
+}
+
+/// The shape of the rows that are summed: the first `rows` of the committed ones.
+fn summed(shape: &Shape, rows: u32) -> Result<Shape, OpeningError> {
+    if rows == 0 || rows > shape.data_rows {
+        return Err(OpeningError::Plan);
+    }
+    Ok(Shape { data_rows: rows, ..*shape })
+}
+
+fn check_functionals(shape: &Shape, plan: &FunctionalPlan) -> Result<(), OpeningError> {
+    let rows = plan.functionals.iter().flat_map(|functional| &functional.coefficients);
+    if rows.into_iter().all(|(row, _)| *row < shape.data_rows) { Ok(()) } else { Err(OpeningError::Plan) }
+}
+
+impl From<OpeningError> for Fault {
+    fn from(_: OpeningError) -> Self {
+        Self::Mismatch("an opening")
+    }
+}

@@ -1,0 +1,321 @@
+//! A sealed round from its totals to its result, as a pure function of the log and of the opened values it names.
+//!
+//! ```text
+//! sealed ─▶ totals ─▶ passes of the secret PCA ─▶ buckets ─▶ points ─▶ partition ─▶ group tallies ─▶ report
+//!              └────────── too few ballots, no map, passes given up ──────────────────────────────────▶┘
+//! ```
+//!
+//! [`stage`] recomputes everything from the beginning each time it is asked: operators use it to learn what to open
+//! next, followers to follow, verifiers to check. There is no state that could differ between them.
+
+pub mod pca;
+pub mod report;
+
+use std::sync::Arc;
+
+use chorus_crypto::{
+    Scalar,
+    ballot::Layout,
+    codec::{Decode as _, Encode as _},
+    domain,
+    hash::{self, Digest},
+};
+
+use self::report::{MapReport, Outcome, PlacedBallot, RoundReport};
+use crate::{
+    contribution::layout,
+    deliberation::{
+        bucket::BucketEdges,
+        groups::{Partition, Placed, partition},
+        linear::IntMatrix,
+        map::Map,
+        pca::{PcaPlan, omega_first, omega_next},
+        tally::{Tally, Totals, mu},
+    },
+    id::BlobId,
+    ledger::{Ledger, RoundRecord, Sealed},
+    log::entry::{PassId, PollKind, Step},
+    opening::{Block, Functional, FunctionalPlan, OpenedStep, OpeningPlan, SumPlan},
+};
+
+/// Where the bodies that the log names are found.
+pub trait Blobs {
+    /// Returns the body with this id, if it is at hand.
+    fn blob(&self, id: &BlobId) -> Option<Arc<[u8]>>;
+}
+
+/// What a round needs next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Stage {
+    /// The set is not sealed yet.
+    Collecting,
+    /// Masks are to be opened.
+    Open {
+        /// The step.
+        step: Step,
+        /// What is opened.
+        plan: OpeningPlan,
+    },
+    /// The operators multiply.
+    Pass {
+        /// Which pass, which attempt.
+        id: PassId,
+        /// The public matrix.
+        omega: IntMatrix,
+        /// The column means.
+        mu: Vec<i64>,
+    },
+    /// The operators state the partition.
+    Partition {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A body that the log names is needed to go on.
+    Missing(BlobId),
+    /// More than f operators state what honest ones cannot.
+    Contradiction(&'static str),
+    /// Everything is known.
+    Done(Box<RoundReport>),
+}
+
+/// Where the computation stops early; `?` carries it out.
+type Step_<T> = Result<T, Stage>;
+
+/// Returns what `round` needs next.
+pub fn stage(ledger: &Ledger, round: &RoundRecord, blobs: &dyn Blobs) -> Stage {
+    Course { ledger, round, blobs }.run().unwrap_or_else(|stage| stage)
+}
+
+struct Course<'a> {
+    ledger: &'a Ledger,
+    round: &'a RoundRecord,
+    blobs: &'a dyn Blobs,
+}
+
+impl Course<'_> {
+    fn run(&self) -> Step_<Stage> {
+        let sealed = self.round.sealed.as_ref().ok_or(Stage::Collecting)?;
+        let layout = layout(self.round).map_err(|_| Stage::Contradiction("a round without a valid list of items"))?;
+        let policy = &self.ledger.genesis().policy;
+        let ballots = sealed.contributions.len();
+        let done = |outcome| Stage::Done(Box::new(RoundReport::new(self.ledger, self.round, sealed, outcome)));
+        if ballots < policy.min_contributions as usize {
+            return Ok(done(Outcome::TooFew));
+        }
+        let [totals] = self.sums(Step::Totals, whole(&layout, ballots))?.try_into().map_err(|_| bad_values())?;
+        let map = match self.round.kind {
+            PollKind::Statement => self.map(sealed, &totals)?,
+            PollKind::Value | PollKind::Transition => None,
+        };
+        let Some(map) = map else { return Ok(done(Outcome::Totals { totals })) };
+        let edges = BucketEdges::new(layout.items());
+        let placed = self.place(&layout, &map, &mu(&totals), &edges, ballots)?;
+        let partition = partition(&map, &edges, &placed, policy.floor as usize);
+        let groups = self.groups(&layout, &partition, &totals)?;
+        let points = placed.iter().map(PlacedBallot::from).collect();
+        let report = MapReport::new(map, points, &partition, groups, &totals);
+        Ok(done(Outcome::Map { totals, map: Box::new(report) }))
+    }
+
+    /// The values that f + 1 operators stated for a step, or the step itself.
+    fn opened(&self, step: Step, plan: OpeningPlan) -> Step_<OpenedStep> {
+        let Some((inputs, values)) = self.round.agreed_values(step, self.ledger.sharing().faulty()) else {
+            return Err(Stage::Open { step, plan });
+        };
+        if inputs != plan.digest() {
+            return Err(Stage::Contradiction("an opening of something else"));
+        }
+        let bytes = self.blobs.blob(&values).ok_or(Stage::Missing(values))?;
+        OpenedStep::from_bytes(&bytes).map_err(|_| bad_values())
+    }
+
+    fn sums(&self, step: Step, plan: OpeningPlan) -> Step_<Vec<Totals>> {
+        let OpenedStep::Sums(sums) = self.opened(step, plan)? else { return Err(bad_values()) };
+        let totals = |sum: &chorus_crypto::mask::OpenedSum| {
+            let cells: Option<Vec<u64>> = sum
+                .totals
+                .iter()
+                .map(|row| match row.as_slice() {
+                    [total] => u64::try_from(*total).ok(),
+                    _ => None,
+                })
+                .collect();
+            let tally = |votes: &[u64]| match votes {
+                [agree, disagree, pass] => Some(Tally { agree: *agree, disagree: *disagree, pass: *pass }),
+                _ => None,
+            };
+            Some(Totals { items: cells?.chunks(3).map(tally).collect::<Option<_>>()? })
+        };
+        sums.iter().map(totals).collect::<Option<_>>().ok_or_else(bad_values)
+    }
+
+    fn functionals(&self, step: Step, plan: OpeningPlan) -> Step_<Vec<i64>> {
+        let OpenedStep::Functionals(values) = self.opened(step, plan)? else { return Err(bad_values()) };
+        let value = |row: &chorus_crypto::mask::OpenedRow| match row.entries.as_slice() {
+            [value] => Some(*value),
+            _ => None,
+        };
+        values.iter().map(value).collect::<Option<_>>().ok_or_else(bad_values)
+    }
+
+    /// Runs the passes of the secret PCA; `None` if the round ends with totals only.
+    fn map(&self, sealed: &Sealed, totals: &Totals) -> Step_<Option<Map>> {
+        let (items, ballots) = (totals.items.len(), sealed.contributions.len());
+        let Some(plan) = PcaPlan::new(items, ballots, self.ledger.genesis().policy.group_floor as usize) else {
+            return Ok(None);
+        };
+        let seed = hash::digest(domain::OMEGA, &sealed.set);
+        let Ok(mut omega) = omega_first(seed, items, plan.columns) else { return Ok(None) };
+        for pass in 0..plan.passes {
+            let Some(product) = self.pass(u8::try_from(pass).unwrap_or(u8::MAX), &omega, &mu(totals))? else {
+                return Ok(None);
+            };
+            if pass + 1 == plan.passes {
+                return Ok(Map::from_last_pass(&omega, &product, ballots).unwrap_or(None));
+            }
+            let Some(next) = omega_next(&product) else { return Ok(None) };
+            omega = next;
+        }
+        Ok(None)
+    }
+
+    /// Returns the product of one pass; `None` if all attempts at it were given up.
+    fn pass(&self, pass: u8, omega: &IntMatrix, mu: &[i64]) -> Step_<Option<IntMatrix>> {
+        let faulty = self.ledger.sharing().faulty();
+        for attempt in 0..=faulty {
+            let id = PassId { pass, attempt };
+            let record = self.round.passes.get(&id);
+            if record.is_some_and(|record| record.is_ended(faulty)) {
+                continue;
+            }
+            let Some(product) = record.and_then(|record| record.product.as_ref()) else {
+                return Err(Stage::Pass { id, omega: omega.clone(), mu: mu.to_vec() });
+            };
+            return Ok(to_matrix(product, omega));
+        }
+        Ok(None)
+    }
+
+    fn place(
+        &self,
+        layout: &Layout,
+        map: &Map,
+        mu: &[i64],
+        edges: &BucketEdges,
+        ballots: usize,
+    ) -> Step_<Vec<Placed>> {
+        let all: Vec<u32> = (0..).take(ballots).collect();
+        let buckets = self.functionals(Step::Buckets, functional_plan(all.clone(), vec![bucket_functional(layout)]))?;
+        let bucket = |value: &i64| match usize::try_from(*value) {
+            Ok(0) => Ok(None),
+            Ok(number) if number <= edges.ranges().len() => Ok(Some(number - 1)),
+            Ok(_) | Err(_) => Err(bad_values()),
+        };
+        let buckets: Vec<Option<usize>> = buckets.iter().map(bucket).collect::<Step_<_>>()?;
+        let pointed: Vec<u32> = all.into_iter().zip(&buckets).filter_map(|(at, bucket)| bucket.map(|_| at)).collect();
+        let mut placed: Vec<Placed> =
+            buckets.into_iter().map(|bucket| Placed { bucket, point: Vec::new() }).collect();
+        if pointed.is_empty() {
+            return Ok(placed);
+        }
+        let functionals = (0..map.axes.len()).map(|axis| point_functional(layout, map, axis, mu)).collect();
+        let points = self.functionals(Step::Points, functional_plan(pointed.clone(), functionals))?;
+        for (ballot, point) in pointed.iter().zip(points.chunks(map.axes.len())) {
+            let centred = map.axes.iter().zip(point).map(|(axis, value)| value - axis.dither_offset());
+            if let Some(placed) = placed.get_mut(*ballot as usize) {
+                placed.point = centred.collect();
+            }
+        }
+        Ok(placed)
+    }
+
+    fn groups(&self, layout: &Layout, partition: &Partition, totals: &Totals) -> Step_<Vec<Totals>> {
+        let digest = partition_digest(partition);
+        match self.round.partition {
+            None => return Err(Stage::Partition { digest }),
+            Some(fixed) if fixed != digest => return Err(Stage::Contradiction("a partition that does not follow")),
+            Some(_) => {}
+        }
+        if partition.blocks.len() == 1 {
+            return Ok(vec![totals.clone()]);
+        }
+        let mut blocks = vec![Block { ballots: Vec::new() }; partition.blocks.len()];
+        for (ballot, block) in (0..).zip(&partition.assignment) {
+            if let Some(block) = blocks.get_mut(*block) {
+                block.ballots.push(ballot);
+            }
+        }
+        let mut sums = self.sums(Step::Groups, OpeningPlan::Sums(SumPlan { rows: vote_rows(layout), blocks }))?;
+        sums.truncate(partition.k);
+        Ok(sums)
+    }
+}
+
+fn bad_values() -> Stage {
+    Stage::Contradiction("opened values that do not fit what was opened")
+}
+
+fn vote_rows(layout: &Layout) -> u32 {
+    3 * u32::from(layout.items())
+}
+
+fn whole(layout: &Layout, ballots: usize) -> OpeningPlan {
+    let block = Block { ballots: (0..).take(ballots).collect() };
+    OpeningPlan::Sums(SumPlan { rows: vote_rows(layout), blocks: vec![block] })
+}
+
+fn functional_plan(ballots: Vec<u32>, functionals: Vec<Functional>) -> OpeningPlan {
+    OpeningPlan::Functionals(FunctionalPlan { ballots: Block { ballots }, functionals })
+}
+
+fn row(index: usize) -> u32 {
+    u32::try_from(index).expect("a ballot has fewer than 2^32 rows")
+}
+
+/// `Σ_k (k+1)·b_k`: 0 for a ballot below the first bucket.
+fn bucket_functional(layout: &Layout) -> Functional {
+    let coefficients = (0..8).map(|bucket| (row(layout.bucket_row(bucket)), bucket as i64 + 1)).collect();
+    Functional { coefficients }
+}
+
+/// `Σ_j P_j·x̃_j + Σ_{b<k} 2^b·D_b` along one axis.
+fn point_functional(layout: &Layout, map: &Map, axis: usize, mu: &[i64]) -> Functional {
+    let Some(along) = map.axes.get(axis) else { return Functional { coefficients: Vec::new() } };
+    let mut coefficients = Vec::new();
+    for (item, votes) in along.coefficients(mu).into_iter().enumerate() {
+        let rows = [layout.agree_row(item), layout.disagree_row(item), layout.pass_row(item)];
+        coefficients.extend(rows.into_iter().map(row).zip(votes).filter(|(_, coefficient)| *coefficient != 0));
+    }
+    let dither = (0..along.dither_bits).map(|bit| (row(layout.dither_row(axis, bit as usize)), 1i64 << bit));
+    coefficients.extend(dither);
+    Functional { coefficients }
+}
+
+/// Returns the digest that pins a partition.
+pub fn partition_digest(partition: &Partition) -> Digest {
+    let mut bytes = Vec::new();
+    row(partition.k).encode(&mut bytes);
+    let assignment: Vec<u32> = partition.assignment.iter().map(|block| row(*block)).collect();
+    chorus_crypto::codec::put_seq(&mut bytes, &assignment);
+    hash::content(&bytes)
+}
+
+/// Reads an opened product, column by column; `None` if it is no sum of ballots.
+fn to_matrix(product: &[Scalar], omega: &IntMatrix) -> Option<IntMatrix> {
+    let rows = omega.rows();
+    if product.len() != rows * omega.columns().len() {
+        return None;
+    }
+    let columns = product.chunks(rows).map(|column| column.iter().map(centred).collect::<Option<_>>());
+    IntMatrix::from_columns(rows, columns.collect::<Option<_>>()?).ok()
+}
+
+/// Returns the integer of least absolute value that a scalar stands for, if it fits 127 bits.
+fn centred(scalar: &Scalar) -> Option<i128> {
+    let small = |scalar: &Scalar| {
+        let (low, high) = scalar.as_bytes().split_at(16);
+        let magnitude = i128::from_le_bytes(low.try_into().ok()?);
+        (high.iter().all(|byte| *byte == 0) && magnitude >= 0).then_some(magnitude)
+    };
+    small(scalar).or_else(|| small(&-scalar).map(|magnitude| -magnitude))
+}
