@@ -55,6 +55,12 @@ domains! {
     SET_KEY = "chorus/v1/mask/set-key";
     /// Pseudorandom scalars from `K_T`.
     SET_PRF = "chorus/v1/mask/set-prf";
+    /// Sharings of zero from `K_T`.
+    SET_ZERO = "chorus/v1/mask/set-zero";
+    /// Noise from `K_T`.
+    SET_NOISE = "chorus/v1/mask/set-noise";
+    /// Coefficients of the search for the polynomial that shares lie on.
+    SHARE_CHECK = "chorus/v1/mask/share-check";
     /// The masked vector's digest `H(E)`.
     MASKED_DIGEST = "chorus/v1/masked-digest";
     /// Sealing to an operator's round key.
