@@ -186,3 +186,6 @@ pub fn bucket_edges(items: u16) -> Vec<(u16, u16)> {
 pub fn bucket_of(items: u16, count: u16) -> Option<usize> {
     bucket_edges(items).iter().position(|(low, high)| (*low..=*high).contains(&count))
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,3 +92,29 @@ impl Statement {
         Linear { rows, constant: lambda * below }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::hash::Stream;
+
+    proptest! {
+        #[test]
+        fn folding_coefficients_is_the_transpose_of_extending_rows(items in 1u16..40, map: bool, seed: u64) {
+            let statement = Statement::new(&Layout::new(items, map).expect("in range"));
+            let mut stream = Stream::new(crate::domain::NONCE, &seed.to_be_bytes());
+            let rows: Vec<_> = (0..statement.rows()).map(|_| stream.next_scalar()).collect();
+            let coefficients: Vec<_> = (0..1 << statement.variables()).map(|_| stream.next_scalar()).collect();
+            let product = |left: &[Scalar], right: &[Scalar]| -> Scalar {
+                left.iter().zip(right).map(|(left, right)| left * right).sum()
+            };
+
+            let entries = statement.extend(&rows);
+
+            prop_assert!(statement.entries() <= entries.len() && entries.len() < 2 * statement.entries());
+            prop_assert_eq!(product(&coefficients, &entries), product(&statement.fold(coefficients.clone()), &rows));
+        }
+    }
+}
