@@ -9,6 +9,7 @@ pub mod group;
 pub mod hash;
 pub mod link;
 pub mod mask;
+pub mod opening;
 pub mod seal;
 pub mod sign;
 pub mod sumcheck;
