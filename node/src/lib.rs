@@ -1,1 +1,3 @@
 //! Chorus.
+
+pub mod polis;

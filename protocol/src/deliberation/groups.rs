@@ -1,0 +1,112 @@
+//! Opinion groups: deterministic k-means on the map, and the partition of the sealed set that follows from it.
+//!
+//! Polis' groups depend on the order of arrival and on earlier runs; these are a function of the set of points. Points
+//! are sorted by value first, so the order of the input cannot matter: equal points are interchangeable, and every sum
+//! is taken in one order. Many fixed starts and the best inertia stand in for luck. A small group has a veto over what
+//! counts as common ground, which makes it worth forging: solutions with a group below the least share are not admitted.
+
+pub mod kmeans;
+
+use kmeans::{Clustering, Points};
+
+use super::{bucket::BucketEdges, map::Map};
+
+/// Groups at most. More than five are hard to read and harder to keep above the least share.
+pub const MAX_GROUPS: usize = 5;
+
+/// Least share of a group among the ballots with a point, in percent.
+const LEAST_PERCENT: usize = 5;
+
+/// What is public about the place of one ballot: its bucket, and its dithered coordinates if it has one.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Placed {
+    /// The bucket of its vote count, `None` below the first.
+    pub bucket: Option<usize>,
+    /// One coordinate per axis.
+    pub point: Vec<i64>,
+}
+
+/// A partition of the ballots of a sealed set into blocks; the first `k` are opinion groups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Partition {
+    /// How many opinion groups there are, largest first.
+    pub k: usize,
+    /// The block of each ballot, in the order of the input.
+    pub assignment: Vec<usize>,
+    /// The number of ballots in each block: `k` groups, then those without a point if they are enough.
+    pub blocks: Vec<usize>,
+    /// The centre of each group on the map.
+    pub centres: Vec<[f64; 2]>,
+    /// The mean silhouette of the groups, 0 for a single group.
+    pub silhouette: f64,
+}
+
+impl Partition {
+    /// Returns the partition with one block of `ballots` ballots: all that totals alone allow.
+    pub fn whole(ballots: usize) -> Self {
+        Self { k: 1, assignment: vec![0; ballots], blocks: vec![ballots], centres: vec![[0.0; 2]], silhouette: 0.0 }
+    }
+
+    /// Returns the opinion group of each ballot, `None` for those in the block without points.
+    pub fn groups(&self) -> Vec<Option<usize>> {
+        self.assignment.iter().map(|&block| (block < self.k).then_some(block)).collect()
+    }
+}
+
+/// Makes the groups of a sealed set from the opened points.
+///
+/// `floor` is the least number of ballots in any block; `ballots` come in the order of their tags.
+pub fn partition(map: &Map, edges: &BucketEdges, ballots: &[Placed], floor: usize) -> Partition {
+    let place = |ballot: &Placed| {
+        let stretch = edges.stretch(ballot.bucket?)?;
+        (ballot.point.len() == map.axes.len()).then(|| map.place(&ballot.point, stretch))
+    };
+    let points: Vec<Option<[f64; 2]>> = ballots.iter().map(place).collect();
+    group(&points, floor, None)
+}
+
+/// Makes groups of the points on a plane, `None` standing for a ballot without one; of exactly `wanted` groups if that
+/// is given, else of as many as the silhouette prefers. If no number of groups is admitted there is one group.
+pub fn group(points: &[Option<[f64; 2]>], floor: usize, wanted: Option<usize>) -> Partition {
+    let present: Vec<[f64; 2]> = points.iter().flatten().copied().collect();
+    let floor = floor.max(1);
+    if present.len() < floor {
+        return Partition::whole(points.len());
+    }
+    let least = floor.max((present.len() * LEAST_PERCENT).div_ceil(100));
+    let sorted = Points::new(&present);
+    let range = wanted.map_or(2..=MAX_GROUPS, |k| k..=k);
+    let candidates: Vec<Clustering> = range.filter_map(|k| sorted.cluster(k, least)).collect();
+    let silhouettes = sorted.silhouettes(&candidates);
+    // Strictly better only: of equal silhouettes the smaller number of groups stays.
+    let mut best: Option<(f64, &Clustering)> = None;
+    for (silhouette, clustering) in silhouettes.into_iter().zip(&candidates) {
+        if best.is_none_or(|(highest, _)| silhouette > highest) {
+            best = Some((silhouette, clustering));
+        }
+    }
+    let (silhouette, clustering) = best.map_or_else(|| (0.0, sorted.single()), |(s, c)| (s, c.clone()));
+    assemble(points, &sorted.labels(&clustering), clustering, silhouette, floor)
+}
+
+/// Puts the ballots without a point into a block of their own, or into the largest group if they are too few.
+fn assemble(
+    points: &[Option<[f64; 2]>],
+    labels: &[usize],
+    clustering: Clustering,
+    silhouette: f64,
+    floor: usize,
+) -> Partition {
+    let k = clustering.centres.len();
+    let pointless = points.len() - labels.len();
+    let home = if pointless >= floor { k } else { 0 };
+    let mut labels = labels.iter().copied();
+    let block = |point: &Option<[f64; 2]>| point.and_then(|_| labels.next()).unwrap_or(home);
+    let assignment: Vec<usize> = points.iter().map(block).collect();
+    let mut blocks = vec![0; k + usize::from(home == k)];
+    assignment.iter().for_each(|&block| blocks[block] += 1);
+    Partition { k, assignment, blocks, centres: clustering.centres, silhouette }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! Lloyd's k-means from many fixed starts, on points sorted by value.
+
+/// Rounds of Lloyd's iteration. It ends by itself far earlier on real polls; the bound makes it end always.
+const MAX_ROUNDS: usize = 100;
+
+/// Starts at arbitrary (but fixed) points, besides the ones that are chosen for a reason.
+const SCATTERED_STARTS: u64 = 48;
+
+/// Points in canonical order, with the way back to the order of the input.
+#[derive(Clone, Debug)]
+pub struct Points {
+    sorted: Vec<[f64; 2]>,
+    /// `order[s]` is the input index of sorted point `s`.
+    order: Vec<usize>,
+}
+
+/// One solution: clusters in canonical order, largest first, ties by centre.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clustering {
+    /// The centre of each cluster.
+    pub centres: Vec<[f64; 2]>,
+    /// The cluster of each point, in sorted order.
+    labels: Vec<usize>,
+    /// The sum of squared distances to the centres.
+    pub inertia: f64,
+}
+
+impl Points {
+    /// Sorts the points by their coordinates.
+    pub fn new(points: &[[f64; 2]]) -> Self {
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        order.sort_by(|&a, &b| compare(&points[a], &points[b]));
+        Self { sorted: order.iter().map(|&index| points[index]).collect(), order }
+    }
+
+    /// Returns the best clustering into `k` clusters of at least `least` points each, or `None` if no start leads to
+    /// one.
+    pub fn cluster(&self, k: usize, least: usize) -> Option<Clustering> {
+        if k == 0 || k.saturating_mul(least.max(1)) > self.sorted.len() {
+            return None;
+        }
+        let mut best: Option<Clustering> = None;
+        for start in self.starts(k) {
+            let found = self.lloyd(start).filter(|found| found.sizes().iter().all(|&size| size >= least));
+            // Strictly better only: the earlier start wins a tie.
+            if let Some(found) = found
+                && best.as_ref().is_none_or(|best| found.inertia < best.inertia)
+            {
+                best = Some(found);
+            }
+        }
+        best
+    }
+
+    /// Returns all points as one cluster.
+    pub fn single(&self) -> Clustering {
+        let labels = vec![0; self.sorted.len()];
+        let centres = self.centres(&labels, 1).unwrap_or_else(|| vec![[0.0; 2]]);
+        let inertia = self.sorted.iter().map(|point| square_distance(point, &centres[0])).sum();
+        Clustering { centres, labels, inertia }
+    }
+
+    /// Returns the labels in the order of the input.
+    pub fn labels(&self, clustering: &Clustering) -> Vec<usize> {
+        let mut labels = vec![0; self.order.len()];
+        for (&index, &label) in self.order.iter().zip(&clustering.labels) {
+            labels[index] = label;
+        }
+        labels
+    }
+
+    /// Returns the mean silhouette of each clustering; a lone member counts 0.
+    pub fn silhouettes(&self, clusterings: &[Clustering]) -> Vec<f64> {
+        let sizes: Vec<Vec<usize>> = clusterings.iter().map(Clustering::sizes).collect();
+        let mut totals = vec![0.0; clusterings.len()];
+        for (index, point) in self.sorted.iter().enumerate() {
+            let mut sums: Vec<Vec<f64>> = sizes.iter().map(|sizes| vec![0.0; sizes.len()]).collect();
+            // One distance serves all clusterings: the square roots are what takes the time.
+            for (other_index, other) in self.sorted.iter().enumerate() {
+                let distance = square_distance(point, other).sqrt();
+                for (sums, clustering) in sums.iter_mut().zip(clusterings) {
+                    sums[clustering.labels[other_index]] += distance;
+                }
+            }
+            for (number, clustering) in clusterings.iter().enumerate() {
+                totals[number] += silhouette(clustering.labels[index], &sums[number], &sizes[number]);
+            }
+        }
+        totals.into_iter().map(|total| total / float(self.sorted.len().max(1))).collect()
+    }
+
+    /// Runs Lloyd's iteration from `centres`; `None` if a cluster runs empty.
+    fn lloyd(&self, mut centres: Vec<[f64; 2]>) -> Option<Clustering> {
+        let mut labels = Vec::new();
+        for _ in 0..MAX_ROUNDS {
+            let nearest: Vec<usize> = self.sorted.iter().map(|point| nearest(point, &centres)).collect();
+            if nearest == labels {
+                break;
+            }
+            labels = nearest;
+            centres = self.centres(&labels, centres.len())?;
+        }
+        let inertia =
+            self.sorted.iter().zip(&labels).map(|(point, &label)| square_distance(point, &centres[label])).sum();
+        Some(Clustering { centres, labels, inertia }.canonical())
+    }
+
+    /// Returns the mean of each cluster; `None` if one is empty.
+    fn centres(&self, labels: &[usize], k: usize) -> Option<Vec<[f64; 2]>> {
+        let mut sums = vec![([0.0; 2], 0_usize); k];
+        for (point, &label) in self.sorted.iter().zip(labels) {
+            let (sum, count) = &mut sums[label];
+            sum[0] += point[0];
+            sum[1] += point[1];
+            *count += 1;
+        }
+        sums.into_iter().map(|([x, y], count)| (count > 0).then(|| [x / float(count), y / float(count)])).collect()
+    }
+
+    /// Returns the starting centres: quantiles along each axis, farthest points from the mean on, and scattered ones.
+    fn starts(&self, k: usize) -> Vec<Vec<[f64; 2]>> {
+        let mut by_height = self.sorted.clone();
+        by_height.sort_by(|a, b| compare(&[a[1], a[0]], &[b[1], b[0]]));
+        let quantiles = |points: &[[f64; 2]]| (0..k).map(|i| points[(2 * i + 1) * points.len() / (2 * k)]).collect();
+        let mut starts = vec![quantiles(&self.sorted), quantiles(&by_height), self.farthest(k)];
+        let mut state = 0;
+        for _ in 0..SCATTERED_STARTS {
+            let mut pick = || {
+                let index = split_mix(&mut state) % self.sorted.len() as u64;
+                self.sorted[usize::try_from(index).expect("below the number of points")]
+            };
+            starts.push((0..k).map(|_| pick()).collect());
+        }
+        starts
+    }
+
+    /// Returns `k` points, each the farthest from the mean and from those before it.
+    fn farthest(&self, k: usize) -> Vec<[f64; 2]> {
+        let mut chosen = self.single().centres;
+        while chosen.len() <= k {
+            let distance = |point: &[f64; 2]| square_distance(point, &chosen[nearest(point, &chosen)]);
+            let mut far = (self.sorted[0], -1.0);
+            for point in &self.sorted {
+                let distance = distance(point);
+                if distance > far.1 {
+                    far = (*point, distance);
+                }
+            }
+            chosen.push(far.0);
+        }
+        chosen.split_off(1)
+    }
+}
+
+impl Clustering {
+    /// Returns the number of points in each cluster.
+    pub fn sizes(&self) -> Vec<usize> {
+        let mut sizes = vec![0; self.centres.len()];
+        self.labels.iter().for_each(|&label| sizes[label] += 1);
+        sizes
+    }
+
+    /// Numbers the clusters by size, largest first, and clusters of one size by their centres.
+    fn canonical(self) -> Self {
+        let sizes = self.sizes();
+        let mut order: Vec<usize> = (0..self.centres.len()).collect();
+        order.sort_by(|&a, &b| sizes[b].cmp(&sizes[a]).then_with(|| compare(&self.centres[a], &self.centres[b])));
+        let mut rank = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(new, &old)| rank[old] = new);
+        Self {
+            centres: order.iter().map(|&old| self.centres[old]).collect(),
+            labels: self.labels.iter().map(|&old| rank[old]).collect(),
+            inertia: self.inertia,
+        }
+    }
+}
+
+/// Returns the silhouette of a point of cluster `own` from its summed distances to each cluster.
+fn silhouette(own: usize, sums: &[f64], sizes: &[usize]) -> f64 {
+    if sizes[own] < 2 {
+        return 0.0;
+    }
+    let inner = sums[own] / float(sizes[own] - 1);
+    let others = (0..sizes.len()).filter(|&cluster| cluster != own);
+    let outer = others.map(|cluster| sums[cluster] / float(sizes[cluster])).fold(f64::INFINITY, f64::min);
+    let larger = inner.max(outer);
+    if larger > 0.0 && larger.is_finite() { (outer - inner) / larger } else { 0.0 }
+}
+
+/// Returns the nearest centre; the first of several.
+fn nearest(point: &[f64; 2], centres: &[[f64; 2]]) -> usize {
+    let mut best = (0, f64::INFINITY);
+    for (index, centre) in centres.iter().enumerate() {
+        let distance = square_distance(point, centre);
+        if distance < best.1 {
+            best = (index, distance);
+        }
+    }
+    best.0
+}
+
+fn square_distance(a: &[f64; 2], b: &[f64; 2]) -> f64 {
+    let (x, y) = (a[0] - b[0], a[1] - b[1]);
+    x * x + y * y
+}
+
+fn compare(a: &[f64; 2], b: &[f64; 2]) -> core::cmp::Ordering {
+    a[0].total_cmp(&b[0]).then_with(|| a[1].total_cmp(&b[1]))
+}
+
+/// The SplitMix64 generator: fixed positions that follow no pattern in the points. Nothing secret hangs on it.
+const fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ (mixed >> 31)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of points are far below 2^53")]
+const fn float(count: usize) -> f64 {
+    count as f64
+}
