@@ -91,7 +91,8 @@ impl Genesis {
         if self.name.trim().is_empty() {
             return Err(GenesisError::Name);
         }
-        let operators = u8::try_from(self.operators.len()).map_err(|_| GenesisError::Operators(self.operators.len()))?;
+        let operators =
+            u8::try_from(self.operators.len()).map_err(|_| GenesisError::Operators(self.operators.len()))?;
         Committee::new(operators).map_err(|_| GenesisError::Operators(self.operators.len()))?;
         ascending(&self.operators, "operators")?;
         ascending(&self.attesters, "attesters")?;

@@ -237,7 +237,8 @@ impl Contributor<'_> {
         let sharing = ledger.sharing();
         // Masks come first from the generator, so that they do not depend on which operators have keys.
         let masking = Masking::new(sharing, &shape, &context, rng);
-        let witness = Witness::new(&layout, votes, rng).map_err(|_| ContributeError::Internal("votes do not encode"))?;
+        let witness =
+            Witness::new(&layout, votes, rng).map_err(|_| ContributeError::Internal("votes do not encode"))?;
         let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
         let seed_digests = masking.seed_digests();
@@ -469,7 +470,8 @@ impl CheckedForm {
         self.check_masked(equations, submission)?;
         let held = ledger.sharing().held_by(operator);
         let index = usize::from(operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
-        let sealed = submission.boxes.get(index).and_then(Option::as_ref).ok_or(Fault::Seeds("no box for this operator"))?;
+        let sealed =
+            submission.boxes.get(index).and_then(Option::as_ref).ok_or(Fault::Seeds("no box for this operator"))?;
         let context = box_context(&content.core(&self.context), operator, &key.public());
         let plain = key.open(&context, &sealed.bytes).map_err(|_| Fault::Seeds("the box does not open"))?;
         let seeds = split_seeds(&plain, held.len()).ok_or(Fault::Seeds("the box holds another number of seeds"))?;
@@ -566,7 +568,9 @@ pub fn verify_all(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> V
     let chunks: Vec<_> = forms.chunks(VERIFY_TOGETHER).enumerate().collect();
     chunks
         .into_par_iter()
-        .flat_map_iter(|(number, chunk)| verify_chunk(ledger, chunk, &hash::digest(domain::BATCH, &(*seed, number as u64))))
+        .flat_map_iter(|(number, chunk)| {
+            verify_chunk(ledger, chunk, &hash::digest(domain::BATCH, &(*seed, number as u64)))
+        })
         .collect()
 }
 

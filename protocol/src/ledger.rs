@@ -189,7 +189,11 @@ impl Ledger {
             }
             Entry::Evidence(evidence) => {
                 self.operator(author, "evidence")?;
-                if self.evidence.insert(hash::content(&evidence.bytes)) { Ok(()) } else { Err(Fault::Duplicate("evidence")) }
+                if self.evidence.insert(hash::content(&evidence.bytes)) {
+                    Ok(())
+                } else {
+                    Err(Fault::Duplicate("evidence"))
+                }
             }
             Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator, _| round.offer_key(operator, it)),
             Entry::Open(it) => {
@@ -207,9 +211,8 @@ impl Ledger {
             Entry::ShareHash(it) => {
                 self.in_round(it.round, author, |round, operator, _| round.on_share_hash(operator, it))
             }
-            Entry::Share(it) => self.in_round(it.round, author, |round, operator, context| {
-                round.on_share(operator, author, it, context)
-            }),
+            Entry::Share(it) => self
+                .in_round(it.round, author, |round, operator, context| round.on_share(operator, author, it, context)),
             Entry::EndPass(it) => self.in_round(it.round, author, |round, operator, _| round.on_end_pass(operator, it)),
             Entry::Partition(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_partition(operator, it, context))

@@ -1,5 +1,6 @@
 //! The append-only log: batches of entries, ordered by Byzantine agreement among the operators.
 
-pub mod entry;
-
+pub mod batch;
+pub mod certificate;
+pub mod consensus;
 pub mod entry;

@@ -15,7 +15,9 @@ use chorus_crypto::{
     domain,
     group::{Generators, Point, PointError},
     hash::{self, Digest},
-    mask::{Expansion, Fold, MaskSum, OpenedRow, OpenedSum, Shape, SumError, check_sum, open, sum_commitments, sum_masked},
+    mask::{
+        Expansion, Fold, MaskSum, OpenedRow, OpenedSum, Shape, SumError, check_sum, open, sum_commitments, sum_masked,
+    },
     wire_enum, wire_struct,
 };
 use rayon::prelude::*;
@@ -186,7 +188,11 @@ impl OpeningPlan {
     /// # Errors
     ///
     /// Returns [`OpeningError::Missing`] if `expand` has none.
-    pub fn mask_part(&self, shape: &Shape, expand: impl Fn(u32) -> Option<Expansion>) -> Result<MaskPart, OpeningError> {
+    pub fn mask_part(
+        &self,
+        shape: &Shape,
+        expand: impl Fn(u32) -> Option<Expansion>,
+    ) -> Result<MaskPart, OpeningError> {
         let expansion = |ballot: u32| expand(ballot).ok_or(OpeningError::Missing(ballot));
         match self {
             Self::Sums(plan) => {

@@ -196,14 +196,7 @@ impl Course<'_> {
         Ok(None)
     }
 
-    fn place(
-        &self,
-        layout: &Layout,
-        map: &Map,
-        mu: &[i64],
-        edges: &BucketEdges,
-        ballots: usize,
-    ) -> Step_<Vec<Placed>> {
+    fn place(&self, layout: &Layout, map: &Map, mu: &[i64], edges: &BucketEdges, ballots: usize) -> Step_<Vec<Placed>> {
         let all: Vec<u32> = (0..).take(ballots).collect();
         let buckets = self.functionals(Step::Buckets, functional_plan(all.clone(), vec![bucket_functional(layout)]))?;
         let bucket = |value: &i64| match usize::try_from(*value) {
@@ -213,8 +206,7 @@ impl Course<'_> {
         };
         let buckets: Vec<Option<usize>> = buckets.iter().map(bucket).collect::<Step_<_>>()?;
         let pointed: Vec<u32> = all.into_iter().zip(&buckets).filter_map(|(at, bucket)| bucket.map(|_| at)).collect();
-        let mut placed: Vec<Placed> =
-            buckets.into_iter().map(|bucket| Placed { bucket, point: Vec::new() }).collect();
+        let mut placed: Vec<Placed> = buckets.into_iter().map(|bucket| Placed { bucket, point: Vec::new() }).collect();
         if pointed.is_empty() {
             return Ok(placed);
         }

@@ -20,8 +20,8 @@ use crate::{
     id::{BlobId, CommunityId, RoundId, SetId},
     limits,
     log::entry::{
-        AcceptedContribution, ContributionHeader, EndPass, MaskOpening, OpenedValues, PartitionChoice, PassId, PollKind,
-        RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step,
+        AcceptedContribution, ContributionHeader, EndPass, MaskOpening, OpenedValues, PartitionChoice, PassId,
+        PollKind, RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step,
     },
     time::Timestamp,
 };
@@ -368,7 +368,12 @@ impl RoundRecord {
         if pass.ended.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("the end of a pass")) }
     }
 
-    pub(super) fn on_partition(&mut self, operator: u8, choice: &PartitionChoice, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn on_partition(
+        &mut self,
+        operator: u8,
+        choice: &PartitionChoice,
+        rules: &Rules<'_>,
+    ) -> Result<(), Fault> {
         self.sealed_as(choice.set)?;
         if self.partition.is_some_and(|fixed| fixed != choice.partition) {
             return Err(Fault::Duplicate("a partition of this set"));
@@ -403,9 +408,12 @@ impl Pass {
 
     /// Opens the product if enough shares agree. Shares for another Ω or of another length take no part.
     fn try_open(&mut self, inputs: Digest, needed: usize, faulty: u8) {
-        let Some(length) = self.shares.values().map(Vec::len).max_by_key(|length| {
-            self.shares.values().filter(|values| values.len() == *length).count()
-        }) else {
+        let Some(length) = self
+            .shares
+            .values()
+            .map(Vec::len)
+            .max_by_key(|length| self.shares.values().filter(|values| values.len() == *length).count())
+        else {
             return;
         };
         let hashes = &self.hashes;
