@@ -160,6 +160,13 @@ impl Credential {
         Self::Open(OpenCredential::prove(transcript, statement, secret, rng))
     }
 
+    /// Returns the index of the leaf that the credential shows, if it shows one.
+    pub const fn leaf_index(&self) -> Option<u32> {
+        match self {
+            Self::Open(credential) => Some(credential.leaf_index),
+        }
+    }
+
     /// Checks everything but the equations, which it adds to `batch`.
     ///
     /// # Errors

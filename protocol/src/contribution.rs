@@ -11,7 +11,7 @@ use chorus_crypto::{
     ballot::{self, Layout, Vote, Witness},
     batch::Batch,
     codec::{Decode as _, Encode, put_seq},
-    credential::{Credential, LeafSecret, Statement, Tag},
+    credential::{Credential, Leaf, LeafSecret, Statement, Tag},
     domain,
     group::{Generators, Point},
     hash::{self, Digest},
@@ -335,6 +335,13 @@ fn join_seeds(seeds: &[Seed], held: &[usize]) -> zeroize::Zeroizing<Vec<u8>> {
     bytes
 }
 
+/// The leaf of the snapshot that a credential shows.
+fn shown_leaf(manifest: &Manifest, credential: &Credential) -> Result<(u32, Leaf), Fault> {
+    let index = credential.leaf_index().ok_or(Fault::Unknown("credential"))?;
+    let leaf = manifest.snapshot.leaves.get(index as usize).copied().ok_or(Fault::Unknown("leaf"))?;
+    Ok((index, leaf))
+}
+
 /// A body that decodes and fits its round; its equations are not checked yet.
 #[derive(Clone, Debug)]
 pub struct CheckedForm {
@@ -390,10 +397,7 @@ impl CheckedForm {
                 (content.core(&context), content.seed_digests.clone())
             }
         };
-        let Credential::Open(open) = &body.credential;
-        if manifest.snapshot.leaves.get(open.leaf_index as usize).is_none() {
-            return Err(Fault::Unknown("leaf"));
-        }
+        shown_leaf(manifest, &body.credential)?;
         let header = ContributionHeader {
             round: body.round,
             tag: body.tag,
@@ -436,12 +440,11 @@ impl CheckedForm {
     }
 
     fn statement(&self, manifest: &Manifest) -> Result<Statement, Fault> {
-        let Credential::Open(open) = &self.body.credential;
-        let leaf = manifest.snapshot.leaves.get(open.leaf_index as usize).copied().ok_or(Fault::Unknown("leaf"))?;
+        let (leaf_index, leaf) = shown_leaf(manifest, &self.body.credential)?;
         Ok(Statement {
             scopes: vec![(manifest.scope, self.body.tag)],
             leaf,
-            leaf_index: open.leaf_index,
+            leaf_index,
             disclosed: Vec::new(),
             snapshot_root: manifest.root,
         })

@@ -339,10 +339,10 @@ impl MaskPart {
 
 /// The shape of the rows that are summed: the first `rows` of the committed ones.
 fn summed(shape: &Shape, rows: u32) -> Result<Shape, OpeningError> {
-    if rows == 0 || rows > shape.data_rows {
+    if rows > shape.data_rows {
         return Err(OpeningError::Plan);
     }
-    Ok(Shape { data_rows: rows, ..*shape })
+    Shape::new(rows, shape.columns, shape.lane_bits).map_err(|_| OpeningError::Plan)
 }
 
 fn check_functionals(shape: &Shape, plan: &FunctionalPlan) -> Result<(), OpeningError> {

@@ -274,7 +274,7 @@ fn bucket_functional(layout: &Layout) -> Functional {
 fn point_functional(layout: &Layout, map: &Map, axis: usize, mu: &[i64]) -> Functional {
     let Some(along) = map.axes.get(axis) else { return Functional { coefficients: Vec::new() } };
     let mut coefficients = Vec::new();
-    for (item, votes) in along.coefficients(mu).into_iter().enumerate() {
+    for (item, votes) in (0u16..).zip(along.coefficients(mu)) {
         let rows = [layout.agree_row(item), layout.disagree_row(item), layout.pass_row(item)];
         coefficients.extend(rows.into_iter().map(row).zip(votes).filter(|(_, coefficient)| *coefficient != 0));
     }

@@ -72,16 +72,18 @@ impl MaskSum {
         Self { values: vec![Scalar::ZERO; shape.rows() * shape.packed()], blindings: vec![Scalar::ZERO; shape.rows()] }
     }
 
-    /// Adds the mask of one contribution.
+    /// Adds the mask of one contribution: as many data rows as the sum has, from the first on.
     ///
     /// # Panics
     ///
-    /// Panics if it was expanded for another shape.
+    /// Panics if it was expanded for fewer rows or for another width.
     pub fn add(&mut self, expansion: &Expansion) {
-        assert_eq!(1 + self.blindings.len(), expansion.all_blindings().len(), "one shape per sum");
-        let row_zero = expansion.all_values().len() - self.values.len();
-        add_all(&mut self.values, &expansion.all_values()[row_zero..]);
-        add_all(&mut self.blindings, &expansion.all_blindings()[1..]);
+        let packed = self.values.len() / self.blindings.len();
+        let values = expansion.all_values().get(packed..packed + self.values.len()).expect("at least as many rows");
+        let blindings = expansion.all_blindings().get(1..=self.blindings.len()).expect("at least as many rows");
+        assert_eq!(packed * expansion.all_blindings().len(), expansion.all_values().len(), "rows of one width");
+        add_all(&mut self.values, values);
+        add_all(&mut self.blindings, blindings);
     }
 
     /// Adds the sum over a disjoint set of contributions.

@@ -47,7 +47,7 @@ pub fn centred_share(
     let rows = shares_of(sharing, operator, shape, masked, held)?;
     let at = |row: usize| rows.get(row).copied().unwrap_or(Scalar::ZERO);
     let unit = signed(VOTE_UNIT.into());
-    let centred = mu.iter().enumerate().map(|(item, mu)| {
+    let centred = (0u16..).zip(mu).map(|(item, mu)| {
         let (agree, disagree) = (at(layout.agree_row(item)), at(layout.disagree_row(item)));
         unit * (agree - disagree) - signed((*mu).into()) * (agree + disagree + at(layout.pass_row(item)))
     });
