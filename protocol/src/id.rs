@@ -91,6 +91,8 @@ identifiers! {
     BatchId;
     /// A log entry: the digest of its signed bytes.
     EntryId;
+    /// A node of the network, as its transport authenticates it. Says nothing about who runs it.
+    NodeId;
     /// A sealed set: the digest of its contributions in order of their tags.
     SetId;
 }

@@ -68,3 +68,15 @@ pub const MAX_BLOCKS: usize = 6;
 
 /// Linear functions opened of one ballot in a step: two axes.
 pub const MAX_FUNCTIONALS: usize = 2;
+
+/// Decisions in one part of the log that is sent.
+pub const MAX_LOG_PART: usize = 64;
+
+/// Bytes of batches in one part of the log that is sent, so that a part passes as one direct message.
+pub const MAX_LOG_PART_BYTES: usize = 1024 * 1024;
+
+/// Entries that wait to be ordered. Each is at most 72 KiB, but only operators post large ones.
+pub const MAX_POOL: usize = 16_384;
+
+/// Contributions received and not yet checked. More are dropped; their senders send again.
+pub const MAX_PENDING: usize = 1_024;

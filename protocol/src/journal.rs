@@ -1,0 +1,136 @@
+//! What an operator must not forget: records that are made durable before what they protect is sent.
+//!
+//! A node that lost its journal, or runs on an old copy, must not sign: it no longer knows what it said.
+
+use chorus_crypto::{credential::Tag, hash::Digest, wire_enum, wire_struct};
+
+use crate::{
+    id::{BlobId, RoundId, SetId},
+    limits,
+    log::{
+        batch::Height,
+        entry::{PassId, Step},
+    },
+};
+
+/// One durable fact.
+#[derive(Clone, Eq, PartialEq)]
+pub enum Record {
+    /// A record of the consensus' write-ahead log.
+    Wal(WalRecord),
+    /// Earlier write-ahead records are of decided heights.
+    WalReset(Height),
+    /// The key signs at this height.
+    Pledge(Height),
+    /// The sealing key of a round. Erased with the round.
+    RoundKey(RoundKeyRecord),
+    /// A contribution was acknowledged: no other body will be, with this tag and sequence.
+    Acknowledged(AcknowledgedRecord),
+    /// A step of a sealed set is opened with these inputs, and never with others.
+    Locked(LockRecord),
+    /// The secrets of a round are gone.
+    Erased(RoundId),
+}
+wire_enum!(Record {
+    1 => Wal(it),
+    2 => WalReset(it),
+    3 => Pledge(it),
+    4 => RoundKey(it),
+    5 => Acknowledged(it),
+    6 => Locked(it),
+    7 => Erased(it),
+});
+
+impl core::fmt::Debug for Record {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let name = match self {
+            Self::Wal(_) => "Wal",
+            Self::WalReset(_) => "WalReset",
+            Self::Pledge(_) => "Pledge",
+            Self::RoundKey(_) => "RoundKey",
+            Self::Acknowledged(_) => "Acknowledged",
+            Self::Locked(_) => "Locked",
+            Self::Erased(_) => "Erased",
+        };
+        f.debug_struct(name).finish_non_exhaustive()
+    }
+}
+
+/// Bytes of the consensus.
+#[derive(Clone, Eq, PartialEq)]
+pub struct WalRecord {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+wire_struct!(WalRecord { bytes{2 * limits::MAX_BATCH_BYTES} });
+
+/// The secret half of a round key.
+#[derive(Clone, Eq, PartialEq, zeroize::ZeroizeOnDrop)]
+pub struct RoundKeyRecord {
+    /// The round.
+    #[zeroize(skip)]
+    pub round: RoundId,
+    /// The X25519 secret.
+    pub secret: [u8; 32],
+}
+wire_struct!(RoundKeyRecord { round, secret });
+
+/// Which body was acknowledged.
+#[derive(Clone, Eq, PartialEq)]
+pub struct AcknowledgedRecord {
+    /// The round.
+    pub round: RoundId,
+    /// The contributor's tag.
+    pub tag: Tag,
+    /// The attempt.
+    pub sequence: u8,
+    /// The body.
+    pub body: BlobId,
+}
+wire_struct!(AcknowledgedRecord { round, tag, sequence, body });
+
+/// What an open-once lock is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub enum Lock {
+    /// A step that opens masks.
+    Step(Step),
+    /// A pass of the secret PCA.
+    Pass(PassId),
+}
+wire_enum!(Lock { 1 => Step(it), 2 => Pass(it) });
+
+/// An open-once lock: key (round, set, what), value the digest of the inputs.
+#[derive(Clone, Eq, PartialEq)]
+pub struct LockRecord {
+    /// The round.
+    pub round: RoundId,
+    /// The sealed set.
+    pub set: SetId,
+    /// What is opened.
+    pub lock: Lock,
+    /// The digest of its inputs.
+    pub inputs: Digest,
+}
+wire_struct!(LockRecord { round, set, lock, inputs });
+
+/// Tells which records are still needed, in order: what a journal is compacted to.
+///
+/// Write-ahead records of decided heights go, and with a round's erasure its key and its acknowledgements; its locks
+/// stay, for they forbid.
+pub fn needed(records: &[Record]) -> Vec<bool> {
+    let last_reset = records.iter().rposition(|record| matches!(record, Record::WalReset(_)));
+    let last_pledge = records.iter().rposition(|record| matches!(record, Record::Pledge(_)));
+    let erased: std::collections::BTreeSet<_> = records
+        .iter()
+        .filter_map(|record| if let Record::Erased(round) = record { Some(*round) } else { None })
+        .collect();
+    let needed = |(index, record): (usize, &Record)| match record {
+        Record::Wal(_) => last_reset.is_none_or(|reset| index > reset),
+        Record::WalReset(_) => Some(index) == last_reset,
+        Record::Pledge(_) => Some(index) == last_pledge,
+        Record::RoundKey(RoundKeyRecord { round, .. }) => !erased.contains(round),
+        Record::Acknowledged(AcknowledgedRecord { round, .. }) => !erased.contains(round),
+        Record::Locked(_) | Record::Erased(_) => true,
+    };
+    records.iter().enumerate().map(needed).collect()
+}

@@ -1,0 +1,176 @@
+//! What peers say to each other, version 1.
+//!
+//! The envelope names version and community, so that bytes of another protocol or community are refused before they
+//! are looked at. It carries no sender: whoever needs to be known signs what is inside (entries, acknowledgements,
+//! consensus votes), and a contribution authenticates itself by its credential, so that nothing ties it to a node.
+
+use chorus_crypto::{
+    codec::{Decode as _, Encode, Reader},
+    domain,
+    sign::{PublicKey, SecretKey, Signature},
+    wire_enum, wire_struct,
+};
+
+use crate::{
+    contribution::{Acknowledgement, SealedBox, Submission},
+    fault::Fault,
+    id::{BlobId, CommunityId, NodeId, RoundId},
+    limits,
+    log::{batch::Height, consensus::Decision, entry::SignedEntry},
+};
+
+/// The protocol version that this code speaks. It is not the crate's version.
+pub const VERSION: u8 = 1;
+
+/// A message between two nodes of a community.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Message {
+    /// An operator says at which node it can be reached.
+    Hello(Hello),
+    /// A message of the consensus.
+    Consensus(ConsensusBytes),
+    /// An entry to be ordered.
+    Entry(SignedEntry),
+    /// A contribution on its way to the operators.
+    Submission(Submission),
+    /// An operator's acknowledgement.
+    Acknowledgement(Acknowledgement),
+    /// How far the sender's log reaches.
+    Tip(Tip),
+    /// A request for the log from a height on.
+    LogRequest(Tip),
+    /// A part of the log.
+    Log(LogPart),
+    /// An operator asks for a contribution that it lacks, or lacks seeds of.
+    SubmissionRequest(SubmissionRequest),
+    /// The answer after the seal: the contribution, and the seeds that both hold.
+    Handover(Handover),
+}
+wire_enum!(Message {
+    1 => Hello(it),
+    2 => Consensus(it),
+    3 => Entry(it),
+    4 => Submission(it),
+    5 => Acknowledgement(it),
+    6 => Tip(it),
+    7 => LogRequest(it),
+    8 => Log(it),
+    9 => SubmissionRequest(it),
+    10 => Handover(it),
+});
+
+impl Message {
+    /// Returns the message in its envelope.
+    pub fn seal(&self, community: CommunityId) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        community.encode(&mut bytes);
+        self.encode(&mut bytes);
+        bytes
+    }
+
+    /// Opens an envelope.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Fault`] for another version or community, and for bytes that are not a message.
+    pub fn open(community: CommunityId, bytes: &[u8]) -> Result<Self, Fault> {
+        let mut input = Reader::new(bytes);
+        let version = u8::decode(&mut input)?;
+        if version != VERSION {
+            return Err(Fault::Version(version));
+        }
+        if CommunityId::decode(&mut input)? != community {
+            return Err(Fault::Community);
+        }
+        let message = Self::decode(&mut input)?;
+        input.finish()?;
+        Ok(message)
+    }
+}
+
+/// An operator's word that it is reached at a node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Hello {
+    /// The node, which the transport authenticates.
+    pub node: NodeId,
+    /// The operator.
+    pub operator: PublicKey,
+    /// Its signature over (community, node).
+    pub signature: Signature,
+}
+wire_struct!(Hello { node, operator, signature });
+
+impl Hello {
+    /// Signs.
+    pub fn sign(key: &SecretKey, community: CommunityId, node: NodeId) -> Self {
+        Self { node, operator: key.public(), signature: key.sign(domain::ENVELOPE, &Self::bytes(community, node)) }
+    }
+
+    /// Checks that `from` is the node meant.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Fault`] if it is another one or the signature does not verify.
+    pub fn verify(&self, community: CommunityId, from: NodeId) -> Result<(), Fault> {
+        if self.node != from {
+            return Err(Fault::Mismatch("the node of a greeting"));
+        }
+        Ok(self.operator.verify(domain::ENVELOPE, &Self::bytes(community, self.node), &self.signature)?)
+    }
+
+    fn bytes(community: CommunityId, node: NodeId) -> Vec<u8> {
+        let mut bytes = community.to_bytes();
+        node.encode(&mut bytes);
+        bytes
+    }
+}
+
+/// Opaque bytes of the consensus, which checks them itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ConsensusBytes {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+wire_struct!(ConsensusBytes { bytes{2 * limits::MAX_BATCH_BYTES} });
+
+/// A height of the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tip {
+    /// The height.
+    pub height: Height,
+}
+wire_struct!(Tip { height });
+
+/// Consecutive decisions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogPart {
+    /// The decisions, ascending.
+    pub decisions: Vec<Decision>,
+}
+wire_struct!(LogPart { decisions[limits::MAX_LOG_PART] });
+
+/// A request for a contribution.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SubmissionRequest {
+    /// The round.
+    pub round: RoundId,
+    /// Its public body.
+    pub body: BlobId,
+    /// The operator that asks, 1..=n; seeds are sealed to its round key, so that nobody else gains by asking.
+    pub operator: u8,
+}
+wire_struct!(SubmissionRequest { round, body, operator });
+
+/// A contribution handed over between operators after the seal.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Handover {
+    /// The contribution.
+    pub submission: Submission,
+    /// The operator it is for.
+    pub operator: u8,
+    /// The subsets, by index, whose seeds are in the box.
+    pub subsets: Vec<u8>,
+    /// These seeds, sealed to the operator's round key.
+    pub seeds: SealedBox,
+}
+wire_struct!(Handover { submission, operator, subsets[limits::MAX_SUBSETS], seeds });

@@ -1,0 +1,431 @@
+//! A node's protocol, without input or output of its own: events in, effects out, in order.
+//!
+//! [`Peer::handle`] is a pure function of the peer's state, the time, the event and the randomness handed in; a whole
+//! community runs in one test and replays from a seed. An operator's peer also orders the log, acknowledges
+//! contributions and opens sums; every peer follows the log and recomputes results.
+//!
+//! ```text
+//! Event ─▶ message ─▶ ordering (consensus, pool, sync)  ─▶ ledger ─▶ duties of each round ─▶ Effect
+//!                 └─▶ collecting (submissions, acknowledgements)
+//! ```
+//!
+//! # Correctness
+//!
+//! Effects must be performed in order. [`Effect::Sync`] makes everything persisted before it durable before anything
+//! after it is done; a crash between two effects loses nothing that was sent.
+
+mod collecting;
+mod duties;
+mod ordering;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use chorus_crypto::{
+    codec::Encode as _,
+    mask::Seed,
+    seal::SealSecret,
+    sign::{PublicKey, SecretKey},
+};
+use rand_core::CryptoRng;
+
+use self::{collecting::Collected, duties::Duties, ordering::Ordering};
+use crate::{
+    config::Genesis,
+    contribution::Submission,
+    fault::Fault,
+    id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
+    journal::{Lock, Record},
+    ledger::Ledger,
+    log::{
+        batch::Height,
+        consensus::{Decision, ResumeError, Timeouts},
+        entry::{Entry, SignedEntry},
+    },
+    message::{Hello, Message},
+    round::Blobs,
+    time::Timestamp,
+};
+
+/// Who this node is.
+#[derive(Debug)]
+pub struct Config {
+    /// The community.
+    pub genesis: Genesis,
+    /// This node, as others see it.
+    pub node: NodeId,
+    /// The operator's key; none for a node that only follows.
+    pub operator: Option<SecretKey>,
+    /// How long steps of the consensus may take.
+    pub timeouts: Timeouts,
+    /// How long other operators' shares are waited for, in milliseconds, before a pass is given up.
+    pub pass_millis: u64,
+}
+
+impl Config {
+    /// How long a pass of the secret PCA may take before an operator gives it up.
+    pub const PASS_MILLIS: u64 = 10_000;
+}
+
+/// What a node saved before it stopped.
+#[derive(Debug, Default)]
+pub struct Saved {
+    /// The log, from height 1.
+    pub decisions: Vec<Decision>,
+    /// The journal, in order.
+    pub records: Vec<Record>,
+    /// The private parts of contributions to rounds that are not erased.
+    pub submissions: Vec<Submission>,
+}
+
+/// What happens to a node.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A connection to a node is up.
+    Connected(NodeId),
+    /// The last connection to a node is gone.
+    Disconnected(NodeId),
+    /// Bytes from a node, direct or by gossip.
+    Message {
+        /// Who sent or passed them on.
+        from: NodeId,
+        /// An envelope.
+        bytes: Vec<u8>,
+    },
+    /// A body that was [wanted](Effect::Want) is here; its hash has been checked.
+    Blob {
+        /// Its id.
+        id: BlobId,
+        /// The body.
+        bytes: Arc<[u8]>,
+    },
+    /// Something the people at this node want.
+    Command(Command),
+    /// [`Peer::next_deadline`] has passed.
+    Tick,
+}
+
+/// What the people at a node want.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Post an entry as this operator.
+    Post(Entry),
+    /// Pass on an entry that a member or attester signed.
+    Relay(SignedEntry),
+    /// Send a contribution to the operators, until it is on the log.
+    Contribute(Submission),
+}
+
+/// What a node has to do, in this order.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// Append to the journal.
+    Persist(Record),
+    /// Make the journal durable before anything that follows.
+    Sync,
+    /// Store a decision durably before anything that follows.
+    Commit(Box<Decision>),
+    /// Keep a public body.
+    StoreBlob(Arc<[u8]>),
+    /// Keep a contribution's private part durably, apart from the public bodies.
+    StorePrivate {
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+        /// What to keep.
+        submission: Arc<Submission>,
+    },
+    /// Erase the private part of one contribution.
+    ErasePrivate {
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+    },
+    /// Erase all private parts of a round, and compact the journal.
+    EraseRound(RoundId),
+    /// Send to one node.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// An envelope.
+        bytes: Vec<u8>,
+    },
+    /// Tell everybody.
+    Publish(Vec<u8>),
+    /// Find a body and hand it in as [`Event::Blob`]; ask until it is there.
+    Want(BlobId),
+    /// Tell the people at this node.
+    Notice(Notice),
+}
+
+/// Something worth telling the people at a node.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Notice {
+    /// A peer was refused.
+    Refused {
+        /// Which.
+        from: NodeId,
+        /// Why.
+        fault: Fault,
+    },
+    /// The log grew.
+    Height(Height),
+    /// This node's own computation of a round's result contradicts the one on the log.
+    Contradiction {
+        /// The round.
+        round: RoundId,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The node can no longer take part in ordering; a person has to look.
+    Halted(String),
+}
+
+/// A node's protocol.
+pub struct Peer {
+    config: Config,
+    community: CommunityId,
+    ledger: Ledger,
+    ordering: Ordering,
+    collected: Collected,
+    duties: Duties,
+    nodes: BTreeMap<NodeId, Option<PublicKey>>,
+    blobs: BTreeMap<BlobId, Arc<[u8]>>,
+    wanted: BTreeSet<BlobId>,
+    effects: VecDeque<Effect>,
+    now: Timestamp,
+}
+
+impl core::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Peer").field("node", &self.config.node).field("height", &self.height()).finish_non_exhaustive()
+    }
+}
+
+/// Why a node cannot start from what it saved.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The saved log does not follow from the genesis.
+    #[error("the saved log is broken at height {0}")]
+    Log(Height),
+    /// The consensus cannot resume.
+    #[error("consensus: {0}")]
+    Consensus(#[from] ResumeError),
+    /// The founding document is not valid.
+    #[error("genesis: {0}")]
+    Genesis(#[from] crate::config::GenesisError),
+    /// The operator's key is not in the founding document.
+    #[error("this key is no operator of the community")]
+    NotOperator,
+}
+
+impl Peer {
+    /// Starts from what was saved; from nothing the first time.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`StartError`] if what was saved does not fit together; nothing is signed then.
+    pub fn new(config: Config, now: Timestamp, saved: Saved) -> Result<Self, StartError> {
+        config.genesis.validate()?;
+        if config.operator.as_ref().is_some_and(|key| config.genesis.operator(&key.public()).is_none()) {
+            return Err(StartError::NotOperator);
+        }
+        let mut ledger = Ledger::new(config.genesis.clone());
+        let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
+        let mut peer = Self {
+            community: ledger.community(),
+            collected: Collected::default(),
+            duties: Duties::resume(&saved.records),
+            ledger,
+            ordering,
+            nodes: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            effects: VecDeque::new(),
+            now,
+            config,
+        };
+        peer.collected.resume(&saved.records);
+        for submission in saved.submissions {
+            peer.collected.requeue(submission);
+        }
+        peer.drain_consensus();
+        Ok(peer)
+    }
+
+    /// Advances by one event; then perform what [`poll_effect`](Self::poll_effect) returns.
+    ///
+    /// `rng` must be a cryptographically secure generator: round keys and the weights of batch verification come from
+    /// it. `now` is this node's clock and may stand still but should not run backwards.
+    pub fn handle(&mut self, now: Timestamp, event: Event, rng: &mut impl CryptoRng) {
+        self.now = self.now.max(now);
+        match event {
+            Event::Connected(node) => self.on_connected(node),
+            Event::Disconnected(node) => {
+                self.nodes.remove(&node);
+            }
+            Event::Message { from, bytes } => {
+                if let Err(fault) = self.on_message(from, &bytes) {
+                    self.effects.push_back(Effect::Notice(Notice::Refused { from, fault }));
+                }
+            }
+            Event::Blob { id, bytes } => self.on_blob(id, bytes),
+            Event::Command(command) => self.on_command(command),
+            Event::Tick => {}
+        }
+        self.tick_consensus();
+        self.verify_pending(rng);
+        self.do_duties(rng);
+    }
+
+    /// Returns the next thing to do, if any.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Returns when [`Event::Tick`] is due, if ever.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        [self.ordering.next_deadline(), self.duties.next_deadline(), self.collected.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Returns the state that the log leads to.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Returns the height of the last decision.
+    pub fn height(&self) -> Height {
+        self.ordering.height()
+    }
+
+    /// Returns the decisions from height 1.
+    pub fn decisions(&self) -> &[Arc<Decision>] {
+        self.ordering.decisions()
+    }
+
+    /// Returns the nodes connected, and which operators they are.
+    pub const fn nodes(&self) -> &BTreeMap<NodeId, Option<PublicKey>> {
+        &self.nodes
+    }
+
+    /// Returns this operator's number, 1..=n; none for a follower.
+    pub fn operator(&self) -> Option<u8> {
+        let key = self.config.operator.as_ref()?;
+        self.config.genesis.operator(&key.public())
+    }
+
+    /// Returns a body that is at hand.
+    pub fn blob_at_hand(&self, id: &BlobId) -> Option<Arc<[u8]>> {
+        self.blobs.get(id).cloned()
+    }
+
+    fn on_connected(&mut self, node: NodeId) {
+        self.nodes.entry(node).or_insert(None);
+        if let Some(key) = &self.config.operator {
+            let hello = Hello::sign(key, self.community, self.config.node);
+            self.send(node, &Message::Hello(hello));
+        }
+        self.send_tip(node);
+        self.send_outbox(node);
+    }
+
+    fn on_message(&mut self, from: NodeId, bytes: &[u8]) -> Result<(), Fault> {
+        match Message::open(self.community, bytes)? {
+            Message::Hello(hello) => self.on_hello(from, &hello),
+            Message::Consensus(message) => self.on_consensus(message.bytes),
+            Message::Entry(entry) => self.on_entry(entry),
+            Message::Submission(submission) => self.collected.enqueue(submission),
+            Message::Acknowledgement(acknowledgement) => self.on_acknowledgement(from, acknowledgement),
+            Message::Tip(tip) => {
+                self.on_tip(from, tip.height);
+                Ok(())
+            }
+            Message::LogRequest(tip) => {
+                self.on_log_request(from, tip.height);
+                Ok(())
+            }
+            Message::Log(part) => self.on_log(from, part),
+            Message::SubmissionRequest(request) => self.on_submission_request(from, request),
+            Message::Handover(handover) => self.on_handover(handover),
+        }
+    }
+
+    fn on_hello(&mut self, from: NodeId, hello: &Hello) -> Result<(), Fault> {
+        hello.verify(self.community, from)?;
+        if self.config.genesis.operator(&hello.operator).is_none() {
+            return Err(Fault::NotAllowed("an operator's greeting"));
+        }
+        self.nodes.insert(from, Some(hello.operator));
+        self.send_tip(from);
+        self.send_outbox(from);
+        Ok(())
+    }
+
+    fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
+        if self.wanted.remove(&id) {
+            self.blobs.insert(id, bytes);
+            self.duties.mark_changed();
+        }
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Post(entry) => {
+                if let Some(key) = &self.config.operator {
+                    let signed = SignedEntry::sign(key, self.community, entry);
+                    self.post(signed);
+                }
+            }
+            Command::Relay(entry) => self.post(entry),
+            Command::Contribute(submission) => self.contribute(submission),
+        }
+    }
+
+    fn send(&mut self, to: NodeId, message: &Message) {
+        let bytes = message.seal(self.community);
+        self.effects.push_back(Effect::Send { to, bytes });
+    }
+
+    /// Sends to all connected operators.
+    fn send_to_operators(&mut self, message: &Message) {
+        let bytes = message.seal(self.community);
+        for (node, operator) in &self.nodes {
+            if operator.is_some() {
+                self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    fn persist(&mut self, record: Record) {
+        self.effects.push_back(Effect::Persist(record));
+    }
+
+    fn keep_blob(&mut self, bytes: Arc<[u8]>) -> BlobId {
+        let id = BlobId::of(&bytes);
+        self.wanted.remove(&id);
+        if self.blobs.insert(id, bytes.clone()).is_none() {
+            self.effects.push_back(Effect::StoreBlob(bytes));
+        }
+        id
+    }
+
+    fn want(&mut self, id: BlobId) {
+        if !self.blobs.contains_key(&id) && self.wanted.insert(id) {
+            self.effects.push_back(Effect::Want(id));
+        }
+    }
+}
+
+impl Blobs for BTreeMap<BlobId, Arc<[u8]>> {
+    fn blob(&self, id: &BlobId) -> Option<Arc<[u8]>> {
+        self.get(id).cloned()
+    }
+}

@@ -1,0 +1,402 @@
+//! Collecting: contributions arrive, are checked together, acknowledged once, and become entries.
+//!
+//! An operator acknowledges a contribution when proofs, link and credential hold, its own seeds agree, and the whole
+//! body is durable ([`Effect::StorePrivate`] before [`Effect::Sync`] before the acknowledgement leaves). It
+//! acknowledges one body per tag and sequence.
+
+use std::sync::Arc;
+
+use chorus_crypto::{credential::Tag, seal::seal};
+
+use super::*;
+use crate::{
+    contribution::{Acknowledgement, CheckedForm, Equations, SealedBox, Submission, split_seeds, verify_all},
+    journal::AcknowledgedRecord,
+    ledger::RoundState,
+    limits,
+    log::entry::{AcceptedContribution, ContributionHeader},
+    message::{Handover, SubmissionRequest},
+};
+use chorus_crypto::{domain, sign::Signature};
+
+/// How long contributions gather before they are verified together, in milliseconds.
+const GATHER_MILLIS: u64 = 20;
+
+/// How long an own contribution may take to reach the log before it is sent again, in milliseconds.
+const RESEND_MILLIS: u64 = 3_000;
+
+/// A contribution whose public part holds.
+pub(super) struct Held {
+    pub(super) form: CheckedForm,
+    pub(super) equations: Equations,
+    pub(super) submission: Arc<Submission>,
+    /// Seeds that were checked, by index of T.
+    pub(super) seeds: BTreeMap<usize, Seed>,
+}
+
+#[derive(Default)]
+pub(super) struct Collected {
+    pending: Vec<Submission>,
+    verify_at: Option<Timestamp>,
+    pub(super) held: BTreeMap<BlobId, Held>,
+    acknowledged: BTreeMap<(RoundId, Tag, u8), BlobId>,
+    acknowledgements: BTreeMap<BlobId, (ContributionHeader, BTreeMap<u8, Signature>)>,
+    /// Own contributions on their way, and when to send them again.
+    outbox: BTreeMap<BlobId, (Submission, Timestamp)>,
+    requested: BTreeSet<BlobId>,
+    /// Operators that wait for seeds.
+    handovers: Vec<(NodeId, SubmissionRequest)>,
+}
+
+impl Collected {
+    pub(super) fn resume(&mut self, records: &[Record]) {
+        for record in records {
+            if let Record::Acknowledged(record) = record {
+                self.acknowledged.insert((record.round, record.tag, record.sequence), record.body);
+            }
+        }
+    }
+
+    /// Takes a stored contribution up again after a restart.
+    pub(super) fn requeue(&mut self, submission: Submission) {
+        self.pending.push(submission);
+        self.verify_at = Some(Timestamp::default());
+    }
+
+    pub(super) fn enqueue(&mut self, submission: Submission) -> Result<(), Fault> {
+        if self.pending.len() >= limits::MAX_PENDING {
+            return Err(Fault::Bound {
+                what: "contributions waiting",
+                bound: limits::MAX_PENDING as u64,
+                found: self.pending.len() as u64 + 1,
+            });
+        }
+        self.pending.push(submission);
+        Ok(())
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let resend = self.outbox.values().map(|(_, at)| *at).min();
+        [self.verify_at, resend].into_iter().flatten().min()
+    }
+
+    /// Lets go of what the log has settled.
+    pub(super) fn settle(&mut self, ledger: &Ledger) {
+        let logged = |header: &ContributionHeader| {
+            ledger.rounds().get(&header.round).is_none_or(|round| {
+                round.sealed.is_some()
+                    || round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence))
+            })
+        };
+        self.acknowledgements.retain(|_, (header, _)| !logged(header));
+        self.outbox.retain(|_, (submission, _)| {
+            CheckedForm::new(ledger, &submission.body).is_ok_and(|form| !logged(&form.header))
+        });
+    }
+}
+
+impl Peer {
+    /// Sends an own contribution until it is on the log.
+    pub(super) fn contribute(&mut self, submission: Submission) {
+        let body = BlobId::of(&submission.body);
+        self.send_to_operators(&Message::Submission(submission.clone()));
+        if self.config.operator.is_some() {
+            let _ = self.collected.enqueue(submission.clone());
+        }
+        self.collected.outbox.insert(body, (submission, self.now.plus_millis(RESEND_MILLIS)));
+    }
+
+    /// Sends own contributions to an operator that has just been met.
+    pub(super) fn send_outbox(&mut self, to: NodeId) {
+        if self.nodes.get(&to).is_some_and(Option::is_some) {
+            let outbox: Vec<Submission> = self.collected.outbox.values().map(|(own, _)| own.clone()).collect();
+            for submission in outbox {
+                self.send(to, &Message::Submission(submission));
+            }
+        }
+    }
+
+    fn resend(&mut self) {
+        let now = self.now;
+        let mut due = Vec::new();
+        for (submission, at) in self.collected.outbox.values_mut().filter(|(_, at)| *at <= now) {
+            *at = now.plus_millis(RESEND_MILLIS);
+            due.push(submission.clone());
+        }
+        for submission in due {
+            self.send_to_operators(&Message::Submission(submission));
+        }
+    }
+
+    /// Verifies what has gathered, acknowledges what holds.
+    pub(super) fn verify_pending(&mut self, rng: &mut impl CryptoRng) {
+        self.resend();
+        for (to, request) in std::mem::take(&mut self.collected.handovers) {
+            if let Some(handover) = self.hand_over(&request, rng) {
+                self.send(to, &Message::Handover(handover));
+            }
+        }
+        if self.collected.pending.is_empty() {
+            self.collected.verify_at = None;
+            return;
+        }
+        let Some(operator) = self.operator() else {
+            self.collected.pending.clear();
+            return;
+        };
+        let at = *self.collected.verify_at.get_or_insert(self.now.plus_millis(GATHER_MILLIS));
+        if at > self.now && self.collected.pending.len() < 64 {
+            return;
+        }
+        self.collected.verify_at = None;
+        let mut submissions = Vec::new();
+        let mut forms = Vec::new();
+        for submission in std::mem::take(&mut self.collected.pending) {
+            if self.collected.held.contains_key(&BlobId::of(&submission.body)) {
+                continue;
+            }
+            match CheckedForm::new(&self.ledger, &submission.body) {
+                Ok(form) => {
+                    forms.push(form);
+                    submissions.push(submission);
+                }
+                Err(fault) => self.refuse(&fault),
+            }
+        }
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let verdicts = verify_all(&self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
+        let mut acknowledgements = Vec::new();
+        for ((submission, form), verdict) in submissions.into_iter().zip(forms).zip(verdicts) {
+            match verdict.and_then(|equations| self.hold(operator, form, equations, submission)) {
+                Ok(Some(acknowledgement)) => acknowledgements.push(acknowledgement),
+                Ok(None) => {}
+                Err(fault) => self.refuse(&fault),
+            }
+        }
+        if acknowledgements.is_empty() {
+            return;
+        }
+        self.effects.push_back(Effect::Sync);
+        for acknowledgement in acknowledgements {
+            self.send_to_operators(&Message::Acknowledgement(acknowledgement.clone()));
+            self.count_acknowledgement(acknowledgement);
+        }
+    }
+
+    fn refuse(&mut self, fault: &Fault) {
+        self.effects.push_back(Effect::Notice(Notice::Refused { from: self.config.node, fault: fault.clone() }));
+    }
+
+    /// Keeps a contribution whose equations hold; acknowledges it if its seeds hold too.
+    fn hold(
+        &mut self,
+        operator: u8,
+        form: CheckedForm,
+        equations: Equations,
+        submission: Submission,
+    ) -> Result<Option<Acknowledgement>, Fault> {
+        let header = form.header.clone();
+        let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
+        if round.state(self.ledger.sharing().faulty()) == RoundState::Finished {
+            return Err(Fault::Phase("a contribution"));
+        }
+        let sealed = round.sealed.is_some();
+        form.check_masked(&equations, &submission)?;
+        let own = self
+            .duties
+            .round_key(&header.round)
+            .map(|key| form.check_private(&self.ledger, &equations, &submission, operator, key));
+        let held = self.ledger.sharing().held_by(operator);
+        let seeds: BTreeMap<usize, Seed> = match &own {
+            Some(Ok(_)) => held.into_iter().zip(own.and_then(Result::ok).unwrap_or_default()).collect(),
+            // The public part holds: after the seal the seeds come from those who could open their boxes.
+            Some(Err(fault)) => {
+                self.refuse(fault);
+                BTreeMap::new()
+            }
+            None => BTreeMap::new(),
+        };
+        let complete = header.is_withdrawal() || !seeds.is_empty();
+        let body = header.body;
+        let submission = Arc::new(submission);
+        self.keep_blob(submission.body.as_slice().into());
+        self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
+        self.collected.held.insert(body, Held { form, equations, submission, seeds });
+        self.duties.mark_changed();
+        if !complete || sealed {
+            return Ok(None);
+        }
+        Ok(self.acknowledge(operator, header))
+    }
+
+    fn acknowledge(&mut self, operator: u8, header: ContributionHeader) -> Option<Acknowledgement> {
+        let key = self.config.operator.as_ref()?;
+        let of = (header.round, header.tag, header.sequence);
+        match self.collected.acknowledged.get(&of) {
+            Some(body) if *body != header.body => return None,
+            Some(_) => {}
+            None => {
+                self.collected.acknowledged.insert(of, header.body);
+                let (round, tag, sequence) = of;
+                let record = AcknowledgedRecord { round, tag, sequence, body: header.body };
+                self.effects.push_back(Effect::Persist(Record::Acknowledged(record)));
+            }
+        }
+        let signature = key.sign(domain::ACKNOWLEDGE, &header.acknowledged_bytes(self.community));
+        Some(Acknowledgement { header, operator, signature })
+    }
+
+    pub(super) fn on_acknowledgement(&mut self, from: NodeId, acknowledgement: Acknowledgement) -> Result<(), Fault> {
+        if self.config.operator.is_none() {
+            return Ok(());
+        }
+        let index = usize::from(acknowledgement.operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
+        let key = self.config.genesis.operators.get(index).ok_or(Fault::Unknown("operator"))?;
+        let bytes = acknowledgement.header.acknowledged_bytes(self.community);
+        key.verify(domain::ACKNOWLEDGE, &bytes, &acknowledgement.signature)?;
+        let header = &acknowledgement.header;
+        let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
+        let known = round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence));
+        if known || round.sealed.is_some() {
+            return Ok(());
+        }
+        if !self.collected.held.contains_key(&header.body) && self.collected.requested.insert(header.body) {
+            let operator = self.operator().unwrap_or(0);
+            let request = SubmissionRequest { round: header.round, body: header.body, operator };
+            self.send(from, &Message::SubmissionRequest(request));
+        }
+        self.count_acknowledgement(acknowledgement);
+        Ok(())
+    }
+
+    /// Counts; with enough, the contribution becomes an entry.
+    fn count_acknowledgement(&mut self, acknowledgement: Acknowledgement) {
+        let Acknowledgement { header, operator, signature } = acknowledgement;
+        let body = header.body;
+        let (counted, signatures) =
+            self.collected.acknowledgements.entry(body).or_insert_with(|| (header.clone(), BTreeMap::new()));
+        if *counted != header {
+            return;
+        }
+        signatures.insert(operator, signature);
+        if signatures.len() != self.ledger.acknowledgements_needed() {
+            return;
+        }
+        let acknowledgements = signatures.iter().map(|(operator, signature)| (*operator, *signature)).collect();
+        let entry = Entry::Contribution(AcceptedContribution { header, acknowledgements });
+        if let Some(key) = &self.config.operator {
+            let signed = SignedEntry::sign(key, self.community, entry);
+            let _ = self.pool(signed);
+        }
+    }
+
+    pub(super) fn on_submission_request(&mut self, from: NodeId, request: SubmissionRequest) -> Result<(), Fault> {
+        let Some(held) = self.collected.held.get(&request.body) else { return Ok(()) };
+        let round = self.ledger.rounds().get(&request.round).ok_or(Fault::Unknown("round"))?;
+        if held.form.header.round != request.round {
+            return Err(Fault::Mismatch("the round of a contribution"));
+        }
+        if round.sealed.is_none() {
+            let submission = held.submission.as_ref().clone();
+            self.send(from, &Message::Submission(submission));
+        } else if self.collected.handovers.len() < limits::MAX_PENDING {
+            self.collected.handovers.push((from, request));
+        }
+        Ok(())
+    }
+
+    /// The seeds that both hold, sealed to the other operator's round key: only after the seal, only for a contribution
+    /// that was verified.
+    fn hand_over(&self, request: &SubmissionRequest, rng: &mut impl CryptoRng) -> Option<Handover> {
+        let held = self.collected.held.get(&request.body)?;
+        let round = self.ledger.rounds().get(&request.round)?;
+        let index = usize::from(request.operator).checked_sub(1)?;
+        let key = round.manifest.as_ref()?.keys.get(index)?.as_ref()?;
+        let theirs = self.ledger.sharing().held_by(request.operator);
+        let common: Vec<(usize, &Seed)> =
+            theirs.into_iter().filter_map(|set| Some((set, held.seeds.get(&set)?))).collect();
+        let mut plain = zeroize::Zeroizing::new(Vec::with_capacity(32 * common.len()));
+        common.iter().for_each(|(_, seed)| plain.extend_from_slice(seed.expose()));
+        let aad = handover_context(&held.form.header, request.operator);
+        let bytes = seal(key, &aad, &plain, rng).ok()?;
+        let subsets = common.iter().filter_map(|(set, _)| u8::try_from(*set).ok()).collect();
+        let submission = held.submission.as_ref().clone();
+        Some(Handover { submission, operator: request.operator, subsets, seeds: SealedBox { bytes } })
+    }
+
+    pub(super) fn on_handover(&mut self, handover: Handover) -> Result<(), Fault> {
+        let Some(operator) = self.operator().filter(|operator| *operator == handover.operator) else {
+            return Err(Fault::Mismatch("the operator of a handover"));
+        };
+        let body = BlobId::of(&handover.submission.body);
+        if !self.collected.held.contains_key(&body) {
+            let form = CheckedForm::new(&self.ledger, &handover.submission.body)?;
+            let verdict = verify_all(&self.ledger, &[&form], &form.header.core).pop().ok_or(Fault::Proof)??;
+            self.hold(operator, form, verdict, handover.submission)?;
+        }
+        let held = self.collected.held.get_mut(&body).ok_or(Fault::Unknown("contribution"))?;
+        let key = self.duties.round_key(&held.form.header.round).ok_or(Fault::Phase("a handover"))?;
+        let plain = key
+            .open(&handover_context(&held.form.header, operator), &handover.seeds.bytes)
+            .map_err(|_| Fault::Seeds("the box does not open"))?;
+        let seeds = split_seeds(&plain, handover.subsets.len()).ok_or(Fault::Seeds("another number of seeds"))?;
+        for (subset, seed) in handover.subsets.iter().map(|set| usize::from(*set)).zip(seeds) {
+            if !self.ledger.sharing().held_by(operator).contains(&subset) {
+                return Err(Fault::Seeds("a seed of a set that does not hold it"));
+            }
+            held.form.check_seed(&self.ledger, &held.equations, subset, &seed)?;
+            held.seeds.insert(subset, seed);
+        }
+        self.duties.mark_changed();
+        Ok(())
+    }
+
+    /// Asks the other operators for contributions of a sealed round that lack seeds here. Returns whether any do.
+    pub(super) fn ask_for_missing(&mut self, round: RoundId, operator: u8) -> bool {
+        let needed = self.ledger.sharing().held_by(operator).len();
+        let Some(sealed) = self.ledger.rounds().get(&round).and_then(|round| round.sealed.as_ref()) else {
+            return false;
+        };
+        let lacking = |body: &BlobId| self.collected.held.get(body).is_none_or(|held| held.seeds.len() < needed);
+        let missing: Vec<BlobId> =
+            sealed.contributions.iter().map(|contribution| contribution.header.body).filter(lacking).collect();
+        for body in &missing {
+            let request = SubmissionRequest { round, body: *body, operator };
+            self.send_to_operators(&Message::SubmissionRequest(request));
+        }
+        !missing.is_empty()
+    }
+
+    /// Lets go of superseded contributions at the seal.
+    pub(super) fn drop_superseded(&mut self, round: RoundId) {
+        let Some(sealed) = self.ledger.rounds().get(&round).and_then(|round| round.sealed.as_ref()) else { return };
+        let kept: BTreeSet<BlobId> = sealed.contributions.iter().map(|contribution| contribution.header.body).collect();
+        let gone: Vec<BlobId> = self
+            .collected
+            .held
+            .iter()
+            .filter(|(body, held)| held.form.header.round == round && !kept.contains(body))
+            .map(|(body, _)| *body)
+            .collect();
+        for body in gone {
+            self.collected.held.remove(&body);
+            self.effects.push_back(Effect::ErasePrivate { round, body });
+        }
+    }
+
+    /// Forgets everything secret about a round.
+    pub(super) fn forget(&mut self, round: RoundId) {
+        self.collected.held.retain(|_, held| held.form.header.round != round);
+        self.collected.acknowledged.retain(|(of, _, _), _| *of != round);
+        self.persist(Record::Erased(round));
+        self.effects.push_back(Effect::Sync);
+        self.effects.push_back(Effect::EraseRound(round));
+    }
+}
+
+fn handover_context(header: &ContributionHeader, operator: u8) -> Vec<u8> {
+    let mut bytes = header.to_bytes();
+    operator.encode(&mut bytes);
+    bytes
+}

@@ -1,0 +1,471 @@
+//! An operator's duties in each round, and what every peer does to follow one.
+//!
+//! Duties are derived from the ledger each time it changed: whatever the next step is, and this operator has not said
+//! yet, it says. So a restart needs no memory of where it was, and an entry that got lost is posted again.
+
+use chorus_crypto::{codec::Decode as _, hash::Digest, mask::SetKey};
+
+use super::*;
+use crate::{
+    contribution::layout,
+    deliberation::linear::IntMatrix,
+    id::SetId,
+    journal::{LockRecord, RoundKeyRecord},
+    ledger::{RoundRecord, RoundState},
+    log::entry::{
+        ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing, RoundKey,
+        RoundOpening, RoundResult, Share, ShareHash, Step,
+    },
+    opening::{MaskPart, OpeningPlan},
+    round::{
+        Stage,
+        pca::{CentredShare, centred_share, omega_digest, pass_share},
+        report::RoundReport,
+        stage,
+    },
+};
+use chorus_crypto::mask::Shape;
+
+/// How often duties are looked at while a round runs, in milliseconds.
+const TICK_MILLIS: u64 = 250;
+
+/// How long shares' hashes of slow operators are waited for once enough are logged, in milliseconds.
+const HASH_GRACE_MILLIS: u64 = 1_500;
+
+/// How long this operator waits for seeds before it asks again, in milliseconds.
+const ASK_MILLIS: u64 = 1_000;
+
+#[derive(Default)]
+pub(super) struct Duties {
+    changed: bool,
+    next: Option<Timestamp>,
+    keys: BTreeMap<RoundId, SealSecret>,
+    erased: BTreeSet<RoundId>,
+    locks: BTreeMap<(RoundId, SetId, Lock), Digest>,
+    passes: BTreeMap<(RoundId, PassId), PassTimes>,
+    asked: BTreeMap<RoundId, Timestamp>,
+    posted: BTreeMap<(RoundId, &'static str, u16), Timestamp>,
+    shares: Option<Shares>,
+    dropped: BTreeSet<RoundId>,
+    followed: BTreeSet<RoundId>,
+}
+
+/// When this operator first saw a pass, and when enough hashes were there.
+#[derive(Clone, Copy)]
+struct PassTimes {
+    began: Timestamp,
+    enough: Option<Timestamp>,
+}
+
+/// This operator's shares of the centred votes, kept between the passes of one round.
+struct Shares {
+    set: SetId,
+    ballots: Vec<CentredShare>,
+    keys: Vec<(usize, SetKey)>,
+    /// The share of the pass under way.
+    latest: Option<(PassId, Vec<chorus_crypto::Scalar>)>,
+}
+
+/// An entry that is not on the log yet is posted again after this time: it may have been lost.
+const REPOST_MILLIS: u64 = 2_000;
+
+impl Duties {
+    pub(super) fn resume(records: &[Record]) -> Self {
+        let mut duties = Self { changed: true, ..Self::default() };
+        for record in records {
+            match record {
+                Record::RoundKey(record) => {
+                    duties.keys.insert(record.round, SealSecret::from_bytes(&record.secret));
+                }
+                Record::Locked(record) => {
+                    duties.locks.insert((record.round, record.set, record.lock), record.inputs);
+                }
+                Record::Erased(round) => {
+                    duties.keys.remove(round);
+                    duties.erased.insert(*round);
+                }
+                Record::Wal(_) | Record::WalReset(_) | Record::Pledge(_) | Record::Acknowledged(_) => {}
+            }
+        }
+        duties
+    }
+
+    pub(super) const fn mark_changed(&mut self) {
+        self.changed = true;
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        if self.changed { Some(Timestamp::default()) } else { self.next }
+    }
+
+    pub(super) fn round_key(&self, round: &RoundId) -> Option<&SealSecret> {
+        self.keys.get(round)
+    }
+}
+
+impl Peer {
+    /// Does what each round needs.
+    pub(super) fn do_duties(&mut self, rng: &mut impl CryptoRng) {
+        let due = self.duties.next.is_some_and(|next| next <= self.now);
+        if !self.duties.changed && !due {
+            return;
+        }
+        self.duties.changed = false;
+        let operator = self.operator();
+        let faulty = self.ledger.sharing().faulty();
+        let rounds: Vec<RoundId> = self.ledger.rounds().keys().copied().collect();
+        let mut running = false;
+        for id in rounds {
+            let Some(round) = self.ledger.rounds().get(&id).cloned() else { continue };
+            let state = round.state(faulty);
+            running |= state != RoundState::Finished || !self.duties.followed.contains(&id);
+            match (state, operator) {
+                (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
+                (RoundState::Open, Some(operator)) => self.watch_deadline(&round, operator),
+                (RoundState::Sealed | RoundState::Finished, _) => self.follow(&round, operator),
+                (RoundState::Planned | RoundState::Open, None) => {}
+            }
+        }
+        self.duties.next = running.then(|| self.now.plus_millis(TICK_MILLIS));
+    }
+
+    /// Whether an own entry may be posted: it was not a moment ago.
+    fn may_say(&self, round: RoundId, what: &'static str, which: u16) -> bool {
+        self.duties.posted.get(&(round, what, which)).is_none_or(|at| *at <= self.now)
+    }
+
+    /// Posts an own entry unless it was posted a moment ago.
+    fn say(&mut self, round: RoundId, what: &'static str, which: u16, entry: Entry) {
+        let at = self.duties.posted.entry((round, what, which)).or_default();
+        if *at > self.now {
+            return;
+        }
+        *at = self.now.plus_millis(REPOST_MILLIS);
+        self.on_command(Command::Post(entry));
+    }
+
+    fn prepare(&mut self, round: &RoundRecord, operator: u8, rng: &mut impl CryptoRng) {
+        if !round.offered.contains_key(&operator) {
+            if !self.duties.keys.contains_key(&round.id) {
+                let secret = SealSecret::random(rng);
+                let record = RoundKeyRecord { round: round.id, secret: *secret.to_bytes() };
+                self.persist(Record::RoundKey(record));
+                self.effects.push_back(Effect::Sync);
+                self.duties.keys.insert(round.id, secret);
+            }
+            if let Some(key) = self.duties.keys.get(&round.id).map(SealSecret::public) {
+                self.say(round.id, "key", 0, Entry::RoundKey(RoundKey { round: round.id, key }));
+            }
+        }
+        let operators = self.ledger.sharing().operators();
+        let grace = round.planned_at.plus_millis(round.plan.key_grace_millis);
+        let all = round.offered.len() == usize::from(operators);
+        let enough = round.offered.len() >= self.ledger.acknowledgements_needed();
+        if !all {
+            self.tell_time(round.id, operator, grace);
+        }
+        if all || (enough && self.ledger.time() >= grace) {
+            let keys = (1..=operators).map(|operator| round.offered.get(&operator).copied()).collect();
+            let snapshot = self.ledger.snapshot().root();
+            self.derive(round.id, "open", Entry::Open(RoundOpening { round: round.id, keys, snapshot }));
+        }
+    }
+
+    /// Takes an entry that all operators derive alike into the own pool.
+    fn derive(&mut self, round: RoundId, what: &'static str, entry: Entry) {
+        let at = self.duties.posted.entry((round, what, 0)).or_default();
+        if *at > self.now {
+            return;
+        }
+        *at = self.now.plus_millis(REPOST_MILLIS);
+        if let Some(key) = &self.config.operator {
+            let signed = SignedEntry::sign(key, self.community, entry);
+            let _ = self.pool(signed);
+        }
+    }
+
+    /// Reads the own clock into the log once it is past `moment` and the log is not.
+    fn tell_time(&mut self, round: RoundId, operator: u8, moment: Timestamp) {
+        if self.now >= moment && self.ledger.clock(operator) < moment {
+            self.say(round, "clock", 0, Entry::Clock(ClockReading { time: self.now }));
+        }
+    }
+
+    fn watch_deadline(&mut self, round: &RoundRecord, operator: u8) {
+        let Some(manifest) = &round.manifest else { return };
+        self.tell_time(round.id, operator, manifest.deadline);
+        if self.ledger.time() >= manifest.deadline {
+            self.derive(round.id, "close", Entry::Close(RoundClosing { round: round.id }));
+        }
+    }
+
+    /// Follows a sealed round, doing an operator's part in it if this is one.
+    fn follow(&mut self, round: &RoundRecord, operator: Option<u8>) {
+        if self.duties.followed.contains(&round.id) {
+            return;
+        }
+        if operator.is_some() && self.duties.dropped.insert(round.id) {
+            self.drop_superseded(round.id);
+        }
+        match stage(&self.ledger, round, &self.blobs) {
+            Stage::Collecting => {}
+            Stage::Missing(blob) => self.want(blob),
+            Stage::Contradiction(what) => {
+                self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
+                self.duties.followed.insert(round.id);
+            }
+            Stage::Done(report) => self.finish(round, operator, &report),
+            Stage::Open { step, plan } => {
+                if let Some(operator) = operator {
+                    self.open_step(round, operator, step, &plan);
+                }
+            }
+            Stage::Pass { id, omega, mu } => {
+                if let Some(operator) = operator {
+                    self.multiply(round, operator, id, &omega, &mu);
+                }
+            }
+            Stage::Partition { digest } => {
+                let Some(set) = round.sealed.as_ref().map(|sealed| sealed.set) else { return };
+                if operator.is_some_and(|operator| !round.partitions.contains_key(&operator)) {
+                    let choice = PartitionChoice { round: round.id, set, partition: digest };
+                    self.say(round.id, "partition", 0, Entry::Partition(choice));
+                }
+            }
+        }
+    }
+
+    /// Takes the open-once lock. Once taken with other inputs it is never given again.
+    fn lock(&mut self, round: RoundId, set: SetId, lock: Lock, inputs: Digest) -> bool {
+        match self.duties.locks.get(&(round, set, lock)) {
+            Some(known) => *known == inputs,
+            None => {
+                self.duties.locks.insert((round, set, lock), inputs);
+                self.persist(Record::Locked(LockRecord { round, set, lock, inputs }));
+                self.effects.push_back(Effect::Sync);
+                true
+            }
+        }
+    }
+
+    /// Whether all seeds that this operator should hold are there; asks for them if not.
+    fn has_all_seeds(&mut self, round: RoundId, operator: u8) -> bool {
+        let needed = self.ledger.sharing().held_by(operator).len();
+        let Some(sealed) = self.ledger.rounds().get(&round).and_then(|round| round.sealed.as_ref()) else {
+            return false;
+        };
+        let complete = |body: &BlobId| self.collected.held.get(body).is_some_and(|held| held.seeds.len() == needed);
+        if sealed.contributions.iter().all(|contribution| complete(&contribution.header.body)) {
+            return true;
+        }
+        if self.duties.asked.get(&round).is_none_or(|at| *at <= self.now) {
+            self.duties.asked.insert(round, self.now.plus_millis(ASK_MILLIS));
+            self.ask_for_missing(round, operator);
+        }
+        false
+    }
+
+    fn open_step(&mut self, round: &RoundRecord, operator: u8, step: Step, plan: &OpeningPlan) {
+        let Some(sealed) = &round.sealed else { return };
+        let (inputs, faulty) = (plan.digest(), self.ledger.sharing().faulty());
+        if plan.check_floor(self.ledger.genesis().policy.floor as usize).is_err() {
+            return;
+        }
+        let said = round.openings.get(&step).is_some_and(|openings| openings.contains_key(&operator));
+        let due = !said && self.may_say(round.id, "opening", step_number(step));
+        if due && self.has_all_seeds(round.id, operator) && self.lock(round.id, sealed.set, Lock::Step(step), inputs) {
+            let Some(sums) = self.mask_parts(round, operator, plan) else { return };
+            let opening = MaskOpening { round: round.id, set: sealed.set, step, inputs, sums };
+            self.say(round.id, "opening", step_number(step), Entry::Opening(opening));
+        }
+        let stated = round.opened.get(&step).is_some_and(|opened| opened.contains_key(&operator));
+        let subsets = 0..self.ledger.sharing().subset_count();
+        let sums: Option<Vec<BlobId>> =
+            subsets.map(|subset| round.agreed_sum(step, &inputs, u8::try_from(subset).ok()?, faulty)).collect();
+        let due = !stated && self.may_say(round.id, "opened", step_number(step));
+        let Some(sums) = sums.filter(|_| due) else { return };
+        sums.iter().for_each(|sum| self.want(*sum));
+        if let Some(values) = self.open_values(round, plan, &sums) {
+            let values = self.keep_blob(values.into());
+            let opened = OpenedValues { round: round.id, set: sealed.set, step, inputs, values };
+            self.say(round.id, "opened", step_number(step), Entry::Opened(opened));
+        }
+    }
+
+    fn shape(round: &RoundRecord) -> Option<Shape> {
+        Some(Shape::ballot(u32::try_from(layout(round).ok()?.data_rows()).ok()?))
+    }
+
+    fn held_at(&self, round: &RoundRecord, ballot: u32) -> Option<&collecting::Held> {
+        let contribution = round.sealed.as_ref()?.contributions.get(ballot as usize)?;
+        self.collected.held.get(&contribution.header.body)
+    }
+
+    fn mask_parts(&mut self, round: &RoundRecord, operator: u8, plan: &OpeningPlan) -> Option<Vec<(u8, BlobId)>> {
+        let shape = Self::shape(round)?;
+        let mut sums = Vec::new();
+        for subset in self.ledger.sharing().held_by(operator) {
+            let expand = |ballot: u32| {
+                let held = self.held_at(round, ballot)?;
+                held.form.expand(&self.ledger, subset, held.seeds.get(&subset)?)
+            };
+            let part = plan.mask_part(&shape, expand).ok()?;
+            let blob = self.keep_blob(part.to_bytes().into());
+            sums.push((u8::try_from(subset).ok()?, blob));
+        }
+        Some(sums)
+    }
+
+    fn open_values(&self, round: &RoundRecord, plan: &OpeningPlan, sums: &[BlobId]) -> Option<Vec<u8>> {
+        let shape = Self::shape(round)?;
+        let parts: Option<Vec<MaskPart>> =
+            sums.iter().map(|sum| MaskPart::from_bytes(self.blobs.get(sum)?).ok()).collect();
+        let masked = |ballot: u32| self.held_at(round, ballot).map(|held| held.submission.masked.as_slice());
+        let opened = plan.open(&shape, masked, &parts?).ok()?;
+        let commitments = |ballot: u32| self.held_at(round, ballot).map(|held| held.form.data_commitments());
+        let set = round.sealed.as_ref()?.set;
+        match plan.check(&shape, &opened, commitments, set.as_ref()) {
+            Ok(()) => Some(opened.to_bytes()),
+            Err(error) => {
+                tracing::warn!(%error, "f + 1 operators opened sums that do not open the commitments");
+                None
+            }
+        }
+    }
+
+    fn multiply(&mut self, round: &RoundRecord, operator: u8, id: PassId, omega: &IntMatrix, mu: &[i64]) {
+        let Some(set) = round.sealed.as_ref().map(|sealed| sealed.set) else { return };
+        let (now, inputs) = (self.now, omega_digest(omega));
+        let times = *self.duties.passes.entry((round.id, id)).or_insert(PassTimes { began: now, enough: None });
+        let record = round.passes.get(&id);
+        let number = u16::from(id.pass) << 8 | u16::from(id.attempt);
+        if now >= times.began.plus_millis(self.config.pass_millis) {
+            if record.is_none_or(|record| !record.ended.contains(&operator)) {
+                self.say(round.id, "end", number, Entry::EndPass(EndPass { round: round.id, pass: id }));
+            }
+            return;
+        }
+        let hashed = record.is_some_and(|record| record.hashes.contains_key(&operator));
+        let shared = record.is_some_and(|record| record.shares.contains_key(&operator));
+        if shared || !self.has_all_seeds(round.id, operator) {
+            return;
+        }
+        if !self.lock(round.id, set, Lock::Pass(id), inputs) {
+            return;
+        }
+        let Some(values) = self.share(round, operator, id, omega, mu) else { return };
+        let share = Share { round: round.id, pass: id, values };
+        let Some(author) = self.config.operator.as_ref().map(SecretKey::public) else { return };
+        if !hashed {
+            let hash = ShareHash { round: round.id, set, pass: id, inputs, share: share.digest(author) };
+            self.say(round.id, "hash", number, Entry::ShareHash(hash));
+            return;
+        }
+        let logged = record.map_or(0, |record| record.hashes.len());
+        let enough = 3 * usize::from(self.ledger.sharing().faulty()) + 1;
+        if logged < enough {
+            return;
+        }
+        let since = times.enough.unwrap_or(now);
+        self.duties.passes.insert((round.id, id), PassTimes { enough: Some(since), ..times });
+        let begun = record.is_some_and(|record| !record.shares.is_empty());
+        let everybody = logged == usize::from(self.ledger.sharing().operators());
+        if everybody || begun || now >= since.plus_millis(HASH_GRACE_MILLIS) {
+            self.say(round.id, "share", number, Entry::Share(share));
+        }
+    }
+
+    /// This operator's share of one pass.
+    fn share(
+        &mut self,
+        round: &RoundRecord,
+        operator: u8,
+        id: PassId,
+        omega: &IntMatrix,
+        mu: &[i64],
+    ) -> Option<Vec<chorus_crypto::Scalar>> {
+        let set = round.sealed.as_ref()?.set;
+        if self.duties.shares.as_ref().is_none_or(|shares| shares.set != set) {
+            self.duties.shares = Some(self.make_shares(round, operator, mu)?);
+        }
+        let shares = self.duties.shares.as_mut()?;
+        if let Some((_, values)) = shares.latest.as_ref().filter(|(pass, _)| *pass == id) {
+            return Some(values.clone());
+        }
+        let keys: Vec<(usize, &SetKey)> = shares.keys.iter().map(|(subset, key)| (*subset, key)).collect();
+        let values = pass_share(self.ledger.sharing(), operator, &shares.ballots, omega, &keys, &set, id).ok()?;
+        shares.latest = Some((id, values.clone()));
+        Some(values)
+    }
+
+    fn make_shares(&self, round: &RoundRecord, operator: u8, mu: &[i64]) -> Option<Shares> {
+        let (layout, shape) = (layout(round).ok()?, Self::shape(round)?);
+        let sealed = round.sealed.as_ref()?;
+        let subsets = self.ledger.sharing().held_by(operator);
+        let held: Vec<&collecting::Held> =
+            sealed.contributions.iter().map(|one| self.collected.held.get(&one.header.body)).collect::<Option<_>>()?;
+        let mut context = self.community.to_bytes();
+        round.id.encode(&mut context);
+        sealed.set.encode(&mut context);
+        let key = |subset: &usize| {
+            let seeds: Option<Vec<&Seed>> = held.iter().map(|held| held.seeds.get(subset)).collect();
+            Some((*subset, SetKey::new(&context, seeds?)))
+        };
+        let keys = subsets.iter().map(key).collect::<Option<Vec<_>>>()?;
+        let centred = |held: &&collecting::Held| {
+            let expansions: Vec<_> = subsets
+                .iter()
+                .map(|subset| Some((*subset, held.form.expand(&self.ledger, *subset, held.seeds.get(subset)?)?)))
+                .collect::<Option<_>>()?;
+            let masks: Vec<_> = expansions.iter().map(|(subset, expansion)| (*subset, expansion)).collect();
+            centred_share(self.ledger.sharing(), operator, &layout, &shape, &held.submission.masked, &masks, mu).ok()
+        };
+        let ballots = held.iter().map(centred).collect::<Option<Vec<_>>>()?;
+        Some(Shares { set: sealed.set, ballots, keys, latest: None })
+    }
+
+    /// States the result, or compares it; once it stands on the log, erases the round's secrets.
+    fn finish(&mut self, round: &RoundRecord, operator: Option<u8>, report: &RoundReport) {
+        self.duties.shares = None;
+        let result = self.keep_blob(report.to_bytes().into());
+        let constitution =
+            report.constitution(&self.ledger).map(|constitution| self.keep_blob(constitution.to_bytes().into()));
+        let own = RoundResult { round: round.id, result, constitution };
+        if let Some(operator) = operator
+            && !round.results.contains_key(&operator)
+        {
+            self.say(round.id, "result", 0, Entry::Result(own.clone()));
+        }
+        let Some(agreed) = round.agreed_result(self.ledger.sharing().faulty()) else { return };
+        if *agreed != own {
+            let what = "the result on the log is not the one that follows";
+            self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
+        }
+        match operator {
+            None => {
+                self.duties.followed.insert(round.id);
+            }
+            Some(operator) if round.results.contains_key(&operator) => {
+                if self.duties.erased.insert(round.id) {
+                    self.duties.keys.remove(&round.id);
+                    self.forget(round.id);
+                }
+                if round.erased.contains(&operator) {
+                    self.duties.followed.insert(round.id);
+                } else {
+                    self.say(round.id, "erased", 0, Entry::Erased(Erasure { round: round.id }));
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+const fn step_number(step: Step) -> u16 {
+    match step {
+        Step::Totals => 1,
+        Step::Buckets => 2,
+        Step::Points => 3,
+        Step::Groups => 4,
+    }
+}

@@ -1,0 +1,367 @@
+//! Ordering: the pool of entries, the consensus that orders them, and the log that others catch up from.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    id::BatchId,
+    limits,
+    log::{
+        batch::Batch,
+        certificate::Committee,
+        consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Resume},
+        entry::Evidence as EvidenceEntry,
+    },
+    message::{ConsensusBytes, LogPart, Tip},
+};
+use chorus_crypto::codec::Decode as _;
+
+pub(super) struct Ordering {
+    consensus: Option<Consensus>,
+    committee: Committee,
+    decisions: Vec<Arc<Decision>>,
+    pool: BTreeMap<EntryId, SignedEntry>,
+    /// The highest tip heard of.
+    ahead: Height,
+    /// When to ask for more of the log, and how often that has been done: operators are asked in turn.
+    ask_at: Timestamp,
+    asked: usize,
+}
+
+/// How often a node asks an operator for what follows its log, in milliseconds: announcements get lost.
+const ASK_MILLIS: u64 = 3_000;
+
+/// How soon it asks again when it knows that there is more.
+const ASK_AGAIN_MILLIS: u64 = 400;
+
+impl Ordering {
+    pub(super) fn resume(
+        config: &super::Config,
+        ledger: &mut Ledger,
+        now: Timestamp,
+        decisions: Vec<Decision>,
+        records: &[Record],
+    ) -> Result<Self, StartError> {
+        let operators = config.genesis.operators.iter().copied();
+        let committee = Committee::new(operators).map_err(|_| StartError::NotOperator)?;
+        let mut tip = start_of_log(ledger.community());
+        for (index, decision) in (1u64..).zip(&decisions) {
+            let height = Height(index);
+            let batch = &decision.batch;
+            if batch.height() != height || batch.previous() != tip || apply_batch(ledger, batch).is_err() {
+                return Err(StartError::Log(height));
+            }
+            tip = batch.id();
+        }
+        let consensus = match &config.operator {
+            None => None,
+            Some(key) => {
+                let (wal, pledged) = write_ahead(records);
+                let height = Height(decisions.len() as u64);
+                let resume = Resume { height, batch: tip, committee: committee.clone(), records: &wal, pledged };
+                let community = ledger.community();
+                let config = ConsensusConfig { community, key: key.clone(), timeouts: config.timeouts };
+                Some(Consensus::new(config, now, resume)?)
+            }
+        };
+        let decisions = decisions.into_iter().map(Arc::new).collect();
+        Ok(Self { consensus, committee, decisions, pool: BTreeMap::new(), ahead: Height(0), ask_at: now, asked: 0 })
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        let consensus = self.consensus.as_ref().and_then(Consensus::next_deadline);
+        Some(consensus.map_or(self.ask_at, |deadline| deadline.min(self.ask_at)))
+    }
+
+    pub(super) fn height(&self) -> Height {
+        Height(self.decisions.len() as u64)
+    }
+
+    pub(super) fn decisions(&self) -> &[Arc<Decision>] {
+        &self.decisions
+    }
+
+    fn tip(&self, community: CommunityId) -> BatchId {
+        self.decisions.last().map_or_else(|| start_of_log(community), |decision| decision.batch.id())
+    }
+}
+
+/// What the first batch names as its predecessor: the community's founding document.
+pub(crate) fn start_of_log(community: CommunityId) -> BatchId {
+    (*community.as_ref()).into()
+}
+
+/// The records of the consensus since the last reset, and its last pledge.
+fn write_ahead(records: &[Record]) -> (Vec<Vec<u8>>, Option<Height>) {
+    let mut wal = Vec::new();
+    let mut pledged = None;
+    for record in records {
+        match record {
+            Record::Wal(record) => wal.push(record.bytes.clone()),
+            Record::WalReset(_) => wal.clear(),
+            Record::Pledge(height) => pledged = Some(*height),
+            Record::RoundKey(_) | Record::Acknowledged(_) | Record::Locked(_) | Record::Erased(_) => {}
+        }
+    }
+    (wal, pledged)
+}
+
+/// Applies all entries of a batch, or none.
+///
+/// # Errors
+///
+/// Returns the first entry's [`Fault`]; the ledger is then in an unspecified state: pass a copy to ask.
+pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
+    if batch.entries().is_empty() {
+        return Err(Fault::Mismatch("a batch without entries"));
+    }
+    for bytes in batch.entries() {
+        ledger.apply(&SignedEntry::from_bytes(bytes)?)?;
+    }
+    Ok(())
+}
+
+impl Peer {
+    /// Takes an entry into the pool and tells the operators.
+    pub(super) fn post(&mut self, entry: SignedEntry) {
+        self.send_to_operators(&Message::Entry(entry.clone()));
+        let _ = self.pool(entry);
+    }
+
+    /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
+    pub(super) fn pool(&mut self, entry: SignedEntry) -> Result<(), Fault> {
+        if self.ordering.consensus.is_none() {
+            return Ok(());
+        }
+        if self.ordering.pool.len() >= limits::MAX_POOL {
+            return Err(Fault::Bound {
+                what: "entries waiting",
+                bound: limits::MAX_POOL as u64,
+                found: limits::MAX_POOL as u64 + 1,
+            });
+        }
+        if self.ordering.pool.insert(entry.id(), entry).is_none() {
+            self.feed_consensus(Input::Wake);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
+        if self.ordering.consensus.is_none() || self.ordering.pool.contains_key(&entry.id()) {
+            return Ok(());
+        }
+        // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
+        // refused here, and what is on the log already is passed over.
+        match self.ledger.clone().apply(&entry) {
+            Err(Fault::Duplicate(_)) => Ok(()),
+            Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => {
+                entry.verify(self.community)?;
+                self.pool(entry)
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    pub(super) fn on_consensus(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
+        let refused = self.feed_consensus(Input::Message(bytes));
+        match refused {
+            None => Ok(()),
+            Some(ConsensusError::Refused(refusal)) => {
+                tracing::trace!(%refusal, "consensus message refused");
+                Ok(())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Hands one input to the consensus and does what it says.
+    fn feed_consensus(&mut self, input: Input) -> Option<ConsensusError> {
+        let ledger = &self.ledger;
+        let consensus = self.ordering.consensus.as_mut()?;
+        let validity = |batch: &Batch| apply_batch(&mut ledger.clone(), batch).is_ok();
+        let error = consensus.handle(self.now, input, &validity).err();
+        if let Some(ConsensusError::Halted(halt)) = &error {
+            self.effects.push_back(Effect::Notice(Notice::Halted(halt.to_string())));
+        }
+        self.drain_consensus();
+        error
+    }
+
+    pub(super) fn tick_consensus(&mut self) {
+        let deadline = self.ordering.consensus.as_ref().and_then(Consensus::next_deadline);
+        if deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.feed_consensus(Input::Tick);
+        }
+        if self.ordering.ask_at <= self.now {
+            self.ask_for_log();
+        }
+    }
+
+    pub(super) fn drain_consensus(&mut self) {
+        while let Some(output) = self.ordering.consensus.as_mut().and_then(Consensus::poll_output) {
+            match output {
+                Output::WalAppend(bytes) => self.persist(Record::Wal(crate::journal::WalRecord { bytes })),
+                Output::WalSync => self.effects.push_back(Effect::Sync),
+                Output::WalReset(height) => self.persist(Record::WalReset(height)),
+                Output::Pledge(height) => {
+                    self.persist(Record::Pledge(height));
+                    self.effects.push_back(Effect::Sync);
+                }
+                Output::Send(bytes) => self.send_to_operators(&Message::Consensus(ConsensusBytes { bytes })),
+                Output::ProposalWanted { height, round } => self.propose(height, round),
+                Output::Decided(decision) => self.on_decided(*decision),
+                Output::Evidence(evidence) => self.on_evidence(&evidence.to_bytes()),
+            }
+        }
+    }
+
+    /// Proposes what can be ordered now. What cannot be is dropped if it never can be, kept otherwise.
+    fn propose(&mut self, height: Height, round: u32) {
+        let mut ledger = self.ledger.clone();
+        let mut entries = Vec::new();
+        let mut bytes_left = limits::MAX_BATCH_BYTES;
+        let mut pool: Vec<SignedEntry> = std::mem::take(&mut self.ordering.pool).into_values().collect();
+        // Several sweeps, since an entry may only be valid after another.
+        loop {
+            let before = entries.len();
+            pool.retain(|entry| {
+                let bytes = entry.to_bytes();
+                if bytes.len() > bytes_left || entries.len() == limits::MAX_BATCH_ENTRIES {
+                    return true;
+                }
+                match ledger.apply(entry) {
+                    Ok(()) => {
+                        bytes_left -= bytes.len();
+                        entries.push(bytes);
+                        // Kept until it is decided: the proposal may fail.
+                        self.ordering.pool.insert(entry.id(), entry.clone());
+                        false
+                    }
+                    Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => true,
+                    Err(_) => false,
+                }
+            });
+            if entries.len() == before {
+                break;
+            }
+        }
+        self.ordering.pool.extend(pool.into_iter().map(|entry| (entry.id(), entry)));
+        if !entries.is_empty() {
+            self.feed_consensus(Input::Propose { height, round, entries });
+        }
+    }
+
+    fn on_decided(&mut self, decision: Decision) {
+        if !self.commit(decision) {
+            return;
+        }
+        let committee = self.ordering.committee.clone();
+        self.feed_consensus(Input::Advance(committee));
+        let mut ledger = self.ledger.clone();
+        if self.ordering.pool.values().any(|entry| ledger.apply(entry).is_ok()) {
+            self.feed_consensus(Input::Wake);
+        }
+    }
+
+    /// Applies a decision that is known to be final. Returns whether it could be.
+    fn commit(&mut self, decision: Decision) -> bool {
+        for bytes in decision.batch.entries() {
+            if let Ok(entry) = SignedEntry::from_bytes(bytes) {
+                self.ordering.pool.remove(&entry.id());
+            }
+        }
+        let mut ledger = self.ledger.clone();
+        if let Err(fault) = apply_batch(&mut ledger, &decision.batch) {
+            let what = format!("a quorum decided a batch that is invalid here: {fault}");
+            self.effects.push_back(Effect::Notice(Notice::Halted(what)));
+            return false;
+        }
+        self.ledger = ledger;
+        let height = decision.batch.height();
+        self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
+        self.effects.push_back(Effect::Notice(Notice::Height(height)));
+        self.ordering.decisions.push(Arc::new(decision));
+        if self.config.operator.is_some() {
+            let tip = Message::Tip(Tip { height });
+            self.effects.push_back(Effect::Publish(tip.seal(self.community)));
+        }
+        self.duties.mark_changed();
+        self.collected.settle(&self.ledger);
+        true
+    }
+
+    fn on_evidence(&mut self, bytes: &[u8]) {
+        let entry = Entry::Evidence(EvidenceEntry { bytes: bytes.to_vec() });
+        self.on_command(Command::Post(entry));
+    }
+
+    pub(super) fn send_tip(&mut self, to: NodeId) {
+        let height = self.ordering.height();
+        self.send(to, &Message::Tip(Tip { height }));
+    }
+
+    pub(super) fn on_tip(&mut self, from: NodeId, height: Height) {
+        if height > self.ordering.height() {
+            self.ordering.ahead = self.ordering.ahead.max(height);
+            self.ordering.ask_at = self.now.plus_millis(ASK_AGAIN_MILLIS);
+            self.send(from, &Message::LogRequest(Tip { height: Height(self.ordering.height().0 + 1) }));
+        }
+    }
+
+    /// Asks the next operator in turn for what follows.
+    fn ask_for_log(&mut self) {
+        let behind = self.ordering.ahead > self.ordering.height();
+        self.ordering.ask_at = self.now.plus_millis(if behind { ASK_AGAIN_MILLIS } else { ASK_MILLIS });
+        let operators: Vec<NodeId> =
+            self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
+        self.ordering.asked = self.ordering.asked.wrapping_add(1);
+        if let Some(node) = operators.get(self.ordering.asked.checked_rem(operators.len()).unwrap_or(0)) {
+            self.send(*node, &Message::LogRequest(Tip { height: Height(self.ordering.height().0 + 1) }));
+        }
+    }
+
+    pub(super) fn on_log_request(&mut self, from: NodeId, height: Height) {
+        let mut bytes = 0;
+        let decisions: Vec<Decision> = self
+            .ordering
+            .decisions
+            .iter()
+            .skip(usize::try_from(height.0.saturating_sub(1)).unwrap_or(usize::MAX))
+            .take(limits::MAX_LOG_PART)
+            .take_while(|decision| {
+                let first = bytes == 0;
+                bytes += decision.batch.entries().iter().map(Vec::len).sum::<usize>();
+                first || bytes <= limits::MAX_LOG_PART_BYTES
+            })
+            .map(|decision| decision.as_ref().clone())
+            .collect();
+        if !decisions.is_empty() {
+            self.send(from, &Message::Log(LogPart { decisions }));
+        }
+    }
+
+    pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
+        for decision in part.decisions {
+            let height = decision.batch.height();
+            if height != Height(self.ordering.height().0 + 1) {
+                continue;
+            }
+            if decision.batch.previous() != self.ordering.tip(self.community) {
+                return Err(Fault::Mismatch("the log's chain"));
+            }
+            decision
+                .certificate
+                .verify(&self.ordering.committee, self.community, &decision.batch)
+                .map_err(|_| Fault::Mismatch("a certificate"))?;
+            if self.ordering.consensus.is_some() {
+                self.feed_consensus(Input::Sync(Box::new(decision)));
+            } else {
+                let _ = self.commit(decision);
+            }
+        }
+        if self.ordering.ahead > self.ordering.height() {
+            self.on_tip(from, self.ordering.ahead);
+        }
+        Ok(())
+    }
+}
