@@ -1,1 +1,5 @@
-//! Chorus.
+//! A community in one process: real peers over a virtual network, with virtual time, replayed from a seed.
+
+pub mod community;
+pub mod network;
+pub mod scenario;

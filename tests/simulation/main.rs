@@ -1,2 +1,3 @@
-//! Chorus.
-fn main() {}
+//! Simulations: whole rounds over the virtual network, from a seed.
+
+mod round;

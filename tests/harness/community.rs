@@ -1,0 +1,149 @@
+//! A community made from a seed: operators, an attester, members, and the nodes they run.
+
+use chorus_crypto::{
+    ballot::Vote,
+    credential::LeafSecret,
+    domain,
+    sign::{PublicKey, SecretKey},
+};
+use chorus_protocol::{
+    config::{Genesis, Policy},
+    id::{BlobId, CommunityId, PollId, RoundId},
+    log::entry::{Entry, PollKind, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+};
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+
+/// A member of the community with all their secrets.
+#[derive(Debug)]
+pub struct Person {
+    /// The accountable key.
+    pub key: SecretKey,
+    /// The opening of the leaf.
+    pub leaf: LeafSecret,
+    /// The person's own randomness.
+    pub rng: ChaCha20Rng,
+}
+
+/// A founding document and all the secrets behind it.
+#[derive(Debug)]
+pub struct Community {
+    /// The document.
+    pub genesis: Genesis,
+    /// The operators' keys, in the order of the document.
+    pub operators: Vec<SecretKey>,
+    /// The attester's key.
+    pub attester: SecretKey,
+    /// The members.
+    pub people: Vec<Person>,
+}
+
+fn rng(seed: u64, what: &str, index: usize) -> ChaCha20Rng {
+    let mut bytes = seed.to_be_bytes().to_vec();
+    bytes.extend_from_slice(what.as_bytes());
+    bytes.extend_from_slice(&(index as u64).to_be_bytes());
+    ChaCha20Rng::from_seed(chorus_crypto::hash::content(&bytes))
+}
+
+impl Community {
+    /// Founds a community.
+    pub fn new(seed: u64, operators: usize, people: usize, policy: Policy) -> Self {
+        let mut operators: Vec<SecretKey> =
+            (0..operators).map(|index| SecretKey::random(&mut rng(seed, "operator", index))).collect();
+        operators.sort_by_key(SecretKey::public);
+        let attester = SecretKey::random(&mut rng(seed, "attester", 0));
+        let person = |index| {
+            let mut rng = rng(seed, "person", index);
+            Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random([0; 4], &mut rng), rng }
+        };
+        let genesis = Genesis {
+            name: "Harbour".into(),
+            purpose: "An assistant for the people of a small harbour town".into(),
+            operators: operators.iter().map(SecretKey::public).collect(),
+            attesters: vec![attester.public()],
+            policy,
+        };
+        Self { genesis, operators, attester, people: (0..people).map(person).collect() }
+    }
+
+    /// Returns the community's id.
+    pub fn id(&self) -> CommunityId {
+        self.genesis.id()
+    }
+
+    /// Returns the entry that makes a person a member.
+    pub fn registration(&mut self, person: usize) -> SignedEntry {
+        let community = self.id();
+        let person = &mut self.people[person];
+        let (key, leaf) = (person.key.public(), person.leaf.leaf());
+        let opening = person.leaf.prove_opening(&Registration::opening_context(community, key), &mut person.rng);
+        let attested = Registration::attested_bytes(community, key, &leaf);
+        let attestation = self.attester.sign(domain::ATTESTATION, &attested);
+        let registration = Registration { key, leaf, opening, attester: self.attester.public(), attestation };
+        SignedEntry::sign(&person.key, community, Entry::Register(registration))
+    }
+
+    /// Returns the opening of a poll of `items` synthetic items, the proposals, and the plan of its first round.
+    pub fn poll(&self, kind: PollKind, items: usize, duration_millis: u64) -> Poll {
+        let community = self.id();
+        let opening = PollOpening { kind, question: "What should the assistant do?".into(), context: String::new() };
+        let poll = opening.id(community);
+        let texts: Vec<String> =
+            (0..items).map(|item| format!("The assistant should follow principle {item}.")).collect();
+        let plan = RoundPlan {
+            poll,
+            number: 1,
+            items: texts.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
+            duration_millis,
+            key_grace_millis: 2_000,
+        };
+        let round = plan.id(community);
+        let proposals = texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect();
+        Poll { poll, round, opening: Entry::Poll(opening), proposals, plan: Entry::Plan(plan) }
+    }
+
+    /// Returns the operators' public keys.
+    pub fn operator_keys(&self) -> Vec<PublicKey> {
+        self.genesis.operators.clone()
+    }
+}
+
+/// A poll ready to be posted.
+#[derive(Clone, Debug)]
+pub struct Poll {
+    /// Its id.
+    pub poll: PollId,
+    /// The id of its first round.
+    pub round: RoundId,
+    /// The entry that opens it.
+    pub opening: Entry,
+    /// The entries that propose its items.
+    pub proposals: Vec<Entry>,
+    /// The entry that plans its first round.
+    pub plan: Entry,
+}
+
+/// Votes of a seeded population of `people` on `items`, in two or three camps with some noise.
+pub fn population(seed: u64, people: usize, items: usize, camps: usize) -> Vec<Vec<Vote>> {
+    let mut rng = rng(seed, "population", 0);
+    let mut draw = |bound: u32| rng.next_u32() % bound;
+    let leaning: Vec<Vec<u32>> = (0..camps).map(|_| (0..items).map(|_| 5 + 90 * draw(2)).collect()).collect();
+    let shared: Vec<bool> = (0..items).map(|_| draw(4) == 0).collect();
+    (0..people)
+        .map(|person| {
+            (0..items)
+                .map(|item| {
+                    let agree = if shared[item] { 92 } else { leaning[person % camps][item] };
+                    match draw(100) {
+                        seen if seen < 12 => Vote::Unseen,
+                        seen if seen < 20 => Vote::Pass,
+                        _ if draw(100) < agree => Vote::Agree,
+                        _ => Vote::Disagree,
+                    }
+                })
+                .collect()
+        })
+        .collect()
+}

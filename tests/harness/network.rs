@@ -1,0 +1,372 @@
+//! A virtual network: peers, links with latency and loss, journals that lose what was not synced, one clock.
+//!
+//! Everything that happens is an event in one queue, ordered by (time, sequence number): the same seed gives the same
+//! run. Liars are real peers whose outgoing envelopes pass through a [`Tamper`].
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    sync::Arc,
+};
+
+use chorus_crypto::sign::SecretKey;
+use chorus_protocol::{
+    config::Genesis,
+    contribution::Submission,
+    id::{BlobId, NodeId, RoundId},
+    journal::{Record, needed},
+    log::consensus::{Decision, Timeouts},
+    message::Message,
+    peer::{Command, Config, Effect, Event, Notice, Peer, Saved},
+    time::Timestamp,
+};
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng as _, SeedableRng as _},
+};
+
+/// What a liar does to a message before it leaves: nothing, something else, several things, or silence.
+pub type Tamper = Box<dyn FnMut(NodeId, Message) -> Vec<Message>>;
+
+/// How links behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Links {
+    /// Least latency in milliseconds.
+    pub latency: u64,
+    /// Random addition to it: messages overtake one another.
+    pub jitter: u64,
+    /// Messages lost, in thousandths.
+    pub loss: u32,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self { latency: 5, jitter: 10, loss: 0 }
+    }
+}
+
+/// What survives a crash.
+#[derive(Default)]
+struct Disk {
+    decisions: Vec<Decision>,
+    records: Vec<Record>,
+    unsynced: Vec<Record>,
+    private: BTreeMap<(RoundId, BlobId), Arc<Submission>>,
+    blobs: BTreeMap<BlobId, Arc<[u8]>>,
+}
+
+struct Host {
+    operator: Option<SecretKey>,
+    peer: Option<Peer>,
+    disk: Disk,
+    rng: ChaCha20Rng,
+    tamper: Option<Tamper>,
+    wants: BTreeSet<BlobId>,
+}
+
+#[derive(Debug)]
+enum Happening {
+    Deliver { to: usize, from: usize, bytes: Vec<u8> },
+    Timer { host: usize },
+    Fetch { host: usize, id: BlobId },
+}
+
+/// The network.
+pub struct Network {
+    genesis: Genesis,
+    links: Links,
+    now: Timestamp,
+    sequence: u64,
+    queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    hosts: Vec<Host>,
+    cut: BTreeSet<(usize, usize)>,
+    rng: ChaCha20Rng,
+    /// Everything the peers told their people, by host.
+    pub notices: Vec<(usize, Notice)>,
+    /// Bytes sent.
+    pub bytes_sent: u64,
+}
+
+impl core::fmt::Debug for Network {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Network").field("now", &self.now).field("hosts", &self.hosts.len()).finish_non_exhaustive()
+    }
+}
+
+fn node(host: usize) -> NodeId {
+    NodeId::from(chorus_crypto::hash::content(&(host as u64).to_be_bytes()))
+}
+
+impl Network {
+    /// Starts the operators and `followers` other nodes, all connected with the operators.
+    pub fn new(seed: u64, genesis: Genesis, operators: &[SecretKey], followers: usize, links: Links) -> Self {
+        let mut network = Self {
+            genesis,
+            links,
+            now: Timestamp::from_millis(1_700_000_000_000),
+            sequence: 0,
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            hosts: Vec::new(),
+            cut: BTreeSet::new(),
+            rng: ChaCha20Rng::seed_from_u64(seed),
+            notices: Vec::new(),
+            bytes_sent: 0,
+        };
+        let keys = operators.iter().cloned().map(Some).chain((0..followers).map(|_| None));
+        for (host, operator) in keys.enumerate() {
+            let rng = ChaCha20Rng::seed_from_u64(seed ^ (0x5EED << 16) ^ host as u64);
+            let host = Host { operator, peer: None, disk: Disk::default(), rng, tamper: None, wants: BTreeSet::new() };
+            network.hosts.push(host);
+        }
+        (0..network.hosts.len()).for_each(|host| network.start(host));
+        network
+    }
+
+    /// Returns the virtual time.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Returns the number of hosts.
+    pub fn len(&self) -> usize {
+        self.hosts.len()
+    }
+
+    /// Returns whether there are no hosts.
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+
+    /// Returns a running peer.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the host is down.
+    pub fn peer(&self, host: usize) -> &Peer {
+        self.hosts[host].peer.as_ref().expect("the host is up")
+    }
+
+    /// Returns whether a host is up.
+    pub fn is_up(&self, host: usize) -> bool {
+        self.hosts[host].peer.is_some()
+    }
+
+    /// Returns a body that a host stored.
+    pub fn blob(&self, host: usize, id: &BlobId) -> Option<Arc<[u8]>> {
+        self.hosts[host].disk.blobs.get(id).cloned()
+    }
+
+    /// Returns everything on a host's disk that an attacker would find: journal and private parts.
+    pub fn disk(&self, host: usize) -> (Vec<Record>, Vec<Arc<Submission>>) {
+        let disk = &self.hosts[host].disk;
+        (disk.records.clone(), disk.private.values().cloned().collect())
+    }
+
+    /// Makes a host lie.
+    pub fn tamper(&mut self, host: usize, tamper: Tamper) {
+        self.hosts[host].tamper = Some(tamper);
+    }
+
+    /// Cuts or mends the link between two hosts.
+    pub fn cut(&mut self, a: usize, b: usize, cut: bool) {
+        for pair in [(a, b), (b, a)] {
+            if cut {
+                self.cut.insert(pair)
+            } else {
+                self.cut.remove(&pair)
+            };
+        }
+    }
+
+    /// Starts a host from its disk, and connects it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if what it saved does not fit together: that is what a test wants to see.
+    pub fn start(&mut self, host: usize) {
+        let this = &mut self.hosts[host];
+        this.disk.unsynced.clear();
+        let saved = Saved {
+            decisions: this.disk.decisions.clone(),
+            records: this.disk.records.clone(),
+            submissions: this.disk.private.values().map(|submission| submission.as_ref().clone()).collect(),
+        };
+        let config = Config {
+            genesis: self.genesis.clone(),
+            node: node(host),
+            operator: this.operator.clone(),
+            timeouts: Timeouts {
+                propose: 400,
+                prevote: 200,
+                precommit: 200,
+                per_round: 200,
+                rebroadcast: 1_000,
+                longest: 10_000,
+            },
+            pass_millis: 5_000,
+        };
+        this.peer = Some(Peer::new(config, self.now, saved).expect("what was saved fits together"));
+        this.wants.clear();
+        for other in 0..self.hosts.len() {
+            let linked = self.hosts[host].operator.is_some() || self.hosts[other].operator.is_some();
+            if other != host && self.is_up(other) && linked {
+                self.handle(host, Event::Connected(node(other)));
+                self.handle(other, Event::Connected(node(host)));
+            }
+        }
+        self.handle(host, Event::Tick);
+    }
+
+    /// Kills a host: what was not synced is lost.
+    pub fn kill(&mut self, host: usize) {
+        self.hosts[host].peer = None;
+        for other in 0..self.hosts.len() {
+            if self.is_up(other) {
+                self.handle(other, Event::Disconnected(node(host)));
+            }
+        }
+    }
+
+    /// Hands a command to a host.
+    pub fn command(&mut self, host: usize, command: Command) {
+        self.handle(host, Event::Command(command));
+    }
+
+    /// Runs until `done` or until `millis` have passed; returns whether it is done.
+    pub fn run_until(&mut self, millis: u64, done: impl Fn(&Self) -> bool) -> bool {
+        let end = self.now.plus_millis(millis);
+        loop {
+            if done(self) {
+                return true;
+            }
+            match self.queue.peek() {
+                Some(Reverse((at, _))) if *at <= end => self.step(),
+                Some(_) | None => {
+                    self.now = end;
+                    return done(self);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        let Some(Reverse((at, sequence))) = self.queue.pop() else { return };
+        self.now = self.now.max(at);
+        match self.happenings.remove(&sequence) {
+            Some(Happening::Deliver { to, from, bytes }) => {
+                if !self.cut.contains(&(from, to)) {
+                    self.handle(to, Event::Message { from: node(from), bytes });
+                }
+            }
+            Some(Happening::Timer { host }) => {
+                let due = self.hosts[host].peer.as_ref().and_then(Peer::next_deadline).is_some_and(|at| at <= self.now);
+                if due {
+                    self.handle(host, Event::Tick);
+                }
+            }
+            Some(Happening::Fetch { host, id }) => self.fetch(host, id),
+            None => {}
+        }
+    }
+
+    fn schedule(&mut self, after: u64, happening: Happening) {
+        self.sequence += 1;
+        self.queue.push(Reverse((self.now.plus_millis(after), self.sequence)));
+        self.happenings.insert(self.sequence, happening);
+    }
+
+    fn fetch(&mut self, host: usize, id: BlobId) {
+        if !self.hosts[host].wants.contains(&id) {
+            return;
+        }
+        let reachable = |other: &usize| *other != host && self.is_up(*other) && !self.cut.contains(&(host, *other));
+        let found = (0..self.hosts.len()).filter(reachable).find_map(|other| self.blob(other, &id));
+        match self.hosts[host].disk.blobs.get(&id).cloned().or(found) {
+            Some(bytes) => {
+                self.hosts[host].wants.remove(&id);
+                self.hosts[host].disk.blobs.insert(id, bytes.clone());
+                self.handle(host, Event::Blob { id, bytes });
+            }
+            None => self.schedule(100, Happening::Fetch { host, id }),
+        }
+    }
+
+    fn handle(&mut self, host: usize, event: Event) {
+        let (now, this) = (self.now, &mut self.hosts[host]);
+        let Some(peer) = &mut this.peer else { return };
+        peer.handle(now, event, &mut this.rng);
+        let mut effects = Vec::new();
+        while let Some(effect) = peer.poll_effect() {
+            effects.push(effect);
+        }
+        let deadline = peer.next_deadline();
+        effects.into_iter().for_each(|effect| self.perform(host, effect));
+        if let Some(deadline) = deadline {
+            let after = deadline.as_millis().saturating_sub(self.now.as_millis()).max(1);
+            self.schedule(after, Happening::Timer { host });
+        }
+    }
+
+    fn perform(&mut self, host: usize, effect: Effect) {
+        let disk = &mut self.hosts[host].disk;
+        match effect {
+            Effect::Persist(record) => disk.unsynced.push(record),
+            Effect::Sync => disk.records.append(&mut disk.unsynced),
+            Effect::Commit(decision) => {
+                disk.records.append(&mut disk.unsynced);
+                disk.decisions.push(*decision);
+            }
+            Effect::StoreBlob(bytes) => {
+                disk.blobs.insert(BlobId::of(&bytes), bytes);
+            }
+            Effect::StorePrivate { round, body, submission } => {
+                disk.private.insert((round, body), submission);
+            }
+            Effect::ErasePrivate { round, body } => {
+                disk.private.remove(&(round, body));
+            }
+            Effect::EraseRound(round) => {
+                disk.private.retain(|(of, _), _| *of != round);
+                let keep = needed(&disk.records);
+                let mut keep = keep.into_iter();
+                disk.records.retain(|_| keep.next().unwrap_or(true));
+            }
+            Effect::Send { to, bytes } => {
+                if let Some(to) = (0..self.hosts.len()).find(|other| node(*other) == to) {
+                    self.send(host, to, bytes);
+                }
+            }
+            Effect::Publish(bytes) => {
+                for to in (0..self.hosts.len()).filter(|to| *to != host) {
+                    self.send(host, to, bytes.clone());
+                }
+            }
+            Effect::Want(id) => {
+                self.hosts[host].wants.insert(id);
+                self.schedule(1, Happening::Fetch { host, id });
+            }
+            Effect::Notice(notice) => self.notices.push((host, notice)),
+        }
+    }
+
+    fn send(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let community = self.genesis.id();
+        let messages = match &mut self.hosts[from].tamper {
+            None => vec![bytes],
+            Some(tamper) => match Message::open(community, &bytes) {
+                Ok(message) => tamper(node(to), message).iter().map(|message| message.seal(community)).collect(),
+                Err(_) => vec![bytes],
+            },
+        };
+        for bytes in messages {
+            if self.rng.next_u32() % 1_000 < self.links.loss {
+                continue;
+            }
+            self.bytes_sent += bytes.len() as u64;
+            let after = self.links.latency + u64::from(self.rng.next_u32()) % (self.links.jitter + 1);
+            self.schedule(after, Happening::Deliver { to, from, bytes });
+        }
+    }
+}

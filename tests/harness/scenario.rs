@@ -1,0 +1,180 @@
+//! A whole round over the virtual network, from registration to result.
+
+use chorus_crypto::ballot::Vote;
+use chorus_protocol::{
+    config::Policy,
+    contribution::Contributor,
+    id::BlobId,
+    ledger::RoundState,
+    log::entry::{Entry, PollKind, RoundResult},
+    peer::Command,
+};
+
+use crate::{
+    community::{Community, Poll, population},
+    network::{Links, Network},
+};
+
+/// What a scenario is made of. Everything follows from it.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// Operators.
+    pub operators: usize,
+    /// Members, who all vote.
+    pub people: usize,
+    /// Nodes that members share.
+    pub followers: usize,
+    /// Items of the poll.
+    pub items: usize,
+    /// Camps of the population.
+    pub camps: usize,
+    /// What the poll is about.
+    pub kind: PollKind,
+    /// How links behave.
+    pub links: Links,
+    /// How long votes are taken, in milliseconds.
+    pub duration_millis: u64,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            operators: 5,
+            people: 48,
+            followers: 2,
+            items: 24,
+            camps: 2,
+            kind: PollKind::Statement,
+            links: Links::default(),
+            duration_millis: 20_000,
+        }
+    }
+}
+
+/// A scenario under way.
+#[derive(Debug)]
+pub struct Play {
+    /// The network.
+    pub network: Network,
+    /// The community and its secrets.
+    pub community: Community,
+    /// The poll.
+    pub poll: Poll,
+    /// What everybody wants to say.
+    pub votes: Vec<Vec<Vote>>,
+    /// The scenario.
+    pub scenario: Scenario,
+}
+
+impl Scenario {
+    /// Founds the community and starts its nodes.
+    pub fn start(self) -> Play {
+        let policy = Policy { min_contributions: 10, floor: 5, group_floor: 40, ..Policy::default() };
+        let community = Community::new(self.seed, self.operators, self.people, policy);
+        let network =
+            Network::new(self.seed, community.genesis.clone(), &community.operators, self.followers, self.links);
+        let poll = community.poll(self.kind, self.items, self.duration_millis);
+        let votes = population(self.seed, self.people, self.items, self.camps);
+        Play { network, community, poll, votes, scenario: self }
+    }
+}
+
+impl Play {
+    /// Returns the host that a member uses.
+    pub fn host_of(&self, person: usize) -> usize {
+        let hosts = self.network.len() - self.scenario.operators;
+        self.scenario.operators + person % hosts.max(1)
+    }
+
+    /// Returns the first host that is up.
+    pub fn someone(&self) -> usize {
+        (0..self.network.len()).find(|host| self.network.is_up(*host)).unwrap_or(0)
+    }
+
+    /// Registers everybody, opens the poll and plans the round; waits until votes are taken. Returns whether they are.
+    pub fn open(&mut self) -> bool {
+        for person in 0..self.community.people.len() {
+            let entry = self.community.registration(person);
+            self.network.command(self.host_of(person), Command::Relay(entry));
+        }
+        let people = self.community.people.len();
+        let registered =
+            self.network.run_until(60_000, |network| all_up(network, |peer| peer.ledger().members().len() == people));
+        let operator = self.someone();
+        self.network.command(operator, Command::Post(self.poll.opening.clone()));
+        let poll = self.poll.poll;
+        self.network.run_until(60_000, |network| all_up(network, |peer| peer.ledger().polls().contains_key(&poll)));
+        for proposal in self.poll.proposals.clone() {
+            self.network.command(operator, Command::Post(proposal));
+        }
+        let items = self.scenario.items;
+        self.network.run_until(60_000, |network| {
+            all_up(network, |peer| peer.ledger().polls().get(&poll).is_some_and(|poll| poll.items.len() == items))
+        });
+        self.network.command(operator, Command::Post(self.poll.plan.clone()));
+        registered && self.wait(RoundState::Open, 60_000)
+    }
+
+    /// Waits until every node that is up sees the round in `state` or beyond.
+    pub fn wait(&mut self, state: RoundState, millis: u64) -> bool {
+        let (round, faulty) = (self.poll.round, self.community.genesis.sharing().faulty());
+        self.network.run_until(millis, |network| {
+            all_up(network, |peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.state(faulty) >= state))
+        })
+    }
+
+    /// Lets a member vote.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the round does not admit it.
+    pub fn vote(&mut self, person: usize, sequence: u8, votes: &[Vote]) {
+        let host = self.host_of(person);
+        let ledger = self.network.peer(host).ledger();
+        let round = &ledger.rounds()[&self.poll.round];
+        let person = &mut self.community.people[person];
+        let contributor = Contributor { leaf: &person.leaf, sequence };
+        let submission = contributor.cast(ledger, round, votes, &mut person.rng).expect("a member may vote");
+        self.network.command(host, Command::Contribute(submission));
+    }
+
+    /// Lets everybody vote, and waits for the result. Returns it.
+    pub fn vote_and_finish(&mut self) -> Option<RoundResult> {
+        for person in 0..self.community.people.len() {
+            let votes = self.votes[person].clone();
+            self.vote(person, 0, &votes);
+        }
+        self.finish()
+    }
+
+    /// Waits until every node that is up has the result and has followed it to its body.
+    pub fn finish(&mut self) -> Option<RoundResult> {
+        self.wait(RoundState::Finished, 300_000).then_some(())?;
+        let faulty = self.community.genesis.sharing().faulty();
+        let result =
+            self.network.peer(self.someone()).ledger().rounds()[&self.poll.round].agreed_result(faulty).cloned()?;
+        let followed = self.network.run_until(60_000, |network| {
+            (0..network.len())
+                .filter(|host| network.is_up(*host))
+                .all(|host| network.blob(host, &result.result).is_some())
+        });
+        followed.then_some(result)
+    }
+
+    /// Returns the body of a result.
+    pub fn body(&self, id: &BlobId) -> Vec<u8> {
+        self.network.blob(self.someone(), id).map(|bytes| bytes.to_vec()).unwrap_or_default()
+    }
+
+    /// Posts an entry as an operator, as its owner could.
+    pub fn post(&mut self, host: usize, entry: Entry) {
+        self.network.command(host, Command::Post(entry));
+    }
+}
+
+fn all_up(network: &Network, holds: impl Fn(&chorus_protocol::peer::Peer) -> bool) -> bool {
+    (0..network.len()).filter(|host| network.is_up(*host)).all(|host| holds(network.peer(host)))
+}
