@@ -366,6 +366,7 @@ impl Peer {
         self.nodes.insert(from, Some(hello.operator));
         self.send_tip(from);
         self.send_outbox(from);
+        self.send_relayed(from);
         Ok(())
     }
 
@@ -384,7 +385,7 @@ impl Peer {
                     self.post(signed);
                 }
             }
-            Command::Relay(entry) => self.post(entry),
+            Command::Relay(entry) => self.relay(entry),
             Command::Contribute(submission) => self.contribute(submission),
         }
     }

@@ -6,7 +6,16 @@ use chorus_tests::scenario::Scenario;
 
 fn report(scenario: Scenario) -> RoundReport {
     let mut play = scenario.start();
-    assert!(play.open(), "the round opens: {:?}", play.network.notices);
+    let opened = play.open();
+    let ledger = play.network.peer(0).ledger();
+    println!(
+        "{} members {:?} polls",
+        ledger.members().len(),
+        ledger.polls().values().map(|p| (p.items.len(), p.rounds.len())).collect::<Vec<_>>()
+    );
+    println!("{:?}", ledger.rounds().values().map(|r| (r.offered.len(), r.manifest.is_some())).collect::<Vec<_>>());
+    println!("{:?} {:?}", play.network, play.network.peer(0).next_deadline());
+    assert!(opened, "the round opens: {:?}", play.network.notices);
     let result = play.vote_and_finish();
     let result = result.unwrap_or_else(|| panic!("a result: {:?}", &play.network.notices));
     RoundReport::from_bytes(&play.body(&result.result)).expect("a report")

@@ -21,6 +21,8 @@ pub(super) struct Ordering {
     committee: Committee,
     decisions: Vec<Arc<Decision>>,
     pool: BTreeMap<EntryId, SignedEntry>,
+    /// Entries of people at this node on their way to the log, and when to send them again.
+    relayed: BTreeMap<EntryId, (SignedEntry, Timestamp)>,
     /// The highest tip heard of.
     ahead: Height,
     /// When to ask for more of the log, and how often that has been done: operators are asked in turn.
@@ -30,6 +32,9 @@ pub(super) struct Ordering {
 
 /// How often a node asks an operator for what follows its log, in milliseconds: announcements get lost.
 const ASK_MILLIS: u64 = 3_000;
+
+/// How long an entry of somebody at this node may take to reach the log before it is sent again, in milliseconds.
+const RELAY_MILLIS: u64 = 3_000;
 
 /// How soon it asks again when it knows that there is more.
 const ASK_AGAIN_MILLIS: u64 = 400;
@@ -65,12 +70,22 @@ impl Ordering {
             }
         };
         let decisions = decisions.into_iter().map(Arc::new).collect();
-        Ok(Self { consensus, committee, decisions, pool: BTreeMap::new(), ahead: Height(0), ask_at: now, asked: 0 })
+        Ok(Self {
+            consensus,
+            committee,
+            decisions,
+            pool: BTreeMap::new(),
+            relayed: BTreeMap::new(),
+            ahead: Height(0),
+            ask_at: now,
+            asked: 0,
+        })
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let consensus = self.consensus.as_ref().and_then(Consensus::next_deadline);
-        Some(consensus.map_or(self.ask_at, |deadline| deadline.min(self.ask_at)))
+        let relayed = self.relayed.values().map(|(_, at)| *at).min();
+        [consensus, relayed].into_iter().flatten().chain([self.ask_at]).min()
     }
 
     pub(super) fn height(&self) -> Height {
@@ -126,6 +141,32 @@ impl Peer {
     pub(super) fn post(&mut self, entry: SignedEntry) {
         self.send_to_operators(&Message::Entry(entry.clone()));
         let _ = self.pool(entry);
+    }
+
+    /// Passes on an entry of somebody at this node until it is on the log, or can never be.
+    pub(super) fn relay(&mut self, entry: SignedEntry) {
+        if self.ordering.relayed.len() < limits::MAX_POOL {
+            let again = self.now.plus_millis(RELAY_MILLIS);
+            self.ordering.relayed.insert(entry.id(), (entry.clone(), again));
+        }
+        self.post(entry);
+    }
+
+    fn relay_again(&mut self) {
+        let (now, mut due) = (self.now, Vec::new());
+        for (entry, at) in self.ordering.relayed.values_mut().filter(|(_, at)| *at <= now) {
+            *at = now.plus_millis(RELAY_MILLIS);
+            due.push(entry.clone());
+        }
+        due.into_iter().for_each(|entry| self.post(entry));
+    }
+
+    /// Sends the entries of the people at this node to an operator that has just been met.
+    pub(super) fn send_relayed(&mut self, to: NodeId) {
+        let entries: Vec<SignedEntry> = self.ordering.relayed.values().map(|(entry, _)| entry.clone()).collect();
+        for entry in entries {
+            self.send(to, &Message::Entry(entry));
+        }
     }
 
     /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
@@ -195,6 +236,7 @@ impl Peer {
         if self.ordering.ask_at <= self.now {
             self.ask_for_log();
         }
+        self.relay_again();
     }
 
     pub(super) fn drain_consensus(&mut self) {
@@ -287,6 +329,11 @@ impl Peer {
         }
         self.duties.mark_changed();
         self.collected.settle(&self.ledger);
+        let mut ledger = self.ledger.clone();
+        self.ordering.relayed.retain(|_, (entry, _)| match ledger.apply_verified(entry) {
+            Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => true,
+            Err(_) => false,
+        });
         true
     }
 
