@@ -46,4 +46,4 @@ pub use threshold::{Committee, CommitteeError, MAX_OPERATORS, MAX_SUBSETS, Subse
 pub(crate) use expand::fold_rows;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -247,3 +247,6 @@ fn words(scalar: &Scalar) -> [u64; 4] {
         u64::from_le_bytes(word)
     })
 }
+
+#[cfg(test)]
+mod tests;
