@@ -203,6 +203,36 @@ fn the_masked_vector_is_the_packed_matrix_minus_all_masks() {
 }
 
 #[test]
+fn commitments_open_to_the_rows_under_the_blindings() {
+    for shape in shapes() {
+        let sample = Sample::new(4, shape, 2);
+        let generators = Generators::new(shape.columns);
+        for (row, data) in sample.data.iter().enumerate() {
+            let expected = generators.commit(data, &sample.masking.data_blindings()[row]);
+            assert_eq!(sample.commitments[row + 1], expected);
+        }
+        // Row 0 is Y: what the response of a link folds at γ = 0.
+        let y = sample.masking.fold_data(&Scalar::ZERO, &sample.data);
+        assert_eq!(sample.commitments[0], generators.commit(&y, &sample.masking.blindings()[0]));
+    }
+}
+
+#[test]
+fn a_column_of_bits_is_committed_to_like_any_other() {
+    let shape = Shape::ballot(4);
+    let committee = Committee::new(4).expect("valid");
+    let masking = Masking::new(&committee, &shape, &[1; 32], &mut rng(1));
+    for entries in [[0, 1, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 2, 0], [0, 1, -1, 0]] {
+        let data: Vec<_> = entries.iter().map(|entry| vec![integer(*entry)]).collect();
+        let (commitments, _) = masking.commit_and_mask(Generators::single(), &data);
+        for (row, data) in data.iter().enumerate() {
+            let expected = Generators::single().commit(data, &masking.data_blindings()[row]);
+            assert_eq!(commitments[row + 1], Point::from(expected));
+        }
+    }
+}
+
+#[test]
 fn two_maskings_share_nothing() {
     let shape = Shape::ballot(3);
     let committee = Committee::new(4).expect("valid");
@@ -234,7 +264,7 @@ fn secrets_do_not_print() {
 fn a_set_key_depends_on_context_seeds_and_their_order() {
     let seeds = [Seed::from_bytes(&[1; 32]), Seed::from_bytes(&[2; 32])];
     let first = |context: &[u8], seeds: &[&Seed], label: &[u8]| {
-        SetKey::new(context, seeds.iter().copied()).stream(label).next_scalar()
+        SetKey::new(context, seeds.iter().copied()).scalars(label).next_scalar()
     };
     let base = first(b"c", &[&seeds[0], &seeds[1]], b"l");
 
@@ -247,7 +277,7 @@ fn a_set_key_depends_on_context_seeds_and_their_order() {
 
 #[test]
 fn bounded_integers_reach_every_value_and_no_other() {
-    let mut stream = SetKey::new(b"", &[Seed::from_bytes(&[1; 32])]).stream(b"");
+    let mut stream = SetKey::new(b"", &[Seed::from_bytes(&[1; 32])]).scalars(b"");
     for bound in [0, 1, 2, 3, 4, 7] {
         let mut counts = std::collections::BTreeMap::new();
         for _ in 0..4000 {
@@ -259,60 +289,4 @@ fn bounded_integers_reach_every_value_and_no_other() {
         assert!(counts.values().all(|count| count.abs_diff(expected) < expected / 3 + 1), "{counts:?}");
     }
     assert!(stream.next_within(i64::MAX.unsigned_abs()).unsigned_abs() <= i64::MAX.unsigned_abs());
-}
-#[test]
-#[ignore = "timing"]
-fn zz_timing() {
-    use std::time::Instant;
-    let sample = Sample::new(5, Shape::ballot(348), 1);
-    let gamma = Scalar::from(12345u64).invert();
-    let subsets = sample.committee.subsets();
-    let n = 200u32;
-    let t = Instant::now();
-    for _ in 0..n {
-        for (s, seed) in subsets.iter().zip(sample.masking.seeds()) {
-            std::hint::black_box(Expansion::new(seed, &sample.context, *s, &sample.shape));
-        }
-    }
-    eprintln!("expand ×5: {:?}", t.elapsed() / n);
-    let e = sample.expansions();
-    let t = Instant::now();
-    for _ in 0..n {
-        for x in &e {
-            std::hint::black_box(x.fold(&gamma));
-        }
-    }
-    eprintln!("fold ×5: {:?}", t.elapsed() / n);
-    let t = Instant::now();
-    let mut b = vec![0u8; 348 * 128];
-    for _ in 0..n {
-        let mut c = ChaCha20::new(&[1; 32].into(), &[0; 12].into());
-        c.apply_keystream(&mut b);
-        std::hint::black_box(&b);
-    }
-    eprintln!("chacha one: {:?}", t.elapsed() / n);
-    let t = Instant::now();
-    for _ in 0..n {
-        for c in b.chunks_exact(64) {
-            std::hint::black_box(Scalar::from_bytes_mod_order_wide(c.try_into().unwrap()));
-        }
-    }
-    eprintln!("reduce one: {:?}", t.elapsed() / n);
-    let g = Generators::single();
-    let t = Instant::now();
-    for _ in 0..20 {
-        std::hint::black_box(sample.masking.commit_and_mask(g, &sample.data));
-    }
-    eprintln!("commit_and_mask: {:?}", t.elapsed() / 20);
-    let t = Instant::now();
-    for _ in 0..20 {
-        std::hint::black_box(sample.data.iter().zip(sample.masking.blindings()).map(|(r, b)| g.commit(r, b)).collect::<Vec<_>>());
-    }
-    eprintln!("commit only: {:?}", t.elapsed() / 20);
-    let t = Instant::now();
-    for _ in 0..20 {
-        let mut tr = crate::transcript::Transcript::new(domain::CONTRIBUTION);
-        std::hint::black_box(crate::link::Link::prove(&mut tr, &sample.masking, &sample.shape, &sample.data));
-    }
-    eprintln!("link prove: {:?}", t.elapsed() / 20);
 }
