@@ -168,8 +168,10 @@ fn an_expansion_is_the_documented_key_stream() {
 
 #[test]
 fn folds_and_functionals_are_the_combinations_they_claim() {
-    let gamma = Scalar::from(7u8);
-    for shape in shapes() {
+    let gamma = Scalar::from(7u8).invert();
+    // More rows than fit one unreduced block, and a last block that is not full.
+    let long = [Shape::ballot(300), Shape::new(70, 11, 31).expect("valid")];
+    for shape in shapes().into_iter().chain(long) {
         let sample = Sample::new(4, shape, 1);
         let expansion = &sample.expansions()[2];
         let (mut fold, mut power) = (vec![Scalar::ZERO; shape.packed()], Scalar::ONE);
