@@ -28,7 +28,7 @@ use curve25519_dalek::scalar::Scalar;
 use crate::{
     batch::Batch,
     group::Base,
-    mask::{Committee, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Shape, fold_rows, pack},
+    mask::{Committee, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Powers, Shape, pack},
     transcript::{Item, Transcript},
     wire_struct,
 };
@@ -149,7 +149,7 @@ impl Link {
     pub fn check_masked(&self, shape: &Shape, gamma: &Scalar, masked: &[Scalar]) -> Result<(), LinkError> {
         expect_length("masked vector", shape.scalars(), masked.len())?;
         expect_length("response", shape.width(), self.response.len())?;
-        let mut sums = fold_rows(gamma, masked, shape.packed());
+        let mut sums = Powers::new(gamma).fold(masked, shape.packed());
         for fold in &self.folds {
             expect_length("fold", shape.packed(), fold.values.len())?;
             sums.iter_mut().zip(&fold.values).for_each(|(sum, value)| *sum += value);

@@ -31,6 +31,7 @@ mod shape;
 mod share;
 mod sum;
 mod threshold;
+mod wide;
 
 pub use expand::{Expansion, Fold};
 pub use masking::{Masking, masked_digest};
@@ -43,7 +44,7 @@ pub use share::{
 pub use sum::{MaskSum, OpenedSum, SumError, check_sum, open, sum_commitments, sum_masked};
 pub use threshold::{Committee, CommitteeError, MAX_OPERATORS, MAX_SUBSETS, Subset};
 
-pub(crate) use expand::fold_rows;
+pub(crate) use wide::Powers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -152,7 +152,12 @@ impl fmt::Debug for SealSecret {
 /// # Errors
 ///
 /// Returns [`SealError::Recipient`] for a key of small order and [`SealError::TooLong`] over HPKE's limit.
-pub fn seal(to: &SealPublic, aad: &[u8], plaintext: &[u8], rng: &mut impl CryptoRng) -> Result<Vec<u8>, SealError> {
+pub fn seal(
+    to: &SealPublic,
+    aad: &[u8],
+    plaintext: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Vec<u8>, SealError> {
     let recipient = PublicKey::from_bytes(&to.0).map_err(|_| SealError::Recipient)?;
     let (encapped, ciphertext) = hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(
         &OpModeS::Base,
@@ -160,7 +165,7 @@ pub fn seal(to: &SealPublic, aad: &[u8], plaintext: &[u8], rng: &mut impl Crypto
         domain::SEAL.as_str().as_bytes(),
         plaintext,
         aad,
-        rng,
+        &mut { rng },
     )
     .map_err(|error| if error == HpkeError::EncapError { SealError::Recipient } else { SealError::TooLong })?;
     let mut sealed = Vec::with_capacity(32 + ciphertext.len());

@@ -12,7 +12,7 @@ use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     domain::{self, Domain},
-    mask::{Context, Seed, Shape, Subset, seed::seed_input, shape::MAX_COLUMNS},
+    mask::{Context, Seed, Shape, Subset, seed::seed_input, shape::MAX_COLUMNS, wide::Powers},
     wire_struct,
 };
 
@@ -120,7 +120,9 @@ impl Expansion {
 
     /// Returns `Σ_r γ^r · row_r` over rows 0..=D, of values and of blindings.
     pub fn fold(&self, gamma: &Scalar) -> Fold {
-        Fold { values: fold_rows(gamma, &self.values, self.packed), blinding: horner(gamma, &self.blindings) }
+        let powers = Powers::new(gamma);
+        let blinding = powers.fold(&self.blindings, 1).first().copied().unwrap_or_default();
+        Fold { values: powers.fold(&self.values, self.packed), blinding }
     }
 
     /// Returns `Σ c_r · row` over pairs of a *data* row (0-based, so data row r is row r+1) and its coefficient.
@@ -158,21 +160,3 @@ pub struct Fold {
     pub blinding: Scalar,
 }
 wire_struct!(Fold { values[MAX_COLUMNS as usize], blinding });
-
-/// Returns `Σ_r γ^r · row_r` for rows of `packed` scalars each, by Horner's rule from the last row.
-pub(crate) fn fold_rows(gamma: &Scalar, rows: &[Scalar], packed: usize) -> Vec<Scalar> {
-    if packed == 1 {
-        return vec![horner(gamma, rows)];
-    }
-    let mut sums = vec![Scalar::ZERO; packed];
-    for row in rows.chunks_exact(packed).rev() {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum = *sum * gamma + value;
-        }
-    }
-    sums
-}
-
-fn horner(gamma: &Scalar, coefficients: &[Scalar]) -> Scalar {
-    coefficients.iter().rev().fold(Scalar::ZERO, |sum, value| sum * gamma + value)
-}

@@ -2,8 +2,9 @@
 
 use core::fmt;
 
-use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::Identity as _};
 use rand_core::CryptoRng;
+use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::{
@@ -75,7 +76,7 @@ impl Masking {
 
     /// Returns the commitments `C_0..=C_D` to Y and the data rows, and the masked vector E, row-major.
     ///
-    /// Constant time in the data.
+    /// Constant time in the data, but for whether a matrix of one column consists of bits alone, as a ballot does.
     ///
     /// # Panics
     ///
@@ -83,14 +84,37 @@ impl Masking {
     pub fn commit_and_mask(&self, generators: &Generators, data: &[Vec<Scalar>]) -> (Vec<Point>, Vec<Scalar>) {
         self.assert_shape(data);
         assert_eq!(generators.columns(), self.shape.width(), "one generator per column");
-        let rows = || core::iter::once(&self.mask_row).chain(data);
-        let commitments = rows().zip(&self.blindings).map(|(row, rho)| generators.commit(row, rho).into()).collect();
         let mut masked = Vec::with_capacity(self.shape.scalars());
-        rows().for_each(|row| masked.extend(Zeroizing::new(pack(&self.shape, row)).iter()));
+        for row in core::iter::once(&self.mask_row).chain(data) {
+            masked.extend(Zeroizing::new(pack(&self.shape, row)).iter());
+        }
         for expansion in self.expansions() {
             masked.iter_mut().zip(expansion.all_values()).for_each(|(sum, mask)| *sum -= mask);
         }
-        (commitments, masked)
+        (self.commit(generators, data), masked)
+    }
+
+    /// Commits to half of everything: twice a point is encoded without the square root that a point takes.
+    fn commit(&self, generators: &Generators, data: &[Vec<Scalar>]) -> Vec<Point> {
+        let half_row = |row: &[Scalar], blinding: &Scalar| {
+            let half: Zeroizing<Vec<_>> = Zeroizing::new(row.iter().map(Scalar::div_by_2).collect());
+            generators.commit(&half, &blinding.div_by_2())
+        };
+        let (first, blindings) = self.blindings.split_first().expect("row 0 has a blinding");
+        let mut halves = vec![half_row(&self.mask_row, first)];
+        match generators.column_points() {
+            // Only whether *all* entries are bits decides, which the proof of a ballot says anyway.
+            [column] if bool::from(all_bits(data)) => {
+                let choices = [RistrettoPoint::identity(), column * Scalar::ONE.div_by_2()];
+                halves.extend(data.iter().flatten().zip(blindings).map(|(bit, blinding)| {
+                    let entry = RistrettoPoint::conditional_select(&choices[0], &choices[1], bit.ct_eq(&Scalar::ONE));
+                    entry + generators.blind(&blinding.div_by_2())
+                }));
+            }
+            _ => halves.extend(data.iter().zip(blindings).map(|(row, blinding)| half_row(row, blinding))),
+        }
+        let encodings = RistrettoPoint::double_and_compress_batch(&halves);
+        encodings.into_iter().map(|encoding| Point::from(encoding.to_bytes())).collect()
     }
 
     /// Returns `Y + Σ_r γ^r · U_r`, one scalar per column.
@@ -124,6 +148,12 @@ impl fmt::Debug for Masking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Masking").field("shape", &self.shape).finish_non_exhaustive()
     }
+}
+
+/// Returns, in constant time, whether all entries are 0 or 1.
+fn all_bits(data: &[Vec<Scalar>]) -> Choice {
+    let is_bit = |entry: &Scalar| entry.ct_eq(&Scalar::ZERO) | entry.ct_eq(&Scalar::ONE);
+    data.iter().flatten().fold(Choice::from(1), |all, entry| all & is_bit(entry))
 }
 
 /// Returns `H(E)`, which the core of a contribution binds.

@@ -100,7 +100,7 @@ impl SetKey {
     }
 
     /// Starts the pseudorandom stream under `label`; streams of different labels are unrelated.
-    pub fn stream(&self, label: &[u8]) -> SetStream {
+    pub fn scalars(&self, label: &[u8]) -> SetStream {
         self.stream_of(domain::SET_PRF, label)
     }
 
@@ -110,12 +110,6 @@ impl SetKey {
         input.extend_from_slice(&self.0);
         input.extend_from_slice(label);
         SetStream(Keystream::new(domain, &input))
-    }
-
-    /// Returns the first `count` scalars of the stream under `label`.
-    pub fn scalars(&self, label: &[u8], count: usize) -> Zeroizing<Vec<Scalar>> {
-        let mut stream = self.stream(label);
-        Zeroizing::new((0..count).map(|_| stream.next_scalar()).collect())
     }
 }
 

@@ -6,7 +6,10 @@
 
 use curve25519_dalek::scalar::Scalar;
 
-use crate::codec::{Decode, DecodeError, Encode, Reader};
+use crate::{
+    codec::{Decode, DecodeError, Encode, Reader},
+    mask::wide::limbs,
+};
 
 /// Most bits of packed lanes in a scalar: the centred value of a full scalar stays below 2^250 < ℓ/2.
 const USABLE_BITS: u16 = 250;
@@ -169,7 +172,7 @@ impl Centred {
     fn new(scalar: &Scalar) -> Self {
         // x < ℓ/2 exactly if 2x mod ℓ is even as an integer: otherwise 2x wraps, and 2x − ℓ is odd.
         let negative = (scalar + scalar).as_bytes().first().is_some_and(|byte| byte & 1 == 1);
-        let magnitude = Self(words(&if negative { -scalar } else { *scalar }));
+        let magnitude = Self(limbs(&if negative { -scalar } else { *scalar }));
         if negative { magnitude.negated() } else { magnitude }
     }
 
@@ -239,11 +242,5 @@ impl Centred {
     }
 }
 
-fn words(scalar: &Scalar) -> [u64; 4] {
-    let bytes = scalar.as_bytes();
-    core::array::from_fn(|index| {
-        let mut word = [0; 8];
-        word.copy_from_slice(&bytes[8 * index..8 * index + 8]);
-        u64::from_le_bytes(word)
-    })
-}
+#[cfg(test)]
+mod tests;

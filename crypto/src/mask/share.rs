@@ -315,3 +315,6 @@ fn lagrange(base: &[Share<'_>], x: u8) -> Vec<Scalar> {
 fn interpolate(weights: &[Scalar], base: &[Share<'_>], at: usize) -> Scalar {
     weights.iter().zip(base).map(|(weight, (_, share))| weight * share[at]).sum()
 }
+
+#[cfg(test)]
+mod tests;

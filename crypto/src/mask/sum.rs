@@ -238,3 +238,6 @@ pub(super) fn signed(value: i64) -> Scalar {
     let magnitude = Scalar::from(value.unsigned_abs());
     if value < 0 { -magnitude } else { magnitude }
 }
+
+#[cfg(test)]
+mod tests;
