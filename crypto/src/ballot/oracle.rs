@@ -253,7 +253,8 @@ pub fn agreement(rng: &mut (impl CryptoRng + ?Sized), cases: u32) -> Agreement {
 /// Returns whether the vector proof and the textbook proof are accepted for a witness, valid or not.
 pub(super) fn verdicts(layout: &Layout, witness: &Witness, rng: &mut (impl CryptoRng + ?Sized)) -> [bool; 2] {
     let blindings: Vec<_> = (0..layout.data_rows()).map(|_| Scalar::random(rng)).collect();
-    let data = witness.commit(&blindings);
+    let commit = |(value, blinding)| Generators::single().commit(core::slice::from_ref(value), blinding).into();
+    let data: Vec<Point> = witness.data().iter().zip(&blindings).map(commit).collect();
     let mut transcript = Transcript::new(domain::ORACLE);
     transcript.absorb_seq(Item::Statement, &data);
     let vector = Proof::prove(&mut transcript.clone(), layout, witness, &blindings, rng);

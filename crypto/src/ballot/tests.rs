@@ -11,7 +11,7 @@ use crate::{
     batch::Batch,
     codec::{Decode as _, DecodeError, Encode as _},
     domain,
-    group::{Base, Point, PointError},
+    group::{Base, Generators, Point, PointError},
     transcript::{Item, Transcript},
 };
 
@@ -246,6 +246,23 @@ fn vector_proof_and_oracle_and_plain_relation_agree() {
     assert!((210..390).contains(&found.valid), "{found:?}");
 }
 
+#[test]
+fn commitments_to_bits_are_the_general_ones() {
+    let layout = layout(3, true);
+    let witness = Witness::new(&layout, &random_votes(3, 1), &mut rng(1)).expect("one vote per item");
+    let mut blindings: Vec<_> = (0..layout.data_rows()).map(|_| Scalar::random(&mut rng(2))).collect();
+    blindings[2] = Scalar::ZERO;
+    let generators = Generators::single();
+
+    let expected: Vec<Point> = (witness.data().iter().zip(&blindings))
+        .map(|(bit, blinding)| generators.commit(&[*bit], blinding).into())
+        .collect();
+
+    assert_eq!(witness.commit(&blindings), expected);
+    let zeros = vec![Scalar::ZERO; layout.data_rows()];
+    assert_eq!(witness.commit(&zeros)[0].as_bytes() == &[0; 32], witness.data()[0] == Scalar::ZERO);
+}
+
 /// Every way of changing one point of a list, or of swapping two.
 fn changed_points(count: usize) -> impl Iterator<Item = Box<dyn Fn(&mut [&mut Point])>> {
     let single = (0..count).flat_map(|index| {
@@ -370,6 +387,37 @@ fn a_proof_does_not_hold_in_another_context_or_layout() {
     cast.layout = layout(19, false);
     assert_eq!(cast.add_to(&mut batch), Ok(()));
     assert!(!batch.verify());
+}
+
+#[test]
+fn every_part_of_the_proof_and_the_layout_is_in_the_transcript() {
+    // What is absorbed last, the credential's challenge, depends on everything before.
+    let closing = |layout: Layout, proof: &Proof, commitments: &[Point]| {
+        let mut transcript = Cast::transcript(0, commitments);
+        let mut batch = Batch::new(&[9; 32]);
+        batch.insert(vec![Base::Blinding.point(); layout.data_rows()]);
+        proof.verify(&mut transcript, &layout, 0, &mut batch).expect("well-formed");
+        transcript.challenge(Item::CredentialChallenge)
+    };
+    let cast = Cast::new(layout(20, false), &random_votes(20, 1), 1);
+    let with_map = Cast::new(layout(9, true), &random_votes(9, 1), 1);
+    // The same rounds and rows of proof for 20 and 19 items.
+    assert_ne!(
+        closing(layout(20, false), &cast.proof, &cast.commitments),
+        closing(layout(19, false), &cast.proof, &cast.commitments)
+    );
+    let original = closing(with_map.layout, &with_map.proof, &with_map.commitments);
+    let mut changed = with_map.proof.clone();
+    for index in 0..points_of(&mut changed).len() {
+        *points_of(&mut changed)[index] = Base::LeafSecret.point().into();
+        assert_ne!(closing(with_map.layout, &changed, &with_map.commitments), original, "point {index}");
+        changed = with_map.proof.clone();
+    }
+    for index in 0..4 {
+        *scalars_of(&mut changed)[index] += Scalar::ONE;
+        assert_ne!(closing(with_map.layout, &changed, &with_map.commitments), original, "scalar {index}");
+        changed = with_map.proof.clone();
+    }
 }
 
 #[test]
