@@ -263,24 +263,35 @@ fn commitments_to_bits_are_the_general_ones() {
     assert_eq!(witness.commit(&zeros)[0].as_bytes() == &[0; 32], witness.data()[0] == Scalar::ZERO);
 }
 
-/// Every way of changing one point of a list, or of swapping two.
-fn changed_points(count: usize) -> impl Iterator<Item = Box<dyn Fn(&mut [&mut Point])>> {
-    let single = (0..count).flat_map(|index| {
-        let shift: Box<dyn Fn(&mut [&mut Point])> = Box::new(move |points| {
-            *points[index] = (points[index].decompress().expect("valid") + Base::Column(0).point()).into();
-        });
-        let erase: Box<dyn Fn(&mut [&mut Point])> = Box::new(move |points| *points[index] = Point::from([0; 32]));
-        let spoil: Box<dyn Fn(&mut [&mut Point])> = Box::new(move |points| *points[index] = Point::from([0xFF; 32]));
-        [shift, erase, spoil]
-    });
-    let swaps = (1..count).map(|index| -> Box<dyn Fn(&mut [&mut Point])> {
-        Box::new(move |points| {
-            let other = *points[0];
-            *points[0] = *points[index];
-            *points[index] = other;
-        })
-    });
-    single.chain(swaps)
+/// A change of one point of a list.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Shift(usize),
+    Erase(usize),
+    Spoil(usize),
+    SwapWithFirst(usize),
+}
+
+impl Change {
+    /// Every change of a list of `count` points.
+    fn all(count: usize) -> impl Iterator<Item = Self> {
+        let single = (0..count).flat_map(|index| [Self::Shift(index), Self::Erase(index), Self::Spoil(index)]);
+        single.chain((1..count).map(Self::SwapWithFirst))
+    }
+
+    fn apply(self, points: &mut [&mut Point]) {
+        match self {
+            Self::Shift(index) => {
+                *points[index] = (points[index].decompress().expect("valid") + Base::Column(0).point()).into();
+            }
+            Self::Erase(index) => *points[index] = Point::from([0; 32]),
+            Self::Spoil(index) => *points[index] = Point::from([0xFF; 32]),
+            Self::SwapWithFirst(index) => {
+                let (first, rest) = points.split_at_mut(1);
+                core::mem::swap(&mut *first[0], &mut *rest[index - 1]);
+            }
+        }
+    }
 }
 
 fn points_of(proof: &mut Proof) -> Vec<&mut Point> {
@@ -310,9 +321,9 @@ fn every_change_of_a_point_of_the_proof_is_refused() {
     let original = cast.proof.clone();
     let count = points_of(&mut cast.proof).len();
 
-    for (index, change) in changed_points(count).enumerate() {
-        change(&mut points_of(&mut cast.proof));
-        assert!(!cast.is_valid(), "change {index}");
+    for change in Change::all(count) {
+        change.apply(&mut points_of(&mut cast.proof));
+        assert!(!cast.is_valid(), "{change:?}");
         cast.proof = original.clone();
     }
     assert_eq!(count, cast.layout.auxiliary_rows() + 2 * original.sumcheck.len() + 3);
@@ -344,9 +355,9 @@ fn every_change_of_a_commitment_is_refused() {
     let mut cast = Cast::new(layout(2, true), &random_votes(2, 1), 1);
     let original = cast.commitments.clone();
 
-    for (index, change) in changed_points(original.len()).enumerate() {
-        change(&mut cast.commitments.iter_mut().collect::<Vec<_>>());
-        assert!(!cast.is_valid(), "change {index}");
+    for change in Change::all(original.len()) {
+        change.apply(&mut cast.commitments.iter_mut().collect::<Vec<_>>());
+        assert!(!cast.is_valid(), "{change:?}");
         cast.commitments = original.clone();
     }
 }
@@ -381,7 +392,7 @@ fn a_proof_does_not_hold_in_another_context_or_layout() {
     assert_eq!(cast.layout.data_rows(), cast.commitments.len());
     assert!(!cast.is_valid());
 
-    // One and two items without a map: same rounds, other layout.
+    // 20 and 19 items without a map: the same number of rounds.
     let mut cast = Cast::new(layout(20, false), &random_votes(20, 1), 1);
     let mut batch = Batch::new(&[9; 32]);
     cast.layout = layout(19, false);
