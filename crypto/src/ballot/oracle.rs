@@ -11,7 +11,7 @@ use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar};
 use rand_core::CryptoRng;
 
 use super::{
-    layout::{BUCKETS, Layout, bucket_edges, bucket_of, first_count},
+    layout::{BUCKETS, Layout, bucket_edges, first_count},
     proof::{BallotError, Proof},
     witness::{Vote, Witness},
 };
@@ -58,7 +58,7 @@ struct Terms<T> {
 /// Writes the relation down for anything linear: `one` stands for the constant 1.
 fn terms<T>(layout: &Layout, data: &[T], auxiliary: &[T], one: &T) -> Terms<T>
 where
-    T: Copy + core::ops::Add<Output = T> + core::ops::Sub<Output = T> + core::ops::Mul<Scalar, Output = T>,
+    T: Copy + Default + core::ops::Add<Output = T> + core::ops::Sub<Output = T> + core::ops::Mul<Scalar, Output = T>,
 {
     let sums: Vec<T> = (0..layout.items())
         .map(|item| data[layout.agree_row(item)] + data[layout.disagree_row(item)] + data[layout.pass_row(item)])
@@ -68,7 +68,7 @@ where
     if layout.map() {
         let edges = bucket_edges(layout.items());
         let below = *one * Scalar::from(first_count(layout.items()) - 1);
-        let nothing = *one - *one;
+        let nothing = T::default();
         let count = sums.iter().fold(nothing, |sum, seen| sum + *seen);
         let (mut low, mut high, mut chosen) = (nothing, below, nothing);
         for k in 0..BUCKETS {
@@ -253,7 +253,8 @@ pub fn agreement(rng: &mut (impl CryptoRng + ?Sized), cases: u32) -> Agreement {
 /// Returns whether the vector proof and the textbook proof are accepted for a witness, valid or not.
 pub(super) fn verdicts(layout: &Layout, witness: &Witness, rng: &mut (impl CryptoRng + ?Sized)) -> [bool; 2] {
     let blindings: Vec<_> = (0..layout.data_rows()).map(|_| Scalar::random(rng)).collect();
-    let data = witness.commit(&blindings);
+    let commit = |(value, blinding)| Generators::single().commit(core::slice::from_ref(value), blinding).into();
+    let data: Vec<Point> = witness.data().iter().zip(&blindings).map(commit).collect();
     let mut transcript = Transcript::new(domain::ORACLE);
     transcript.absorb_seq(Item::Statement, &data);
     let vector = Proof::prove(&mut transcript.clone(), layout, witness, &blindings, rng);
@@ -269,35 +270,28 @@ pub(super) fn verdicts(layout: &Layout, witness: &Witness, rng: &mut (impl Crypt
 
 /// Evaluates the relation in the clear, over integers.
 fn is_ballot(layout: &Layout, witness: &Witness) -> bool {
-    if witness.rows().iter().any(|entry| *entry != Scalar::ZERO && *entry != Scalar::ONE) {
+    let is_set = |entry: &Scalar| *entry == Scalar::ONE;
+    if !witness.rows().iter().all(|entry| is_set(entry) || *entry == Scalar::ZERO) {
         return false;
     }
-    let data: Vec<bool> = witness.data().iter().map(|entry| *entry == Scalar::ONE).collect();
-    let seen: Vec<usize> =
-        data[layout.vote_rows()].chunks(3).map(|votes| votes.iter().filter(|vote| **vote).count()).collect();
-    let count: usize = seen.iter().sum();
-    if seen.iter().any(|votes| *votes > 1) || !layout.map() {
-        return seen.iter().all(|votes| *votes <= 1);
+    let votes = witness.data()[layout.vote_rows()].chunks(3);
+    let seen: Vec<usize> = votes.map(|votes| votes.iter().filter(|vote| is_set(vote)).count()).collect();
+    if seen.iter().any(|votes| *votes > 1) {
+        return false;
     }
-    let chosen: Vec<usize> = (0..BUCKETS).filter(|k| data[layout.bucket_row(*k)]).collect();
-    let slack = |bits: &[Scalar]| {
-        bits.iter().enumerate().map(|(bit, entry)| usize::from(*entry == Scalar::ONE) << bit).sum::<usize>()
-    };
-    let (lower, upper) = witness.auxiliary().split_at(layout.slack_bits());
-    let edges = bucket_edges(layout.items());
-    let (low, high) = match chosen.as_slice() {
-        [] => (0, usize::from(first_count(layout.items())) - 1),
-        [k] => match edges.get(*k) {
-            Some((low, high)) => (usize::from(*low), usize::from(*high)),
-            None => return false,
-        },
+    if !layout.map() {
+        return true;
+    }
+    let buckets: Vec<_> = (0..BUCKETS).filter(|k| is_set(&witness.data()[layout.bucket_row(*k)])).collect();
+    let (low, high) = match *buckets.as_slice() {
+        [] => (0, first_count(layout.items()) - 1),
+        [k] if k < bucket_edges(layout.items()).len() => bucket_edges(layout.items())[k],
         _ => return false,
     };
-    debug_assert_eq!(
-        bucket_of(layout.items(), count as u16).is_some(),
-        count >= usize::from(first_count(layout.items()))
-    );
-    low + slack(lower) == count && count + slack(upper) == high
+    let number = |bits: &[Scalar]| bits.iter().rev().fold(0, |value, bit| 2 * value + usize::from(is_set(bit)));
+    let (lower, upper) = witness.auxiliary().split_at(layout.slack_bits());
+    let count: usize = seen.iter().sum();
+    usize::from(low) + number(lower) == count && count + number(upper) == usize::from(high)
 }
 
 fn random_witness(layout: &Layout, rng: &mut (impl CryptoRng + ?Sized)) -> Witness {

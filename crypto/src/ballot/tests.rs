@@ -11,7 +11,7 @@ use crate::{
     batch::Batch,
     codec::{Decode as _, DecodeError, Encode as _},
     domain,
-    group::{Base, Point, PointError},
+    group::{Base, Generators, Point, PointError},
     transcript::{Item, Transcript},
 };
 
@@ -246,24 +246,52 @@ fn vector_proof_and_oracle_and_plain_relation_agree() {
     assert!((210..390).contains(&found.valid), "{found:?}");
 }
 
-/// Every way of changing one point of a list, or of swapping two.
-fn changed_points(count: usize) -> impl Iterator<Item = Box<dyn Fn(&mut [&mut Point])>> {
-    let single = (0..count).flat_map(|index| {
-        let shift: Box<dyn Fn(&mut [&mut Point])> = Box::new(move |points| {
-            *points[index] = (points[index].decompress().expect("valid") + Base::Column(0).point()).into();
-        });
-        let erase: Box<dyn Fn(&mut [&mut Point])> = Box::new(move |points| *points[index] = Point::from([0; 32]));
-        let spoil: Box<dyn Fn(&mut [&mut Point])> = Box::new(move |points| *points[index] = Point::from([0xFF; 32]));
-        [shift, erase, spoil]
-    });
-    let swaps = (1..count).map(|index| -> Box<dyn Fn(&mut [&mut Point])> {
-        Box::new(move |points| {
-            let other = *points[0];
-            *points[0] = *points[index];
-            *points[index] = other;
-        })
-    });
-    single.chain(swaps)
+#[test]
+fn commitments_to_bits_are_the_general_ones() {
+    let layout = layout(3, true);
+    let witness = Witness::new(&layout, &random_votes(3, 1), &mut rng(1)).expect("one vote per item");
+    let mut blindings: Vec<_> = (0..layout.data_rows()).map(|_| Scalar::random(&mut rng(2))).collect();
+    blindings[2] = Scalar::ZERO;
+    let generators = Generators::single();
+
+    let expected: Vec<Point> = (witness.data().iter().zip(&blindings))
+        .map(|(bit, blinding)| generators.commit(&[*bit], blinding).into())
+        .collect();
+
+    assert_eq!(witness.commit(&blindings), expected);
+    let zeros = vec![Scalar::ZERO; layout.data_rows()];
+    assert_eq!(witness.commit(&zeros)[0].as_bytes() == &[0; 32], witness.data()[0] == Scalar::ZERO);
+}
+
+/// A change of one point of a list.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Shift(usize),
+    Erase(usize),
+    Spoil(usize),
+    SwapWithFirst(usize),
+}
+
+impl Change {
+    /// Every change of a list of `count` points.
+    fn all(count: usize) -> impl Iterator<Item = Self> {
+        let single = (0..count).flat_map(|index| [Self::Shift(index), Self::Erase(index), Self::Spoil(index)]);
+        single.chain((1..count).map(Self::SwapWithFirst))
+    }
+
+    fn apply(self, points: &mut [&mut Point]) {
+        match self {
+            Self::Shift(index) => {
+                *points[index] = (points[index].decompress().expect("valid") + Base::Column(0).point()).into();
+            }
+            Self::Erase(index) => *points[index] = Point::from([0; 32]),
+            Self::Spoil(index) => *points[index] = Point::from([0xFF; 32]),
+            Self::SwapWithFirst(index) => {
+                let (first, rest) = points.split_at_mut(1);
+                core::mem::swap(&mut *first[0], &mut *rest[index - 1]);
+            }
+        }
+    }
 }
 
 fn points_of(proof: &mut Proof) -> Vec<&mut Point> {
@@ -293,9 +321,9 @@ fn every_change_of_a_point_of_the_proof_is_refused() {
     let original = cast.proof.clone();
     let count = points_of(&mut cast.proof).len();
 
-    for (index, change) in changed_points(count).enumerate() {
-        change(&mut points_of(&mut cast.proof));
-        assert!(!cast.is_valid(), "change {index}");
+    for change in Change::all(count) {
+        change.apply(&mut points_of(&mut cast.proof));
+        assert!(!cast.is_valid(), "{change:?}");
         cast.proof = original.clone();
     }
     assert_eq!(count, cast.layout.auxiliary_rows() + 2 * original.sumcheck.len() + 3);
@@ -327,9 +355,9 @@ fn every_change_of_a_commitment_is_refused() {
     let mut cast = Cast::new(layout(2, true), &random_votes(2, 1), 1);
     let original = cast.commitments.clone();
 
-    for (index, change) in changed_points(original.len()).enumerate() {
-        change(&mut cast.commitments.iter_mut().collect::<Vec<_>>());
-        assert!(!cast.is_valid(), "change {index}");
+    for change in Change::all(original.len()) {
+        change.apply(&mut cast.commitments.iter_mut().collect::<Vec<_>>());
+        assert!(!cast.is_valid(), "{change:?}");
         cast.commitments = original.clone();
     }
 }
@@ -364,12 +392,43 @@ fn a_proof_does_not_hold_in_another_context_or_layout() {
     assert_eq!(cast.layout.data_rows(), cast.commitments.len());
     assert!(!cast.is_valid());
 
-    // One and two items without a map: same rounds, other layout.
+    // 20 and 19 items without a map: the same number of rounds.
     let mut cast = Cast::new(layout(20, false), &random_votes(20, 1), 1);
     let mut batch = Batch::new(&[9; 32]);
     cast.layout = layout(19, false);
     assert_eq!(cast.add_to(&mut batch), Ok(()));
     assert!(!batch.verify());
+}
+
+#[test]
+fn every_part_of_the_proof_and_the_layout_is_in_the_transcript() {
+    // What is absorbed last, the credential's challenge, depends on everything before.
+    let closing = |layout: Layout, proof: &Proof, commitments: &[Point]| {
+        let mut transcript = Cast::transcript(0, commitments);
+        let mut batch = Batch::new(&[9; 32]);
+        batch.insert(vec![Base::Blinding.point(); layout.data_rows()]);
+        proof.verify(&mut transcript, &layout, 0, &mut batch).expect("well-formed");
+        transcript.challenge(Item::CredentialChallenge)
+    };
+    let cast = Cast::new(layout(20, false), &random_votes(20, 1), 1);
+    let with_map = Cast::new(layout(9, true), &random_votes(9, 1), 1);
+    // The same rounds and rows of proof for 20 and 19 items.
+    assert_ne!(
+        closing(layout(20, false), &cast.proof, &cast.commitments),
+        closing(layout(19, false), &cast.proof, &cast.commitments)
+    );
+    let original = closing(with_map.layout, &with_map.proof, &with_map.commitments);
+    let mut changed = with_map.proof.clone();
+    for index in 0..points_of(&mut changed).len() {
+        *points_of(&mut changed)[index] = Base::LeafSecret.point().into();
+        assert_ne!(closing(with_map.layout, &changed, &with_map.commitments), original, "point {index}");
+        changed = with_map.proof.clone();
+    }
+    for index in 0..4 {
+        *scalars_of(&mut changed)[index] += Scalar::ONE;
+        assert_ne!(closing(with_map.layout, &changed, &with_map.commitments), original, "scalar {index}");
+        changed = with_map.proof.clone();
+    }
 }
 
 #[test]
