@@ -355,20 +355,30 @@ impl Consensus {
         self.resume_proposing(&inputs)
     }
 
-    /// Proposes again what was about to be proposed before the crash, or asks for a batch if there was none yet.
+    /// Says again what this node proposed in the running round, proposes what it was about to, or asks for a batch if
+    /// there was none yet. Votes are said again by replay itself.
     fn resume_proposing(&mut self, inputs: &[EngineInput<Chorus>]) -> Result<(), Halt> {
-        let waiting = self.phase == Phase::Running && self.engine.driver.step_is_propose();
-        let Some(round) = self.shell.wanted.filter(|_| waiting) else { return Ok(()) };
-        let own = inputs.iter().find_map(|input| match input {
-            EngineInput::ProposedValue(value, _)
-                if value.proposer == *self.engine.address() && value.round == Round::new(round) =>
+        let own = *self.engine.address();
+        let round = self.engine.round();
+        if self.phase != Phase::Running {
+            return Ok(());
+        }
+        for input in inputs {
+            if let EngineInput::Proposal(proposal) = input
+                && proposal.message.head.signer == own
+                && Round::new(proposal.message.head.round) == round
             {
-                Some(value.value.clone())
+                self.shell.send(&Message::Proposal(proposal.clone().into()));
             }
+        }
+        let waiting = self.engine.driver.step_is_propose();
+        let Some(wanted) = self.shell.wanted.filter(|_| waiting) else { return Ok(()) };
+        let judged = inputs.iter().find_map(|input| match input {
+            EngineInput::ProposedValue(value, _) if value.proposer == own && value.round == round => Some(&value.value),
             _ => None,
         });
-        match own {
-            Some(value) => self.propose(round, value),
+        match judged {
+            Some(value) => self.propose(wanted, value.clone()),
             None => {
                 self.shell.request();
                 Ok(())

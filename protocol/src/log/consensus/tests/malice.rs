@@ -6,6 +6,7 @@ use super::{
     super::{message::Message, *},
     network::*,
 };
+use crate::log::certificate::{Certificate, CertificateError};
 
 /// Returns what the proposer of height 1 sends first: its prevote and its proposal.
 fn prevote_and_proposal() -> [Vec<u8>; 2] {
@@ -162,23 +163,47 @@ fn a_bundle_without_enough_good_votes_is_refused() {
     assert_eq!(node.round(), Some(2), "two of four are in round 2, so an honest one is");
 }
 
-#[test]
-fn a_decision_that_a_quorum_signed_but_our_rules_forbid_halts_the_node_for_good() {
-    let batch = Batch::new(Height(1), BatchId::default(), vec![vec![0xFF]]).expect("small");
+/// Returns the decision of height 1 that these operators signed.
+fn decision(entries: Vec<Vec<u8>>, signers: core::ops::Range<usize>) -> Box<Decision> {
+    let batch = Batch::new(Height(1), BatchId::default(), entries).expect("small");
     let sign = |index: usize| {
         let statement = Vote::precommit(Height(1), 0, batch.id(), key(index).public());
         (key(index).public(), Signed::new(statement, community(), &key(index)).signature)
     };
-    let certificate = super::super::super::certificate::Certificate::normalised(
-        &committee(0..4),
-        (Height(1), 0, batch.id()),
-        (0..4).map(sign).collect(),
-    );
+    let decided = (Height(1), 0, batch.id());
+    let certificate = Certificate::normalised(&committee(0..4), decided, signers.map(sign).collect());
+    Box::new(Decision { batch, certificate })
+}
+
+#[test]
+fn a_decision_is_taken_over_only_with_its_certificate_and_at_its_height() {
+    let mut node = node(3, 4);
+    let mut sync = |input| match node.handle(Timestamp::default(), input, &valid) {
+        Err(ConsensusError::Refused(refusal)) => Some(refusal),
+        other => other.err().map(|error| panic!("{error}")),
+    };
+    let good = decision(vec![vec![1]], 0..3);
+    let mut other_batch = good.clone();
+    other_batch.batch = Batch::new(Height(1), BatchId::default(), vec![vec![2]]).expect("small");
+    let mut ahead = good.clone();
+    ahead.certificate.height = Height(2);
+
+    let too_few = sync(Input::Sync(decision(vec![vec![1]], 0..2)));
+    assert!(matches!(too_few, Some(Refusal::Certificate(CertificateError::Quorum { .. }))), "{too_few:?}");
+    assert!(matches!(sync(Input::Sync(other_batch)), Some(Refusal::Certificate(CertificateError::Batch { .. }))));
+    assert_eq!(sync(Input::Sync(ahead)), Some(Refusal::Ahead(Height(2))));
+    assert_eq!(sync(Input::Sync(good.clone())), None);
+    assert_eq!(sync(Input::Sync(good.clone())), Some(Refusal::Stale(Height(1))));
+    assert_eq!(outputs(&mut node), [Output::Decided(good)]);
+}
+
+#[test]
+fn a_decision_that_a_quorum_signed_but_our_rules_forbid_halts_the_node_for_good() {
     let mut node = node(3, 4);
     let halted = Err(ConsensusError::Halted(Halt::DecidedInvalid(Height(1))));
 
-    let decision = Box::new(Decision { batch, certificate });
-    assert_eq!(node.handle(Timestamp::default(), Input::Sync(decision), &valid), halted);
+    let forbidden = Input::Sync(decision(vec![vec![0xFF]], 0..3));
+    assert_eq!(node.handle(Timestamp::default(), forbidden, &valid), halted);
 
     assert_eq!(node.handle(Timestamp::default(), Input::Wake, &valid), halted);
     assert_eq!(outputs(&mut node), []);

@@ -147,35 +147,90 @@ fn records_of_a_later_height_than_the_stored_log_silence_the_key_up_to_there() {
 
 #[test]
 fn a_corrupt_record_is_named() {
-    let config = Config { community: community(), key: key(0), timeouts: Timeouts::default() };
-    let records = [vec![77]];
-    let (height, batch) = (Height::GENESIS, BatchId::default());
-    let resume = Resume { height, batch, committee: committee(0..4), records: &records, pledged: None };
+    let mut records = records(&proposing());
+    records[1].pop();
 
-    let error = Consensus::new(config, Timestamp::default(), resume).map(|_| ());
+    let error = resume(&records).map(|_| ());
 
-    assert!(matches!(error, Err(ResumeError::Record { index: 0, .. })), "{error:?}");
+    assert!(matches!(error, Err(ResumeError::Record { index: 1, .. })), "{error:?}");
 }
 
-#[test]
-fn whatever_leaves_a_node_was_made_durable_before() {
+/// Returns what a proposer does at the start of height 1.
+fn proposing() -> Vec<Output> {
     let mut node = node(proposer(4, 1, 0), 4);
     node.handle(Timestamp::default(), Input::Wake, &valid).expect("starts");
     let propose = Input::Propose { height: Height(1), round: 0, entries: vec![vec![1]] };
     node.handle(Timestamp::default(), propose, &valid).expect("a good batch");
+    outputs(&mut node)
+}
 
-    let outputs = outputs(&mut node);
+fn records(outputs: &[Output]) -> Vec<Vec<u8>> {
+    let record = |output: &Output| if let Output::WalAppend(bytes) = output { Some(bytes.clone()) } else { None };
+    outputs.iter().filter_map(record).collect()
+}
 
-    let mut unsynced = 0;
-    let mut pledged = false;
-    for output in &outputs {
+fn resume(records: &[Vec<u8>]) -> Result<Consensus, ResumeError> {
+    let config = Config { community: community(), key: key(proposer(4, 1, 0)), timeouts: Timeouts::default() };
+    let (height, batch, committee) = (Height::GENESIS, BatchId::default(), committee(0..4));
+    Consensus::new(config, Timestamp::default(), Resume { height, batch, committee, records, pledged: None })
+}
+
+/// Panics unless every message follows the sync of what was appended, and the pledge; returns how many there are.
+fn messages_after_sync(outputs: &[Output], mut unsynced: bool) -> usize {
+    let (mut pledged, mut sent) = (false, 0);
+    for output in outputs {
         match output {
-            Output::WalAppend(_) => unsynced += 1,
-            Output::WalSync => unsynced = 0,
-            Output::Pledge(height) => pledged = *height == Height(1) && unsynced == 0,
-            Output::Send(_) => assert!(unsynced == 0 && pledged, "{outputs:?}"),
+            Output::WalAppend(_) => unsynced = true,
+            Output::WalSync => unsynced = false,
+            Output::Pledge(height) => pledged = *height == Height(1) && !unsynced,
+            Output::Send(_) => {
+                assert!(!unsynced && pledged, "{outputs:?}");
+                sent += 1;
+            }
             Output::WalReset(_) | Output::ProposalWanted { .. } | Output::Decided(_) | Output::Evidence(_) => {}
         }
     }
-    assert_eq!(outputs.iter().filter(|output| matches!(output, Output::Send(_))).count(), 2, "proposal and prevote");
+    sent
+}
+
+#[test]
+fn whatever_leaves_a_node_was_made_durable_before() {
+    let outputs = proposing();
+
+    assert_eq!(messages_after_sync(&outputs, false), 2, "proposal and prevote");
+}
+
+#[test]
+fn a_restarted_node_says_the_same_again_after_making_what_it_read_durable() {
+    let before = proposing();
+
+    let mut node = resume(&records(&before)).expect("own records replay");
+    let after = outputs(&mut node);
+
+    assert_eq!(messages_after_sync(&after, true), 2);
+    let said = |outputs: &[Output]| -> Vec<Output> {
+        outputs.iter().filter(|output| matches!(output, Output::Send(_))).cloned().collect()
+    };
+    assert_eq!(said(&after), said(&before));
+    assert_eq!(records(&after), Vec::<Vec<u8>>::new());
+}
+
+#[test]
+fn a_log_that_contradicts_its_own_replay_halts_the_node() {
+    use arc_malachitebft_core_types::NilOrVal;
+    use chorus_crypto::codec::Encode;
+    let to_nil = |bytes: Vec<u8>| match Record::from_bytes(&bytes).expect("own record") {
+        Record::Vote(mut vote) => {
+            vote.statement.value = NilOrVal::Nil;
+            let vote = Signed::new(vote.statement, community(), &key(proposer(4, 1, 0)));
+            Some(Record::Vote(vote).to_bytes())
+        }
+        Record::Pledged(_) => None,
+        Record::Proposal(_) | Record::Judged(_) | Record::Polka(_) | Record::Elapsed(_) => Some(bytes),
+    };
+    let changed: Vec<_> = records(&proposing()).into_iter().filter_map(to_nil).collect();
+
+    let resumed = resume(&changed).map(|_| ());
+
+    assert!(matches!(resumed, Err(ResumeError::Halted(Halt::Engine(_)))), "{resumed:?}");
 }
