@@ -6,7 +6,10 @@ use super::{
     super::{message::Message, *},
     network::*,
 };
-use crate::log::certificate::{Certificate, CertificateError};
+use crate::{
+    id::CommunityId,
+    log::certificate::{Certificate, CertificateError},
+};
 
 /// Returns what the proposer of height 1 sends first: its prevote and its proposal.
 fn prevote_and_proposal() -> [Vec<u8>; 2] {

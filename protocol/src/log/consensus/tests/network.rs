@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::super::{message::Message, *};
-use crate::log::batch::Batch;
+use crate::{id::CommunityId, log::batch::Batch};
 
 /// How often hosts tell each other their heights, in milliseconds.
 const TIP_INTERVAL: u64 = 2_000;

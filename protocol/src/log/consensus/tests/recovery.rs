@@ -42,9 +42,10 @@ fn a_crash_at_any_point_loses_nothing_and_contradicts_nothing() {
     }
 }
 
-/// Loses and reorders messages and crashes nodes at random.
-fn chaos(seed: u64, size: usize, losses: &[Loss]) -> Network {
+/// Loses and reorders messages and crashes nodes at random; the first `liars` nodes equivocate.
+fn chaos(seed: u64, (size, liars): (usize, usize), losses: &[Loss]) -> Network {
     let mut network = Network::new(seed, size);
+    network.nodes.iter_mut().take(liars).for_each(|node| node.malice = Some(Malice::Equivocates));
     network.loss_percent = 3;
     network.downtime = Some(150);
     network.crash_every = Some(60);
@@ -64,7 +65,7 @@ fn chaos_causes_no_disagreement_no_equivocation_and_no_halt() {
     let (mut crashes, mut replays, mut heights, mut rounds) = (0, 0, 0, 0);
     for seed in 0..12 {
         let size = [4, 4, 5, 7][usize::try_from(seed % 4).expect("small")];
-        let mut network = chaos(seed, size, &[Loss::Tail, Loss::Torn, Loss::Nothing]);
+        let mut network = chaos(seed, (size, 0), &[Loss::Tail, Loss::Torn, Loss::Nothing]);
 
         let settled = network.run_until_settled(300_000);
 
@@ -81,8 +82,23 @@ fn chaos_causes_no_disagreement_no_equivocation_and_no_halt() {
 }
 
 #[test]
+fn as_many_liars_as_a_committee_bears_do_not_split_the_log_in_chaos_and_are_convicted() {
+    let mut convicted = BTreeSet::new();
+    for seed in 0..4 {
+        let (size, liars) = if seed % 2 == 0 { (4, 1) } else { (7, 2) };
+        let network = chaos(seed, (size, liars), &[Loss::Tail, Loss::Torn]);
+
+        assert_eq!(network.disagreements, 0, "seed {seed}");
+        assert_eq!(network.halts, [], "seed {seed}");
+        assert!(network.culprits.iter().all(|culprit| (0..liars).any(|liar| key(liar).public() == *culprit)));
+        convicted.extend(network.culprits);
+    }
+    assert_eq!(convicted.len(), 2);
+}
+
+#[test]
 fn the_same_chaos_without_the_write_ahead_log_shows_equivocation() {
-    let convicted = |seed| chaos(seed, 4, &[Loss::WalAndPledge]).culprits.len();
+    let convicted = |seed| chaos(seed, (4, 0), &[Loss::WalAndPledge]).culprits.len();
 
     let convicted: usize = (0..4).map(convicted).sum();
 
@@ -93,7 +109,7 @@ fn the_same_chaos_without_the_write_ahead_log_shows_equivocation() {
 #[test]
 fn the_pledge_alone_keeps_an_operator_without_its_log_from_contradicting_itself() {
     for seed in 0..4 {
-        let network = chaos(seed, 4, &[Loss::Wal]);
+        let network = chaos(seed, (4, 0), &[Loss::Wal]);
 
         assert_eq!((network.disagreements, network.culprits.len()), (0, 0), "seed {seed}");
         assert_eq!(network.halts, [], "seed {seed}");

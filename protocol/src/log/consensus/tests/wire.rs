@@ -20,7 +20,10 @@ use super::{
     },
     network::*,
 };
-use crate::log::certificate::{Certificate, CertificateError, CommitteeError};
+use crate::{
+    id::CommunityId,
+    log::certificate::{Certificate, CertificateError, CommitteeError},
+};
 
 fn batch() -> Batch {
     Batch::new(Height(3), BatchId::from([4; 32]), vec![vec![1, 2], vec![]]).expect("small")
