@@ -1,6 +1,152 @@
 //! Byzantine agreement on the next batch, as a state machine without input or output of its own.
 //!
-//! (documentation below)
+//! # What it is
+//!
+//! Tendermint ([Buchman, Kwon, Milosevic 2018](https://arxiv.org/abs/1807.04938)) as implemented by the Malachite core
+//! crates, behind a narrow interface of ours: [`Input`]s go in, [`Output`]s come out, time is an argument, and no type
+//! of the engine is visible outside. Of n operators up to f = ⌊(n−1)/3⌋ may be faulty in any way; then no two batches
+//! are ever decided at one height, and while more than 2n/3 operators can talk to each other, something is. Signatures,
+//! encodings, certificates, records and evidence are ours, so the engine could be exchanged under the same log.
+//!
+//! ```text
+//!          Wake, or an authenticated message of this height
+//!   Idle ────────────────────────────────────────────────▶ Running ── quorum, or Sync ──▶ Decided
+//!    ▲                                                                                       │
+//!    └──────────────────── Advance: stored, applied, next committee known ───────────────────┘
+//! ```
+//!
+//! Heights start on demand. An idle log has no timers and sends nothing, and no batch is decided unless an operator
+//! proposed one; so hosts should gossip entries to all operators, that whoever's turn it is has something to propose.
+//!
+//! # The host's loop
+//!
+//! Outputs are performed one by one, in order; what they lead to is a new input. This is all of it for a community of
+//! one operator; with more, `Send` goes to the others, and their bytes come back as [`Input::Message`].
+//!
+//! ```
+//! use chorus_crypto::sign::SecretKey;
+//! use chorus_protocol::{
+//!     id::{BatchId, CommunityId},
+//!     log::{
+//!         batch::{Batch, Height},
+//!         certificate::Committee,
+//!         consensus::{Config, Consensus, ConsensusError, Decision, Input, Output, Refusal, Resume, Timeouts},
+//!     },
+//!     time::Timestamp,
+//! };
+//!
+//! /// Stands for the host's store, network and mempool.
+//! #[derive(Default)]
+//! struct Host { wal: Vec<Vec<u8>>, pledged: Option<Height>, log: Vec<Decision>, pending: Vec<Vec<u8>> }
+//!
+//! fn drive(host: &mut Host, node: &mut Consensus, now: Timestamp, committee: &Committee, input: Input) {
+//!     let rules = |batch: &Batch| !batch.entries().is_empty(); // a pure function of the log and the batch
+//!     let mut inputs = vec![input];
+//!     while let Some(input) = inputs.pop() {
+//!         match node.handle(now, input, &rules) {
+//!             Ok(()) => {}
+//!             Err(ConsensusError::Refused(Refusal::Stale(_))) => { /* answer the sender with that decision */ }
+//!             Err(ConsensusError::Refused(Refusal::Ahead(_))) => { /* ask the sender for the running height's */ }
+//!             Err(ConsensusError::Refused(_)) => { /* count it against the sender */ }
+//!             Err(error) => panic!("stop the node: {error}"),
+//!         }
+//!         while let Some(output) = node.poll_output() {
+//!             match output {
+//!                 Output::WalAppend(record) => host.wal.push(record),
+//!                 Output::WalSync => { /* fsync; if it fails, stop */ }
+//!                 Output::WalReset(_) => host.wal.clear(),
+//!                 Output::Pledge(height) => host.pledged = Some(height), // durably, before going on
+//!                 Output::Send(_bytes) => { /* to all other operators */ }
+//!                 Output::ProposalWanted { height, round } if !host.pending.is_empty() => {
+//!                     inputs.push(Input::Propose { height, round, entries: host.pending.clone() });
+//!                     break;
+//!                 }
+//!                 Output::ProposalWanted { .. } => {}
+//!                 Output::Decided(decision) => {
+//!                     host.pending.retain(|entry| !decision.batch.entries().contains(entry));
+//!                     host.log.push(*decision); // durably, and applied to the ledger, before going on
+//!                     inputs.push(Input::Advance(committee.clone()));
+//!                     break;
+//!                 }
+//!                 Output::Evidence(_) => { /* becomes a log entry */ }
+//!             }
+//!         }
+//!     }
+//!     // Arm one timer for node.next_deadline(), and feed Input::Tick when it fires.
+//! }
+//!
+//! let (key, now) = (SecretKey::from_seed(&[1; 32]), Timestamp::from_millis(0));
+//! let committee = Committee::new([key.public()])?;
+//! let mut host = Host { pending: vec![b"entry".to_vec()], ..Host::default() };
+//! let config = Config { community: CommunityId::default(), key, timeouts: Timeouts::default() };
+//! let resume = Resume {
+//!     height: Height::GENESIS,
+//!     batch: BatchId::default(),
+//!     committee: committee.clone(),
+//!     records: &host.wal,
+//!     pledged: host.pledged,
+//! };
+//! let mut node = Consensus::new(config, now, resume)?;
+//!
+//! drive(&mut host, &mut node, now, &committee, Input::Wake);
+//!
+//! let Decision { batch, certificate } = &host.log[0];
+//! certificate.verify(&committee, CommunityId::default(), batch)?;
+//! assert_eq!(batch.entries(), [b"entry".to_vec()]);
+//! # Ok::<(), Box<dyn core::error::Error>>(())
+//! ```
+//!
+//! [`Consensus::new`] may leave outputs as well: poll them before the first input.
+//!
+//! # Duties around the write-ahead log
+//!
+//! A record is appended before its consequences leave the node, and [`Output::WalSync`] stands before the
+//! [`Output::Send`] or [`Output::Decided`] that depends on it. A host that performs outputs in order therefore wakes up
+//! after any crash with every statement it ever sent, says the same again, and never another. The rules:
+//!
+//! 1. If an append, sync, pledge or store fails, stop the node. Never skip to the next output.
+//! 2. Hand *all* records to [`Consensus::new`], in order; it ignores those of heights already decided. A torn last
+//!    record is the store's to drop.
+//! 3. Store a decision durably before [`Input::Advance`]: the reset of the log follows.
+//! 4. [`Output::Pledge`] is kept apart from the records, for instance with the key. If the records of a pledged height
+//!    are missing, the log was lost or an old copy was restored, and the key stays silent until that height is past. If
+//!    the pledge is lost as well, nothing protects the key: come back with a new one.
+//!
+//! Behind this stands a second lock: the signer remembers the digest of what it signed in each step, from its own
+//! records, and halts the node rather than sign another ([`Halt::Contradiction`]).
+//!
+//! # What is checked before the engine sees anything
+//!
+//! Messages decode within bounds and only in canonical form; the signer is an operator of the height and the signature
+//! verifies strictly; a proposal comes from the operator whose turn it is, and its batch follows the log and passes the
+//! caller's [`Validity`]; bundles of votes hold as a whole. Messages of the next height are kept, a few per operator;
+//! others are refused with the [`Refusal`] that says why. A refusal changes nothing, except that an authenticated
+//! message of an idle height starts it.
+//!
+//! # What a follower checks
+//!
+//! It walks the log from the founding document on: `batch.previous()` is the id of the batch before;
+//! [`Certificate::verify`](super::certificate::Certificate::verify) holds for the committee of that height; the entries
+//! are valid; entries that change the committee take effect at the height they state. Certificates of one height differ
+//! between operators, so only (height, id) is ever compared. A node whose key is not in the committee may use
+//! [`Consensus`] too, with [`Input::Sync`]: it is silent by itself.
+//!
+//! # Why not otherwise
+//!
+//! *Decisions of others bypass the engine.* The engine has a path for them, but it can block on a certified value that
+//! it once called invalid ([1482](https://github.com/circlefin/malachite/issues/1482)). A verified certificate needs no
+//! engine: it ends the height, and the next one starts the engine afresh. If our rules forbid what a quorum decided,
+//! the node halts visibly ([`Halt::DecidedInvalid`]).
+//!
+//! *Whole proposals, judged here.* The engine's mode for whole proposals calls every one valid
+//! ([953](https://github.com/circlefin/malachite/issues/953)); so it runs in the other mode, and each proposal is
+//! followed by our verdict. The engine does not authenticate verdicts, which is why proposals are checked before it.
+//!
+//! *Known upstream, and accepted.* A member that equivocates can delay a height by hiding a lock, up to round 10, from
+//! where the engine defends itself ([956](https://github.com/circlefin/malachite/issues/956)). The engine is unaudited.
+//! It reads the clock once per height, for a feature that is off. It votes before it publishes its proposal, so peers
+//! see the prevote of the proposer first. Evidence covers the running height only: votes that arrive after a decision
+//! are refused as stale.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -13,10 +159,7 @@ use arc_malachitebft_core_consensus::{
 use arc_malachitebft_core_types::{
     Round, SignedMessage, ThresholdParams, Validity as Verdict, ValueOrigin, VoteExtensionPolicy,
 };
-use chorus_crypto::{
-    codec::Decode,
-    sign::{PublicKey, SecretKey},
-};
+use chorus_crypto::{codec::Decode, sign::PublicKey};
 
 pub(crate) use self::context::Member;
 use self::{
@@ -30,14 +173,12 @@ use super::{
     batch::{Batch, Height},
     certificate::Committee,
 };
-use crate::{
-    id::{BatchId, CommunityId},
-    time::Timestamp,
-};
+use crate::{id::BatchId, time::Timestamp};
 
 mod context;
 mod error;
 mod evidence;
+mod interface;
 pub(crate) mod message;
 mod record;
 mod shell;
@@ -48,6 +189,7 @@ mod tests;
 pub use self::{
     error::{ConsensusError, Halt, Refusal, ResumeError},
     evidence::{Evidence, EvidenceError, Pair},
+    interface::{Config, Input, Output, Resume, Timeouts, Validity},
     message::{Decision, ProposalHead, Signed, Statement, Vote},
     signer::Step,
 };
@@ -60,123 +202,6 @@ const EARLY_PROPOSALS: usize = 2;
 
 /// Rounds ahead of the running one in which the engine listens.
 const FAR_ROUNDS: u32 = 10;
-
-/// How long a step may take, in milliseconds, before a round is given up.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timeouts {
-    /// Wait for the proposal.
-    pub propose: u64,
-    /// Wait for more prevotes after a quorum of different ones.
-    pub prevote: u64,
-    /// Wait for more precommits after a quorum of different ones.
-    pub precommit: u64,
-    /// Added to all with every round.
-    pub per_round: u64,
-    /// Own votes of the round are sent again at this interval.
-    pub rebroadcast: u64,
-    /// No wait is longer.
-    pub longest: u64,
-}
-
-impl Default for Timeouts {
-    /// Waits for small committees over the internet: a dead proposer costs a second.
-    fn default() -> Self {
-        Self { propose: 1_000, prevote: 500, precommit: 500, per_round: 500, rebroadcast: 2_000, longest: 60_000 }
-    }
-}
-
-/// Who this node is.
-#[derive(Debug)]
-pub struct Config {
-    /// The community whose log this is; signatures are good for no other.
-    pub community: CommunityId,
-    /// The operator's key. A key that is not in the committee follows and stays silent.
-    pub key: SecretKey,
-    /// The waits.
-    pub timeouts: Timeouts,
-}
-
-/// Where the host's durable state stands.
-#[derive(Debug)]
-pub struct Resume<'a> {
-    /// The last height durably decided.
-    pub height: Height,
-    /// The id of its batch; at [`Height::GENESIS`] whatever the community starts from.
-    pub batch: BatchId,
-    /// The committee of the height after it.
-    pub committee: Committee,
-    /// All records of the write-ahead log, in order.
-    pub records: &'a [Vec<u8>],
-    /// The last [`Output::Pledge`] made durable.
-    pub pledged: Option<Height>,
-}
-
-/// The caller's rules: which batches may follow the log as it is.
-///
-/// # Correctness
-///
-/// A pure function of (the log up to the running height, the batch): no clock, no local holdings, no configuration.
-/// An operator that calls a batch invalid which a quorum accepts has to stop.
-pub trait Validity {
-    /// Tells whether `batch` may be decided next. Height and predecessor are checked already.
-    fn is_valid(&self, batch: &Batch) -> bool;
-}
-
-impl<F: Fn(&Batch) -> bool> Validity for F {
-    fn is_valid(&self, batch: &Batch) -> bool {
-        self(batch)
-    }
-}
-
-/// What happens to a node.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// There is something to order: start the height if it is not running.
-    Wake,
-    /// A peer's [`Output::Send`] arrived.
-    Message(Vec<u8>),
-    /// The answer to [`Output::ProposalWanted`]: entries to propose. Ignored if no longer wanted.
-    Propose {
-        /// The height asked for.
-        height: Height,
-        /// The round asked for.
-        round: u32,
-        /// What to order.
-        entries: Vec<Vec<u8>>,
-    },
-    /// A peer's decision of the running height arrived.
-    Sync(Box<Decision>),
-    /// The decision is durable and applied; go on to the next height with this committee.
-    Advance(Committee),
-    /// [`Consensus::next_deadline`] has passed.
-    Tick,
-}
-
-/// What a host has to do, in this order.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Output {
-    /// Append these bytes to the write-ahead log.
-    WalAppend(Vec<u8>),
-    /// Make the write-ahead log durable before anything that follows. If that fails, stop the node.
-    WalSync,
-    /// Forget all records: they are of heights before this one.
-    WalReset(Height),
-    /// Durably note, apart from the write-ahead log, that this key signs at this height.
-    Pledge(Height),
-    /// Send these bytes to all other operators.
-    Send(Vec<u8>),
-    /// This node's turn: answer with [`Input::Propose`] soon, or not at all if there is nothing to order.
-    ProposalWanted {
-        /// The height.
-        height: Height,
-        /// The round.
-        round: u32,
-    },
-    /// The height is decided. Store this durably, apply it, then answer with [`Input::Advance`].
-    Decided(Box<Decision>),
-    /// An operator signed two different things. May be repeated after a restart.
-    Evidence(Box<Evidence>),
-}
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Phase {
@@ -355,20 +380,30 @@ impl Consensus {
         self.resume_proposing(&inputs)
     }
 
-    /// Proposes again what was about to be proposed before the crash, or asks for a batch if there was none yet.
+    /// Says again what this node proposed in the running round, proposes what it was about to, or asks for a batch if
+    /// there was none yet. Votes are said again by replay itself.
     fn resume_proposing(&mut self, inputs: &[EngineInput<Chorus>]) -> Result<(), Halt> {
-        let waiting = self.phase == Phase::Running && self.engine.driver.step_is_propose();
-        let Some(round) = self.shell.wanted.filter(|_| waiting) else { return Ok(()) };
-        let own = inputs.iter().find_map(|input| match input {
-            EngineInput::ProposedValue(value, _)
-                if value.proposer == *self.engine.address() && value.round == Round::new(round) =>
+        let own = *self.engine.address();
+        let round = self.engine.round();
+        if self.phase != Phase::Running {
+            return Ok(());
+        }
+        for input in inputs {
+            if let EngineInput::Proposal(proposal) = input
+                && proposal.message.head.signer == own
+                && Round::new(proposal.message.head.round) == round
             {
-                Some(value.value.clone())
+                self.shell.send(&Message::Proposal(proposal.clone().into()));
             }
+        }
+        let waiting = self.engine.driver.step_is_propose();
+        let Some(wanted) = self.shell.wanted.filter(|_| waiting) else { return Ok(()) };
+        let judged = inputs.iter().find_map(|input| match input {
+            EngineInput::ProposedValue(value, _) if value.proposer == own && value.round == round => Some(&value.value),
             _ => None,
         });
-        match own {
-            Some(value) => self.propose(round, value),
+        match judged {
+            Some(value) => self.propose(wanted, value.clone()),
             None => {
                 self.shell.request();
                 Ok(())

@@ -234,7 +234,8 @@ impl Shell {
         }
     }
 
-    fn send(&mut self, message: &Message) {
+    /// Makes everything durable, then sends.
+    pub(super) fn send(&mut self, message: &Message) {
         self.sync();
         self.outputs.push_back(Output::Send(message.to_bytes()));
     }
