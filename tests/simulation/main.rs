@@ -1,2 +1,3 @@
-//! Chorus.
-fn main() {}
+//! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
+
+mod deliberation;
