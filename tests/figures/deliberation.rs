@@ -23,7 +23,7 @@ use crate::figure::Figure;
 const SEEDS: u8 = 5;
 
 /// Returns the figures of all conversations that are at hand.
-pub fn figures() -> Vec<Figure> {
+pub(crate) fn figures() -> Vec<Figure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let mut figures = Vec::new();
     for name in ["brexit", "bg2050", "london-policing"] {

@@ -4,39 +4,39 @@ use core::fmt;
 
 /// A measured number, with the bound that is claimed for it, if any.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// What was measured.
-    pub name: String,
+    pub(crate) name: String,
     /// The value.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its unit: `s`, `B`, `bit` or `ratio`.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// The bound claimed, in words: `≤ 10`.
-    pub bound: Option<String>,
+    pub(crate) bound: Option<String>,
     /// Whether the value keeps the bound.
-    pub holds: Option<bool>,
+    pub(crate) holds: Option<bool>,
 }
 
 impl Figure {
     /// A number without a bound.
-    pub fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self { name: name.into(), value, unit, bound: None, holds: None }
     }
 
     /// Claims that the value is at most `bound`.
     #[must_use]
-    pub fn at_most(self, bound: f64) -> Self {
+    pub(crate) fn at_most(self, bound: f64) -> Self {
         Self { bound: Some(format!("≤ {bound}")), holds: Some(self.value <= bound), ..self }
     }
 
     /// Claims that the value is at least `bound`.
     #[must_use]
-    pub fn at_least(self, bound: f64) -> Self {
+    pub(crate) fn at_least(self, bound: f64) -> Self {
         Self { bound: Some(format!("≥ {bound}")), holds: Some(self.value >= bound), ..self }
     }
 
     /// Returns the figure as one line of JSON.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a figure has no keys that are not text")
     }
 }

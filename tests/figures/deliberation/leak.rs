@@ -6,7 +6,8 @@
 //! Gaussian with the covariance of the published points is an upper bound.
 //!
 //! *Pinned*: somebody knows all votes of a ballot but two, four or six, and which items these are. He goes through
-//! every way to complete the ballot and keeps those that fit a published point. If one is left, he knows all votes.
+//! every way to complete the ballot and keeps those that fit a published point of the same bucket. If one is left, he
+//! knows all votes. Should he also know which point it is, he keeps those that fit that one.
 
 use core::f64::consts::{E, PI};
 
@@ -32,13 +33,13 @@ pub(super) fn figures(name: &str, conversation: &Conversation, runs: &[Run]) -> 
     let mut figures = vec![
         Figure::new(
             title("bits of a ballot in its published point, at most (Gaussian)"),
-            middle(&View::channel_bits),
+            middle(&|view| view.channel_bits()),
             "bit",
         )
         .at_most(CLAIMED_BITS),
         Figure::new(
             title("bits that tell a ballot from the others, Chorus map"),
-            middle(&View::identifying_bits),
+            middle(&|view| view.identifying_bits()),
             "bit",
         ),
         Figure::new(
@@ -59,6 +60,11 @@ pub(super) fn figures(name: &str, conversation: &Conversation, runs: &[Run]) -> 
         figures.extend([
             Figure::new(about("ballots pinned down, Chorus map"), each(|outcome| outcome.map), "ratio"),
             Figure::new(about("ballots pinned down, Polis matrix"), each(|outcome| outcome.matrix), "ratio"),
+            Figure::new(
+                about("ballots pinned down, Chorus map, point known to be theirs"),
+                each(|outcome| outcome.linked),
+                "ratio",
+            ),
             Figure::new(about("bits learnt of the unknown votes, Chorus map"), each(|outcome| outcome.bits), "bit"),
         ]);
     }
@@ -77,6 +83,7 @@ struct View<'a> {
 /// How much an adversary learns who knows almost all votes; means over the ballots.
 struct Pinning {
     map: f64,
+    linked: f64,
     matrix: f64,
     bits: f64,
 }
@@ -143,21 +150,24 @@ impl<'a> View<'a> {
 
     fn pinning(&self, unknown: usize) -> Pinning {
         let mut rng = ChaCha20Rng::from_seed([unknown as u8; 32]);
-        let (mut map, mut matrix, mut bits) = (Vec::new(), Vec::new(), Vec::new());
+        let [mut map, mut linked, mut matrix, mut bits] = [const { Vec::new() }; 4];
         for (index, row) in self.rows.iter().enumerate() {
             let hidden = choose(row, unknown, &mut rng);
-            let left = self.completions(row, self.buckets[index], &hidden);
+            let same_bucket = |&other: &usize| self.buckets[other] == self.buckets[index];
+            let everybody: Vec<&[i64]> = (0..self.points.len()).filter(same_bucket).map(|i| self.points[i]).collect();
+            let left = self.completions(row, &everybody, &hidden);
             map.push(f64::from(u8::from(left == 1)));
+            let own = self.completions(row, &[self.points[index]], &hidden);
+            linked.push(f64::from(u8::from(own == 1)));
             bits.push(float(3_i64.pow(hidden.len() as u32)).log2() - float(left).log2());
             matrix.push(f64::from(u8::from(self.matrix_pins(row, &hidden))));
         }
-        Pinning { map: mean(map.into_iter()), matrix: mean(matrix.into_iter()), bits: mean(bits.into_iter()) }
+        let [map, linked, matrix, bits] = [map, linked, matrix, bits].map(|values| mean(values.into_iter()));
+        Pinning { map, linked, matrix, bits }
     }
 
-    /// Returns how many ways to fill the hidden votes fit some published point.
-    fn completions(&self, row: &[Option<Vote>], bucket: usize, hidden: &[usize]) -> i64 {
-        let candidates: Vec<&[i64]> =
-            self.points.iter().zip(&self.buckets).filter(|(_, of)| **of == bucket).map(|(point, _)| *point).collect();
+    /// Returns how many ways to fill the hidden votes fit one of the candidate points.
+    fn completions(&self, row: &[Option<Vote>], candidates: &[&[i64]], hidden: &[usize]) -> i64 {
         let mut guess = row.to_vec();
         let mut fitting = 0;
         for number in 0..3_usize.pow(hidden.len() as u32) {
@@ -203,12 +213,12 @@ fn matrix_identifying_bits(conversation: &Conversation) -> f64 {
 /// Returns the sum of the entropies of the columns: agree, disagree, pass or unseen.
 fn row_bits(conversation: &Conversation) -> f64 {
     let rows = conversation.matrix.rows();
-    let column = |item: usize| rows.iter().map(move |row| row[item].map_or(0, |vote| 2 + vote.value() as usize));
+    let column = |item: usize| rows.iter().map(move |row| row[item].map_or(-2, Vote::value));
     (0..conversation.matrix.items()).map(|item| entropy(column(item))).sum()
 }
 
 /// Returns the entropy of the empirical distribution, in bits.
-fn entropy(values: impl Iterator<Item = usize>) -> f64 {
+fn entropy<T: Ord>(values: impl Iterator<Item = T>) -> f64 {
     let mut counts = std::collections::BTreeMap::new();
     values.for_each(|value| *counts.entry(value).or_insert(0_i64) += 1);
     let total = float(counts.values().sum());
