@@ -141,15 +141,24 @@ impl Conversation {
 
     /// Analyses the conversation, with groups made from the map, each of at least `floor` people; or with the groups
     /// given in `labels`, in which case whoever is not in it belongs to none.
-    pub fn analyze(&self, labels: Option<&BTreeMap<u64, usize>>, floor: usize) -> Analysis {
-        let label_of = |labels: &BTreeMap<u64, usize>| {
-            self.participants.iter().map(|participant| labels.get(participant).copied()).collect()
-        };
-        let labels = labels.map(label_of);
-        let options = Options { floor, groups: None, labels, moderation: self.moderation() };
-        analyze(&self.matrix, &options).expect("there is one label per row")
+    ///
+    /// The analysis numbers groups 0, 1, …; also returned is the label that each number stands for.
+    pub fn analyze(&self, labels: Option<&BTreeMap<u64, usize>>, floor: usize) -> (Analysis, Vec<usize>) {
+        let given = labels.map(|labels| self.participants.iter().map(|id| labels.get(id).copied()).collect::<Vec<_>>());
+        let names: Vec<usize> =
+            given.iter().flatten().flatten().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let number = |label: usize| names.binary_search(&label).expect("names are the labels");
+        let dense = given.map(|given| given.into_iter().map(|label| label.map(number)).collect::<Vec<_>>());
+        let made = dense.is_none();
+        let options = Options { floor, groups: None, labels: dense, moderation: self.moderation() };
+        let analysis = analyze(&self.matrix, &options).expect("there is one label per row");
+        let names = if made { (0..analysis.sizes.len()).collect() } else { names };
+        (analysis, names)
     }
 }
+
+/// The least size of a group where no community says otherwise.
+pub const DEFAULT_FLOOR: usize = 10;
 
 /// Reads an export and analyses it; see [`Conversation::analyze`] for `labels`.
 ///
@@ -161,20 +170,8 @@ impl Conversation {
 ///
 /// As [`Conversation::read`].
 pub fn analyze_dir(dir: &Path, labels: Option<BTreeMap<u64, usize>>) -> Result<serde_json::Value, PolisError> {
-    /// The group floor of a community that decides nothing else.
-    const DEFAULT_FLOOR: usize = 10;
     let conversation = Conversation::read(dir)?;
-    let names: Vec<usize> = match &labels {
-        Some(labels) => labels.values().copied().collect::<BTreeSet<_>>().into_iter().collect(),
-        None => Vec::new(),
-    };
-    // The analysis numbers groups 0, 1, …; the report gives them back the names they came with.
-    let dense = labels.map(|labels| {
-        let number = |label: usize| names.binary_search(&label).expect("names are the labels");
-        labels.into_iter().map(|(participant, label)| (participant, number(label))).collect::<BTreeMap<_, _>>()
-    });
-    let analysis = conversation.analyze(dense.as_ref(), DEFAULT_FLOOR);
-    let names = if dense.is_some() { names } else { (0..analysis.sizes.len()).collect() };
+    let (analysis, names) = conversation.analyze(labels.as_ref(), DEFAULT_FLOOR);
     Ok(report::report(&conversation, &analysis, &names))
 }
 

@@ -1,3 +1,4 @@
-//! Simulations: whole rounds over the virtual network, from a seed.
+//! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
+mod deliberation;
 mod round;

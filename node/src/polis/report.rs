@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::Conversation;
 
-/// Writes the report; `names` are the names of groups 0, 1, ….
+/// Writes the report; `names` are the names of groups 0, 1, …, as many as the analysis has.
 pub(super) fn report(conversation: &Conversation, analysis: &Analysis, names: &[usize]) -> Value {
     let ids: Vec<u64> = conversation.statements.iter().map(|statement| statement.id).collect();
     let findings = &analysis.findings;
@@ -41,12 +41,12 @@ pub(super) fn report(conversation: &Conversation, analysis: &Analysis, names: &[
             "disagree": majorities(&findings.majority_disagree),
         },
         "k": names.len(),
-        "sizes": by_group(&|group| json!(analysis.sizes.get(group).copied().unwrap_or(0))),
+        "sizes": by_group(&|group| json!(analysis.sizes[group])),
         "labels": labels,
-        "group_votes": by_group(&|group| analysis.groups.get(group).map_or(Value::Null, with_pass)),
+        "group_votes": by_group(&|group| with_pass(&analysis.groups[group])),
         "gac_agree": approximate(&findings.agree),
         "gac_disagree": approximate(&findings.disagree),
-        "repness_stats": by_group(&|group| findings.leanings.get(group).map_or(Value::Null, |group| statistics(group))),
+        "repness_stats": by_group(&|group| statistics(&findings.leanings[group])),
         "representative": by_group(&|group| json!(entries(group).collect::<Vec<_>>())),
         "priorities": findings.priorities,
     })

@@ -10,19 +10,21 @@ use super::linear::real;
 /// Things without a label in either are left out.
 pub fn adjusted_rand_index(a: &[Option<usize>], b: &[Option<usize>]) -> f64 {
     let both: Vec<(usize, usize)> = a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?))).collect();
-    let pairs = |counts: BTreeMap<_, i128>| real(counts.into_values().map(|n: i128| n * (n - 1) / 2).sum());
-    let count = |key: &dyn Fn(&(usize, usize)) -> (usize, usize)| {
-        let mut counts = BTreeMap::new();
-        both.iter().for_each(|pair| *counts.entry(key(pair)).or_insert(0) += 1);
-        counts
-    };
-    let together = pairs(count(&|&pair| pair));
-    let (left, right) = (pairs(count(&|&(a, _)| (a, 0))), pairs(count(&|&(_, b)| (b, 0))));
+    let together = pairs_within(both.iter().copied());
+    let left = pairs_within(both.iter().map(|(a, _)| *a));
+    let right = pairs_within(both.iter().map(|(_, b)| *b));
     let n = real(both.len() as i128);
     let all = n * (n - 1.0) / 2.0;
     let expected = if all > 0.0 { left * right / all } else { 0.0 };
     let highest = (left + right) / 2.0;
     if highest > expected { (together - expected) / (highest - expected) } else { 1.0 }
+}
+
+/// Returns how many pairs of things have equal keys.
+fn pairs_within<K: Ord>(keys: impl Iterator<Item = K>) -> f64 {
+    let mut counts: BTreeMap<K, i128> = BTreeMap::new();
+    keys.for_each(|key| *counts.entry(key).or_insert(0) += 1);
+    real(counts.into_values().map(|n| n * (n - 1) / 2).sum())
 }
 
 /// Returns Spearman's rank correlation of two lists of numbers; equal numbers share their mean rank.

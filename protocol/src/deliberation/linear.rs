@@ -215,7 +215,6 @@ pub(crate) fn cholesky(matrix: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
 }
 
 /// Solves `L·x = b` for lower triangular `L`.
-#[expect(clippy::needless_range_loop, reason = "each entry depends on those before it")]
 pub(crate) fn solve_lower(lower: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
     let mut x = vec![0.0; b.len()];
     for i in 0..b.len() {

@@ -5,7 +5,10 @@
 //! and each point carries the ballot's own dither, uniform over a range at least as wide as the largest effect of one
 //! vote and about as wide as the spread of all points.
 
-use chorus_crypto::wire_struct;
+use chorus_crypto::{
+    codec::{Decode, DecodeError, Encode, Reader, put_seq},
+    wire_struct,
+};
 
 use super::{
     StageError,
@@ -26,6 +29,10 @@ pub const MAX_DITHER_BITS: u32 = 20;
 /// The largest loading: four bits and a sign say as much about an axis as the noise leaves.
 pub const MAX_LOADING: i64 = 15;
 
+/// A Ritz value this many times smaller than the second takes no part in the axes: dividing by its root would let the
+/// noise of its column pass for variance.
+const WEAK: f64 = 8.0;
+
 /// Fixed-point unit in which the clipping is decided.
 const FINE_UNIT: i64 = 1 << 20;
 
@@ -37,7 +44,20 @@ pub struct Axis {
     /// k: the dither is uniform in −2^(k−1)..2^(k−1).
     pub dither_bits: u32,
 }
-wire_struct!(Axis { loadings[MAX_ITEMS], dither_bits });
+
+impl Encode for Axis {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_seq(out, &self.loadings);
+        self.dither_bits.encode(out);
+    }
+}
+
+impl Decode for Axis {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let axis = Self { loadings: input.seq(MAX_ITEMS)?, dither_bits: Decode::decode(input)? };
+        if axis.is_bounded() { Ok(axis) } else { Err(DecodeError::OutOfRange("axis")) }
+    }
+}
 
 /// The axes on which all ballots with enough votes are placed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -80,6 +100,12 @@ impl Axis {
         };
         let dither_bits = (1..=MAX_DITHER_BITS).find(wide)?;
         Some(Self { loadings, dither_bits })
+    }
+
+    /// Returns whether loadings and dither are in the ranges that keep all arithmetic on them from overflowing.
+    fn is_bounded(&self) -> bool {
+        self.loadings.iter().all(|p| (-MAX_LOADING..=MAX_LOADING).contains(p))
+            && (1..=MAX_DITHER_BITS).contains(&self.dither_bits)
     }
 
     /// Returns the coefficients of an item's agree, disagree and pass bit in the point of a ballot.
@@ -133,8 +159,9 @@ impl Axis {
 impl Map {
     /// Derives the map from the last pass of the PCA of `ballots` ballots, or `None` if it supports none.
     ///
-    /// Rayleigh–Ritz on the span of Ω gives the values λ̂ and the best combinations of the columns; the product of
-    /// these combinations, one power step further than Ω itself, gives the axes, made orthonormal in order of λ̂.
+    /// Rayleigh–Ritz on the span of Ω finds the best combinations of its columns. A second one on their products, which
+    /// are one power step further (Nyström's approximation `Y·(ΩᵀY)⁻¹·Yᵀ` of the matrix), gives the values λ̂ and the
+    /// axes q: on real polls it takes the second axis nearer to the exact one than the first alone does.
     ///
     /// # Errors
     ///
@@ -156,12 +183,7 @@ impl Map {
     /// Returns whether this is a map that [`from_last_pass`](Self::from_last_pass) could return for `items` items:
     /// what a decoded map must satisfy before it is used.
     pub fn is_valid(&self, items: usize) -> bool {
-        let fits = |axis: &Axis| {
-            axis.loadings.len() == items
-                && axis.loadings.iter().all(|p| (-MAX_LOADING..=MAX_LOADING).contains(p))
-                && (1..=MAX_DITHER_BITS).contains(&axis.dither_bits)
-                && spread(&axis.loadings)
-        };
+        let fits = |axis: &Axis| axis.loadings.len() == items && axis.is_bounded() && spread(&axis.loadings);
         let apart = match self.axes.as_slice() {
             [_] => true,
             [x, y] => far_apart(&x.loadings, &y.loadings),
@@ -184,7 +206,7 @@ impl Map {
     }
 }
 
-/// Returns the (at most two) largest positive Ritz values and their orthonormal vectors.
+/// Returns the (at most two) largest values λ̂ and their orthonormal vectors.
 fn ritz(omega: &IntMatrix, product: &IntMatrix) -> Option<(Vec<f64>, Vec<Vec<f64>>)> {
     let reals = |matrix: &IntMatrix| -> Vec<Vec<f64>> {
         matrix.columns().iter().map(|column| column.iter().map(|&entry| real(entry)).collect()).collect()
@@ -199,16 +221,22 @@ fn ritz(omega: &IntMatrix, product: &IntMatrix) -> Option<(Vec<f64>, Vec<Vec<f64
         (0..size).map(|b| solve_lower(&lower, &(0..size).map(|a| form(a, b)).collect::<Vec<_>>())).collect();
     let transposed = |i: usize| half.iter().map(|column| column[i]).collect::<Vec<_>>();
     let small: Vec<Vec<f64>> = (0..size).map(|i| solve_lower(&lower, &transposed(i))).collect();
-    let mut pairs = symmetric_eigen(&small);
-    pairs.retain(|(value, _)| *value > 0.0);
-    pairs.truncate(MAX_AXES);
-    let combine = |z: &Vec<f64>| {
-        let weights = solve_upper(&lower, z);
-        let row = |j: usize| product.iter().zip(&weights).fold(0.0, |sum, (column, weight)| sum + column[j] * weight);
-        (0..product[0].len()).map(row).collect::<Vec<f64>>()
+    let pairs = symmetric_eigen(&small);
+    let second = pairs.get(1).map_or(0.0, |(value, _)| *value);
+    let strong = pairs.into_iter().filter(|(value, _)| *value > 0.0 && *value * WEAK >= second);
+    let combine = |columns: &[Vec<f64>], weights: &[f64], by: f64| -> Vec<f64> {
+        let row = |j: usize| columns.iter().zip(weights).fold(0.0, |sum, (column, weight)| sum + column[j] * weight);
+        (0..omega[0].len()).map(|j| row(j) / by).collect()
     };
-    let vectors: Vec<Vec<f64>> = pairs.iter().map(|(_, z)| combine(z)).collect();
-    // A positive Ritz value has a product that is not zero, so only the last vector can be dropped here.
+    // b = Y·L⁻ᵀ·z/√λ for each eigenpair (λ, z) of T: then B·Bᵀ approximates the matrix, and BᵀB has its eigenvalues.
+    let root: Vec<Vec<f64>> =
+        strong.map(|(value, z)| combine(&product, &solve_upper(&lower, &z), value.sqrt())).collect();
+    let inner: Vec<Vec<f64>> = root.iter().map(|a| root.iter().map(|b| dot(a, b)).collect()).collect();
+    let mut pairs = symmetric_eigen(&inner);
+    pairs.truncate(MAX_AXES);
+    pairs.retain(|(value, _)| *value > 0.0);
+    let vectors: Vec<Vec<f64>> = pairs.iter().map(|(value, z)| combine(&root, z, value.sqrt())).collect();
+    // Only a vector after the first can depend on others and be dropped here.
     Some((pairs.into_iter().map(|(value, _)| value).collect(), orthonormal(&vectors)))
 }
 

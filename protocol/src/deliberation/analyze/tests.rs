@@ -6,7 +6,7 @@ fn camps() -> VoteMatrix {
     let vote = |row: usize, item: usize| match (row % 2, item) {
         (0, 0..10) => Some(Vote::Agree),
         (1, 0..10) => Some(Vote::Disagree),
-        _ if (row + item) % 5 == 0 => None,
+        _ if (row + item).is_multiple_of(5) => None,
         _ if (row * item) % 7 == 3 => Some(Vote::Pass),
         _ => Some(Vote::Agree),
     };

@@ -3,8 +3,8 @@
 /// Rounds of Lloyd's iteration. It ends by itself far earlier on real polls; the bound makes it end always.
 const MAX_ROUNDS: usize = 100;
 
-/// Starts at arbitrary (but fixed) points, besides the ones that are chosen for a reason.
-const SCATTERED_STARTS: u64 = 48;
+/// Starts at scattered (but fixed) points, besides the ones that are chosen for a reason.
+const SCATTERED_STARTS: usize = 48;
 
 /// Points in canonical order, with the way back to the order of the input.
 #[derive(Clone, Debug)]
@@ -124,14 +124,29 @@ impl Points {
         let quantiles = |points: &[[f64; 2]]| (0..k).map(|i| points[(2 * i + 1) * points.len() / (2 * k)]).collect();
         let mut starts = vec![quantiles(&self.sorted), quantiles(&by_height), self.farthest(k)];
         let mut state = 0;
-        for _ in 0..SCATTERED_STARTS {
-            let mut pick = || {
-                let index = split_mix(&mut state) % self.sorted.len() as u64;
-                self.sorted[usize::try_from(index).expect("below the number of points")]
-            };
-            starts.push((0..k).map(|_| pick()).collect());
-        }
+        starts.extend((0..SCATTERED_STARTS).map(|_| self.scattered(k, &mut state)));
         starts
+    }
+
+    /// Returns `k` points, each drawn in proportion to the squared distance from those before it, as k-means++ does
+    /// (Arthur and Vassilvitskii, 2007): far points are likely, so that small distant clusters are found too.
+    fn scattered(&self, k: usize, state: &mut u64) -> Vec<[f64; 2]> {
+        let mut chosen: Vec<[f64; 2]> = Vec::with_capacity(k);
+        for _ in 0..k {
+            let weight = |point: &[f64; 2]| match chosen.is_empty() {
+                true => 1.0,
+                false => square_distance(point, &chosen[nearest(point, &chosen)]),
+            };
+            let weights: Vec<f64> = self.sorted.iter().map(weight).collect();
+            let mut left = unit(split_mix(state)) * weights.iter().fold(0.0, |sum, weight| sum + weight);
+            let drawn = weights.iter().position(|weight| {
+                left -= weight;
+                left < 0.0
+            });
+            // Rounding can leave a crumb after the last point; points that are all equal have no weight at all.
+            chosen.push(self.sorted[drawn.unwrap_or(self.sorted.len() - 1)]);
+        }
+        chosen
     }
 
     /// Returns `k` points, each the farthest from the mean and from those before it.
@@ -215,6 +230,12 @@ const fn split_mix(state: &mut u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ (mixed >> 31)
+}
+
+/// Returns the real in 0..1 that the upper 53 bits stand for.
+#[expect(clippy::cast_precision_loss, reason = "53 bits fit a double")]
+const fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of points are far below 2^53")]

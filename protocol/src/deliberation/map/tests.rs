@@ -29,7 +29,13 @@ fn the_axes_are_the_dominant_directions_in_order() {
     // σ̂² = 6·15²·9·10⁶/100: half of σ̂ is 5511, and 2¹³ is the next power of two.
     assert_eq!(map.axes[0].dither_bits, 13);
     assert!(map.is_valid(18));
-    assert_eq!(Map::from_bytes(&map.to_bytes()), Ok(map));
+    assert_eq!(Map::from_bytes(&map.to_bytes()), Ok(map.clone()));
+    let mut steep = map.clone();
+    steep.axes[0].loadings[0] = 16;
+    assert!(Map::from_bytes(&steep.to_bytes()).is_err());
+    let mut bare = map;
+    bare.axes[1].dither_bits = 0;
+    assert!(Map::from_bytes(&bare.to_bytes()).is_err());
 }
 
 #[test]
