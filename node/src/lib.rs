@@ -1,1 +1,5 @@
 //! Chorus.
+
+pub mod keystore;
+
+pub mod store;
