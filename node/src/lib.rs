@@ -1,5 +1,5 @@
 //! Chorus.
 
 pub mod keystore;
-
+pub mod network;
 pub mod store;

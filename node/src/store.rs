@@ -322,8 +322,11 @@ pub enum StoreError {
     Injected,
 }
 
+/// A range in the space of all rows.
+type RowRange = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+
 /// Returns the rows of a table with keys in a range, as bounds in the space of all rows; `None` if it is empty.
-fn bounds(table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<(Bound<Vec<u8>>, Bound<Vec<u8>>)> {
+fn bounds(table: Table, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Option<RowRange> {
     let prefix = table.row(&[]);
     let from = match from {
         Bound::Unbounded => Bound::Included(prefix.clone()),
