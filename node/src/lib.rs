@@ -1,3 +1,6 @@
-//! Chorus.
+#![doc = include_str!("../README.md")]
 
+pub mod keystore;
+pub mod network;
 pub mod polis;
+pub mod store;

@@ -1,0 +1,472 @@
+//! The network: encrypted connections, gossip, direct messages and blobs. libp2p begins and ends here.
+//!
+//! One task owns the swarm. [`Network::spawn`] returns a [`NetworkHandle`] to ask it for things and a channel of
+//! [`NetworkEvent`]s. Nobody outside sees a peer id: a node is a [`NodeId`], an address is text (a multiaddress such as
+//! `/ip4/192.0.2.7/udp/4001/quic-v1/p2p/12D3…`).
+//!
+//! * **Transport**: TCP with Noise and Yamux, or QUIC; both authenticate the [`NodeId`].
+//! * **Community**: its id is part of every protocol name and topic. A node of another community can connect, is told
+//!   apart when it says which protocols it speaks, and is disconnected; nothing of it reaches the application.
+//! * **Gossip** ([`publish`](NetworkHandle::publish)): gossipsub with *anonymous* messages, for signed ones would tell which
+//!   address a ballot came from. A message is named by its content's hash, and passed on only after the application
+//!   [reported](NetworkHandle::report) it to be good.
+//! * **Direct messages** ([`send`](NetworkHandle::send), [`request`](NetworkHandle::request)): up to
+//!   [`MAX_MESSAGE_BYTES`]; those sent to one peer arrive in order.
+//! * **Blobs** ([`fetch_blob`](NetworkHandle::fetch_blob)): whole, and checked against their hash before anybody sees them.
+//! * **Conduct**: a peer that is caught sending bad messages several times is shut out for a while.
+//!
+//! Everything that a peer can make grow is bounded; what does not fit is refused to the peer, who may try again.
+
+use std::{fmt, io, sync::Arc};
+
+use chorus_protocol::{
+    id::{BlobId, CommunityId},
+    limits::MAX_BLOB_BYTES,
+};
+use libp2p::Multiaddr;
+use tokio::sync::{mpsc, oneshot, watch};
+use zeroize::Zeroizing;
+
+use crate::store::blobs::BlobStore;
+
+mod behaviour;
+mod book;
+mod direct;
+mod events;
+mod node_id;
+mod outbox;
+mod task;
+#[cfg(test)]
+mod tests;
+mod transfer;
+mod wire;
+
+pub use node_id::NodeId;
+
+/// Bytes of one direct message: a batch of the log (1 MiB) with what surrounds it, twice.
+pub const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Bytes of one gossip message: the largest log entry (72 KiB) in its envelope. Larger bodies are blobs.
+pub const MAX_GOSSIP_BYTES: usize = 128 * 1024 - GOSSIP_FRAME_BYTES;
+/// What gossipsub puts around a message: its topic and a few lengths.
+const GOSSIP_FRAME_BYTES: usize = 256;
+
+/// Commands that wait for the network, and events that wait for the application beyond those the network holds.
+const CHANNEL: usize = 64;
+
+/// What gossip is about. Every node subscribes to all of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]
+pub enum Topic {
+    /// Decided batches of the log and the course of rounds.
+    Control,
+    /// Entries that ask to be put on the log: registrations, statements, attestations.
+    Entries,
+    /// Contributions.
+    Contributions,
+    /// Who has which blob.
+    Blobs,
+}
+
+impl Topic {
+    /// All topics.
+    pub const ALL: [Self; 4] = [Self::Control, Self::Entries, Self::Contributions, Self::Blobs];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::Entries => "entries",
+            Self::Contributions => "contributions",
+            Self::Blobs => "blobs",
+        }
+    }
+}
+
+/// Which gossip message, and who passed it on: what [`NetworkHandle::report`] needs to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct MessageId {
+    hash: [u8; 20],
+    from: NodeId,
+}
+
+/// What to do with a gossip message. It is kept for some twelve seconds; after that, a verdict does nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It is good: pass it on.
+    Accept,
+    /// It is of no use here or now, and nobody's fault: do not pass it on.
+    Ignore,
+    /// It is bad whoever looks at it and whenever: do not pass it on, and count it against the peer.
+    Reject,
+}
+
+/// Which request of a peer: what [`NetworkHandle::respond`] needs to know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
+pub struct RequestId(u64);
+
+/// What the network has to say. A peer's other events are between its `Connected` and its `Disconnected`.
+#[derive(Clone, Debug)]
+pub enum NetworkEvent {
+    /// This node can be reached at an address.
+    Listening(String),
+    /// A node of the community is connected.
+    Connected(NodeId),
+    /// The last connection with a node is gone.
+    Disconnected(NodeId),
+    /// A gossip message that waits for its verdict.
+    Gossip {
+        /// What it is about.
+        topic: Topic,
+        /// Who passed it on: rarely who wrote it.
+        from: NodeId,
+        /// Its name, for the verdict.
+        message_id: MessageId,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// A direct message that wants no answer.
+    Message {
+        /// Who sent it.
+        from: NodeId,
+        /// The message.
+        bytes: Vec<u8>,
+    },
+    /// A direct message that wants an answer within [`REQUEST_TIMEOUT`].
+    Request {
+        /// Who asks.
+        from: NodeId,
+        /// Its name, for the answer.
+        request_id: RequestId,
+        /// The question.
+        bytes: Vec<u8>,
+    },
+    /// Messages that could not be sent, in order: the peer went, refused them for long, or too many were waiting. The
+    /// last acknowledgement may have been lost, so some of them may have arrived.
+    SendFailed {
+        /// To whom.
+        to: NodeId,
+        /// The messages.
+        messages: Vec<Vec<u8>>,
+    },
+}
+
+/// How long a request for a direct message may take, from the question to the end of the answer.
+pub const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// Where the blobs come from that other nodes ask for.
+pub trait BlobSource: Send + Sync + 'static {
+    /// Returns the blob, if this node has it and gives it away. May block.
+    fn blob(&self, id: BlobId) -> Option<Vec<u8>>;
+}
+
+impl BlobSource for BlobStore {
+    fn blob(&self, id: BlobId) -> Option<Vec<u8>> {
+        self.get(id).unwrap_or_else(|error| {
+            tracing::warn!(%id, %error, "a blob that was asked for cannot be read");
+            None
+        })
+    }
+}
+
+/// What a network needs to know.
+pub struct NetworkConfig {
+    /// The seed of the transport key. It must be no key that signs.
+    pub identity: Zeroizing<[u8; 32]>,
+    /// The multiaddresses to listen at; port 0 lets the system choose.
+    pub listen: Vec<String>,
+    /// Whether to look for nodes on the local network.
+    pub mdns: bool,
+    /// The community.
+    pub community: CommunityId,
+    /// The blobs to give away.
+    pub blobs: Arc<dyn BlobSource>,
+}
+
+impl fmt::Debug for NetworkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkConfig")
+            .field("listen", &self.listen)
+            .field("mdns", &self.mdns)
+            .field("community", &self.community)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the network did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NetworkError {
+    /// The network was shut down.
+    #[error("the network was shut down")]
+    Stopped,
+    /// A text is no multiaddress.
+    #[error("{0:?} is no multiaddress")]
+    Address(String),
+    /// The node cannot listen at an address.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The transport could not be set up.
+    #[error("the transport could not be set up")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no connection with the node.
+    #[error("not connected with {0}")]
+    NotConnected(NodeId),
+    /// A message is over its bound.
+    #[error("message of {found} bytes over the bound {bound}")]
+    TooLong {
+        /// The bound.
+        bound: usize,
+        /// The message's length.
+        found: usize,
+    },
+    /// Nobody is there to publish to. Try again after the next `Connected`.
+    #[error("no peer takes part in the topic")]
+    NoPeers,
+    /// All peers are too slow for what is being published. Publish less.
+    #[error("all peers are busy")]
+    Congested,
+    /// The request failed; whether it arrived is unknown.
+    #[error("request to {peer} failed: {failure}")]
+    Failed {
+        /// Who was asked.
+        peer: NodeId,
+        /// What happened.
+        failure: Failure,
+    },
+    /// The node does not have the blob, or does not give it away.
+    #[error("{peer} does not have blob {id}")]
+    BlobAbsent {
+        /// Who was asked.
+        peer: NodeId,
+        /// For what.
+        id: BlobId,
+    },
+    /// The node serves as many blobs as it can. Ask another, or later.
+    #[error("{0} is busy")]
+    Busy(NodeId),
+    /// The node sent something else than the blob. It is counted against it.
+    #[error("{peer} sent something else than blob {id}")]
+    WrongBlob {
+        /// Who was asked.
+        peer: NodeId,
+        /// For what.
+        id: BlobId,
+    },
+}
+
+/// How a request failed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// No answer came in time.
+    #[error("timed out")]
+    TimedOut,
+    /// The connection was closed.
+    #[error("connection closed")]
+    Closed,
+    /// The node does not speak the protocol.
+    #[error("protocol not spoken")]
+    NotSpoken,
+    /// The node ended the request without an answer, or the connection failed.
+    #[error("refused")]
+    Refused,
+}
+
+/// The network of a node.
+#[derive(Debug)]
+pub struct Network;
+
+impl Network {
+    /// Starts the network, and returns a handle, the events, and the addresses it listens at, each ending in the node's
+    /// own name so that whoever calls it knows whom it must find.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Address`] or [`NetworkError::Listen`] if it cannot listen as it should.
+    pub async fn spawn(
+        config: NetworkConfig,
+    ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<String>), NetworkError> {
+        let listen: Vec<_> = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+        let local = NodeId::of_seed(&config.identity);
+        let swarm = behaviour::swarm(&config.identity, &config.community, config.mdns)?;
+        let (commands, command_queue) = mpsc::channel(CHANNEL);
+        let (event_sender, events) = mpsc::channel(CHANNEL);
+        let (peer_sender, peers) = watch::channel(Vec::new());
+        let mut task = task::Task::new(swarm, config.community, config.blobs, command_queue, event_sender, peer_sender);
+        let addresses = task.listen(listen).await?;
+        tokio::spawn(task.run());
+        Ok((NetworkHandle { local, commands, peers }, events, addresses))
+    }
+}
+
+fn parse(address: &str) -> Result<Multiaddr, NetworkError> {
+    address.parse().map_err(|_| NetworkError::Address(address.to_owned()))
+}
+
+/// What a handle asks of the task.
+#[derive(Debug)]
+enum Command {
+    Dial(Multiaddr),
+    Publish { topic: Topic, bytes: Vec<u8>, done: oneshot::Sender<Result<(), NetworkError>> },
+    Report { id: MessageId, verdict: Verdict },
+    Send { to: NodeId, bytes: Vec<u8> },
+    Request { to: NodeId, bytes: Vec<u8>, done: Answer },
+    Respond { id: RequestId, bytes: Vec<u8> },
+    Fetch { from: NodeId, id: BlobId, done: Answer },
+    Strike(NodeId),
+    Disconnect(NodeId),
+    Ban(NodeId),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// Where the answer to a request goes.
+type Answer = oneshot::Sender<Result<Vec<u8>, NetworkError>>;
+
+/// Asks the network for things. Clones ask the same network; when the last one is dropped, it shuts down.
+#[derive(Clone, Debug)]
+pub struct NetworkHandle {
+    local: NodeId,
+    commands: mpsc::Sender<Command>,
+    peers: watch::Receiver<Vec<NodeId>>,
+}
+
+impl NetworkHandle {
+    /// Returns this node's name.
+    pub const fn local(&self) -> NodeId {
+        self.local
+    }
+
+    /// Stays connected with the node at an address: calls now, and again, with growing pauses, whenever there is no
+    /// connection.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Address`] if the text is no multiaddress.
+    pub async fn dial(&self, address: &str) -> Result<(), NetworkError> {
+        self.command(Command::Dial(parse(address)?)).await
+    }
+
+    /// Publishes a message to everybody. One that was published in the last minutes is not published again.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::NoPeers`] if nobody is there yet, [`NetworkError::Congested`] if all are too slow, and
+    /// [`NetworkError::TooLong`] if the message is over [`MAX_GOSSIP_BYTES`].
+    pub async fn publish(&self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetworkError> {
+        check_length(&bytes, MAX_GOSSIP_BYTES)?;
+        self.ask(|done| Command::Publish { topic, bytes, done }).await?
+    }
+
+    /// Says what to do with a gossip message.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn report(&self, message_id: MessageId, verdict: Verdict) -> Result<(), NetworkError> {
+        self.command(Command::Report { id: message_id, verdict }).await
+    }
+
+    /// Sends a message that wants no answer. What is sent to one peer arrives in order and once, as long as the
+    /// connection holds; what does not arrive comes back as [`NetworkEvent::SendFailed`].
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::TooLong`] if the message is over [`MAX_MESSAGE_BYTES`].
+    pub async fn send(&self, to: NodeId, bytes: Vec<u8>) -> Result<(), NetworkError> {
+        check_length(&bytes, MAX_MESSAGE_BYTES)?;
+        self.command(Command::Send { to, bytes }).await
+    }
+
+    /// Asks a peer, and returns its answer.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::NotConnected`] or [`NetworkError::Failed`] if there is none.
+    pub async fn request(&self, to: NodeId, bytes: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
+        check_length(&bytes, MAX_MESSAGE_BYTES)?;
+        self.ask(|done| Command::Request { to, bytes, done }).await?
+    }
+
+    /// Answers a peer's request. A second answer, or a late one, is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::TooLong`] if the answer is over [`MAX_MESSAGE_BYTES`].
+    pub async fn respond(&self, request_id: RequestId, bytes: Vec<u8>) -> Result<(), NetworkError> {
+        check_length(&bytes, MAX_MESSAGE_BYTES)?;
+        self.command(Command::Respond { id: request_id, bytes }).await
+    }
+
+    /// Fetches a blob from a peer, and checks its hash.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::WrongBlob`] if the peer sent something else, [`NetworkError::BlobAbsent`] or
+    /// [`NetworkError::Busy`] if it says so, and [`NetworkError::Failed`] if it says nothing.
+    pub async fn fetch_blob(&self, from: NodeId, id: BlobId) -> Result<Vec<u8>, NetworkError> {
+        let answer = self.ask(|done| Command::Fetch { from, id, done }).await??;
+        let wrong = NetworkError::WrongBlob { peer: from, id };
+        let bytes = match wire::BlobAnswer::from_bytes(answer) {
+            Some(wire::BlobAnswer::Found(bytes)) if bytes.len() <= MAX_BLOB_BYTES => bytes,
+            Some(wire::BlobAnswer::Absent) => return Err(NetworkError::BlobAbsent { peer: from, id }),
+            Some(wire::BlobAnswer::Busy) => return Err(NetworkError::Busy(from)),
+            Some(wire::BlobAnswer::Found(_)) | None => {
+                self.command(Command::Strike(from)).await?;
+                return Err(wrong);
+            }
+        };
+        let hashed = tokio::task::spawn_blocking(move || (BlobId::of(&bytes), bytes)).await;
+        let (found, bytes) = hashed.map_err(|_| NetworkError::Stopped)?;
+        if found == id {
+            return Ok(bytes);
+        }
+        self.command(Command::Strike(from)).await?;
+        Err(wrong)
+    }
+
+    /// Returns the nodes of the community that are connected, in order.
+    pub fn peers(&self) -> Vec<NodeId> {
+        self.peers.borrow().clone()
+    }
+
+    /// Ends the connections with a peer and forgets its addresses. It may come back.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn disconnect(&self, peer: NodeId) -> Result<(), NetworkError> {
+        self.command(Command::Disconnect(peer)).await
+    }
+
+    /// Disconnects a peer and keeps it out until this node restarts.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn ban(&self, peer: NodeId) -> Result<(), NetworkError> {
+        self.command(Command::Ban(peer)).await
+    }
+
+    /// Closes all connections and returns when that is done. What was not yet sent is lost.
+    pub async fn shutdown(&self) {
+        // An error says that it is shut down already.
+        let _ = self.ask(Command::Shutdown).await;
+    }
+
+    async fn command(&self, command: Command) -> Result<(), NetworkError> {
+        self.commands.send(command).await.map_err(|_| NetworkError::Stopped)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, NetworkError> {
+        let (done, answer) = oneshot::channel();
+        self.command(command(done)).await?;
+        answer.await.map_err(|_| NetworkError::Stopped)
+    }
+}
+
+const fn check_length(bytes: &[u8], bound: usize) -> Result<(), NetworkError> {
+    if bytes.len() > bound { Err(NetworkError::TooLong { bound, found: bytes.len() }) } else { Ok(()) }
+}

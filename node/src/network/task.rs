@@ -1,0 +1,457 @@
+//! The task that owns the swarm: commands in, events out, one at a time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
+
+use chorus_protocol::id::CommunityId;
+use futures::StreamExt as _;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    core::transport::{ListenerId, TransportError},
+    gossipsub::{self, MessageAcceptance, PublishError},
+    identify, kad, mdns,
+    multiaddr::Protocol,
+    ping,
+    request_response::OutboundRequestId,
+    swarm::{ConnectionId, SwarmEvent, dial_opts::DialOpts},
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, timeout},
+};
+
+use super::{
+    BlobSource, Command, MessageId, NetworkError, NetworkEvent, NodeId, RequestId, Topic, Verdict,
+    behaviour::{self, Behaviour, BehaviourEvent, Names},
+    book::{Book, Conduct},
+    direct::{Incoming, Outgoing},
+    events::Events,
+    outbox::Outbox,
+    transfer::{Transfers, Uploaded},
+};
+
+/// How often calls, repeats and pardons are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a listener may take to know its address.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a shutdown waits for peers to hear of it.
+const CLOSING: Duration = Duration::from_secs(1);
+/// Pings of one connection that may fail in a row. One is not enough: bulk data on the same connection delays them.
+const MAX_MISSED_PINGS: u32 = 3;
+/// Addresses of a peer that are remembered for others.
+const MAX_PEER_ADDRESSES: usize = 8;
+/// Nodes of other communities that are remembered, so that the local network's are not called again and again.
+const MAX_FOREIGN: usize = 1024;
+/// How soon subscriptions are announced again, and how long at least between two times.
+const ANNOUNCE_DELAY: Duration = Duration::from_millis(300);
+const ANNOUNCE_PAUSE: Duration = Duration::from_secs(10);
+
+/// A connected peer.
+pub(super) struct Peer {
+    /// Each with the number of pings missed in a row.
+    connections: BTreeMap<ConnectionId, u32>,
+    /// Whether it has shown to be of this community.
+    confirmed: bool,
+    pub(super) outbox: Outbox,
+    /// Epoch and number of the last frame of ordered messages from it.
+    pub(super) received: Option<(u64, u64)>,
+}
+
+/// The network's state.
+pub(super) struct Task {
+    pub(super) swarm: Swarm<Behaviour>,
+    names: Names,
+    commands: mpsc::Receiver<Command>,
+    pub(super) events: Events,
+    peer_list: watch::Sender<Vec<NodeId>>,
+    pub(super) peers: BTreeMap<NodeId, Peer>,
+    book: Book,
+    conduct: Conduct,
+    foreign: BTreeSet<PeerId>,
+    addresses: Vec<String>,
+    pub(super) outgoing: BTreeMap<OutboundRequestId, Outgoing>,
+    pub(super) incoming: BTreeMap<RequestId, Incoming>,
+    pub(super) next_request: u64,
+    pub(super) transfers: Transfers,
+    uploaded: mpsc::Receiver<Uploaded>,
+    announce_at: Option<Instant>,
+    announced: Option<Instant>,
+}
+
+impl Task {
+    pub(super) fn new(
+        swarm: Swarm<Behaviour>,
+        community: CommunityId,
+        source: Arc<dyn BlobSource>,
+        commands: mpsc::Receiver<Command>,
+        events: mpsc::Sender<NetworkEvent>,
+        peer_list: watch::Sender<Vec<NodeId>>,
+    ) -> Self {
+        let (transfers, uploaded) = Transfers::new(source);
+        Self {
+            swarm,
+            names: Names::of(&community),
+            commands,
+            events: Events::new(events),
+            peer_list,
+            peers: BTreeMap::new(),
+            book: Book::default(),
+            conduct: Conduct::default(),
+            foreign: BTreeSet::new(),
+            addresses: Vec::new(),
+            outgoing: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            next_request: 0,
+            transfers,
+            uploaded,
+            announce_at: None,
+            announced: None,
+        }
+    }
+
+    /// Starts to listen, and returns the addresses once every listener has one.
+    pub(super) async fn listen(&mut self, listen: Vec<Multiaddr>) -> Result<Vec<String>, NetworkError> {
+        let mut waiting = BTreeMap::new();
+        for address in listen {
+            let text = address.to_string();
+            match self.swarm.listen_on(address) {
+                Ok(listener) => waiting.insert(listener.to_string(), text),
+                Err(TransportError::MultiaddrNotSupported(_)) => return Err(NetworkError::Address(text)),
+                Err(TransportError::Other(source)) => return Err(NetworkError::Listen { address: text, source }),
+            };
+        }
+        while let Some(address) = waiting.values().next().cloned() {
+            let event = timeout(LISTEN_TIMEOUT, self.swarm.select_next_some())
+                .await
+                .map_err(|_| NetworkError::Listen { address, source: io::ErrorKind::TimedOut.into() })?;
+            let name = |listener: &ListenerId| listener.to_string();
+            match event {
+                SwarmEvent::ListenerClosed { listener_id, reason: Err(source), .. } => {
+                    let address = waiting.remove(&name(&listener_id)).unwrap_or_default();
+                    return Err(NetworkError::Listen { address, source });
+                }
+                SwarmEvent::NewListenAddr { listener_id, address } => {
+                    waiting.remove(&name(&listener_id));
+                    self.on_address(address);
+                }
+                event => self.on_swarm_event(event),
+            }
+        }
+        Ok(self.addresses.clone())
+    }
+
+    /// Runs until it is told to shut down, or nobody can tell it anything any more.
+    pub(super) async fn run(mut self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let done = loop {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Shutdown(done)) => break Some(done),
+                    Some(command) => self.on_command(command),
+                    None => break None,
+                },
+                event = self.swarm.select_next_some() => self.on_swarm_event(event),
+                Some(uploaded) = self.uploaded.recv() => self.on_uploaded(uploaded),
+                () = self.events.deliver(), if !self.events.is_empty() => {}
+                _ = ticks.tick() => self.on_tick(),
+            }
+        };
+        self.close(done).await;
+    }
+
+    /// Tells all peers, and frees the ports before it says so.
+    async fn close(mut self, done: Option<oneshot::Sender<()>>) {
+        let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            // An error says that it is gone already.
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let all_gone = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        if timeout(CLOSING, all_gone).await.is_err() {
+            tracing::debug!("some peers were not told of the shutdown");
+        }
+        drop(self);
+        done.map(|done| done.send(()));
+    }
+
+    fn on_command(&mut self, command: Command) {
+        match command {
+            Command::Dial(address) => {
+                if !self.book.add(address, Instant::now()) {
+                    tracing::warn!("too many addresses to call: one is left out");
+                }
+                self.call();
+            }
+            Command::Publish { topic, bytes, done } => {
+                let _ = done.send(self.publish(topic, bytes));
+            }
+            Command::Report { id, verdict } => self.report(id, verdict),
+            Command::Send { to, bytes } => self.send(to, bytes),
+            Command::Request { to, bytes, done } => self.request(to, bytes, done),
+            Command::Respond { id, bytes } => self.respond(id, bytes),
+            Command::Fetch { from, id, done } => self.fetch(from, id, done),
+            Command::Strike(peer) => self.strike(peer),
+            Command::Disconnect(node) => {
+                let peer = node.to_peer_id();
+                self.book.remove(&peer);
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            Command::Ban(node) => {
+                let peer = node.to_peer_id();
+                self.book.remove(&peer);
+                self.conduct.ban(&node);
+                self.swarm.behaviour_mut().banned.block_peer(peer);
+            }
+            // The loop has taken it; a second one finds the channel closed.
+            Command::Shutdown(_) => {}
+        }
+    }
+
+    fn publish(&mut self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetworkError> {
+        let length = bytes.len();
+        match self.swarm.behaviour_mut().gossip.publish(self.names.topic(topic), bytes) {
+            // Everybody who was there has it: what was wanted.
+            Ok(_) | Err(PublishError::Duplicate) => Ok(()),
+            Err(PublishError::NoPeersSubscribedToTopic) => Err(NetworkError::NoPeers),
+            Err(PublishError::AllQueuesFull(_)) => Err(NetworkError::Congested),
+            Err(PublishError::MessageTooLarge | PublishError::TransformFailed(_) | PublishError::SigningError(_)) => {
+                Err(NetworkError::TooLong { bound: super::MAX_GOSSIP_BYTES, found: length })
+            }
+        }
+    }
+
+    fn report(&mut self, id: MessageId, verdict: Verdict) {
+        let acceptance = match verdict {
+            Verdict::Accept => MessageAcceptance::Accept,
+            Verdict::Ignore => MessageAcceptance::Ignore,
+            Verdict::Reject => MessageAcceptance::Reject,
+        };
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        let known =
+            gossip.report_message_validation_result(&id.hash.to_vec().into(), &id.from.to_peer_id(), acceptance);
+        if !known {
+            tracing::debug!(?id, "the verdict on a message came too late");
+        }
+        if verdict == Verdict::Reject {
+            self.strike(id.from);
+        }
+    }
+
+    /// Counts a bad message against a peer.
+    pub(super) fn strike(&mut self, node: NodeId) {
+        if self.conduct.strike(node, Instant::now()) {
+            tracing::info!(peer = ?node, "a peer is shut out for its messages");
+            self.swarm.behaviour_mut().banned.block_peer(node.to_peer_id());
+        }
+    }
+
+    fn on_tick(&mut self) {
+        let now = Instant::now();
+        for node in self.conduct.let_back(now) {
+            self.swarm.behaviour_mut().banned.unblock_peer(node.to_peer_id());
+        }
+        self.call();
+        let nodes: Vec<_> = self.peers.keys().copied().collect();
+        nodes.into_iter().for_each(|node| self.pump(node));
+        let rested = self.announced.is_none_or(|last| now.duration_since(last) >= ANNOUNCE_PAUSE);
+        if rested && self.announce_at.is_some_and(|at| at <= now) {
+            self.announce_again(now);
+        }
+    }
+
+    /// Makes the calls that are due.
+    fn call(&mut self) {
+        let now = Instant::now();
+        for call in self.book.calls(now, |peer| self.swarm.is_connected(peer)) {
+            let connection = call.connection_id();
+            if let Err(error) = self.swarm.dial(call) {
+                tracing::debug!(%error, "not called");
+                self.book.on_failed(connection, now);
+            }
+        }
+    }
+
+    /// Announces the subscriptions once more.
+    ///
+    /// gossipsub announces them on the first connection with a peer only. A peer that restarts before its old connection
+    /// is known to be dead comes in on the second one: it would never hear of them, and send nothing. So when a
+    /// connection goes and another one of the same peer stays, all topics are left and joined again.
+    fn announce_again(&mut self, now: Instant) {
+        (self.announce_at, self.announced) = (None, Some(now));
+        let gossip = &mut self.swarm.behaviour_mut().gossip;
+        for topic in Topic::ALL {
+            gossip.unsubscribe(&self.names.topic(topic));
+        }
+        behaviour::subscribe(gossip, &self.names);
+    }
+
+    fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
+        match event {
+            SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
+            SwarmEvent::NewListenAddr { address, .. } => self.on_address(address),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
+                self.on_connected(peer_id, connection_id);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
+                self.on_closed(peer_id, connection_id, num_established);
+            }
+            SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
+                tracing::debug!(%error, "a call failed");
+                self.book.on_failed(connection_id, Instant::now());
+            }
+            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
+                tracing::warn!(?addresses, %error, "no longer listening");
+            }
+            _ => {}
+        }
+    }
+
+    fn on_address(&mut self, address: Multiaddr) {
+        let named = address.with(Protocol::P2p(*self.swarm.local_peer_id())).to_string();
+        self.addresses.push(named.clone());
+        self.events.push(NetworkEvent::Listening(named));
+    }
+
+    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId) {
+        let Some(node) = NodeId::from_peer_id(&peer) else {
+            let _ = self.swarm.disconnect_peer_id(peer);
+            return;
+        };
+        self.book.on_connected(connection, peer, Instant::now());
+        let new = || Peer {
+            connections: BTreeMap::new(),
+            confirmed: false,
+            outbox: Outbox::new(rand::random()),
+            received: None,
+        };
+        self.peers.entry(node).or_insert_with(new).connections.insert(connection, 0);
+    }
+
+    fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32) {
+        let Some(node) = NodeId::from_peer_id(&peer) else { return };
+        if left > 0 {
+            self.peers.get_mut(&node).map(|peer| peer.connections.remove(&connection));
+            self.announce_at.get_or_insert(Instant::now() + ANNOUNCE_DELAY);
+            return;
+        }
+        self.book.on_disconnected(&peer, Instant::now());
+        let Some(gone) = self.peers.remove(&node) else { return };
+        let unsent = gone.outbox.into_unsent();
+        if !unsent.is_empty() {
+            self.events.push(NetworkEvent::SendFailed { to: node, messages: unsent });
+        }
+        if gone.confirmed {
+            self.events.push_disconnected(node);
+            self.list_peers();
+        }
+    }
+
+    /// A peer has shown that it is of this community.
+    pub(super) fn confirm(&mut self, node: NodeId) {
+        let Some(peer) = self.peers.get_mut(&node).filter(|peer| !peer.confirmed) else { return };
+        peer.confirmed = true;
+        self.events.push(NetworkEvent::Connected(node));
+        self.list_peers();
+    }
+
+    fn list_peers(&self) {
+        let confirmed = self.peers.iter().filter(|(_, peer)| peer.confirmed).map(|(node, _)| *node).collect();
+        self.peer_list.send_replace(confirmed);
+    }
+
+    fn on_behaviour_event(&mut self, event: BehaviourEvent) {
+        match event {
+            BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }) => {
+                self.on_identified(peer_id, info);
+            }
+            BehaviourEvent::Ping(event) => self.on_ping(event),
+            BehaviourEvent::Gossip(gossipsub::Event::Message { propagation_source, message, .. }) => {
+                self.on_gossip(propagation_source, message);
+            }
+            BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => {
+                tracing::debug!(%peer_id, "a peer is too slow for the gossip");
+            }
+            BehaviourEvent::Control(event) => self.on_control(event),
+            BehaviourEvent::Blobs(event) => self.on_transfer(event),
+            BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_discovered(found),
+            BehaviourEvent::Routing(kad::Event::RoutingUpdated { peer, .. }) => {
+                tracing::trace!(%peer, "found a way to a peer");
+            }
+            // Limits and bans say nothing; the rest are details of what is known otherwise.
+            BehaviourEvent::Identify(_)
+            | BehaviourEvent::Gossip(_)
+            | BehaviourEvent::Mdns(_)
+            | BehaviourEvent::Routing(_)
+            | BehaviourEvent::Limits(_)
+            | BehaviourEvent::Memory(_)
+            | BehaviourEvent::Banned(_) => {}
+        }
+    }
+
+    fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
+        let Some(node) = NodeId::from_peer_id(&peer) else { return };
+        if info.protocol_version != self.names.version() {
+            tracing::debug!(%peer, "a node of another community");
+            self.book.discourage(&peer);
+            if self.foreign.len() >= MAX_FOREIGN {
+                self.foreign.clear();
+            }
+            self.foreign.insert(peer);
+            let _ = self.swarm.disconnect_peer_id(peer);
+            return;
+        }
+        self.confirm(node);
+        if info.protocols.contains(&self.names.routing()) {
+            for address in info.listen_addrs.into_iter().take(MAX_PEER_ADDRESSES) {
+                self.swarm.behaviour_mut().routing.add_address(&peer, address);
+            }
+        }
+    }
+
+    fn on_ping(&mut self, event: ping::Event) {
+        let peer = NodeId::from_peer_id(&event.peer).and_then(|node| self.peers.get_mut(&node));
+        let Some(missed) = peer.and_then(|peer| peer.connections.get_mut(&event.connection)) else { return };
+        match event.result {
+            Ok(_) => *missed = 0,
+            Err(ping::Failure::Unsupported) => {}
+            Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
+                *missed += 1;
+                if *missed >= MAX_MISSED_PINGS {
+                    self.swarm.close_connection(event.connection);
+                }
+            }
+        }
+    }
+
+    fn on_gossip(&mut self, source: PeerId, message: gossipsub::Message) {
+        let topic = Topic::ALL.into_iter().find(|topic| self.names.topic(*topic).hash() == message.topic);
+        // gossipsub passes on our own topics only, and only of peers with Ed25519 keys.
+        let (Some(topic), Some(from)) = (topic, NodeId::from_peer_id(&source)) else { return };
+        let hash = behaviour::message_hash(message.topic.as_str(), &message.data);
+        let message_id = MessageId { hash, from };
+        self.confirm(from);
+        if self.events.has_room(1, message.data.len()) {
+            self.events.push(NetworkEvent::Gossip { topic, from, message_id, bytes: message.data });
+        } else {
+            self.report(message_id, Verdict::Ignore);
+        }
+    }
+
+    fn on_discovered(&mut self, found: Vec<(PeerId, Multiaddr)>) {
+        for (peer, address) in found {
+            if !self.foreign.contains(&peer) {
+                // An error says that it is connected, called or shut out already.
+                let _ = self.swarm.dial(DialOpts::peer_id(peer).addresses(vec![address]).build());
+            }
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! Real nodes on real sockets of this machine.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures::future::join_all;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::*;
+
+const TCP: &str = "/ip4/127.0.0.1/tcp/0";
+const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+struct Shelf(BTreeMap<BlobId, Vec<u8>>);
+
+impl BlobSource for Shelf {
+    fn blob(&self, id: BlobId) -> Option<Vec<u8>> {
+        self.0.get(&id).cloned()
+    }
+}
+
+struct Node {
+    handle: NetworkHandle,
+    events: mpsc::Receiver<NetworkEvent>,
+    addresses: Vec<String>,
+}
+
+struct Setup {
+    seed: u8,
+    listen: String,
+    community: u8,
+    shelf: Shelf,
+}
+
+impl Setup {
+    fn new(seed: u8, listen: &str) -> Self {
+        Self { seed, listen: listen.to_owned(), community: 1, shelf: Shelf::default() }
+    }
+
+    async fn start(self) -> Node {
+        let config = NetworkConfig {
+            identity: Zeroizing::new([self.seed; 32]),
+            listen: vec![self.listen],
+            mdns: false,
+            community: CommunityId::from([self.community; 32]),
+            blobs: Arc::new(self.shelf),
+        };
+        let (handle, events, addresses) = Network::spawn(config).await.expect("a free port");
+        Node { handle, events, addresses }
+    }
+}
+
+impl Node {
+    const fn id(&self) -> NodeId {
+        self.handle.local()
+    }
+
+    async fn dial(&self, other: &Self) {
+        self.handle.dial(&other.addresses[0]).await.expect("running");
+    }
+
+    /// Waits for an event; the ones before it are dropped.
+    async fn until<T>(&mut self, mut pick: impl FnMut(NetworkEvent) -> Option<T>) -> T {
+        let found = timeout(PATIENCE, async {
+            loop {
+                let event = self.events.recv().await.expect("running");
+                if let Some(found) = pick(event) {
+                    return found;
+                }
+            }
+        });
+        found.await.expect("the event comes in time")
+    }
+
+    async fn connected(&mut self, other: NodeId) {
+        self.until(|event| matches!(event, NetworkEvent::Connected(peer) if peer == other).then_some(())).await;
+    }
+
+    async fn disconnected(&mut self, other: NodeId) {
+        self.until(|event| matches!(event, NetworkEvent::Disconnected(peer) if peer == other).then_some(())).await;
+    }
+
+    /// Publishes as soon as anybody takes part.
+    async fn publish(&self, bytes: &[u8]) {
+        let published = timeout(PATIENCE, async {
+            while let Err(error) = self.handle.publish(Topic::Entries, bytes.to_vec()).await {
+                assert!(matches!(error, NetworkError::NoPeers), "{error}");
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        published.await.expect("somebody takes part in time");
+    }
+
+    /// Waits for a gossip message, and gives the verdict on all until then.
+    async fn gossip(&mut self, expected: &[u8], verdict: Verdict) -> NodeId {
+        loop {
+            let (from, message_id, bytes) = self
+                .until(|event| match event {
+                    NetworkEvent::Gossip { topic: Topic::Entries, from, message_id, bytes } => {
+                        Some((from, message_id, bytes))
+                    }
+                    _ => None,
+                })
+                .await;
+            self.handle.report(message_id, verdict).await.expect("running");
+            if bytes == expected {
+                return from;
+            }
+        }
+    }
+
+    async fn message(&mut self) -> (NodeId, Vec<u8>) {
+        self.until(|event| match event {
+            NetworkEvent::Message { from, bytes } => Some((from, bytes)),
+            _ => None,
+        })
+        .await
+    }
+}
+
+/// Two nodes that know each other.
+async fn pair(first: Setup, second: Setup) -> (Node, Node) {
+    let (mut first, mut second) = (first.start().await, second.start().await);
+    second.dial(&first).await;
+    first.connected(second.id()).await;
+    second.connected(first.id()).await;
+    (first, second)
+}
+
+async fn gossip_reaches_all(transport: &str) {
+    let mut nodes = Vec::new();
+    for seed in 0..8 {
+        let node = Setup::new(seed, transport).start().await;
+        // A line: most messages have to be passed on.
+        if let Some(last) = nodes.last() {
+            node.dial(last).await;
+        }
+        nodes.push(node);
+    }
+    for (number, size) in [(0, 100), (7, MAX_GOSSIP_BYTES), (3, 60_000)] {
+        let bytes = vec![u8::try_from(number).expect("small"); size];
+        nodes[number].publish(&bytes).await;
+
+        let others = nodes.iter_mut().enumerate().filter(|(index, _)| *index != number);
+        join_all(others.map(|(_, node)| node.gossip(&bytes, Verdict::Accept))).await;
+    }
+    assert!(nodes.iter().all(|node| !node.handle.peers().is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gossip_reaches_all_eight_nodes_over_tcp() {
+    gossip_reaches_all(TCP).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gossip_reaches_all_eight_nodes_over_quic() {
+    gossip_reaches_all(QUIC).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_accepted_is_not_passed_on() {
+    let (mut middle, left) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
+    let mut right = Setup::new(3, TCP).start().await;
+    right.dial(&middle).await;
+    middle.connected(right.id()).await;
+
+    left.publish(b"ignored").await;
+    middle.gossip(b"ignored", Verdict::Ignore).await;
+    left.publish(b"accepted").await;
+    middle.gossip(b"accepted", Verdict::Accept).await;
+
+    let first = right
+        .until(|event| match event {
+            NetworkEvent::Gossip { bytes, .. } => Some(bytes),
+            _ => None,
+        })
+        .await;
+    assert_eq!(first, b"accepted");
+}
+
+async fn messages_arrive_in_order(transport: &str) {
+    let (first, mut second) = pair(Setup::new(1, transport), Setup::new(2, transport)).await;
+    let large = vec![7; 1024 * 1024];
+
+    for number in 0..2000_u32 {
+        first.handle.send(second.id(), number.to_be_bytes().to_vec()).await.expect("running");
+        if number == 1000 {
+            first.handle.send(second.id(), large.clone()).await.expect("running");
+        }
+    }
+
+    for number in 0..2000_u32 {
+        assert_eq!(second.message().await, (first.id(), number.to_be_bytes().to_vec()));
+        if number == 1000 {
+            assert!(second.message().await.1 == large);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_arrive_in_order_and_once_over_tcp() {
+    messages_arrive_in_order(TCP).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_arrive_in_order_and_once_over_quic() {
+    messages_arrive_in_order(QUIC).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proposal_of_a_mebibyte_passes_within_a_second() {
+    for transport in [TCP, QUIC] {
+        let (first, mut second) = pair(Setup::new(1, transport), Setup::new(2, transport)).await;
+        let proposal = vec![1; 1024 * 1024];
+        let started = Instant::now();
+
+        first.handle.send(second.id(), proposal.clone()).await.expect("running");
+        let (_, arrived) = second.message().await;
+
+        let took = started.elapsed();
+        println!("1 MiB over {transport}: {took:?}");
+        assert!(arrived == proposal);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_application_delays_messages_and_loses_none() {
+    let (first, mut second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
+
+    // More than waits between the network and an application that does not listen.
+    for number in 0..60_u8 {
+        first.handle.send(second.id(), vec![number; 2 * 1024 * 1024 - 1]).await.expect("running");
+        if number % 6 == 5 && number > 30 {
+            for expected in number - 35..number - 29 {
+                assert_eq!(second.message().await.1.first(), Some(&expected));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_answered_or_fails() {
+    for transport in [TCP, QUIC] {
+        let (first, mut second) = pair(Setup::new(1, transport), Setup::new(2, transport)).await;
+        let asked = second.id();
+        let question = first.handle.clone();
+        let answer = tokio::spawn(async move { question.request(asked, b"two and two".to_vec()).await });
+
+        let (from, request_id, bytes) = second
+            .until(|event| match event {
+                NetworkEvent::Request { from, request_id, bytes } => Some((from, request_id, bytes)),
+                _ => None,
+            })
+            .await;
+        second.handle.respond(request_id, b"four".to_vec()).await.expect("running");
+        second.handle.respond(request_id, b"five".to_vec()).await.expect("running");
+
+        assert_eq!((from, bytes.as_slice()), (first.id(), b"two and two".as_slice()));
+        assert_eq!(answer.await.expect("no panic").expect("answered"), b"four");
+        let stranger = NodeId::from([9; 32]);
+        let failed = first.handle.request(stranger, Vec::new()).await;
+        assert!(matches!(failed, Err(NetworkError::NotConnected(peer)) if peer == stranger));
+        let large = first.handle.request(asked, vec![0; MAX_MESSAGE_BYTES + 1]).await;
+        assert!(matches!(large, Err(NetworkError::TooLong { .. })));
+        let pending = first.handle.clone();
+        let pending = tokio::spawn(async move { pending.request(asked, b"never mind".to_vec()).await });
+        second.until(|event| matches!(event, NetworkEvent::Request { .. }).then_some(())).await;
+        second.handle.shutdown().await;
+        assert!(matches!(pending.await.expect("no panic"), Err(NetworkError::Failed { .. })));
+        assert!(matches!(second.handle.request(asked, Vec::new()).await, Err(NetworkError::Stopped)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_sent_comes_back() {
+    let mut node = Setup::new(1, TCP).start().await;
+    let stranger = NodeId::from([9; 32]);
+
+    node.handle.send(stranger, b"hello".to_vec()).await.expect("running");
+
+    let (to, messages) = node
+        .until(|event| match event {
+            NetworkEvent::SendFailed { to, messages } => Some((to, messages)),
+            _ => None,
+        })
+        .await;
+    assert_eq!((to, messages), (stranger, vec![b"hello".to_vec()]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_is_fetched_and_a_provider_of_others_is_refused_and_shut_out() {
+    for transport in [TCP, QUIC] {
+        let (blob, forged) = (vec![5; 3_000_000], BlobId::of(b"what was promised"));
+        let mut honest = Setup::new(1, transport);
+        honest.shelf.0.insert(BlobId::of(&blob), blob.clone());
+        let mut liar = Setup::new(3, transport);
+        liar.shelf.0.insert(forged, b"what was promised, with a flipped bit".to_vec());
+        let (honest, mut reader) = pair(honest, Setup::new(2, transport)).await;
+        let liar = liar.start().await;
+        reader.dial(&liar).await;
+        reader.connected(liar.id()).await;
+
+        let fetched = reader.handle.fetch_blob(honest.id(), BlobId::of(&blob)).await;
+        let absent = reader.handle.fetch_blob(honest.id(), forged).await;
+
+        assert!(fetched.expect("fetched") == blob);
+        assert!(matches!(absent, Err(NetworkError::BlobAbsent { peer, .. }) if peer == honest.id()));
+        for _ in 0..8 {
+            let refused = reader.handle.fetch_blob(liar.id(), forged).await;
+            assert!(matches!(refused, Err(NetworkError::WrongBlob { peer, .. }) if peer == liar.id()));
+        }
+        reader.disconnected(liar.id()).await;
+        assert_eq!(reader.handle.peers(), [honest.id()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_whose_messages_are_rejected_is_shut_out() {
+    let (mut first, second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
+
+    for number in 0..8_u8 {
+        second.publish(&[number]).await;
+        first.gossip(&[number], Verdict::Reject).await;
+    }
+
+    first.disconnected(second.id()).await;
+    assert!(first.handle.peers().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_another_community_connects_and_gets_nowhere() {
+    for transport in [TCP, QUIC] {
+        let mut node = Setup::new(1, transport).start().await;
+        let mut stranger = Setup { community: 2, ..Setup::new(2, transport) }.start().await;
+        stranger.dial(&node).await;
+
+        let refused = timeout(PATIENCE, async {
+            loop {
+                match stranger.handle.request(node.id(), b"let me in".to_vec()).await {
+                    Err(NetworkError::NotConnected(_)) => tokio::task::yield_now().await,
+                    Err(NetworkError::Failed { failure, .. }) => return failure,
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+        });
+        let refused = refused.await.expect("they connect");
+
+        assert!(matches!(refused, Failure::NotSpoken | Failure::Closed), "{refused:?}");
+        let mut friend = Setup::new(3, transport).start().await;
+        friend.dial(&node).await;
+        friend.connected(node.id()).await;
+        let first = node.until(|event| matches!(event, NetworkEvent::Connected(_)).then_some(event)).await;
+        assert!(matches!(first, NetworkEvent::Connected(peer) if peer == friend.id()));
+        assert!(stranger.handle.peers().is_empty());
+        assert!(matches!(stranger.events.try_recv(), Ok(NetworkEvent::Listening(_))));
+        assert!(stranger.events.try_recv().is_err());
+        let unheard = stranger.handle.publish(Topic::Control, b"anybody?".to_vec()).await;
+        assert!(matches!(unheard, Err(NetworkError::NoPeers)));
+    }
+}
+
+/// Both hear what the other publishes and sends.
+async fn talk_both_ways(first: &mut Node, second: &mut Node, word: &str) {
+    let (there, back) = (format!("{word} there"), format!("{word} back"));
+    first.publish(there.as_bytes()).await;
+    second.gossip(there.as_bytes(), Verdict::Accept).await;
+    second.publish(back.as_bytes()).await;
+    first.gossip(back.as_bytes(), Verdict::Accept).await;
+    first.handle.send(second.id(), there.into_bytes()).await.expect("running");
+    second.handle.send(first.id(), back.into_bytes()).await.expect("running");
+    assert_eq!(second.message().await.0, first.id());
+    assert_eq!(first.message().await.0, second.id());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_restarts_at_its_address_is_found_again() {
+    let (mut first, mut second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
+    talk_both_ways(&mut first, &mut second, "before").await;
+    let address = first.addresses[0].split("/p2p/").next().expect("an address").to_owned();
+    first.handle.shutdown().await;
+    second.disconnected(first.id()).await;
+
+    let mut first = Setup::new(1, &address).start().await;
+
+    second.connected(first.id()).await;
+    first.connected(second.id()).await;
+    talk_both_ways(&mut first, &mut second, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_comes_back_before_it_was_missed_hears_and_is_heard() {
+    let (mut old, mut second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
+    talk_both_ways(&mut old, &mut second, "before").await;
+
+    let mut new = Setup::new(1, TCP).start().await;
+    new.dial(&second).await;
+    new.connected(second.id()).await;
+    old.handle.shutdown().await;
+
+    talk_both_ways(&mut new, &mut second, "after").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_banned_peer_stays_out_and_a_disconnected_one_is_not_called() {
+    let (mut first, mut second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
+    let mut third = Setup::new(3, TCP).start().await;
+    third.dial(&first).await;
+    first.connected(third.id()).await;
+
+    first.handle.ban(second.id()).await.expect("running");
+    first.disconnected(second.id()).await;
+    second.disconnected(first.id()).await;
+    third.connected(first.id()).await;
+    third.handle.disconnect(first.id()).await.expect("running");
+    first.disconnected(third.id()).await;
+
+    // Both would have called again by now, one in vain.
+    sleep(Duration::from_secs(1)).await;
+    assert!(first.handle.peers().is_empty());
+    assert!(matches!(first.events.try_recv(), Err(mpsc::error::TryRecvError::Empty)));
+}
+
+#[tokio::test]
+async fn bad_addresses_are_refused() {
+    let spawn = |listen: &str| {
+        Network::spawn(NetworkConfig {
+            identity: Zeroizing::new([1; 32]),
+            listen: vec![listen.to_owned()],
+            mdns: false,
+            community: CommunityId::from([1; 32]),
+            blobs: Arc::new(Shelf::default()),
+        })
+    };
+
+    assert!(matches!(spawn("localhost:4001").await, Err(NetworkError::Address(_))));
+    assert!(matches!(spawn("/ip4/127.0.0.1/tcp/0/ws").await, Err(NetworkError::Address(_))));
+    let node = Setup::new(1, TCP).start().await;
+    let taken = node.addresses[0].split("/p2p/").next().expect("an address").to_owned();
+    assert!(matches!(spawn(&taken).await, Err(NetworkError::Listen { .. })));
+    assert!(matches!(node.handle.dial("nowhere").await, Err(NetworkError::Address(_))));
+}

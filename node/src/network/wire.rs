@@ -1,0 +1,212 @@
+//! The bytes of direct messages: a length, then that many bytes, on a stream for every request.
+//!
+//! ```text
+//! control request    0 · epoch (8) · number (8) · count (4) · { length (4) · message }*    answered by nothing
+//!                    1 · question                                                          answered by bytes
+//! blob request       id (32)
+//! blob response      0 (absent) | bytes · 1 | 2 (busy); the mark is last, where it costs no copy
+//! ```
+
+use std::io;
+
+use chorus_crypto::codec::{Decode, DecodeError, Encode, Reader, put_bytes, put_count};
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use libp2p::{StreamProtocol, request_response};
+
+use super::MAX_MESSAGE_BYTES;
+
+/// Bytes of a control frame: a message of the greatest length, or many with their lengths.
+pub(super) const MAX_CONTROL_FRAME: usize = MAX_MESSAGE_BYTES + 64 * 1024;
+
+/// Messages in one frame: with their lengths they fit what a frame has beyond its messages.
+pub(super) const MAX_FRAME_MESSAGES: usize = 4096;
+
+/// What is reserved for a frame before any of it has arrived.
+const FIRST_RESERVE: usize = 64 * 1024;
+
+/// Reads and writes frames of bounded length.
+#[derive(Clone, Debug)]
+pub(super) struct Frames {
+    pub(super) max_request: usize,
+    pub(super) max_response: usize,
+}
+
+impl request_response::Codec for Frames {
+    type Protocol = StreamProtocol;
+    type Request = Vec<u8>;
+    type Response = Vec<u8>;
+
+    async fn read_request<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Vec<u8>> {
+        read_frame(io, self.max_request).await
+    }
+
+    async fn read_response<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Vec<u8>> {
+        read_frame(io, self.max_response).await
+    }
+
+    async fn write_request<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        request: Vec<u8>,
+    ) -> io::Result<()> {
+        write_frame(io, &request, self.max_request).await
+    }
+
+    async fn write_response<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        response: Vec<u8>,
+    ) -> io::Result<()> {
+        write_frame(io, &response, self.max_response).await
+    }
+}
+
+async fn read_frame(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    io.read_exact(&mut length).await?;
+    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+    if length > bound {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame over its bound"));
+    }
+    // A lying length reserves little: the rest grows with what arrives.
+    let mut bytes = Vec::with_capacity(length.min(FIRST_RESERVE));
+    io.take(length as u64).read_to_end(&mut bytes).await?;
+    if bytes.len() == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+async fn write_frame(io: &mut (impl AsyncWrite + Unpin + Send), bytes: &[u8], bound: usize) -> io::Result<()> {
+    let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= bound);
+    let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame over its bound"))?;
+    io.write_all(&length.to_be_bytes()).await?;
+    io.write_all(bytes).await?;
+    io.flush().await
+}
+
+/// What is asked over the control protocol.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Control {
+    /// One-way messages, in order. Frames of one epoch are numbered upwards, so that a repeated one is recognised.
+    Ordered {
+        /// Drawn for every connection of two nodes.
+        epoch: u64,
+        /// The frame's number.
+        number: u64,
+        /// The messages.
+        messages: Vec<Vec<u8>>,
+    },
+    /// A question that wants an answer.
+    Ask(Vec<u8>),
+}
+
+impl Encode for Control {
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ordered { epoch, number, messages } => {
+                out.push(0);
+                epoch.encode(out);
+                number.encode(out);
+                put_count(out, messages.len());
+                messages.iter().for_each(|message| put_bytes(out, message));
+            }
+            Self::Ask(question) => {
+                out.push(1);
+                out.extend_from_slice(question);
+            }
+        }
+    }
+}
+
+impl Decode for Control {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(input)? {
+            0 => {
+                let (epoch, number) = (u64::decode(input)?, u64::decode(input)?);
+                let count = input.count(MAX_FRAME_MESSAGES)?;
+                let message = |_| Ok(input.bytes(MAX_MESSAGE_BYTES)?.to_vec());
+                Ok(Self::Ordered { epoch, number, messages: (0..count).map(message).collect::<Result<_, _>>()? })
+            }
+            1 => Ok(Self::Ask(input.take(input.remaining())?.to_vec())),
+            found => Err(DecodeError::UnknownTag { of: "control request", found: found.into() }),
+        }
+    }
+}
+
+/// How a request for a blob is answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum BlobAnswer {
+    /// The node does not have it.
+    Absent,
+    /// What the node says it is.
+    Found(Vec<u8>),
+    /// The node serves as many as it can.
+    Busy,
+}
+
+impl BlobAnswer {
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Absent => vec![0],
+            Self::Found(mut bytes) => {
+                bytes.push(1);
+                bytes
+            }
+            Self::Busy => vec![2],
+        }
+    }
+
+    pub(super) fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
+        match bytes.pop()? {
+            0 if bytes.is_empty() => Some(Self::Absent),
+            1 => Some(Self::Found(bytes)),
+            2 if bytes.is_empty() => Some(Self::Busy),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_reads_back_and_one_over_its_bound_is_refused_before_it_is_read() {
+        let mut bytes = Vec::new();
+        block_on(write_frame(&mut bytes, b"chorus", 6)).expect("in bounds");
+
+        assert_eq!(block_on(read_frame(&mut bytes.as_slice(), 6)).expect("whole"), b"chorus");
+        let refused = block_on(read_frame(&mut bytes.as_slice(), 5)).expect_err("over the bound");
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        assert!(block_on(write_frame(&mut Vec::new(), b"chorus", 5)).is_err());
+        for cut in 0..bytes.len() {
+            let refused = block_on(read_frame(&mut &bytes[..cut], 6)).expect_err("cut");
+            assert_eq!(refused.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[test]
+    fn control_requests_and_blob_answers_read_back() {
+        let ordered = Control::Ordered { epoch: 1, number: 2, messages: vec![b"a".to_vec(), Vec::new()] };
+        for control in [ordered, Control::Ask(Vec::new()), Control::Ask(b"why".to_vec())] {
+            assert_eq!(Control::from_bytes(&control.to_bytes()), Ok(control));
+        }
+        for answer in [BlobAnswer::Absent, BlobAnswer::Busy, BlobAnswer::Found(vec![0, 1]), BlobAnswer::Found(vec![])] {
+            assert_eq!(BlobAnswer::from_bytes(answer.clone().into_bytes()), Some(answer));
+        }
+        assert!(Control::from_bytes(&[2]).is_err());
+        assert!(Control::from_bytes(&[0; 20]).is_err());
+        assert_eq!(BlobAnswer::from_bytes(vec![0, 0]), None);
+        assert_eq!(BlobAnswer::from_bytes(vec![]), None);
+    }
+}

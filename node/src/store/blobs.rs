@@ -1,0 +1,263 @@
+//! Bodies in files, named by their BLAKE3 hash.
+//!
+//! A blob is at `ab/abcd…`, the first byte of its id in hexadecimal and then all of it. It is written under a temporary
+//! name, made durable and moved into place, so that a name in the folder always means a whole file; and it is hashed
+//! whenever it is read, so that a damaged one is an error and never an answer. A range is read by hashing all of the
+//! file too: blobs are at most [`MAX_BLOB_BYTES`], and BLAKE3 is faster than the disk.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chorus_protocol::{id::BlobId, limits::MAX_BLOB_BYTES};
+
+use super::files::{self, Unfinished};
+
+#[cfg(test)]
+mod tests;
+
+const PURPOSE: &str = "blob";
+
+/// Bytes that are hashed at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// Why a blob was not stored or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BlobError {
+    /// The bytes are over [`MAX_BLOB_BYTES`].
+    #[error("blob of {found} bytes over the bound {MAX_BLOB_BYTES}")]
+    TooLong {
+        /// Their length.
+        found: usize,
+    },
+    /// The blob does not fit what this node gives to blobs: delete some, or raise the quota.
+    #[error("blob of {wanted} bytes does not fit: {used} of {quota} bytes are used")]
+    QuotaExceeded {
+        /// The blob's length.
+        wanted: u64,
+        /// The bytes that are used.
+        used: u64,
+        /// The bytes that may be used.
+        quota: u64,
+    },
+    /// The file does not have the hash it is named by: delete it and fetch it again.
+    #[error("blob {0} is damaged")]
+    Damaged(BlobId),
+    /// Another process, or another handle of this one, has the folder open.
+    #[error("the blobs are open elsewhere")]
+    Locked,
+    /// The disk failed.
+    #[error("the disk failed")]
+    Io(#[from] io::Error),
+}
+
+/// How much a [`BlobStore`] holds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Usage {
+    /// The number of blobs.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A folder of blobs. Every call blocks; async code uses `spawn_blocking`.
+pub struct BlobStore {
+    root: PathBuf,
+    quota: u64,
+    /// Held by whoever writes or deletes, so that the sum stays right.
+    usage: Mutex<Usage>,
+    _lock: File,
+}
+
+impl fmt::Debug for BlobStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobStore").field("root", &self.root).field("quota", &self.quota).finish_non_exhaustive()
+    }
+}
+
+impl BlobStore {
+    /// Opens the folder, making it if needed, for at most `quota` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Locked`] if it is open elsewhere, and [`BlobError::Io`] if the disk fails.
+    pub fn open(root: &Path, quota: u64) -> Result<Self, BlobError> {
+        fs::create_dir_all(root)?;
+        let lock = files::lock(&root.join("lock"))?.ok_or(BlobError::Locked)?;
+        let store = Self { root: root.to_owned(), quota, usage: Mutex::default(), _lock: lock };
+        let mut usage = Usage::default();
+        for shard in store.shards()? {
+            files::remove_unfinished(&shard, PURPOSE)?;
+            for (_, bytes) in blobs_in(&shard)? {
+                usage.blobs += 1;
+                usage.bytes += bytes;
+            }
+        }
+        *store.usage() = usage;
+        Ok(store)
+    }
+
+    /// Stores bytes durably and returns their id. What is stored already is not written again, unless it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::TooLong`] or [`BlobError::QuotaExceeded`] if the bytes are refused.
+    pub fn put(&self, bytes: &[u8]) -> Result<BlobId, BlobError> {
+        if bytes.len() > MAX_BLOB_BYTES {
+            return Err(BlobError::TooLong { found: bytes.len() });
+        }
+        let id = BlobId::of(bytes);
+        let path = self.path(id);
+        let mut usage = self.usage();
+        let replaced = match self.get(id) {
+            Ok(Some(_)) => return Ok(id),
+            Ok(None) => Usage::default(),
+            Err(BlobError::Damaged(_)) => Usage { blobs: 1, bytes: fs::metadata(&path)?.len() },
+            Err(error) => return Err(error),
+        };
+        let (wanted, used) = (bytes.len() as u64, usage.bytes - replaced.bytes);
+        if used.saturating_add(wanted) > self.quota {
+            return Err(BlobError::QuotaExceeded { wanted, used, quota: self.quota });
+        }
+        let shard = files::parent(&path);
+        if !shard.try_exists()? {
+            fs::create_dir(shard)?;
+            files::sync_directory(&self.root)?;
+        }
+        let mut unfinished = Unfinished::create(shard, PURPOSE)?;
+        unfinished.file().write_all(bytes)?;
+        unfinished.rename(&path)?;
+        *usage = Usage { blobs: usage.blobs - replaced.blobs + 1, bytes: used + wanted };
+        Ok(id)
+    }
+
+    /// Reads a blob and checks its hash; `None` if it is not here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Damaged`] if the file does not have this hash.
+    pub fn get(&self, id: BlobId) -> Result<Option<Vec<u8>>, BlobError> {
+        self.get_range(id, 0, usize::MAX)
+    }
+
+    /// Reads at most `length` bytes of a blob from `offset` on, and checks the hash of all of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_range(&self, id: BlobId, offset: u64, length: usize) -> Result<Option<Vec<u8>>, BlobError> {
+        let file = match File::open(self.path(id)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let size = file.metadata()?.len();
+        if size > MAX_BLOB_BYTES as u64 {
+            return Err(BlobError::Damaged(id));
+        }
+        let end = offset.saturating_add(length as u64).min(size);
+        let mut range = Vec::with_capacity(usize::try_from(end.saturating_sub(offset)).unwrap_or(0));
+        let mut hasher = blake3::Hasher::new();
+        let mut chunk = vec![0; CHUNK.min(MAX_BLOB_BYTES)];
+        let mut position = 0;
+        let mut file = file.take(size);
+        loop {
+            let count = file.read(&mut chunk)?;
+            let read = chunk.get(..count).expect("a read fills no more than the buffer");
+            if read.is_empty() {
+                break;
+            }
+            hasher.update(read);
+            range.extend_from_slice(overlap(read, position, offset, end));
+            position += count as u64;
+        }
+        if hasher.finalize().as_bytes() == id.as_ref() { Ok(Some(range)) } else { Err(BlobError::Damaged(id)) }
+    }
+
+    /// Returns whether a blob is here, without reading it.
+    pub fn contains(&self, id: BlobId) -> bool {
+        self.path(id).is_file()
+    }
+
+    /// Deletes a blob, and returns whether it was here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Io`] if the disk fails.
+    pub fn delete(&self, id: BlobId) -> Result<bool, BlobError> {
+        let path = self.path(id);
+        let mut usage = self.usage();
+        let bytes = match fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        fs::remove_file(&path)?;
+        *usage = Usage { blobs: usage.blobs - 1, bytes: usage.bytes - bytes };
+        files::sync_directory(files::parent(&path))?;
+        Ok(true)
+    }
+
+    /// Returns the ids and lengths of all blobs, in ascending order, without reading them.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Io`] if the disk fails.
+    pub fn list(&self) -> Result<Vec<(BlobId, u64)>, BlobError> {
+        let mut blobs = Vec::new();
+        for shard in self.shards()? {
+            blobs.extend(blobs_in(&shard)?);
+        }
+        blobs.sort_unstable();
+        Ok(blobs)
+    }
+
+    /// Returns how much is stored.
+    pub fn used(&self) -> Usage {
+        *self.usage()
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        // The sum is only changed after the files were, so a panic leaves it right.
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, id: BlobId) -> PathBuf {
+        let name = id.to_string();
+        self.root.join(name.get(..2).expect("an identifier has 64 digits")).join(name)
+    }
+
+    fn shards(&self) -> io::Result<Vec<PathBuf>> {
+        let mut shards = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_name().len() == 2 && entry.file_type()?.is_dir() {
+                shards.push(entry.path());
+            }
+        }
+        Ok(shards)
+    }
+}
+
+/// Returns the blobs of a shard; files with other names are not ours and not counted.
+fn blobs_in(shard: &Path) -> io::Result<Vec<(BlobId, u64)>> {
+    let mut blobs = Vec::new();
+    for entry in fs::read_dir(shard)? {
+        let entry = entry?;
+        if let Some(id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            blobs.push((id, entry.metadata()?.len()));
+        }
+    }
+    Ok(blobs)
+}
+
+/// Returns the part of `read`, which starts at `position` of the file, that is between `from` and `to`.
+fn overlap(read: &[u8], position: u64, from: u64, to: u64) -> &[u8] {
+    let index = |at: u64| usize::try_from(at.saturating_sub(position)).unwrap_or(usize::MAX).min(read.len());
+    read.get(index(from)..index(to)).unwrap_or_default()
+}
