@@ -334,7 +334,6 @@ impl Peer {
             self.send(node, &Message::Hello(hello));
         }
         self.send_tip(node);
-        self.send_outbox(node);
     }
 
     fn on_message(&mut self, from: NodeId, bytes: &[u8]) -> Result<(), Fault> {
