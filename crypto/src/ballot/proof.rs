@@ -111,6 +111,10 @@ impl Proof {
     ///
     /// Returns a [`BallotError`] if the proof does not fit the layout or contains bytes that are no point. Nothing has
     /// been added to the batch then.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch does not have a point for every data row from `data` on.
     pub fn verify(
         &self,
         transcript: &mut Transcript,
