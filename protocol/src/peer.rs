@@ -82,6 +82,7 @@ pub struct Saved {
 
 /// What happens to a node.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "events are handled one at a time and never stored")]
 pub enum Event {
     /// A connection to a node is up.
     Connected(NodeId),
