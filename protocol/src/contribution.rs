@@ -580,16 +580,18 @@ pub struct Acknowledgement {
 }
 wire_struct!(Acknowledgement { header, operator, signature });
 
-/// Bodies whose equations are verified by one multi-scalar multiplication: large enough that its buckets pay, small
-/// enough that one bad body costs little.
-const VERIFY_TOGETHER: usize = 32;
+/// Bodies whose equations are verified by one multi-scalar multiplication: enough that its buckets pay, and not so many
+/// that a bad one among them costs much.
+const VERIFY_TOGETHER: core::ops::RangeInclusive<usize> = 16..=128;
 
 /// Verifies the equations of many bodies at once and, where that fails, each alone; on all cores.
 ///
 /// `seed` must not have been known to the contributors: fresh randomness, or a hash of all bodies. Returns the
 /// equations of those that hold and the fault of those that do not, in order.
 pub fn verify_all(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec<Result<Equations, Fault>> {
-    let chunks: Vec<_> = forms.chunks(VERIFY_TOGETHER).enumerate().collect();
+    let share = forms.len().div_ceil(rayon::current_num_threads());
+    let together = share.clamp(*VERIFY_TOGETHER.start(), *VERIFY_TOGETHER.end());
+    let chunks: Vec<_> = forms.chunks(together).enumerate().collect();
     chunks
         .into_par_iter()
         .flat_map_iter(|(number, chunk)| {
