@@ -22,6 +22,7 @@ use chorus_crypto::{
     transcript::{Item, Transcript},
     wire_enum, wire_struct,
 };
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 
@@ -246,24 +247,26 @@ impl Contributor<'_> {
         let data_rows = u32::try_from(layout.data_rows()).map_err(|_| ContributeError::Internal("too many rows"))?;
         let shape = Shape::ballot(data_rows);
         let sharing = ledger.sharing();
-        // Masks come first from the generator, so that they do not depend on which operators have keys.
-        let masking = Masking::new(sharing, &shape, &context, rng);
-        let witness =
-            Witness::new(&layout, votes, rng).map_err(|_| ContributeError::Internal("votes do not encode"))?;
+        // Generators of their own, so that masks and dither do not depend on which operators have keys.
+        let mut fork = || ChaCha20Rng::from_rng(rng);
+        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
+        let masking = Masking::new(sharing, &shape, &context, &mut for_masks);
+        let witness = Witness::new(&layout, votes, &mut for_dither)
+            .map_err(|_| ContributeError::Internal("votes do not encode"))?;
         let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
         let seed_digests = masking.seed_digests();
         let masked_digest = masked_digest(&masked);
         let core = core_digest(&(context, self.on_map), &shape, &commitments, &seed_digests, &masked_digest);
-        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), rng)?;
+        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), &mut for_boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
         let mut transcript = begin(manifest, &ledger.genesis().operators);
         absorb_content(&mut transcript, &context, &core, &boxes_digest, &statement);
         let link = Link::prove(&mut transcript, &masking, &shape, &data);
         let blindings = masking.blindings().get(1..).unwrap_or_default();
-        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, rng);
-        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, rng);
+        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, &mut for_proofs);
+        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, &mut for_proofs);
 
         let content =
             BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
