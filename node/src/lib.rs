@@ -1,5 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+pub mod cli;
+pub mod demo;
+pub mod driver;
 pub mod keystore;
 pub mod network;
 pub mod polis;
