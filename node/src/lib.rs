@@ -3,10 +3,11 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod driver;
 pub mod keystore;
 pub mod network;
 pub mod polis;
 pub mod store;
 pub mod telemetry;
 
-pub use cli::pending::{audit, driver};
+pub use cli::pending::audit;

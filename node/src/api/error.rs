@@ -108,7 +108,19 @@ impl From<ContributeError> for ApiError {
 
 impl From<NodeError> for ApiError {
     fn from(error: NodeError) -> Self {
-        Self::new(Kind::Internal, error.to_string())
+        let kind = match error {
+            NodeError::NotFound(_) | NodeError::Network(_) | NodeError::Stopped => Kind::Unavailable,
+            NodeError::Start(_) | NodeError::Randomness(_) => Kind::Internal,
+            NodeError::Journal(_)
+            | NodeError::JournalLost
+            | NodeError::JournalOld
+            | NodeError::JournalForeign
+            | NodeError::Store(_)
+            | NodeError::StoreDamaged
+            | NodeError::Blobs(_)
+            | NodeError::Io(_) => Kind::Store,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -245,6 +245,10 @@ pub struct Propose {
 pub struct CastVote {
     /// The votes: an item's number or the beginning of its id, and the choice.
     pub votes: Vec<(String, Choice)>,
+    /// Whether the person consents to a public point of their ballot on the opinion map. Without it, the ballot is in
+    /// the totals and in no group's map.
+    #[serde(default)]
+    pub on_map: bool,
     /// How long to wait for the log.
     #[serde(default)]
     pub wait_seconds: Option<u64>,

@@ -9,6 +9,7 @@ use crate::{
     api::{ApiError, Kind, ServerError},
     audit::VerifyError,
     config::{ConfigError, token::TokenError},
+    driver::NodeError,
     keystore::KeystoreError,
     network::NetworkError,
     polis::PolisError,
@@ -147,6 +148,22 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             ServerError::NotLoopback(_) => Class::Usage,
             ServerError::Listen { .. } | ServerError::Serve(_) => Class::Network,
             ServerError::Write { .. } => Class::Store,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<NodeError>() {
+        return Some(match error {
+            NodeError::Start(_) => Class::Configuration,
+            NodeError::Network(NetworkError::Address(_)) => Class::Usage,
+            NodeError::Network(_) | NodeError::NotFound(_) | NodeError::Stopped => Class::Network,
+            NodeError::Randomness(_) => Class::Bug,
+            NodeError::Journal(_)
+            | NodeError::JournalLost
+            | NodeError::JournalOld
+            | NodeError::JournalForeign
+            | NodeError::Store(_)
+            | NodeError::StoreDamaged
+            | NodeError::Blobs(_)
+            | NodeError::Io(_) => Class::Store,
         });
     }
     if cause.is::<TokenError>() || cause.is::<PolisError>() {

@@ -18,6 +18,10 @@ pub(super) struct Vote {
     /// A file with a ballot in JSON, as in {"1": "agree", "2": "pass"}; - reads standard input.
     #[arg(long, value_name = "FILE")]
     ballot: Option<PathBuf>,
+    /// Consent to a public point of your ballot on the opinion map: about 10 bits of it, and everybody can tell whose
+    /// they are. Without it, your ballot counts in the totals all the same.
+    #[arg(long)]
+    on_map: bool,
     /// How long to wait for the log.
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "60s")]
     wait: Duration,
@@ -44,7 +48,7 @@ impl Vote {
                 .map_err(|error| Failure::Usage(format!("{} is no ballot: {error}", path.display())))?;
             votes.extend(ballot);
         }
-        let asked = view::CastVote { votes, wait_seconds: Some(self.wait.as_secs()) };
+        let asked = view::CastVote { votes, on_map: self.on_map, wait_seconds: Some(self.wait.as_secs()) };
         send(global, &format!("/polls/{}/vote", self.poll), &asked, self.wait)
     }
 }

@@ -21,9 +21,6 @@ use chorus_protocol::{
 use super::{ApiError, Kind, Service, find_poll, view};
 use crate::{audit, store::files};
 
-/// How long a body that other nodes have is waited for.
-const FETCH_WAIT: Duration = Duration::from_secs(30);
-
 impl Service {
     /// Returns the result of a poll's latest finished round; of the community's latest if no poll is named.
     ///
@@ -59,10 +56,7 @@ impl Service {
         let write = move || -> Result<(File, u64), ApiError> {
             let mut file = files::nameless(&directory, "bundle")?;
             let mut out = std::io::BufWriter::new(&mut file);
-            let body = |id: &BlobId| {
-                let fetched = runtime.block_on(tokio::time::timeout(FETCH_WAIT, node.fetch(*id)));
-                fetched.ok().and_then(Result::ok).map(|bytes| bytes.to_vec())
-            };
+            let body = |id: &BlobId| runtime.block_on(node.fetch(*id)).ok().map(|bytes| bytes.to_vec());
             audit::write(&mut out, &genesis, &decisions, body)
                 .map_err(|error| ApiError::new(Kind::Unavailable, format!("the bundle cannot be written: {error}")))?;
             out.flush()?;
@@ -77,11 +71,7 @@ impl Service {
     }
 
     async fn body(&self, id: BlobId) -> Result<std::sync::Arc<[u8]>, ApiError> {
-        if let Some(body) = self.node.blob(id).await? {
-            return Ok(body);
-        }
-        let message = || ApiError::new(Kind::Unavailable, "no connected node has the result's body: try again later");
-        tokio::time::timeout(FETCH_WAIT, self.node.fetch(id)).await.map_err(|_| message())?.map_err(|_| message())
+        Ok(self.node.fetch(id).await?)
     }
 }
 

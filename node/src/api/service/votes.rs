@@ -18,8 +18,8 @@ use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
 
 /// What somebody wants to say in a round.
 enum Wish {
-    /// These votes, and nothing on the other items.
-    Votes(BTreeMap<usize, view::Choice>),
+    /// These votes and nothing on the other items, with or without a public point on the map.
+    Votes(BTreeMap<usize, view::Choice>, bool),
     /// Nothing any more.
     Withdraw,
 }
@@ -44,7 +44,7 @@ impl Service {
         if votes.is_empty() {
             return Err(ApiError::invalid("there is no vote: give ITEM=agree|disagree|pass, or a --ballot file"));
         }
-        self.cast(ledger, round, Wish::Votes(votes), wait).await
+        self.cast(ledger, round, Wish::Votes(votes, asked.on_map), wait).await
     }
 
     /// Takes the person's contribution to the latest round of a poll back.
@@ -98,15 +98,16 @@ impl Service {
             return Err(ContributeError::Sequence.into());
         }
         let (items, votes, withdrawal) = match &wish {
-            Wish::Votes(votes) => (round.plan.items.len(), votes.len(), false),
+            Wish::Votes(votes, _) => (round.plan.items.len(), votes.len(), false),
             Wish::Withdraw => (round.plan.items.len(), 0, true),
         };
         let mut rng = self.randomness.generator("contribution", &[&id.as_ref()[..], &[sequence]].concat());
         let make = move || -> Result<Submission, ContributeError> {
             let round = ledger.rounds().get(&id).ok_or(ContributeError::NotOpen)?;
-            let contributor = Contributor { leaf: &person.leaf, sequence };
+            let on_map = matches!(wish, Wish::Votes(_, true));
+            let contributor = Contributor { leaf: &person.leaf, sequence, on_map };
             match wish {
-                Wish::Votes(votes) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
+                Wish::Votes(votes, _) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
                 Wish::Withdraw => contributor.withdraw(&ledger, round, &mut rng),
             }
         };
