@@ -22,6 +22,7 @@ use chorus_crypto::{
     transcript::{Item, Transcript},
     wire_enum, wire_struct,
 };
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 
@@ -246,24 +247,26 @@ impl Contributor<'_> {
         let data_rows = u32::try_from(layout.data_rows()).map_err(|_| ContributeError::Internal("too many rows"))?;
         let shape = Shape::ballot(data_rows);
         let sharing = ledger.sharing();
-        // Masks come first from the generator, so that they do not depend on which operators have keys.
-        let masking = Masking::new(sharing, &shape, &context, rng);
-        let witness =
-            Witness::new(&layout, votes, rng).map_err(|_| ContributeError::Internal("votes do not encode"))?;
+        // Generators of their own, so that masks and dither do not depend on which operators have keys.
+        let mut fork = || ChaCha20Rng::from_rng(rng);
+        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
+        let masking = Masking::new(sharing, &shape, &context, &mut for_masks);
+        let witness = Witness::new(&layout, votes, &mut for_dither)
+            .map_err(|_| ContributeError::Internal("votes do not encode"))?;
         let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
         let seed_digests = masking.seed_digests();
         let masked_digest = masked_digest(&masked);
         let core = core_digest(&(context, self.on_map), &shape, &commitments, &seed_digests, &masked_digest);
-        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), rng)?;
+        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), &mut for_boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
         let mut transcript = begin(manifest, &ledger.genesis().operators);
         absorb_content(&mut transcript, &context, &core, &boxes_digest, &statement);
         let link = Link::prove(&mut transcript, &masking, &shape, &data);
         let blindings = masking.blindings().get(1..).unwrap_or_default();
-        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, rng);
-        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, rng);
+        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, &mut for_proofs);
+        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, &mut for_proofs);
 
         let content =
             BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
@@ -580,16 +583,18 @@ pub struct Acknowledgement {
 }
 wire_struct!(Acknowledgement { header, operator, signature });
 
-/// Bodies whose equations are verified by one multi-scalar multiplication: large enough that its buckets pay, small
-/// enough that one bad body costs little.
-const VERIFY_TOGETHER: usize = 32;
+/// Bodies whose equations are verified by one multi-scalar multiplication: enough that its buckets pay, and not so many
+/// that a bad one among them costs much.
+const VERIFY_TOGETHER: core::ops::RangeInclusive<usize> = 16..=128;
 
 /// Verifies the equations of many bodies at once and, where that fails, each alone; on all cores.
 ///
 /// `seed` must not have been known to the contributors: fresh randomness, or a hash of all bodies. Returns the
 /// equations of those that hold and the fault of those that do not, in order.
 pub fn verify_all(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec<Result<Equations, Fault>> {
-    let chunks: Vec<_> = forms.chunks(VERIFY_TOGETHER).enumerate().collect();
+    let share = forms.len().div_ceil(rayon::current_num_threads());
+    let together = share.clamp(*VERIFY_TOGETHER.start(), *VERIFY_TOGETHER.end());
+    let chunks: Vec<_> = forms.chunks(together).enumerate().collect();
     chunks
         .into_par_iter()
         .flat_map_iter(|(number, chunk)| {

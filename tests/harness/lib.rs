@@ -2,4 +2,5 @@
 
 pub mod community;
 pub mod network;
+pub mod offline;
 pub mod scenario;
