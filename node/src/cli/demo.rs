@@ -2,67 +2,54 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::ensure;
 use clap::Args;
 
+use super::Global;
 use crate::demo::{Options, play};
 
 /// What `chorus demo` is asked for.
 #[derive(Args, Clone, Debug)]
-pub struct DemoArguments {
+pub(super) struct DemoArguments {
     /// Nodes in all, each with its own folder and network host.
     #[arg(long, default_value_t = Options::default().nodes)]
-    pub nodes: usize,
+    nodes: usize,
     /// Operators among them: 1, 4, 5, 6 or 7.
     #[arg(long, default_value_t = Options::default().operators)]
-    pub operators: usize,
+    operators: usize,
     /// People, who share the nodes that are no operators; by default 60, or everybody in the conversation.
     #[arg(long)]
-    pub participants: Option<usize>,
+    participants: Option<usize>,
     /// Statements to vote on; by default all.
     #[arg(long)]
-    pub items: Option<usize>,
+    items: Option<usize>,
     /// Replay a Polis conversation: the folder of its export.
     #[arg(long, value_name = "DIR")]
-    pub polis: Option<PathBuf>,
+    polis: Option<PathBuf>,
     /// Leave the audit bundle here.
     #[arg(long, value_name = "BUNDLE")]
-    pub out: Option<PathBuf>,
+    out: Option<PathBuf>,
     /// Take votes for so long; by default long enough for a slow machine.
     #[arg(long, value_name = "SECONDS")]
-    pub voting_seconds: Option<u64>,
-    /// The seed of all secrets: the same seed ends with the same result. From the global option.
-    #[arg(skip)]
-    pub seed: Option<u64>,
-    /// Whether to report in JSON. From the global option.
-    #[arg(skip)]
-    pub json: bool,
+    voting_seconds: Option<u64>,
 }
 
-/// Plays the demonstration and reports.
-///
-/// # Errors
-///
-/// Returns an error if it does not come to an end, or not every node to one result, or if the bundle does not verify.
-pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
-    let options = Options {
-        nodes: arguments.nodes,
-        operators: arguments.operators,
-        participants: arguments.participants,
-        items: arguments.items,
-        polis: arguments.polis,
-        out: arguments.out,
-        seed: arguments.seed.unwrap_or(Options::default().seed),
-        voting_seconds: arguments.voting_seconds,
-    };
-    let summary = play(&options).await?;
-    if arguments.json {
-        println!("{:#}", summary.to_json());
-    } else {
-        print!("{summary}");
+impl DemoArguments {
+    /// Plays the demonstration and reports.
+    pub(super) async fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let options = Options {
+            nodes: self.nodes,
+            operators: self.operators,
+            participants: self.participants,
+            items: self.items,
+            polis: self.polis,
+            out: self.out,
+            seed: global.seed.unwrap_or(Options::default().seed),
+            voting_seconds: self.voting_seconds,
+        };
+        let summary = play(&options).await?;
+        global.output().print(&summary.to_json(), |_| summary.to_string())?;
+        ensure!(summary.is_verified(), "the result is not verified");
+        Ok(())
     }
-    if !summary.is_verified() {
-        bail!("the result is not verified");
-    }
-    Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) struct Outcome {
     pub(super) height: u64,
     pub(super) voting: Duration,
     pub(super) erased: usize,
-    pub(super) checked: Option<Checked>,
+    pub(super) checked: Checked,
 }
 
 /// Plays all phases.

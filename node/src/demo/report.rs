@@ -66,7 +66,7 @@ impl Summary {
 
     /// Returns whether the audit bundle verified.
     pub fn is_verified(&self) -> bool {
-        self.outcome.checked.as_ref().is_some_and(|checked| checked.verified)
+        self.outcome.checked.verified
     }
 
     /// Returns everything as JSON.
@@ -95,7 +95,7 @@ impl Summary {
             "groups": groups(report),
             "explained": explained(report),
             "principles": self.principles().iter().map(principle_json).collect::<Vec<_>>(),
-            "bundle_bytes": outcome.checked.as_ref().map(|checked| checked.bytes),
+            "bundle_bytes": outcome.checked.bytes,
             "verified": self.is_verified(),
         })
     }
@@ -190,11 +190,9 @@ impl fmt::Display for Summary {
         self.write_groups(f)?;
         self.write_principles(f)?;
         self.write_learnt(f)?;
-        match &self.outcome.checked {
-            Some(checked) if checked.verified => writeln!(f, "\nVerified: a bundle of {} bytes", checked.bytes),
-            Some(checked) => writeln!(f, "\nNOT VERIFIED: a bundle of {} bytes", checked.bytes),
-            None => writeln!(f, "\nNOT VERIFIED: this build has no verifier"),
-        }
+        let checked = &self.outcome.checked;
+        let verdict = if checked.verified { "Verified" } else { "NOT VERIFIED" };
+        writeln!(f, "\n{verdict}: a bundle of {} bytes", checked.bytes)
     }
 }
 
