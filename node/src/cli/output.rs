@@ -88,9 +88,9 @@ impl Progress {
         self.0.set_position(position);
     }
 
-    /// Says how far it is.
-    pub(super) fn at(&self, position: u64) {
-        self.0.set_position(position);
+    /// Says what is under way now.
+    pub(super) fn say(&self, what: impl Into<String>) {
+        self.0.set_message(what.into());
     }
 }
 

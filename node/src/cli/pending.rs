@@ -3,11 +3,19 @@
 /// The audit bundle.
 pub mod audit {
     use std::{
+        collections::BTreeSet,
         io::{Read, Write},
         sync::Arc,
     };
 
-    use chorus_protocol::{config::Genesis, id::BlobId, log::consensus::Decision};
+    use chorus_crypto::sign::PublicKey;
+    use chorus_protocol::{
+        config::Genesis,
+        deliberation::constitution::Constitution,
+        id::{BatchId, BlobId, CommunityId, PollId, RoundId},
+        ledger::RoundState,
+        log::{batch::Height, consensus::Decision, entry::RoundResult},
+    };
 
     /// See the audit bundle.
     #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -22,8 +30,46 @@ pub mod audit {
     }
 
     /// See the audit bundle.
-    #[derive(Debug)]
-    pub struct Report;
+    #[derive(Clone, Debug)]
+    #[expect(missing_docs, reason = "see the audit bundle")]
+    pub struct Report {
+        pub community: CommunityId,
+        pub name: String,
+        pub height: Height,
+        pub tip: BatchId,
+        pub entries: u64,
+        pub members: usize,
+        pub contributions: u64,
+        pub convicted: BTreeSet<PublicKey>,
+        pub rounds: Vec<RoundSummary>,
+        pub bytes: u64,
+    }
+
+    /// See the audit bundle.
+    #[derive(Clone, Debug)]
+    #[expect(missing_docs, reason = "see the audit bundle")]
+    pub struct RoundSummary {
+        pub round: RoundId,
+        pub poll: PollId,
+        pub question: String,
+        pub number: u32,
+        pub state: RoundState,
+        pub ballots: usize,
+        pub withdrawals: usize,
+        pub liars: BTreeSet<u8>,
+        pub dissenting: BTreeSet<u8>,
+        pub result: Option<RoundResult>,
+        pub constitution: Option<Constitution>,
+    }
+
+    /// See the audit bundle.
+    #[derive(Clone, Copy, Debug)]
+    #[expect(missing_docs, reason = "see the audit bundle")]
+    pub enum Progress {
+        Log(Height),
+        Contributions { verified: u64, of: u64 },
+        Round(RoundId),
+    }
 
     /// See the audit bundle.
     pub fn write(
@@ -36,7 +82,7 @@ pub mod audit {
     }
 
     /// See the audit bundle.
-    pub fn verify(_: &mut impl Read, _: impl FnMut(u64)) -> Result<Report, VerifyError> {
+    pub fn verify(_: &mut impl Read, _: &mut dyn FnMut(Progress)) -> Result<Report, VerifyError> {
         Err(VerifyError)
     }
 }
