@@ -119,6 +119,11 @@ fn assert_refused(what: &str, bytes: &[u8], codes: &[u8]) {
     }
 }
 
+/// Takes the last of a list away.
+fn shorten<T>(list: &mut Vec<T>) {
+    list.truncate(list.len() - 1);
+}
+
 /// Returns the log in the hands of corrupt operators.
 fn corrupt() -> Corrupt {
     Corrupt::new(&BASE.community, &BASE.bundle)
@@ -149,6 +154,35 @@ fn an_honest_bundle_verifies_and_says_what_happened() {
     assert!(large.dissenting.is_empty() && large.liars.is_empty());
     assert_eq!((small.round, small.ballots, small.opened.len()), (BASE.small, FEW, 0));
     assert_eq!(small.result.as_ref().map(|result| result.constitution), Some(None));
+}
+
+#[test]
+fn debug_times() {
+    let log = corrupt();
+    let mut ledger = chorus_protocol::ledger::Ledger::new(log.genesis.clone());
+    for (height, batch) in log.log.iter().enumerate() {
+        for entry in batch {
+            ledger.apply_verified(entry).unwrap();
+            if matches!(
+                entry.entry,
+                Entry::Clock(_) | Entry::Close(_) | Entry::Open(_) | Entry::Plan(_) | Entry::RoundKey(_)
+            ) {
+                println!(
+                    "{height} {:?} time {} deadline {:?}",
+                    entry.entry.to_bytes()[0],
+                    ledger.time().as_millis(),
+                    ledger
+                        .rounds()
+                        .values()
+                        .filter_map(|r| r.manifest.as_ref().map(|m| m.deadline.as_millis()))
+                        .collect::<Vec<_>>()
+                );
+            }
+            if matches!(entry.entry, Entry::Contribution(_)) {
+                print!("c");
+            }
+        }
+    }
 }
 
 #[test]
