@@ -96,8 +96,8 @@ fn no_field_of_a_body_can_be_changed() {
     refuse_content("a mask's fold less", &[23], |content| shorten(&mut content.link.folds));
     refuse_content("auxiliary commitment", &[23], |content| content.proof.auxiliary[0] = generator);
     refuse_content("auxiliary commitment less", &[23], |content| shorten(&mut content.proof.auxiliary));
-    refuse_credential("leaf of another", &[23], |it| it.leaf_index = (it.leaf_index + 1) % 42);
-    refuse_credential("leaf of nobody", &[22], |it| it.leaf_index = 43);
+    refuse_credential("leaf of another", &[23], |it| it.leaf_index = (it.leaf_index + 1) % 24);
+    refuse_credential("leaf of nobody", &[22], |it| it.leaf_index = 25);
     refuse_credential("leaf's announcement", &[22], |it| it.leaf_announcement = generator);
     refuse_credential("leaf's announcement is no point", &[22], |it| it.leaf_announcement = [255; 32].into());
     refuse_credential("tag's announcement", &[22], |it| it.tag_announcements[0] = generator);

@@ -13,6 +13,7 @@ use chorus_protocol::{
     log::entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
     opening::OpenedStep,
     round::report::RoundReport,
+    time::Timestamp,
 };
 use chorus_tests::community::Person;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
@@ -137,6 +138,7 @@ fn a_person_nobody_attested_is_no_member() {
 
 #[test]
 fn entries_against_the_rules_of_the_log_are_refused_though_all_sign_them() {
+    let closing = corrupt().ledger().rounds()[&BASE.round].manifest.as_ref().expect("open").deadline;
     refuse_first("another question", 21, pick::poll, |it| it.question.push('?'));
     refuse_first("another kind", 21, pick::poll, |it| it.kind = PollKind::Value);
     refuse_first("another item", 21, pick::propose, |it| it.text.push('!'));
@@ -153,11 +155,12 @@ fn entries_against_the_rules_of_the_log_are_refused_though_all_sign_them() {
     });
     refuse_first("a key not offered", 21, pick::open, |it| it.keys[1] = it.keys[0]);
     refuse_first("another snapshot", 21, pick::open, |it| it.snapshot = flip(&it.snapshot));
-    refuse_each("a clock that stands still", 21, pick::clock, |it| {
-        it.time = chorus_protocol::time::Timestamp::from_millis(1)
-    });
-    refuse_each("clocks before the deadline", 21, pick::clock, |it| {
-        it.time = chorus_protocol::time::Timestamp::from_millis(it.time.as_millis() - 15_000)
+    refuse_each("a clock that stands still", 21, pick::clock, |it| it.time = Timestamp::from_millis(1));
+    refuse_each("closed before the deadline", 21, pick::clock, |it| {
+        // Those that were read to close the round.
+        if it.time >= closing {
+            it.time = Timestamp::from_millis(it.time.as_millis() - 15_000);
+        }
     });
     refuse_first("an opening of another set", 21, pick::opening, |it| it.set = flip(it.set.as_ref()).into());
     refuse_first("sums of sets not held", 21, pick::opening, |it| shorten(&mut it.sums));
