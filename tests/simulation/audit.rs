@@ -8,15 +8,19 @@ mod ballots;
 mod forged;
 mod stream;
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use chorus_crypto::codec::Encode as _;
 use chorus_protocol::{
-    audit::{Bundle, Report, VerifyError, verify},
+    audit::{self, Bundle, Progress, Report, VerifyError, WriteError, verify},
     config::Policy,
     contribution::Contributor,
-    id::RoundId,
+    id::{BlobId, RoundId},
     ledger::RoundState,
+    log::consensus::Decision,
     log::entry::{EndPass, Entry, PassId, PollKind, Step},
     peer::Command,
 };
@@ -149,7 +153,7 @@ fn corrupt() -> Corrupt {
 fn an_honest_bundle_verifies_and_says_what_happened() {
     let mut verified = 0;
     let report = verify(&mut &BASE.bytes[..], &mut |progress| {
-        if let chorus_protocol::audit::Progress::Contributions { verified: now, of } = progress {
+        if let Progress::Contributions { verified: now, of } = progress {
             assert!(now <= of);
             verified = now;
         }
@@ -185,4 +189,22 @@ fn a_log_that_is_signed_anew_without_a_change_still_verifies() {
     let report = check(&corrupt().bundle()).unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!(report.contributions, (VOTERS + FEW) as u64);
+}
+
+#[test]
+fn a_bundle_is_not_written_without_what_it_has_to_hold() {
+    let decisions: Vec<Arc<Decision>> = BASE.bundle.decisions.iter().cloned().map(Arc::new).collect();
+    let write = |decisions: &[Arc<Decision>], without: BlobId, instead: Option<Vec<u8>>| {
+        let find =
+            |id: &BlobId| BASE.bundle.blobs.iter().find(|(known, _)| known == id).map(|(_, bytes)| bytes.clone());
+        let blobs = |id: &BlobId| if *id == without { instead.clone() } else { find(id) };
+        audit::write(&mut Vec::new(), &BASE.community.genesis, decisions, blobs)
+    };
+    let (some, none) = (BASE.bundle.blobs[9].0, BlobId::of(b"none"));
+    assert_eq!(write(&decisions, none, None).expect("all there").blobs, BASE.bundle.blobs.len());
+    assert!(matches!(write(&decisions, some, None), Err(WriteError::MissingBlob(id)) if id == some));
+    assert!(matches!(write(&decisions, some, Some(Vec::new())), Err(WriteError::BlobHash(id)) if id == some));
+    assert!(matches!(write(&decisions[1..], none, None), Err(WriteError::Log(VerifyError::Height { .. }))));
+    let unfinished = (1..decisions.len()).map(|height| write(&decisions[..height], none, None));
+    assert!(unfinished.into_iter().any(|written| matches!(written, Err(WriteError::Log(VerifyError::Unfinished(_))))));
 }

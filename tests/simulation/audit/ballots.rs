@@ -13,7 +13,6 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     contribution::{BallotContent, Body, CheckedForm, Content, context, layout},
-    id::BlobId,
     ledger::Ledger,
     log::entry::{AcceptedContribution, ContributionHeader, SignedEntry},
 };

@@ -9,7 +9,6 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     deliberation::constitution::Constitution,
-    id::BlobId,
     log::entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
     opening::OpenedStep,
     round::report::RoundReport,
