@@ -1,4 +1,6 @@
 //! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
 mod deliberation;
+mod determinism;
+mod faults;
 mod round;
