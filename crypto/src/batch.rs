@@ -66,6 +66,15 @@ impl Batch {
         self.scalars[index] += weight.0 * coefficient;
     }
 
+    /// Adds `coefficient · points[index]`, where the coefficient has its equations' weights in it already.
+    ///
+    /// # Panics
+    ///
+    /// Panics if no point was inserted at `index`.
+    pub fn add_weighted(&mut self, index: usize, coefficient: Scalar) {
+        self.scalars[index] += coefficient;
+    }
+
     /// Adds `weight · coefficient · base`.
     pub fn add_fixed(&mut self, weight: Weight, base: Base, coefficient: Scalar) {
         *self.fixed.entry(base).or_insert(Scalar::ZERO) += weight.0 * coefficient;

@@ -1,6 +1,6 @@
 //! Ristretto255 points on the wire, and the generators of Pedersen commitments.
 //!
-//! Every generator is hashed to the group from a label of [`domain`](crate::domain), so nobody knows a relation
+//! Every generator is hashed to the group from a label of [`domain`], so nobody knows a relation
 //! between two of them: commitments bind under the discrete-logarithm assumption, and no party had to be trusted to
 //! forget a trapdoor.
 

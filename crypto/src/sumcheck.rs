@@ -87,7 +87,7 @@ impl Summand {
     /// Returns `eq(τ_{>1}, x')`, or 1, for every x' of the cube of ν − 1 variables.
     fn first_weights(&self) -> Vec<Scalar> {
         match self {
-            Self::Bits(point) => eq_table(point.get(1..).unwrap_or_default()),
+            Self::Bits(point) => eq_table(Scalar::ONE, point.get(1..).unwrap_or_default()),
             Self::Squares { variables } => vec![Scalar::ONE; 1 << variables.saturating_sub(1)],
         }
     }
@@ -104,10 +104,11 @@ impl Summand {
     }
 }
 
-/// Returns `eq(point, x) = Π_i (point_i·x_i + (1 − point_i)(1 − x_i))` for every x of the cube, in one pass.
-pub fn eq_table(point: &[Scalar]) -> Vec<Scalar> {
+/// Returns `factor·eq(point, x)` for every x of the cube, in one pass, with
+/// `eq(point, x) = Π_i (point_i·x_i + (1 − point_i)(1 − x_i))`.
+pub fn eq_table(factor: Scalar, point: &[Scalar]) -> Vec<Scalar> {
     let mut table = Vec::with_capacity(1 << point.len());
-    table.push(Scalar::ONE);
+    table.push(factor);
     // From the last variable to the first, so that each new variable is the top bit of the index.
     for coordinate in point.iter().rev() {
         for index in 0..table.len() {

@@ -245,7 +245,7 @@ pub enum NetworkError {
         /// For what.
         id: BlobId,
     },
-    /// The node serves as many blobs as it can. Ask another, or later.
+    /// The node serves as many blobs as it can, or has sixteen questions of ours to answer. Ask another, or later.
     #[error("{0} is busy")]
     Busy(NodeId),
     /// The node sent something else than the blob. It is counted against it.
@@ -311,6 +311,7 @@ fn parse(address: &str) -> Result<Multiaddr, NetworkError> {
 enum Command {
     Dial(Multiaddr),
     Publish { topic: Topic, bytes: Vec<u8>, done: oneshot::Sender<Result<(), NetworkError>> },
+    Mesh { topic: Topic, done: oneshot::Sender<Vec<NodeId>> },
     Report { id: MessageId, verdict: Verdict },
     Send { to: NodeId, bytes: Vec<u8> },
     Request { to: NodeId, bytes: Vec<u8>, done: Answer },
@@ -360,6 +361,15 @@ impl NetworkHandle {
         self.ask(|done| Command::Publish { topic, bytes, done }).await?
     }
 
+    /// Returns the peers that this node passes gossip about a topic on to, in order: some of those that are connected.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn mesh(&self, topic: Topic) -> Result<Vec<NodeId>, NetworkError> {
+        self.ask(|done| Command::Mesh { topic, done }).await
+    }
+
     /// Says what to do with a gossip message.
     ///
     /// # Errors
@@ -384,7 +394,7 @@ impl NetworkHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::NotConnected`] or [`NetworkError::Failed`] if there is none.
+    /// Returns [`NetworkError::NotConnected`], [`NetworkError::Busy`] or [`NetworkError::Failed`] if there is none.
     pub async fn request(&self, to: NodeId, bytes: Vec<u8>) -> Result<Vec<u8>, NetworkError> {
         check_length(&bytes, MAX_MESSAGE_BYTES)?;
         self.ask(|done| Command::Request { to, bytes, done }).await?
@@ -432,7 +442,7 @@ impl NetworkHandle {
         self.peers.borrow().clone()
     }
 
-    /// Ends the connections with a peer and forgets its addresses. It may come back.
+    /// Ends the connections with a peer and forgets its addresses. It may come back, or be found again by other ways.
     ///
     /// # Errors
     ///

@@ -82,6 +82,7 @@ pub struct Saved {
 
 /// What happens to a node.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "events are handled one at a time and never stored")]
 pub enum Event {
     /// A connection to a node is up.
     Connected(NodeId),
@@ -334,7 +335,6 @@ impl Peer {
             self.send(node, &Message::Hello(hello));
         }
         self.send_tip(node);
-        self.send_outbox(node);
     }
 
     fn on_message(&mut self, from: NodeId, bytes: &[u8]) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ use chorus_protocol::deliberation::{
     bucket::BucketEdges,
     compare::{adjusted_rand_index, rank_correlation},
     consensus::Support,
+    groups::group,
     map::{Fraction, Map},
     simulate::{SecretOptions, SecretOutcome, secret_pipeline},
 };
@@ -25,7 +26,7 @@ const SEEDS: u8 = 5;
 /// Returns the figures of all conversations that are at hand.
 pub(crate) fn figures() -> Vec<Figure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let mut figures = Vec::new();
+    let mut figures = vec![grouping_time()];
     for name in ["brexit", "bg2050", "london-policing"] {
         let dir = folder.join(format!("polis-{name}"));
         match Conversation::read(&dir) {
@@ -34,6 +35,21 @@ pub(crate) fn figures() -> Vec<Figure> {
         }
     }
     figures
+}
+
+/// Returns how long the groups of the largest cohort take: every verifier makes them again.
+fn grouping_time() -> Figure {
+    const BALLOTS: u32 = 10_000;
+    // Three overlapping clouds on a lattice that does not repeat.
+    let point = |i: u32| {
+        let spread = |step: u32| f64::from(i.wrapping_mul(step) % 8191) / 4096.0 - 1.0;
+        Some([f64::from(i % 3) + spread(3571) + spread(1237), f64::from(i % 3 / 2) + spread(2459) + spread(5323)])
+    };
+    let points: Vec<Option<[f64; 2]>> = (0..BALLOTS).map(point).collect();
+    let started = Instant::now();
+    let partition = group(&points, 10, None);
+    assert_eq!(partition.assignment.len(), points.len(), "every ballot has a block");
+    Figure::new("groups of 10000 ballots", started.elapsed().as_secs_f64(), "s")
 }
 
 /// One run of the secret pipeline, and the clear analysis at the same number of groups.

@@ -3,5 +3,6 @@
 pub mod community;
 pub mod malice;
 pub mod network;
+pub mod offline;
 pub mod scenario;
 pub mod tap;

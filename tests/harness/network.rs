@@ -295,11 +295,8 @@ impl Network {
         let Some(Reverse((at, sequence))) = self.queue.pop() else { return };
         self.now = self.now.max(at);
         match self.happenings.remove(&sequence) {
-            Some(Happening::Deliver { to, from, bytes }) => {
-                if !self.cut.contains(&(from, to)) {
-                    self.handle(to, Event::Message { from: node(from), bytes });
-                }
-            }
+            Some(Happening::Deliver { to, from, .. }) if self.cut.contains(&(from, to)) => {}
+            Some(Happening::Deliver { to, from, bytes }) => self.handle(to, Event::Message { from: node(from), bytes }),
             Some(Happening::Timer { host }) => {
                 let due = self.hosts[host].peer.as_ref().and_then(Peer::next_deadline).is_some_and(|at| at <= self.now);
                 if due {

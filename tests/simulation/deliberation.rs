@@ -13,7 +13,7 @@ use chorus_protocol::deliberation::{
     analyze::{Options, analyze},
     compare::{adjusted_rand_index, rank_correlation},
     consensus::Support,
-    groups::{group, kmeans::Points},
+    groups::{Partition, kmeans::Points},
     simulate::{SecretOptions, secret_pipeline},
 };
 use serde_json::Value;
@@ -154,8 +154,7 @@ fn compare(conversation: &Conversation, seed: u8) -> Comparison {
     let options = Options { floor: 10, groups: (k > 1).then_some(k), labels: None, moderation };
     let mut clear = analyze(&conversation.matrix, &options).expect("no labels");
     if k == 1 {
-        let whole = group(&vec![None; clear.points.len()], 10, None);
-        let labels = Some(whole.groups());
+        let labels = Some(Partition::whole(clear.points.len()).groups());
         clear = analyze(&conversation.matrix, &Options { labels, ..options }).expect("one label per row");
     }
     let pointed: Vec<Option<usize>> = secret.partition.groups();

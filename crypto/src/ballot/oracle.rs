@@ -1,4 +1,4 @@
-//! The textbook proof of the ballot relation, entry by entry: what [`Proof`](super::Proof) is tested against.
+//! The textbook proof of the ballot relation, entry by entry: what [`Proof`] is tested against.
 //!
 //! Every real and virtual entry is shown to be a bit by an OR of two Schnorr proofs, `C = ρ·B'` or `C − G = ρ·B'`
 //! (Cramer, Damgård, Schoenmakers, *Proofs of partial knowledge*, 1994); every linear relation is shown by a Schnorr

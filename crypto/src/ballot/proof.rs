@@ -91,13 +91,13 @@ impl Proof {
         let (sumcheck, remainder) =
             Sumcheck::prove(transcript, &summand, statement.extend(witness.rows()), Scalar::ZERO, &mut nonces);
         let lambda = transcript.challenge(Item::LinearChallenge);
-        let blinding = inner_product(&statement.fold(eq_table(&remainder.point)), &row_blindings);
+        let blinding = inner_product(&statement.fold(eq_table(Scalar::ONE, &remainder.point)), &row_blindings);
         let secrets = Opening {
             value: remainder.evaluation,
             blinding,
             // K_ν commits to w(r)² − w(r) and W to w(r).
             square_blinding: remainder.blinding + blinding,
-            zero_blinding: inner_product(&statement.linear(&lambda).rows, &row_blindings),
+            zero_blinding: inner_product(&statement.linear(&Scalar::ONE, &lambda).rows, &row_blindings),
         };
         Self { auxiliary, sumcheck, opening: opening::Proof::prove(transcript, &secrets, &mut nonces) }
     }
@@ -111,6 +111,10 @@ impl Proof {
     ///
     /// Returns a [`BallotError`] if the proof does not fit the layout or contains bytes that are no point. Nothing has
     /// been added to the batch then.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch does not have a point for every data row from `data` on.
     pub fn verify(
         &self,
         transcript: &mut Transcript,
@@ -132,9 +136,8 @@ impl Proof {
         let owed = self.opening.verify(transcript, announced, batch);
         let auxiliary = batch.insert(auxiliary);
         let indices = (data..data + layout.data_rows()).chain(auxiliary..);
-        settle_value(&statement, &reduction, &owed, indices.clone(), batch);
+        settle_rows(&statement, &reduction.point, &lambda, &owed, indices, batch);
         settle_rounds(&reduction, &owed, rounds, batch);
-        settle_linear(&statement, &lambda, &owed, indices, batch);
         Ok(())
     }
 }
@@ -145,18 +148,21 @@ fn zero_check(transcript: &mut Transcript, statement: &Statement, auxiliary: &[P
     Summand::Bits(transcript.challenges(Item::ZeroCheckChallenge, statement.variables()))
 }
 
-/// Adds the terms of `W = Σ_r c_r·C_r` in W itself and in `Q = K_ν + W`.
-fn settle_value(
+/// Adds the terms of `W = Σ_r c_r·C_r`, in W itself and in `Q = K_ν + W`, and those of `Z = Σ_r l_r·C_r + constant·G`.
+fn settle_rows(
     statement: &Statement,
-    reduction: &Reduction,
+    point: &[Scalar],
+    lambda: &Scalar,
     owed: &Owed,
     rows: impl Iterator<Item = usize>,
     batch: &mut Batch,
 ) {
-    let weight = Weight(owed.value.0 + owed.square.0);
-    for (index, coefficient) in rows.zip(statement.fold(eq_table(&reduction.point))) {
-        batch.add(weight, index, coefficient);
+    let value = statement.fold(eq_table(owed.value.0 + owed.square.0, point));
+    let zero = statement.linear(&owed.zero.0, lambda);
+    for ((row, value), zero) in rows.zip(value).zip(zero.rows) {
+        batch.add_weighted(row, value + zero);
     }
+    batch.add_fixed(Weight(Scalar::ONE), Base::Column(0), zero.constant);
 }
 
 /// Adds the terms of K_ν in `Q = K_ν + W`; K_0 is the identity.
@@ -166,21 +172,6 @@ fn settle_rounds(reduction: &Reduction, owed: &Owed, points: Vec<RistrettoPoint>
     for (index, coefficient) in (first..).zip(coefficients) {
         batch.add(owed.square, index, *coefficient);
     }
-}
-
-/// Adds the terms of `Z = Σ_r l_r·C_r + constant·G`.
-fn settle_linear(
-    statement: &Statement,
-    lambda: &Scalar,
-    owed: &Owed,
-    rows: impl Iterator<Item = usize>,
-    batch: &mut Batch,
-) {
-    let linear = statement.linear(lambda);
-    for (index, coefficient) in rows.zip(linear.rows) {
-        batch.add(owed.zero, index, coefficient);
-    }
-    batch.add_fixed(owed.zero, Base::Column(0), linear.constant);
 }
 
 fn inner_product(left: &[Scalar], right: &[Scalar]) -> Scalar {

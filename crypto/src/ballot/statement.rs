@@ -64,32 +64,32 @@ impl Statement {
         coefficients
     }
 
-    /// Returns the combination `lower + λ·upper + λ²·b_B + λ³·b_{B+1} + …` of relations (4) and (5); nothing without a
-    /// map.
-    pub(super) fn linear(&self, lambda: &Scalar) -> Linear {
+    /// Returns `factor·(lower + λ·upper + λ²·b_B + λ³·b_{B+1} + …)` of relations (4) and (5); nothing without a map.
+    pub(super) fn linear(&self, factor: &Scalar, lambda: &Scalar) -> Linear {
         let mut rows = vec![Scalar::ZERO; self.rows()];
         if !self.layout.map() {
             return Linear { rows, constant: Scalar::ZERO };
         }
+        let scaled = factor * lambda;
         let below = Scalar::from(first_count(self.layout.items()) - 1);
-        rows[self.layout.vote_rows()].fill(Scalar::ONE - lambda);
+        rows[self.layout.vote_rows()].fill(factor - scaled);
         let buckets = &mut rows[self.layout.bucket_rows()];
         let (used, unused) = buckets.split_at_mut(self.edges.len());
         for (row, (low, high)) in used.iter_mut().zip(&self.edges) {
-            *row = lambda * (Scalar::from(*high) - below) - Scalar::from(*low);
+            *row = scaled * (Scalar::from(*high) - below) - factor * Scalar::from(*low);
         }
-        let mut power = lambda * lambda;
+        let mut power = scaled * lambda;
         for row in unused {
             // An unused bucket has lo = hi = 0 in (4), so that (5) is what forbids it.
-            *row = power - lambda * below;
+            *row = power - scaled * below;
             power *= lambda;
         }
         let (lower, upper) = rows[self.layout.data_rows()..].split_at_mut(self.slack_bits);
         for (bit, (lower, upper)) in lower.iter_mut().zip(upper).enumerate() {
             let value = Scalar::from(1u64 << bit);
-            (*lower, *upper) = (-value, -(lambda * value));
+            (*lower, *upper) = (-(factor * value), -(scaled * value));
         }
-        Linear { rows, constant: lambda * below }
+        Linear { rows, constant: scaled * below }
     }
 }
 

@@ -1,16 +1,20 @@
 //! Random folds at the price of one modular reduction per 32 products.
 //!
 //! `Scalar` multiplication reduces every product; a fold only needs its sum. Products of reduced scalars are below
-//! 2^505, so 64 of them fit 512 bits, and dalek reduces that once. Constant time: no branch or index depends on a
+//! 2^505, so 128 of them fit 512 bits, and dalek reduces that once. Constant time: no branch or index depends on a
 //! value.
 
 use curve25519_dalek::scalar::Scalar;
 use zeroize::Zeroizing;
 
-/// Products per reduction. At most 2^7 would fit; more powers than this cost more than they save.
-const BLOCK: usize = 32;
+/// The most products of two scalars below ℓ < 2^252.5 that fit 512 bits.
+const MOST: usize = 1 << 7;
 
-/// The unreduced sum of at most 128 products of two reduced scalars.
+/// Products per reduction. More powers than this cost more than they save.
+const BLOCK: usize = 32;
+const _: () = assert!(BLOCK <= MOST);
+
+/// The unreduced sum of at most [`MOST`] products of two reduced scalars.
 #[derive(Clone, Copy)]
 struct Products([u64; 8]);
 
@@ -98,5 +102,20 @@ impl Powers {
             }
         }
         sums
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_of_the_largest_products_as_are_allowed_do_not_overflow() {
+        let largest = limbs(&-Scalar::ONE);
+        let mut products = Products([0; 8]);
+        for count in 1..=MOST {
+            products.add(&largest, &largest);
+            assert_eq!(products.reduce(), Scalar::from(count as u64));
+        }
     }
 }

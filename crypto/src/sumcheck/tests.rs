@@ -62,7 +62,7 @@ fn a_vector_of_bits_passes_the_zero_check_and_others_do_not() {
 fn the_sum_over_the_cube_is_the_only_claim_that_holds() {
     let point = scalars(&[5, 6, 7]);
     let vector = scalars(&[3, 1, 4, 1, 5, 9, 2, 6]);
-    let weights = eq_table(&point);
+    let weights = eq_table(Scalar::ONE, &point);
     let sum: Scalar = weights.iter().zip(&vector).map(|(weight, value)| weight * (value * value - value)).sum();
     assert!(holds(&Summand::Bits(point.clone()), &vector, sum));
     assert!(!holds(&Summand::Bits(point), &vector, sum + Scalar::ONE));
@@ -102,11 +102,14 @@ proptest! {
     ) {
         let point = scalars(&point);
         let vector = &scalars(&values)[..1 << point.len()];
-        let table = eq_table(&point);
+        let table = eq_table(Scalar::ONE, &point);
 
         let sum: Scalar = table.iter().zip(vector).map(|(weight, value)| weight * value).sum();
 
         prop_assert_eq!(sum, evaluate(vector, &point));
         prop_assert_eq!(table.iter().sum::<Scalar>(), Scalar::ONE);
+        let factor = Scalar::from(7u8);
+        let scaled: Vec<_> = table.iter().map(|value| factor * value).collect();
+        prop_assert_eq!(eq_table(factor, &point), scaled);
     }
 }

@@ -33,8 +33,9 @@ const MAX_CONNECTIONS: u32 = 300;
 const MAX_MEMORY: f64 = 0.8;
 /// Streams of one connection.
 const MAX_STREAMS: usize = 256;
-/// Control requests under way on one connection, in both directions: each may hold a frame in memory.
-const MAX_CONTROL_STREAMS: usize = 32;
+/// Control requests under way on one connection, in both directions: questions that wait for an answer on either side
+/// (at most [`MAX_QUESTIONS`](super::direct::MAX_QUESTIONS) each) must leave room for the frames that do not.
+const MAX_CONTROL_STREAMS: usize = 4 * super::direct::MAX_QUESTIONS;
 /// Blobs under way on one connection.
 const MAX_BLOB_STREAMS: usize = 8;
 /// How long a blob may take: 16 MiB at 2 Mbit/s.
@@ -50,9 +51,6 @@ const HISTORY: usize = 17;
 const SEEN: Duration = Duration::from_secs(300);
 /// Gossip messages that wait for one slow peer, before it is skipped: at most 64 MiB.
 const MAX_GOSSIP_QUEUE: usize = 512;
-/// How long a peer must wait to rejoin the mesh after an unsubscription: leaving a topic is only ever a moment of
-/// announcing the subscriptions again.
-const UNSUBSCRIBE_BACKOFF: Duration = Duration::from_secs(1);
 /// How often the routing table is refreshed.
 const ROUTING_REFRESH: Duration = Duration::from_secs(300);
 
@@ -197,27 +195,20 @@ fn gossip(names: &Names) -> Gossip {
         .history_gossip(6)
         .duplicate_cache_time(SEEN)
         .connection_handler_queue_len(MAX_GOSSIP_QUEUE)
-        .unsubscribe_backoff(UNSUBSCRIBE_BACKOFF)
         .build()
         .expect("a constant configuration");
     let topics: HashSet<_> = Topic::ALL.iter().map(|topic| names.topic(*topic).hash()).collect();
     let subscriptions = Subscriptions {
         max_subscribed_topics: topics.len(),
-        // All of them left and joined again.
-        max_subscriptions_per_request: topics.len() * 2,
+        max_subscriptions_per_request: topics.len(),
         filter: WhitelistSubscriptionFilter(topics),
     };
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, subscriptions)
         .expect("anonymous validation suits anonymous messages");
-    subscribe(&mut gossip, names);
-    gossip
-}
-
-/// Subscribes to all topics.
-pub(super) fn subscribe(gossip: &mut Gossip, names: &Names) {
     for topic in Topic::ALL {
         gossip.subscribe(&names.topic(topic)).expect("our own topics pass our own filter");
     }
+    gossip
 }
 
 /// Names a message by its content.

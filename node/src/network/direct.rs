@@ -7,10 +7,10 @@ use chorus_crypto::codec::{Decode as _, Encode as _};
 
 use super::{Answer, Failure, NetworkError, NetworkEvent, NodeId, RequestId, task::Task, wire::Control};
 
-/// Questions that wait for the application's answer.
-const MAX_OPEN_REQUESTS: usize = 256;
-/// Of these, questions of one peer: a few greedy ones leave room for others.
-const MAX_OPEN_REQUESTS_OF_PEER: usize = 32;
+/// Questions of one peer, or to one, that wait for an answer: a few greedy ones leave room for others.
+pub(super) const MAX_QUESTIONS: usize = 16;
+/// Questions of all peers that wait for the application's answer.
+const MAX_ALL_QUESTIONS: usize = 256;
 
 /// What was sent over the control protocol and not answered yet.
 pub(super) enum Outgoing {
@@ -52,6 +52,11 @@ impl Task {
     pub(super) fn request(&mut self, to: NodeId, bytes: Vec<u8>, done: Answer) {
         if !self.peers.contains_key(&to) {
             let _ = done.send(Err(NetworkError::NotConnected(to)));
+            return;
+        }
+        let to_peer = |outgoing: &&Outgoing| matches!(outgoing, Outgoing::Ask { to: peer, .. } if *peer == to);
+        if self.outgoing.values().filter(to_peer).count() >= MAX_QUESTIONS {
+            let _ = done.send(Err(NetworkError::Busy(to)));
             return;
         }
         let frame = Control::Ask(bytes).to_bytes();
@@ -100,7 +105,7 @@ impl Task {
             }
             Ok(Control::Ask(bytes)) => {
                 let of_peer = self.incoming.values().filter(|incoming| incoming.from == from).count();
-                let open = self.incoming.len() < MAX_OPEN_REQUESTS && of_peer < MAX_OPEN_REQUESTS_OF_PEER;
+                let open = self.incoming.len() < MAX_ALL_QUESTIONS && of_peer < MAX_QUESTIONS;
                 if open && self.events.has_room(1, bytes.len()) {
                     let request_id = RequestId(self.next_request);
                     self.next_request += 1;

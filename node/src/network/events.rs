@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{NetworkEvent, NodeId};
 
 /// Events that wait.
-const MAX_WAITING: usize = 1024;
+const MAX_WAITING: usize = 4096;
 /// Bytes of messages that wait: thirty-two of the largest.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
@@ -29,7 +29,7 @@ impl Events {
 
     /// Returns whether messages of so many bytes, and so many of them, can wait.
     pub(super) fn has_room(&self, count: usize, bytes: usize) -> bool {
-        self.waiting.len() + count <= MAX_WAITING.max(count) && self.bytes + bytes <= MAX_WAITING_BYTES
+        self.waiting.len() + count <= MAX_WAITING && self.bytes + bytes <= MAX_WAITING_BYTES
     }
 
     /// Adds an event. Those of messages must have been given [room](Self::has_room).

@@ -20,9 +20,10 @@ const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
 const MAX_WAITING: usize = 16 * 1024;
 /// How often a frame is tried before its messages are given back. With the pauses between, that is half a minute for
 /// failures that are noticed at once: longer than a peer is busy, shorter than anybody waits for it.
-const ATTEMPTS: u32 = 8;
-/// The pause after the first failure; it doubles with each.
+const ATTEMPTS: u32 = 20;
+/// The pause after the first failure; it doubles with each, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// What waits for one peer, and the frame that is on its way.
 #[derive(Debug)]
@@ -109,7 +110,7 @@ impl Outbox {
         if flight.failures >= ATTEMPTS {
             return self.flight.take().map(|flight| flight.messages).unwrap_or_default();
         }
-        flight.retry_at = Some(now + FIRST_PAUSE * 2_u32.pow(flight.failures - 1));
+        flight.retry_at = Some(now + FIRST_PAUSE.saturating_mul(2_u32.pow(flight.failures - 1)).min(LONGEST_PAUSE));
         Vec::new()
     }
 

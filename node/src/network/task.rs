@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
@@ -46,14 +47,14 @@ const MAX_MISSED_PINGS: u32 = 3;
 const MAX_PEER_ADDRESSES: usize = 8;
 /// Nodes of other communities that are remembered, so that the local network's are not called again and again.
 const MAX_FOREIGN: usize = 1024;
-/// How soon subscriptions are announced again, and how long at least between two times.
-const ANNOUNCE_DELAY: Duration = Duration::from_millis(300);
-const ANNOUNCE_PAUSE: Duration = Duration::from_secs(10);
-
 /// A connected peer.
 pub(super) struct Peer {
     /// Each with the number of pings missed in a row.
     connections: BTreeMap<ConnectionId, u32>,
+    /// The connection on which both sides told what they subscribe to.
+    first: ConnectionId,
+    /// Whether its connections are being closed for it to start afresh.
+    restarting: bool,
     /// Whether it has shown to be of this community.
     confirmed: bool,
     pub(super) outbox: Outbox,
@@ -78,8 +79,6 @@ pub(super) struct Task {
     pub(super) next_request: u64,
     pub(super) transfers: Transfers,
     uploaded: mpsc::Receiver<Uploaded>,
-    announce_at: Option<Instant>,
-    announced: Option<Instant>,
 }
 
 impl Task {
@@ -108,8 +107,6 @@ impl Task {
             next_request: 0,
             transfers,
             uploaded,
-            announce_at: None,
-            announced: None,
         }
     }
 
@@ -118,6 +115,9 @@ impl Task {
         let mut waiting = BTreeMap::new();
         for address in listen {
             let text = address.to_string();
+            if let Err(source) = probe(&address) {
+                return Err(NetworkError::Listen { address: text, source });
+            }
             match self.swarm.listen_on(address) {
                 Ok(listener) => waiting.insert(listener.to_string(), text),
                 Err(TransportError::MultiaddrNotSupported(_)) => return Err(NetworkError::Address(text)),
@@ -194,6 +194,12 @@ impl Task {
             Command::Publish { topic, bytes, done } => {
                 let _ = done.send(self.publish(topic, bytes));
             }
+            Command::Mesh { topic, done } => {
+                let topic = self.names.topic(topic).hash();
+                let peers = self.swarm.behaviour().gossip.mesh_peers(&topic);
+                let _ =
+                    done.send(peers.filter_map(NodeId::from_peer_id).collect::<BTreeSet<_>>().into_iter().collect());
+            }
             Command::Report { id, verdict } => self.report(id, verdict),
             Command::Send { to, bytes } => self.send(to, bytes),
             Command::Request { to, bytes, done } => self.request(to, bytes, done),
@@ -202,18 +208,23 @@ impl Task {
             Command::Strike(peer) => self.strike(peer),
             Command::Disconnect(node) => {
                 let peer = node.to_peer_id();
-                self.book.remove(&peer);
+                self.forget(&peer);
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
             Command::Ban(node) => {
                 let peer = node.to_peer_id();
-                self.book.remove(&peer);
+                self.forget(&peer);
                 self.conduct.ban(&node);
                 self.swarm.behaviour_mut().banned.block_peer(peer);
             }
             // The loop has taken it; a second one finds the channel closed.
             Command::Shutdown(_) => {}
         }
+    }
+
+    fn forget(&mut self, peer: &PeerId) {
+        self.book.remove(peer);
+        self.swarm.behaviour_mut().routing.remove_peer(peer);
     }
 
     fn publish(&mut self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetworkError> {
@@ -262,10 +273,6 @@ impl Task {
         self.call();
         let nodes: Vec<_> = self.peers.keys().copied().collect();
         nodes.into_iter().for_each(|node| self.pump(node));
-        let rested = self.announced.is_none_or(|last| now.duration_since(last) >= ANNOUNCE_PAUSE);
-        if rested && self.announce_at.is_some_and(|at| at <= now) {
-            self.announce_again(now);
-        }
     }
 
     /// Makes the calls that are due.
@@ -278,20 +285,6 @@ impl Task {
                 self.book.on_failed(connection, now);
             }
         }
-    }
-
-    /// Announces the subscriptions once more.
-    ///
-    /// gossipsub announces them on the first connection with a peer only. A peer that restarts before its old connection
-    /// is known to be dead comes in on the second one: it would never hear of them, and send nothing. So when a
-    /// connection goes and another one of the same peer stays, all topics are left and joined again.
-    fn announce_again(&mut self, now: Instant) {
-        (self.announce_at, self.announced) = (None, Some(now));
-        let gossip = &mut self.swarm.behaviour_mut().gossip;
-        for topic in Topic::ALL {
-            gossip.unsubscribe(&self.names.topic(topic));
-        }
-        behaviour::subscribe(gossip, &self.names);
     }
 
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
@@ -329,6 +322,8 @@ impl Task {
         self.book.on_connected(connection, peer, Instant::now());
         let new = || Peer {
             connections: BTreeMap::new(),
+            first: connection,
+            restarting: false,
             confirmed: false,
             outbox: Outbox::new(rand::random()),
             received: None,
@@ -336,11 +331,21 @@ impl Task {
         self.peers.entry(node).or_insert_with(new).connections.insert(connection, 0);
     }
 
+    /// A connection is gone.
+    ///
+    /// gossipsub tells its subscriptions on the first connection with a peer only. A peer that restarts before its old
+    /// connection is known to be dead comes in on the second one: it never hears of ours, and passes nothing on to us. So
+    /// when the first connection goes and others stay, those are closed too, and the peer starts afresh. (Leaving and
+    /// joining all topics would tell it as well, but the prunes that go with it keep *all* peers apart for a minute.)
     fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32) {
         let Some(node) = NodeId::from_peer_id(&peer) else { return };
         if left > 0 {
-            self.peers.get_mut(&node).map(|peer| peer.connections.remove(&connection));
-            self.announce_at.get_or_insert(Instant::now() + ANNOUNCE_DELAY);
+            let Some(known) = self.peers.get_mut(&node) else { return };
+            known.connections.remove(&connection);
+            if known.first == connection {
+                known.restarting = true;
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
             return;
         }
         self.book.on_disconnected(&peer, Instant::now());
@@ -352,6 +357,10 @@ impl Task {
         if gone.confirmed {
             self.events.push_disconnected(node);
             self.list_peers();
+        }
+        if gone.restarting {
+            // It may also call back; if it cannot be called, that is the only way.
+            let _ = self.swarm.dial(DialOpts::peer_id(peer).build());
         }
     }
 
@@ -453,5 +462,20 @@ impl Task {
                 let _ = self.swarm.dial(DialOpts::peer_id(peer).addresses(vec![address]).build());
             }
         }
+    }
+}
+
+/// Fails if somebody listens at a TCP address already. libp2p itself would share the port, and each of two nodes would get
+/// some of the other's calls.
+fn probe(address: &Multiaddr) -> io::Result<()> {
+    let mut parts = address.iter();
+    let ip: IpAddr = match parts.next() {
+        Some(Protocol::Ip4(ip)) => ip.into(),
+        Some(Protocol::Ip6(ip)) => ip.into(),
+        _ => return Ok(()),
+    };
+    match parts.next() {
+        Some(Protocol::Tcp(port)) if port != 0 => std::net::TcpListener::bind((ip, port)).map(drop),
+        _ => Ok(()),
     }
 }

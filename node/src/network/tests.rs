@@ -1,6 +1,9 @@
 //! Real nodes on real sockets of this machine.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
@@ -128,6 +131,30 @@ async fn pair(first: Setup, second: Setup) -> (Node, Node) {
     (first, second)
 }
 
+/// Waits until gossip passes from every node to every other one.
+async fn meshed(nodes: &[&Node]) {
+    let connected = timeout(PATIENCE, async {
+        loop {
+            let mut edges = BTreeSet::new();
+            for node in nodes {
+                let mesh = node.handle.mesh(Topic::Entries).await.expect("running");
+                edges.extend(mesh.into_iter().map(|peer| (node.id(), peer)));
+            }
+            let mut reached = BTreeSet::from([nodes[0].id()]);
+            for _ in nodes {
+                let mutual = edges.iter().filter(|(from, to)| reached.contains(from) && edges.contains(&(*to, *from)));
+                let next: Vec<_> = mutual.map(|(_, to)| *to).collect();
+                reached.extend(next);
+            }
+            if reached.len() == nodes.len() {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    });
+    connected.await.expect("the mesh forms in time");
+}
+
 async fn gossip_reaches_all(transport: &str) {
     let mut nodes = Vec::new();
     for seed in 0..8 {
@@ -138,6 +165,7 @@ async fn gossip_reaches_all(transport: &str) {
         }
         nodes.push(node);
     }
+    meshed(&nodes.iter().collect::<Vec<_>>()).await;
     for (number, size) in [(0, 100), (7, MAX_GOSSIP_BYTES), (3, 60_000)] {
         let bytes = vec![u8::try_from(number).expect("small"); size];
         nodes[number].publish(&bytes).await;
@@ -162,8 +190,11 @@ async fn gossip_reaches_all_eight_nodes_over_quic() {
 async fn what_is_not_accepted_is_not_passed_on() {
     let (mut middle, left) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
     let mut right = Setup::new(3, TCP).start().await;
+    // Else the two might find each other.
+    right.handle.ban(left.id()).await.expect("running");
     right.dial(&middle).await;
     middle.connected(right.id()).await;
+    meshed(&[&left, &middle, &right]).await;
 
     left.publish(b"ignored").await;
     middle.gossip(b"ignored", Verdict::Ignore).await;
@@ -226,17 +257,19 @@ async fn a_proposal_of_a_mebibyte_passes_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_application_delays_messages_and_loses_none() {
+async fn an_application_that_does_not_listen_delays_messages_and_loses_none() {
     let (first, mut second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
 
-    // More than waits between the network and an application that does not listen.
-    for number in 0..60_u8 {
-        first.handle.send(second.id(), vec![number; 2 * 1024 * 1024 - 1]).await.expect("running");
-        if number % 6 == 5 && number > 30 {
-            for expected in number - 35..number - 29 {
-                assert_eq!(second.message().await.1.first(), Some(&expected));
-            }
-        }
+    // More than waits for an application that does not listen.
+    for number in 0..8000_u32 {
+        first.handle.send(second.id(), number.to_be_bytes().to_vec()).await.expect("running");
+    }
+    // Nothing is to be seen of a frame that is refused, so this is but long enough for several.
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(second.events.len(), CHANNEL);
+
+    for number in 0..8000_u32 {
+        assert_eq!(second.message().await.1, number.to_be_bytes());
     }
 }
 
@@ -336,18 +369,23 @@ async fn a_node_of_another_community_connects_and_gets_nowhere() {
         let mut stranger = Setup { community: 2, ..Setup::new(2, transport) }.start().await;
         stranger.dial(&node).await;
 
+        // The connection lasts for moments only, until each has heard who the other is: so call until one is caught.
         let refused = timeout(PATIENCE, async {
+            let mut called = Instant::now();
             loop {
                 match stranger.handle.request(node.id(), b"let me in".to_vec()).await {
                     Err(NetworkError::NotConnected(_)) => tokio::task::yield_now().await,
-                    Err(NetworkError::Failed { failure, .. }) => return failure,
+                    Err(NetworkError::Failed { .. }) => return,
                     other => panic!("unexpected {other:?}"),
+                }
+                if called.elapsed() > Duration::from_millis(100) {
+                    stranger.dial(&node).await;
+                    called = Instant::now();
                 }
             }
         });
-        let refused = refused.await.expect("they connect");
+        refused.await.expect("they connect");
 
-        assert!(matches!(refused, Failure::NotSpoken | Failure::Closed), "{refused:?}");
         let mut friend = Setup::new(3, transport).start().await;
         friend.dial(&node).await;
         friend.connected(node.id()).await;
@@ -364,6 +402,7 @@ async fn a_node_of_another_community_connects_and_gets_nowhere() {
 /// Both hear what the other publishes and sends.
 async fn talk_both_ways(first: &mut Node, second: &mut Node, word: &str) {
     let (there, back) = (format!("{word} there"), format!("{word} back"));
+    meshed(&[first, second]).await;
     first.publish(there.as_bytes()).await;
     second.gossip(there.as_bytes(), Verdict::Accept).await;
     second.publish(back.as_bytes()).await;
@@ -403,23 +442,20 @@ async fn a_node_that_comes_back_before_it_was_missed_hears_and_is_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_banned_peer_stays_out_and_a_disconnected_one_is_not_called() {
+async fn a_banned_peer_stays_out_however_it_calls() {
     let (mut first, mut second) = pair(Setup::new(1, TCP), Setup::new(2, TCP)).await;
-    let mut third = Setup::new(3, TCP).start().await;
-    third.dial(&first).await;
-    first.connected(third.id()).await;
 
     first.handle.ban(second.id()).await.expect("running");
     first.disconnected(second.id()).await;
     second.disconnected(first.id()).await;
-    third.connected(first.id()).await;
-    third.handle.disconnect(first.id()).await.expect("running");
-    first.disconnected(third.id()).await;
+    second.dial(&first).await;
+    first.dial(&second).await;
+    let third = Setup::new(3, TCP).start().await;
+    third.dial(&first).await;
 
-    // Both would have called again by now, one in vain.
-    sleep(Duration::from_secs(1)).await;
-    assert!(first.handle.peers().is_empty());
-    assert!(matches!(first.events.try_recv(), Err(mpsc::error::TryRecvError::Empty)));
+    let next = first.until(|event| matches!(event, NetworkEvent::Connected(_)).then_some(event)).await;
+    assert!(matches!(next, NetworkEvent::Connected(peer) if peer == third.id()));
+    assert_eq!(first.handle.peers(), [third.id()]);
 }
 
 #[tokio::test]

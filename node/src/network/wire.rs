@@ -18,8 +18,9 @@ use super::MAX_MESSAGE_BYTES;
 /// Bytes of a control frame: a message of the greatest length, or many with their lengths.
 pub(super) const MAX_CONTROL_FRAME: usize = MAX_MESSAGE_BYTES + 64 * 1024;
 
-/// Messages in one frame: with their lengths they fit what a frame has beyond its messages.
-pub(super) const MAX_FRAME_MESSAGES: usize = 4096;
+/// Messages in one frame: a small part of what may wait for an application, so that a frame is never kept out by a few
+/// messages that do.
+pub(super) const MAX_FRAME_MESSAGES: usize = 256;
 
 /// What is reserved for a frame before any of it has arrived.
 const FIRST_RESERVE: usize = 64 * 1024;

@@ -8,7 +8,7 @@ use chorus_crypto::{domain, hash::Stream};
 
 use super::{
     StageError,
-    linear::{IntMatrix, MAX_COLUMNS, dot, fix_sign, integer, orthonormal},
+    linear::{IntMatrix, MAX_COLUMNS, fix_sign, integer, orthonormal},
 };
 
 /// Passes of the largest plan. Rayleigh–Ritz on four columns needs no more on real polls.
@@ -99,11 +99,6 @@ pub fn ballot_product(centred: &[i64], omega: &IntMatrix) -> Vec<Vec<i128>> {
         centred.iter().map(|&x| i128::from(x) * along).collect()
     };
     omega.columns().iter().map(one).collect()
-}
-
-/// Returns the length of the projection of a unit vector on the span of Ω: 1 if Ω's columns contain it.
-pub fn captured(unit: &[f64], omega: &IntMatrix) -> f64 {
-    orthonormal(&omega.to_reals()).iter().map(|q| dot(q, unit)).fold(0.0, |sum, along| sum + along * along).sqrt()
 }
 
 #[cfg(test)]

@@ -181,11 +181,16 @@ fn symmetric(amplitude: u64, rng: &mut impl Rng) -> i128 {
 
 #[cfg(test)]
 mod tests {
+    use chorus_crypto::codec::Encode as _;
+
     use super::*;
-    use crate::deliberation::{
-        analyze::{Options, analyze},
-        compare::adjusted_rand_index,
-        tally::Vote,
+    use crate::{
+        deliberation::{
+            analyze::{Options, analyze},
+            compare::adjusted_rand_index,
+            tally::Vote,
+        },
+        id::BlobId,
     };
 
     /// Three camps of forty on forty items: each agrees with its own ten, and most with the last ten.
@@ -219,6 +224,21 @@ mod tests {
         assert_eq!(run(1), run(1));
         assert_ne!(run(1).placed, run(2).placed);
         assert_eq!(run(1).totals, run(2).totals);
+    }
+
+    #[test]
+    fn the_outcome_has_these_bytes_on_every_machine() {
+        let outcome = secret_pipeline(&camps(), [7; 32], &SecretOptions::default()).expect("forty items");
+
+        let mut bytes = outcome.map.expect("clear axes").to_bytes();
+        for (omega, product) in &outcome.passes {
+            omega.encode(&mut bytes);
+            product.encode(&mut bytes);
+        }
+        let reals = outcome.findings.priorities.iter().chain(outcome.partition.centres.iter().flatten());
+        reals.for_each(|value| value.to_bits().encode(&mut bytes));
+        bytes.extend(outcome.partition.assignment.iter().map(|&block| u8::try_from(block).expect("few blocks")));
+        assert_eq!(BlobId::of(&bytes).to_string(), "31b632c9b8396909ea4c60b215d98d006f68203f06329cb7333d8bbd4a1927fe");
     }
 
     #[test]

@@ -345,7 +345,7 @@ impl RoundRecord {
         if share.digest(author) != digest {
             return Err(Fault::Mismatch("the share's hash"));
         }
-        if share.values.is_empty() || share.values.len() % items != 0 || share.values.len() > 4 * items {
+        if share.values.is_empty() || !share.values.len().is_multiple_of(items) || share.values.len() > 4 * items {
             return Err(Fault::Mismatch("the share's size"));
         }
         insert_once(&mut pass.shares, operator, share.values.clone(), "a share")?;

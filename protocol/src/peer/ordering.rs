@@ -9,7 +9,7 @@ use crate::{
     log::{
         batch::Batch,
         certificate::Committee,
-        consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Resume},
+        consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
         entry::Evidence as EvidenceEntry,
     },
     message::{ConsensusBytes, LogPart, Tip},
@@ -207,11 +207,15 @@ impl Peer {
         let refused = self.feed_consensus(Input::Message(bytes));
         match refused {
             None => Ok(()),
-            Some(ConsensusError::Refused(refusal)) => {
-                tracing::trace!(%refusal, "consensus message refused");
+            Some(ConsensusError::Refused(Refusal::Ahead(height))) => {
+                self.ordering.ahead = self.ordering.ahead.max(Height(height.0.saturating_sub(1)));
+                self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
                 Ok(())
             }
-            Some(_) => Ok(()),
+            Some(refused) => {
+                tracing::trace!(%refused, "consensus message");
+                Ok(())
+            }
         }
     }
 

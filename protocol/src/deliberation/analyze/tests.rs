@@ -52,6 +52,8 @@ fn hidden_items_shape_neither_map_nor_lists_but_are_still_counted() {
     assert!(analysis.pca.axes.iter().all(|axis| axis[..5].iter().all(|w| *w == 0.0)));
     assert!(analysis.findings.ranking.iter().all(|&item| item >= 5 && item != 12));
     assert!(analysis.findings.representative.iter().flatten().all(|entry| entry.item >= 5));
+    assert_eq!(analysis.findings.leanings[0][0].agree.seen, analysis.sizes[0] as u64);
+    assert_eq!(analysis.findings.leanings[0][0].agree.count, 0);
     assert_eq!(analysis.findings.agree.len(), 20);
     assert_eq!(analysis.totals.items[0].agree, 15);
 }

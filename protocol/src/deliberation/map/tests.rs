@@ -54,7 +54,9 @@ fn an_axis_that_few_items_carry_is_flattened_until_six_share_it() {
 fn axes_that_are_not_far_apart_make_one_axis() {
     assert!(far_apart(&[4, 0], &[0, 3]));
     assert!(far_apart(&[1, 0, 0], &[1, 3, 3]));
-    assert!(!far_apart(&[1, 1], &[1, 0]));
+    // Exactly a quarter, and a little more.
+    assert!(far_apart(&[1; 16], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    assert!(!far_apart(&[1; 15], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
 }
 
 #[test]

@@ -96,7 +96,8 @@ pub enum Input {
     },
     /// A peer's decision of the running height arrived.
     Sync(Box<Decision>),
-    /// The decision is durable and applied; go on to the next height with this committee.
+    /// The decision is durable and applied; go on to the next height with this committee. The rules handed over with
+    /// this input must know the decided batch already: messages of the next height may be waiting.
     Advance(Committee),
     /// [`Consensus::next_deadline`](super::Consensus::next_deadline) has passed.
     Tick,

@@ -1,9 +1,14 @@
 //! Liars and forgers.
 
+use arc_malachitebft_core_types::{NilOrVal, VoteType};
 use chorus_crypto::codec::Encode;
+use proptest::prelude::*;
 
 use super::{
-    super::{message::Message, *},
+    super::{
+        message::{Bundle, BundleKind, Message},
+        *,
+    },
     network::*,
 };
 use crate::{
@@ -149,7 +154,6 @@ fn heights_and_rounds_far_away_are_refused_and_early_messages_are_rationed() {
 
 #[test]
 fn a_bundle_without_enough_good_votes_is_refused() {
-    use super::super::message::{Bundle, BundleKind};
     let mut node = node(3, 4);
     let votes: Vec<_> = (0..3).map(|index| vote(index, 1, 2)).collect();
     let mut forged = votes.clone();
@@ -210,4 +214,90 @@ fn a_decision_that_a_quorum_signed_but_our_rules_forbid_halts_the_node_for_good(
 
     assert_eq!(node.handle(Timestamp::default(), Input::Wake, &valid), halted);
     assert_eq!(outputs(&mut node), []);
+}
+
+/// One signed message of a liar: who, what kind, round, batch, and the round it refers to.
+type Lie = (usize, u8, u32, u8, u32);
+
+/// Returns a well-formed, well-signed message: what only a member can send, and what decodes.
+fn lie((signer, kind, round, value, other): Lie) -> Option<Vec<u8>> {
+    let batch = |value| Batch::new(Height(1), BatchId::default(), vec![vec![value]]).expect("small");
+    let id = if value == 0 { NilOrVal::Nil } else { NilOrVal::Val(batch(value).id()) };
+    let vote = |signer: usize, kind, value| {
+        let statement = Vote { kind, height: Height(1), round, value, signer: Member(key(signer).public()) };
+        Signed::new(statement, community(), &key(signer))
+    };
+    let types = [VoteType::Prevote, VoteType::Precommit];
+    let bundle = |kind, vote_type| {
+        let votes = (0..3).map(|signer| vote(signer, vote_type, id)).collect();
+        Bundle::new(kind, votes).map(Message::Bundle)
+    };
+    let message = match kind {
+        0 | 1 => Some(Message::Vote(vote(signer, types[usize::from(kind)], id))),
+        2 => bundle(BundleKind::Polka, VoteType::Prevote),
+        3 => bundle(BundleKind::Precommits, VoteType::Precommit),
+        4 => bundle(BundleKind::Skip, types[usize::from(value) % 2]),
+        _ => {
+            let value = Value::new(Arc::new(batch(value)));
+            let signer = Member(committee(0..4).proposer(Height(1), round));
+            let valid_round = (other < round).then_some(other);
+            let head = ProposalHead { height: Height(1), round, value: value.id, valid_round, signer };
+            let secret = (0..3).map(key).find(|key| key.public() == signer.0)?;
+            let head = Signed::new(head, community(), &secret);
+            Some(Message::Proposal(SignedProposal { head, value }))
+        }
+    };
+    message.map(|message| message.to_bytes())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Three of four operators lie as they like, which is more than agreement bears; still no honest node panics or
+    /// contradicts itself, and what it wrote replays.
+    #[test]
+    fn no_message_of_any_number_of_liars_makes_a_node_panic_or_contradict_itself(
+        lies in proptest::collection::vec((0usize..3, 0u8..7, 0u32..5, 0u8..4, 0u32..5), 1..60),
+        silence in 0u64..3_000,
+    ) {
+        let mut node = node(3, 4);
+        let (mut now, mut wal, mut signed) = (Timestamp::default(), Vec::new(), BTreeMap::new());
+        for lie in lies.into_iter().filter_map(lie) {
+            now = now.plus_millis(silence % 700);
+            let mut inputs = vec![Input::Message(lie), Input::Tick];
+            while let Some(input) = inputs.pop() {
+                if let Err(ConsensusError::Halted(halt)) = node.handle(now, input, &valid) {
+                    return Err(TestCaseError::fail(format!("{halt}")));
+                }
+                for output in outputs(&mut node) {
+                    match output {
+                        Output::ProposalWanted { height, round } => {
+                            inputs.push(Input::Propose { height, round, entries: vec![vec![9]] });
+                        }
+                        Output::WalAppend(record) => wal.push(record),
+                        Output::Send(bytes) => {
+                            if let Message::Vote(vote) = Message::from_bytes(&bytes).expect("own message") {
+                                let at = (vote.statement.round, vote.statement.kind);
+                                prop_assert_eq!(*signed.entry(at).or_insert(vote.statement), vote.statement);
+                            }
+                        }
+                        Output::WalSync | Output::WalReset(_) | Output::Pledge(_) => {}
+                        Output::Decided(_) | Output::Evidence(_) => {}
+                    }
+                }
+            }
+        }
+        let config = Config { community: community(), key: key(3), timeouts: Timeouts::default() };
+        let (height, batch, committee) = (Height::GENESIS, BatchId::default(), committee(0..4));
+        let mut again = Consensus::new(config, now, Resume { height, batch, committee, records: &wal, pledged: None })
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        for output in outputs(&mut again) {
+            if let Output::Send(bytes) = output
+                && let Message::Vote(vote) = Message::from_bytes(&bytes).expect("own message")
+            {
+                let at = (vote.statement.round, vote.statement.kind);
+                prop_assert_eq!(*signed.entry(at).or_insert(vote.statement), vote.statement);
+            }
+        }
+    }
 }
