@@ -9,7 +9,7 @@ mod round;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_crypto::{
-    codec::Encode as _,
+    codec::{Decode as _, Encode as _},
     credential::Leaf,
     domain,
     hash::{self, Digest},
@@ -23,6 +23,7 @@ use crate::{
     fault::Fault,
     id::{BlobId, CommunityId, PollId, RoundId},
     limits,
+    log::consensus::Evidence as EquivocationProof,
     log::entry::{ClockReading, Entry, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
     time::Timestamp,
 };
@@ -58,7 +59,7 @@ pub struct Ledger {
     clocks: BTreeMap<u8, Timestamp>,
     polls: BTreeMap<PollId, Poll>,
     rounds: BTreeMap<RoundId, RoundRecord>,
-    evidence: BTreeSet<Digest>,
+    convicted: BTreeSet<PublicKey>,
 }
 
 /// An ordered list of leaves: the ring of a round.
@@ -94,7 +95,7 @@ impl Ledger {
             clocks: BTreeMap::new(),
             polls: BTreeMap::new(),
             rounds: BTreeMap::new(),
-            evidence: BTreeSet::new(),
+            convicted: BTreeSet::new(),
         }
     }
 
@@ -136,6 +137,11 @@ impl Ledger {
     /// Returns the rounds.
     pub const fn rounds(&self) -> &BTreeMap<RoundId, RoundRecord> {
         &self.rounds
+    }
+
+    /// Returns the operators that the log proves to have signed contradictions.
+    pub const fn convicted(&self) -> &BTreeSet<PublicKey> {
+        &self.convicted
     }
 
     /// Returns the latest clock reading of an operator (1..=n).
@@ -189,11 +195,7 @@ impl Ledger {
             }
             Entry::Evidence(evidence) => {
                 self.operator(author, "evidence")?;
-                if self.evidence.insert(hash::content(&evidence.bytes)) {
-                    Ok(())
-                } else {
-                    Err(Fault::Duplicate("evidence"))
-                }
+                self.convict(&evidence.bytes)
             }
             Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator, _| round.offer_key(operator, it)),
             Entry::Open(it) => {
@@ -314,6 +316,14 @@ impl Ledger {
         poll.rounds.push(id);
         self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal, now));
         Ok(())
+    }
+
+    /// Takes one proof against each operator: more of them would only fill the log.
+    fn convict(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let proof = EquivocationProof::from_bytes(bytes)?;
+        let culprit = proof.verify(self.community).map_err(|_| Fault::Mismatch("evidence"))?;
+        self.operator(culprit, "contradictions that concern nobody")?;
+        if self.convicted.insert(culprit) { Ok(()) } else { Err(Fault::Duplicate("evidence")) }
     }
 
     fn read_clock(&mut self, operator: u8, reading: &ClockReading) -> Result<(), Fault> {
