@@ -301,7 +301,6 @@ impl Ledger {
     fn plan_round(&mut self, plan: &RoundPlan) -> Result<(), Fault> {
         let unfinished = self.rounds.values().filter(|round| !round.is_finished(self.sharing.faulty())).count();
         bound("unfinished rounds", limits::MAX_OPEN_ROUNDS, unfinished + 1)?;
-        let now = self.time();
         let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
@@ -314,7 +313,7 @@ impl Ledger {
         let id = plan.id(self.community);
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         poll.rounds.push(id);
-        self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal, now));
+        self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal));
         Ok(())
     }
 
@@ -331,6 +330,8 @@ impl Ledger {
             return Err(Fault::Duplicate("a later clock reading"));
         }
         self.clocks.insert(operator, reading.time);
+        let (now, enough) = (self.time(), self.acknowledgements_needed());
+        self.rounds.values_mut().for_each(|round| round.on_clock(operator, now, enough));
         Ok(())
     }
 }
