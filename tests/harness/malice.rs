@@ -61,7 +61,9 @@ pub enum Lie {
     WrongResult,
     /// Closes the round, and opens it again, as long as it is open.
     ClosesEarly,
-    /// Votes differently towards the two halves of the network.
+    /// Acknowledges towards one host only, and withholds from it what it acknowledged.
+    LuresAndWithholds(usize),
+    /// Votes for one thing towards some, for another towards others, and for both towards the rest.
     VotesTwice,
     /// Sends junk along with everything it says.
     Spams,
@@ -69,7 +71,7 @@ pub enum Lie {
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SpoilsAcknowledgements,
         Self::AcknowledgesAnother,
         Self::WrongMaskSums,
@@ -83,6 +85,7 @@ impl Lie {
         Self::WrongPartition,
         Self::WrongResult,
         Self::ClosesEarly,
+        Self::LuresAndWithholds(0),
         Self::VotesTwice,
         Self::Spams,
     ];
@@ -128,7 +131,11 @@ impl Liar {
         match message {
             Message::Entry(entry) if entry.author == self.key.public() => self.entry(lie, out, entry.entry),
             Message::Acknowledgement(acknowledgement) => self.acknowledgement(lie, out, acknowledgement),
-            Message::Submission(_) | Message::Handover(_) if lie == Lie::WithholdsContributions => Vec::new(),
+            Message::Submission(_) | Message::Handover(_)
+                if matches!(lie, Lie::WithholdsContributions | Lie::LuresAndWithholds(_)) =>
+            {
+                Vec::new()
+            }
             Message::Consensus(it) => self.consensus(lie, out, it),
             message if lie == Lie::SpeaksToSome && out.to % 2 == 1 && !matches!(message, Message::Hello(_)) => {
                 Vec::new()
@@ -190,6 +197,7 @@ impl Liar {
                 said.signature = self.key.sign(domain::ACKNOWLEDGE, &said.header.acknowledged_bytes(self.community));
             }
             Lie::SpeaksToSome if out.to % 2 == 1 => return Vec::new(),
+            Lie::LuresAndWithholds(host) if out.to != host => return Vec::new(),
             Lie::ClosesEarly => {
                 let close = self.sign(Entry::Close(RoundClosing { round: self.round }));
                 let open = RoundOpening { round: self.round, keys: Vec::new(), snapshot: [0; 32] };
@@ -202,11 +210,15 @@ impl Liar {
 
     fn consensus(&self, lie: Lie, out: &Outgoing<'_>, message: ConsensusBytes) -> Vec<Message> {
         match (lie, message.bytes.first()) {
-            (Lie::VotesTwice, _) if out.to % 2 == 1 => {
-                let bytes = as_vote(&message.bytes).map(|vote| vote_bytes(&self.contrary(&vote)));
-                vec![Message::Consensus(ConsensusBytes { bytes: bytes.unwrap_or(message.bytes) })]
+            (Lie::VotesTwice, _) => {
+                let contrary = as_vote(&message.bytes).map(|vote| vote_bytes(&self.contrary(&vote)));
+                let contrary = contrary.map(|bytes| Message::Consensus(ConsensusBytes { bytes }));
+                match (out.to % 3, contrary) {
+                    (1, Some(contrary)) => vec![contrary],
+                    (2, Some(contrary)) => vec![contrary, Message::Consensus(message)],
+                    _ => vec![Message::Consensus(message)],
+                }
             }
-            (Lie::VotesTwice, _) => vec![Message::Consensus(message)],
             (Lie::SpeaksToSome, _) if out.to % 2 == 1 => Vec::new(),
             (_, Some(&PROPOSAL)) => Vec::new(),
             _ => vec![Message::Consensus(message)],
@@ -301,4 +313,3 @@ fn wrong_values(out: &mut Outgoing<'_>, opened: OpenedValues) -> OpenedValues {
     };
     OpenedValues { values: plant(out, lie.to_bytes()), ..opened }
 }
-

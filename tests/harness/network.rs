@@ -138,7 +138,15 @@ impl Network {
         let keys = operators.iter().cloned().map(Some).chain((0..followers).map(|_| None));
         for (host, operator) in keys.enumerate() {
             let rng = ChaCha20Rng::seed_from_u64(seed ^ (0x5EED << 16) ^ host as u64);
-            let host = Host { operator, peer: None, disk: Disk::default(), rng, tamper: None, crash: None, wants: BTreeSet::new() };
+            let host = Host {
+                operator,
+                peer: None,
+                disk: Disk::default(),
+                rng,
+                tamper: None,
+                crash: None,
+                wants: BTreeSet::new(),
+            };
             network.hosts.push(host);
         }
         (0..network.hosts.len()).for_each(|host| network.start(host));
@@ -198,6 +206,11 @@ impl Network {
     /// Hands a host bytes as if another host had sent them.
     pub fn deliver(&mut self, to: usize, from: usize, bytes: Vec<u8>) {
         self.handle(to, Event::Message { from: node(from), bytes });
+    }
+
+    /// Writes a record into the journal of a host that is down.
+    pub fn plant_record(&mut self, host: usize, record: Record) {
+        self.hosts[host].disk.records.push(record);
     }
 
     /// Returns every byte string on a host's disk: journal, private parts, public bodies, log.

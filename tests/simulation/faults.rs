@@ -11,6 +11,7 @@ use chorus_protocol::{
         consensus::Evidence,
         entry::{Entry, PassId, RoundResult, SignedEntry, Step},
     },
+    message::Message,
     peer::{Effect, Notice},
     round::report::RoundReport,
 };
@@ -314,14 +315,16 @@ fn an_operator_that_dies_again_and_again_never_says_two_things() {
 /// Plays a round in which one operator lies from the beginning on.
 fn play_with_liar(operators: usize, lie: Lie) -> (Play, Option<RoundResult>, usize) {
     let mut play = small(operators).start();
-    let host = lie as usize % operators;
+    let host = Lie::ALL.iter().position(|known| *known == lie).expect("a lie") % operators;
+    let lie =
+        if matches!(lie, Lie::LuresAndWithholds(_)) { Lie::LuresAndWithholds((host + 1) % operators) } else { lie };
     let liar = Liar {
         key: play.community.operators[host].clone(),
         community: play.community.id(),
         round: play.poll.round,
         share_len: SHARE_LEN,
     };
-    if lie == Lie::WithholdsContributions {
+    if matches!(lie, Lie::WithholdsContributions | Lie::LuresAndWithholds(_)) {
         // One honest operator hears of contributions from other operators only.
         (operators..play.network.len()).for_each(|follower| play.network.cut((host + 1) % operators, follower, true));
     }
@@ -369,14 +372,32 @@ fn an_operator_that_votes_twice_is_convicted_on_the_log() {
     let entries = peer.decisions().iter().flat_map(|decision| decision.batch.entries().to_vec());
     let convicted: Vec<_> = entries
         .filter_map(|bytes| match SignedEntry::from_bytes(&bytes).ok()?.entry {
-            Entry::Evidence(evidence) => {
-                Evidence::from_bytes(&evidence.bytes).ok()?.verify(play.community.id()).ok()
-            }
+            Entry::Evidence(evidence) => Evidence::from_bytes(&evidence.bytes).ok()?.verify(play.community.id()).ok(),
             _ => None,
         })
         .collect();
     assert!(!convicted.is_empty());
     assert!(convicted.iter().all(|key| *key == play.community.operators[liar].public()));
+}
+
+#[test]
+fn acknowledgements_that_get_lost_are_given_again() {
+    let mut play = small(5).start();
+    for host in 0..5 {
+        let lost_until = play.network.now().plus_millis(5_000);
+        play.network.tamper(
+            host,
+            Box::new(move |out, message| {
+                let lost = matches!(message, Message::Acknowledgement(_)) && out.now < lost_until;
+                if lost { Vec::new() } else { vec![(0, message)] }
+            }),
+        );
+    }
+    assert!(play.open());
+
+    let result = play.vote_and_finish();
+
+    assert_same_result(&play, result, &FIVE, &"lost acknowledgements");
 }
 
 #[test]
@@ -429,9 +450,9 @@ fn two_liars_of_seven_leave_the_totals() {
     let agreed = |vote| play.votes.iter().filter(|votes| votes[0] == vote).count() as u64;
     let report = play.report(&result);
     let first = &report.totals().expect("totals").items[0];
-    assert_eq!([first.agree, first.disagree], [
-        agreed(chorus_crypto::ballot::Vote::Agree),
-        agreed(chorus_crypto::ballot::Vote::Disagree)
-    ]);
+    assert_eq!(
+        [first.agree, first.disagree],
+        [agreed(chorus_crypto::ballot::Vote::Agree), agreed(chorus_crypto::ballot::Vote::Disagree)]
+    );
     assert_sound(&play, &[1, 4], &"two liars");
 }

@@ -15,7 +15,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     contribution::{BallotContent, Body, Content, SealedBox, Submission, context, layout},
-    ledger::{Ledger, RoundRecord},
+    ledger::{Ledger, Manifest, RoundRecord},
 };
 use rand_core::CryptoRng;
 
@@ -78,18 +78,13 @@ pub fn forge(
         Cheat::None | Cheat::Blinding | Cheat::Bucket => masking.seed_digests(),
     };
     let masked_digest = masked_digest(&masked);
-    let core = core_digest(&context, &shape, &commitments, &seed_digests, &masked_digest);
+    let core = core_digest(&(context, true), &shape, &commitments, &seed_digests, &masked_digest);
     let boxes = boxes(ledger, round, &core, &masking, rng);
     let mut bytes = Vec::new();
     put_seq(&mut bytes, &boxes);
     let boxes_digest = hash::content(&bytes);
 
-    let mut transcript = Transcript::new(domain::CONTRIBUTION);
-    transcript.absorb(Item::Manifest, &manifest.digest);
-    transcript.absorb_seq(Item::Operators, &ledger.genesis().operators);
-    transcript.absorb(Item::Core, &(context, core));
-    transcript.absorb(Item::Boxes, &boxes_digest);
-    transcript.absorb(Item::Eligibility, &statement);
+    let mut transcript = opening_transcript(ledger, manifest, &(context, core), &boxes_digest, &statement);
     let mut link = Link::prove(&mut transcript.clone(), &masking, &shape, &data);
     if matches!(cheat, Cheat::Blinding) {
         let gamma = transcript.clone().challenge(Item::LinkChallenge);
@@ -102,19 +97,36 @@ pub fn forge(
     let content =
         BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
     let content = Content::Ballot(Box::new(content));
-    let body = Body { round: round.id, tag, sequence, class: 0, content, credential };
+    let body = Body { round: round.id, tag, sequence, on_map: true, class: 0, content, credential };
     Submission { body: body.to_bytes(), masked, boxes }
 }
 
-/// Returns the digest of a core.
+/// Returns the transcript of a contribution up to the challenge of its link.
+pub fn opening_transcript(
+    ledger: &Ledger,
+    manifest: &Manifest,
+    core: &(Digest, Digest),
+    boxes: &Digest,
+    statement: &Statement,
+) -> Transcript {
+    let mut transcript = Transcript::new(domain::CONTRIBUTION);
+    transcript.absorb(Item::Manifest, &manifest.digest);
+    transcript.absorb_seq(Item::Operators, &ledger.genesis().operators);
+    transcript.absorb(Item::Core, core);
+    transcript.absorb(Item::Boxes, boxes);
+    transcript.absorb(Item::Eligibility, statement);
+    transcript
+}
+
+/// Returns the digest of a core: context and consent, shape, commitments, seed digests, H(E).
 pub fn core_digest(
-    context: &Digest,
+    context: &(Digest, bool),
     shape: &Shape,
     commitments: &[Point],
     seed_digests: &[Digest],
     masked: &Digest,
 ) -> Digest {
-    let mut core = context.to_vec();
+    let mut core = context.to_bytes();
     shape.encode(&mut core);
     put_seq(&mut core, commitments);
     put_seq(&mut core, seed_digests);
