@@ -7,11 +7,11 @@
 mod attest;
 mod client;
 mod community;
+mod demo;
 mod failure;
 mod init;
 mod keys;
 mod output;
-pub mod pending;
 mod polis;
 mod poll;
 mod result;
@@ -131,6 +131,8 @@ enum Command {
     /// Bring in or analyse a Polis conversation.
     #[command(subcommand)]
     Polis(polis::Polis),
+    /// Play a whole community on this machine, from the founding to a verified result.
+    Demo(demo::DemoArguments),
 }
 
 /// Carries out what the command line says, and returns the exit code.
@@ -173,6 +175,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Export(command) => command.carry_out(global),
         Command::Verify(command) => command.carry_out(global),
         Command::Polis(command) => command.carry_out(global),
+        Command::Demo(command) => block_on(command.carry_out(global)),
     }
 }
 

@@ -3,11 +3,10 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod driver;
 pub mod keystore;
 pub mod network;
 pub mod polis;
 pub mod store;
 pub mod telemetry;
-
-pub use cli::pending::audit;

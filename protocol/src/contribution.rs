@@ -11,7 +11,7 @@ use chorus_crypto::{
     ballot::{self, Layout, Vote, Witness},
     batch::Batch,
     codec::{Decode as _, Encode, put_seq},
-    credential::{Credential, Leaf, LeafSecret, Statement, Tag},
+    credential::{Credential, CredentialError, Leaf, LeafSecret, Statement, Tag},
     domain,
     group::{Generators, Point},
     hash::{self, Digest},
@@ -359,8 +359,9 @@ fn join_seeds(seeds: &[Seed], held: &[usize]) -> zeroize::Zeroizing<Vec<u8>> {
 
 /// The leaf of the snapshot that a credential shows.
 fn shown_leaf(manifest: &Manifest, credential: &Credential) -> Result<(u32, Leaf), Fault> {
-    let index = credential.leaf_index().ok_or(Fault::Unknown("credential"))?;
-    let leaf = manifest.snapshot.leaves.get(index as usize).copied().ok_or(Fault::Unknown("leaf"))?;
+    let outside = Fault::NotAllowed("a contribution of a leaf outside the snapshot");
+    let index = credential.leaf_index().ok_or_else(|| outside.clone())?;
+    let leaf = manifest.snapshot.leaves.get(index as usize).copied().ok_or(outside)?;
     Ok((index, leaf))
 }
 
@@ -440,6 +441,32 @@ impl CheckedForm {
     ///
     /// Returns a [`Fault`] for what fails at once; the rest fails when the batch is verified.
     pub fn add_equations(&self, ledger: &Ledger, batch: &mut Batch) -> Result<Equations, Fault> {
+        let (equations, mut transcript, statement) = self.add_content(ledger, batch)?;
+        self.body.credential.verify(&mut transcript, &statement, batch)?;
+        Ok(equations)
+    }
+
+    /// Verifies the content and then the credential, each alone, to tell which of them does not hold.
+    ///
+    /// `seed` is as for [`verify_all`].
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Fault::Proof`] if link or ballot proof do not hold and [`Fault::Credential`] if only the credential
+    /// does not.
+    pub fn verify_parts(&self, ledger: &Ledger, seed: &[u8; 32]) -> Result<Equations, Fault> {
+        let mut content = Batch::new(&hash::digest(domain::BATCH, &(*seed, 0u64)));
+        let (equations, mut transcript, statement) = self.add_content(ledger, &mut content)?;
+        if !content.verify() {
+            return Err(Fault::Proof);
+        }
+        let mut credential = Batch::new(&hash::digest(domain::BATCH, &(*seed, 1u64)));
+        self.body.credential.verify(&mut transcript, &statement, &mut credential)?;
+        if credential.verify() { Ok(equations) } else { Err(CredentialError::Proof.into()) }
+    }
+
+    /// Adds the equations of link and ballot proof; returns the transcript that the credential signs.
+    fn add_content(&self, ledger: &Ledger, batch: &mut Batch) -> Result<(Equations, Transcript, Statement), Fault> {
         let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
         let statement = self.statement(manifest)?;
@@ -459,8 +486,7 @@ impl CheckedForm {
                 gamma
             }
         };
-        self.body.credential.verify(&mut transcript, &statement, batch)?;
-        Ok(Equations { gamma })
+        Ok((Equations { gamma }, transcript, statement))
     }
 
     fn statement(&self, manifest: &Manifest) -> Result<Statement, Fault> {
@@ -618,9 +644,8 @@ fn verify_chunk(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec
     }
     if !batch.verify() {
         for (index, (form, verdict)) in forms.iter().zip(&mut verdicts).enumerate() {
-            let mut alone = Batch::new(&seed_of(index));
-            if verdict.is_ok() && (form.add_equations(ledger, &mut alone).is_err() || !alone.verify()) {
-                *verdict = Err(Fault::Proof);
+            if verdict.is_ok() {
+                *verdict = form.verify_parts(ledger, &seed_of(index));
             }
         }
     }

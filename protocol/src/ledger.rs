@@ -9,7 +9,7 @@ mod round;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chorus_crypto::{
-    codec::Encode as _,
+    codec::{Decode as _, Encode as _},
     credential::Leaf,
     domain,
     hash::{self, Digest},
@@ -23,7 +23,10 @@ use crate::{
     fault::Fault,
     id::{BlobId, CommunityId, PollId, RoundId},
     limits,
-    log::entry::{ClockReading, Entry, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+    log::{
+        consensus,
+        entry::{ClockReading, Entry, Evidence, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+    },
     time::Timestamp,
 };
 
@@ -189,11 +192,7 @@ impl Ledger {
             }
             Entry::Evidence(evidence) => {
                 self.operator(author, "evidence")?;
-                if self.evidence.insert(hash::content(&evidence.bytes)) {
-                    Ok(())
-                } else {
-                    Err(Fault::Duplicate("evidence"))
-                }
+                self.accuse(evidence)
             }
             Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator, _| round.offer_key(operator, it)),
             Entry::Open(it) => {
@@ -259,6 +258,16 @@ impl Ledger {
         self.leaves.insert(registration.leaf);
         self.members.insert(registration.key, Member { leaf: registration.leaf, attester: registration.attester });
         Ok(())
+    }
+
+    /// Takes evidence that proves an operator's contradiction by itself.
+    fn accuse(&mut self, evidence: &Evidence) -> Result<(), Fault> {
+        let proof = consensus::Evidence::from_bytes(&evidence.bytes)?;
+        let culprit = proof.verify(self.community).map_err(|_| Fault::Mismatch("evidence"))?;
+        if self.genesis.operator(&culprit).is_none() {
+            return Err(Fault::Mismatch("the culprit of evidence"));
+        }
+        if self.evidence.insert(hash::content(&evidence.bytes)) { Ok(()) } else { Err(Fault::Duplicate("evidence")) }
     }
 
     fn open_poll(&mut self, opening: &PollOpening) -> Result<(), Fault> {

@@ -80,3 +80,9 @@ pub const MAX_POOL: usize = 16_384;
 
 /// Contributions received and not yet checked. More are dropped; their senders send again.
 pub const MAX_PENDING: usize = 1_024;
+
+/// Bytes of a founding document: two texts, at most 7 operators' and 64 attesters' keys, six numbers.
+pub const MAX_GENESIS_BYTES: usize = 8 * 1024;
+
+/// Bytes of a decision: a full batch, the length of each of its entries, and a certificate.
+pub const MAX_DECISION_BYTES: usize = MAX_BATCH_BYTES + 4 * MAX_BATCH_ENTRIES + 1024;

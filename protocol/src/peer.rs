@@ -31,6 +31,7 @@ use chorus_crypto::{
 };
 use rand_core::CryptoRng;
 
+pub(crate) use self::ordering::start_of_log;
 use self::{collecting::Collected, duties::Duties, ordering::Ordering};
 use crate::{
     config::Genesis,

@@ -78,18 +78,54 @@ pub enum Stage {
     Done(Box<RoundReport>),
 }
 
+/// Sees what a recomputation relies on before it is used, and may object: [`stage`] itself believes f + 1 operators.
+pub trait Observer {
+    /// A step was opened with these values. `plan` is what follows from the log; the log names it as the step's inputs.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the values must not be used; the recomputation ends in [`Stage::Contradiction`].
+    fn on_opened(&self, step: Step, plan: &OpeningPlan, values: &OpenedStep) -> Result<(), &'static str>;
+
+    /// A pass of the secret PCA multiplied by what should have been `omega`.
+    ///
+    /// # Errors
+    ///
+    /// As [`on_opened`](Self::on_opened).
+    fn on_product(&self, id: PassId, omega: &IntMatrix) -> Result<(), &'static str>;
+}
+
+/// Believes f + 1 operators.
+struct Trusting;
+
+impl Observer for Trusting {
+    fn on_opened(&self, _: Step, _: &OpeningPlan, _: &OpenedStep) -> Result<(), &'static str> {
+        Ok(())
+    }
+
+    fn on_product(&self, _: PassId, _: &IntMatrix) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
 /// Where the computation stops early; `?` carries it out.
 type Step_<T> = Result<T, Stage>;
 
 /// Returns what `round` needs next.
 pub fn stage(ledger: &Ledger, round: &RoundRecord, blobs: &dyn Blobs) -> Stage {
-    Course { ledger, round, blobs }.run().unwrap_or_else(|stage| stage)
+    stage_observed(ledger, round, blobs, &Trusting)
+}
+
+/// As [`stage`], asking `observer` about every opening and product on the way.
+pub fn stage_observed(ledger: &Ledger, round: &RoundRecord, blobs: &dyn Blobs, observer: &dyn Observer) -> Stage {
+    Course { ledger, round, blobs, observer }.run().unwrap_or_else(|stage| stage)
 }
 
 struct Course<'a> {
     ledger: &'a Ledger,
     round: &'a RoundRecord,
     blobs: &'a dyn Blobs,
+    observer: &'a dyn Observer,
 }
 
 impl Course<'_> {
@@ -129,7 +165,9 @@ impl Course<'_> {
             return Err(Stage::Contradiction("an opening of something else"));
         }
         let bytes = self.blobs.blob(&values).ok_or(Stage::Missing(values))?;
-        OpenedStep::from_bytes(&bytes).map_err(|_| bad_values())
+        let opened = OpenedStep::from_bytes(&bytes).map_err(|_| bad_values())?;
+        self.observer.on_opened(step, &plan, &opened).map_err(Stage::Contradiction)?;
+        Ok(opened)
     }
 
     fn sums(&self, step: Step, plan: OpeningPlan) -> Step_<Vec<Totals>> {
@@ -194,6 +232,7 @@ impl Course<'_> {
             let Some(product) = record.and_then(|record| record.product.as_ref()) else {
                 return Err(Stage::Pass { id, omega: omega.clone(), mu: mu.to_vec() });
             };
+            self.observer.on_product(id, omega).map_err(Stage::Contradiction)?;
             return Ok(to_matrix(product, omega));
         }
         Ok(None)

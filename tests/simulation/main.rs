@@ -1,4 +1,6 @@
 //! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
+mod audit;
 mod deliberation;
+mod ledger;
 mod round;

@@ -4,10 +4,11 @@ use std::{fmt::Write as _, io, process::ExitCode};
 
 use serde_json::json;
 
+use chorus_protocol::audit::VerifyError;
+
 use super::output::Format;
 use crate::{
     api::{ApiError, Kind, ServerError},
-    audit::VerifyError,
     config::{ConfigError, token::TokenError},
     driver::NodeError,
     keystore::KeystoreError,

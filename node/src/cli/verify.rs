@@ -2,6 +2,7 @@
 
 use std::{fs::File, path::PathBuf};
 
+use chorus_protocol::audit::{self, Progress, Report, RoundSummary};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -9,10 +10,7 @@ use super::{
     Failure, Global,
     output::{Lines, short},
 };
-use crate::{
-    api::view::RoundState,
-    audit::{self, Progress, Report, RoundSummary},
-};
+use crate::api::view::RoundState;
 
 /// How much is checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -19,7 +19,9 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, find_poll, view};
-use crate::{audit, store::files};
+use chorus_protocol::audit;
+
+use crate::store::files;
 
 impl Service {
     /// Returns the result of a poll's latest finished round; of the community's latest if no poll is named.

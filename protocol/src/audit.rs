@@ -1,0 +1,51 @@
+//! The audit bundle: everything that shows a community's results to be true, in one file, and the checks of a verifier
+//! who trusts nobody.
+//!
+//! ```text
+//! bundle   = "CHORUSAB" ‖ version ‖ genesis ‖ decision* ‖ blob* ‖ end
+//! genesis  = length ‖ bytes            decision = 1 ‖ length ‖ bytes
+//! end      = 0                         blob     = 2 ‖ BlobId ‖ length ‖ bytes
+//! ```
+//!
+//! The blobs are exactly those that the checks need, in the order in which the log first names them: for each round
+//! with a result the bodies of the counting contributions (ballots, and withdrawals that took one back), the opened
+//! values, the result and the constitution. Sums of masks, masked vectors and sealed seeds are not among them. So one
+//! list of decisions has one bundle, and it is written and read as a stream.
+//!
+//! # What is checked, in this order
+//!
+//! | | check | exit code |
+//! |---|---|---|
+//! | 1 | every frame is canonical, every blob hashes to its id, none is superfluous or out of order | 20 |
+//! | 2 | every batch names the one before; a quorum of the committee of the genesis certified it | 21 |
+//! | 3 | every entry follows from those before it ([`Ledger::apply`](crate::ledger::Ledger::apply)), evidence included | 21, registrations 22 |
+//! | 4 | every counting contribution: its body is the one acknowledged; its credential; its link and ballot proof | 22, 23 |
+//! | 5 | every opening: the plan follows from the log and keeps the floor, the values open the commitments | 24 |
+//! | 6 | result and constitution, recomputed, are the bytes that the log names | 25 |
+//! | – | a blob is missing, a sealed round has no result, a step has not been opened | 26 |
+//!
+//! The log of a bundle comes first, so 1 is checked for each part as it is read. A bundle is a *prefix* of the log: what
+//! came after it, it cannot show. Who wants to know whether it is the latest compares [`Report::tip`].
+//!
+//! # What it shows, and what not
+//!
+//! Even if all operators are corrupt, a forged member, a stuffed or altered ballot, a false sum, opened point, result
+//! or constitution is found: commitments are binding, and nothing is taken from operators that is not checked. What
+//! they can do is leave contributions out (a participant holds acknowledgements) and choose poorer axes for the map:
+//! the products of the secret PCA are reconstructed from the logged shares, but only the operators know whether the
+//! shares were computed as they should be. The published explained variance shows it.
+
+mod check;
+mod error;
+mod format;
+mod replay;
+mod report;
+mod round;
+mod write;
+
+pub use error::{VerifyError, WriteError};
+pub use format::{Bundle, MAGIC, VERSION};
+pub use report::{Progress, Report, RoundSummary, Summary};
+
+pub use check::verify;
+pub use write::write;

@@ -1,0 +1,283 @@
+//! Why a bundle is refused, or cannot be written.
+
+use std::io;
+
+use chorus_crypto::{codec::DecodeError, credential::Tag};
+
+use crate::{
+    config::GenesisError,
+    fault::Fault,
+    id::{BlobId, RoundId},
+    log::{
+        batch::Height,
+        certificate::CertificateError,
+        entry::{PassId, Step},
+    },
+    opening::OpeningError,
+};
+
+/// Why a bundle does not show what it should. Names the object and the check.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// The bundle could not be read; says nothing about it. Try again.
+    #[error("the bundle could not be read: {0}")]
+    Read(#[from] io::Error),
+    /// The file does not begin as a bundle does.
+    #[error("this is not an audit bundle")]
+    Magic,
+    /// A version that this verifier does not know.
+    #[error("the bundle has version {found}, this verifier reads version {}", super::VERSION)]
+    Version {
+        /// The version.
+        found: u8,
+    },
+    /// A part of the file is not in its one encoding.
+    #[error("{what} at byte {offset} is not in canonical form: {error}")]
+    Encoding {
+        /// Which part.
+        what: &'static str,
+        /// Where it begins.
+        offset: u64,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// The bytes of a blob are not those that its id is the hash of.
+    #[error("blob {0} has other bytes than its id says")]
+    BlobHash(BlobId),
+    /// A blob stands before one that the log names earlier.
+    #[error("blob {found} stands where blob {expected} should: the log names that one first")]
+    BlobOrder {
+        /// What should stand there.
+        expected: BlobId,
+        /// What does.
+        found: BlobId,
+    },
+    /// A blob that no check needs, or that was given before.
+    #[error("blob {0} is not needed, or is given twice")]
+    BlobSuperfluous(BlobId),
+    /// An entry of a certified batch does not decode.
+    #[error("entry {index} of height {height} is not in canonical form: {error}")]
+    EntryEncoding {
+        /// The height.
+        height: Height,
+        /// The entry's place in the batch, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// The body of a contribution does not decode.
+    #[error("the body of contribution {} of round {round} is not in canonical form: {error}", hex(.tag))]
+    BodyEncoding {
+        /// The round.
+        round: RoundId,
+        /// The contribution.
+        tag: Tag,
+        /// What is wrong with it.
+        error: DecodeError,
+    },
+    /// The founding document breaks a rule.
+    #[error("the founding document: {0}")]
+    Genesis(#[from] GenesisError),
+    /// A decision is missing, repeated or out of order.
+    #[error("a decision of height {found} stands where height {expected} should")]
+    Height {
+        /// What should stand there.
+        expected: Height,
+        /// What does.
+        found: Height,
+    },
+    /// A batch does not name the batch before it.
+    #[error("the batch of height {0} does not follow from the one before")]
+    Chain(Height),
+    /// A batch is not certified.
+    #[error("the certificate of height {height}: {error}")]
+    Certificate {
+        /// The height.
+        height: Height,
+        /// What is wrong with it.
+        error: CertificateError,
+    },
+    /// A batch orders nothing.
+    #[error("the batch of height {0} has no entries")]
+    EmptyBatch(Height),
+    /// An entry does not follow from the log before it.
+    #[error("entry {index} of height {height} is against the rules: {fault}")]
+    Entry {
+        /// The height.
+        height: Height,
+        /// The entry's place in the batch, from 0.
+        index: usize,
+        /// The rule.
+        fault: Fault,
+    },
+    /// Somebody was made a member against the rules.
+    #[error("entry {index} of height {height}, a registration, is against the rules: {fault}")]
+    Registration {
+        /// The height.
+        height: Height,
+        /// The entry's place in the batch, from 0.
+        index: usize,
+        /// The rule.
+        fault: Fault,
+    },
+    /// A contribution is not shown to be a member's.
+    #[error("contribution {} of round {round} is not shown to be a member's: {fault}", hex(.tag))]
+    Credential {
+        /// The round.
+        round: RoundId,
+        /// The contribution.
+        tag: Tag,
+        /// What fails.
+        fault: Fault,
+    },
+    /// A contribution is no valid ballot.
+    #[error("contribution {} of round {round} is not shown to be valid: {fault}", hex(.tag))]
+    Contribution {
+        /// The round.
+        round: RoundId,
+        /// The contribution.
+        tag: Tag,
+        /// What fails.
+        fault: Fault,
+    },
+    /// The body of a contribution is another than the log says.
+    #[error("the body of contribution {} of round {round} does not match what the log says of it", hex(.tag))]
+    Header {
+        /// The round.
+        round: RoundId,
+        /// The contribution.
+        tag: Tag,
+    },
+    /// What was opened in a step is not admitted, or does not open the commitments.
+    #[error("{step:?} of round {round}: {error}")]
+    Opening {
+        /// The round.
+        round: RoundId,
+        /// The step.
+        step: Step,
+        /// What fails.
+        error: OpeningError,
+    },
+    /// The operators opened a step that the round does not come to.
+    #[error("{step:?} of round {round} was opened, but the round does not come to that")]
+    Unasked {
+        /// The round.
+        round: RoundId,
+        /// The step.
+        step: Step,
+    },
+    /// A pass of the secret PCA did not multiply by the matrix that follows.
+    #[error("pass {} (attempt {}) of round {round} multiplied by another matrix", .pass.pass, .pass.attempt)]
+    Product {
+        /// The round.
+        round: RoundId,
+        /// The pass.
+        pass: PassId,
+    },
+    /// What the operators agreed on in a round contradicts the log.
+    #[error("round {round}: {what}")]
+    Contradiction {
+        /// The round.
+        round: RoundId,
+        /// What does not fit.
+        what: &'static str,
+    },
+    /// The result on the log is not the one that follows.
+    #[error("the result of round {round} is {logged}, but {recomputed} follows")]
+    Result {
+        /// The round.
+        round: RoundId,
+        /// What the log says.
+        logged: BlobId,
+        /// What follows.
+        recomputed: BlobId,
+    },
+    /// The constitution on the log is not the one that follows.
+    #[error("the constitution of round {round} is {}, but {} follows", name(.logged), name(.recomputed))]
+    Constitution {
+        /// The round.
+        round: RoundId,
+        /// What the log says.
+        logged: Option<BlobId>,
+        /// What follows.
+        recomputed: Option<BlobId>,
+    },
+    /// A blob that a check needs is not in the bundle.
+    #[error("blob {0} is missing")]
+    MissingBlob(BlobId),
+    /// A round is sealed and has no result.
+    #[error("round {0} is sealed but has no result")]
+    Unfinished(RoundId),
+    /// A round has a result, but the log lacks what leads to it.
+    #[error("round {round} has a result, but the log lacks {what}")]
+    Incomplete {
+        /// The round.
+        round: RoundId,
+        /// What is lacking.
+        what: &'static str,
+    },
+}
+
+impl VerifyError {
+    /// Returns the exit code of a verifier that stops for this.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Read(_) => 4,
+            Self::Magic
+            | Self::Version { .. }
+            | Self::Encoding { .. }
+            | Self::BlobHash(_)
+            | Self::BlobOrder { .. }
+            | Self::BlobSuperfluous(_)
+            | Self::EntryEncoding { .. }
+            | Self::BodyEncoding { .. } => 20,
+            Self::Genesis(_)
+            | Self::Height { .. }
+            | Self::Chain(_)
+            | Self::Certificate { .. }
+            | Self::EmptyBatch(_)
+            | Self::Entry { .. } => 21,
+            Self::Registration { .. } | Self::Credential { .. } => 22,
+            Self::Contribution { .. } | Self::Header { .. } => 23,
+            Self::Opening { .. } | Self::Unasked { .. } | Self::Product { .. } | Self::Contradiction { .. } => 24,
+            Self::Result { .. } | Self::Constitution { .. } => 25,
+            Self::MissingBlob(_) | Self::Unfinished(_) | Self::Incomplete { .. } => 26,
+        }
+    }
+
+    /// Returns the error of a contribution for which `fault` was found.
+    pub(super) fn of_contribution(round: RoundId, tag: Tag, fault: Fault) -> Self {
+        match fault {
+            Fault::Encoding(error) => Self::BodyEncoding { round, tag, error },
+            Fault::Credential(_) | Fault::NotAllowed(_) => Self::Credential { round, tag, fault },
+            _ => Self::Contribution { round, tag, fault },
+        }
+    }
+}
+
+fn hex(tag: &Tag) -> String {
+    tag.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn name(id: &Option<BlobId>) -> String {
+    id.map_or_else(|| "none".into(), |id| id.to_string())
+}
+
+/// Why a bundle was not written. What has been written by then is no bundle.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// Writing failed.
+    #[error("the bundle could not be written: {0}")]
+    Write(#[from] io::Error),
+    /// The log would not verify, or a sealed round has no result yet: wait for it, or write a shorter log.
+    #[error("the log cannot be shown: {0}")]
+    Log(#[from] VerifyError),
+    /// A blob that the bundle needs is not at hand: fetch it.
+    #[error("blob {0} is not at hand")]
+    MissingBlob(BlobId),
+    /// What is stored under a blob's id is something else.
+    #[error("what is stored as blob {0} is something else")]
+    BlobHash(BlobId),
+}

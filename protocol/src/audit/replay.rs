@@ -1,0 +1,184 @@
+//! The log of a bundle, applied entry by entry; and what it says the bundle has to hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chorus_crypto::{codec::Decode as _, credential::Tag, sign::PublicKey};
+
+use super::VerifyError;
+use crate::{
+    config::Genesis,
+    fault::Fault,
+    id::{BatchId, BlobId, RoundId},
+    ledger::{Ledger, RoundState, SealedContribution},
+    log::{
+        batch::Height,
+        certificate::Committee,
+        consensus::{Decision, Evidence},
+        entry::{Entry, SignedEntry, Step},
+    },
+    peer::start_of_log,
+};
+
+/// All steps in which masks are opened.
+pub(super) const STEPS: [Step; 4] = [Step::Totals, Step::Buckets, Step::Points, Step::Groups];
+
+/// The state after a prefix of the log.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) ledger: Ledger,
+    pub(super) height: Height,
+    /// The id of the last batch: it pins everything that the log says.
+    pub(super) tip: BatchId,
+    pub(super) entries: u64,
+    /// Operators that evidence on the log convicts.
+    pub(super) convicted: BTreeSet<PublicKey>,
+    committee: Committee,
+    /// Blobs that could be needed, in the order in which they were first named.
+    named: Vec<BlobId>,
+    known: BTreeSet<BlobId>,
+}
+
+impl Replay {
+    pub(super) fn new(genesis: Genesis) -> Result<Self, VerifyError> {
+        genesis.validate()?;
+        let committee = Committee::new(genesis.operators.iter().copied())
+            .expect("a validated genesis has a supported number of distinct operators");
+        let ledger = Ledger::new(genesis);
+        Ok(Self {
+            height: Height::GENESIS,
+            tip: start_of_log(ledger.community()),
+            ledger,
+            entries: 0,
+            convicted: BTreeSet::new(),
+            committee,
+            named: Vec::new(),
+            known: BTreeSet::new(),
+        })
+    }
+
+    /// Checks that a decision is final and follows from the log, and applies it.
+    pub(super) fn push(&mut self, decision: &Decision) -> Result<(), VerifyError> {
+        let batch = &decision.batch;
+        let (expected, height) = (self.height.next(), batch.height());
+        if height != expected {
+            return Err(VerifyError::Height { expected, found: height });
+        }
+        if batch.previous() != self.tip {
+            return Err(VerifyError::Chain(height));
+        }
+        decision
+            .certificate
+            .verify(&self.committee, self.ledger.community(), batch)
+            .map_err(|error| VerifyError::Certificate { height, error })?;
+        if batch.entries().is_empty() {
+            return Err(VerifyError::EmptyBatch(height));
+        }
+        for (index, bytes) in batch.entries().iter().enumerate() {
+            let entry =
+                SignedEntry::from_bytes(bytes).map_err(|error| VerifyError::EntryEncoding { height, index, error })?;
+            self.ledger.apply(&entry).map_err(|fault| refused(&entry.entry, height, index, fault))?;
+            self.note(&entry.entry);
+            self.entries += 1;
+        }
+        self.height = height;
+        self.tip = batch.id();
+        Ok(())
+    }
+
+    /// Notes what an entry that was applied names.
+    fn note(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Contribution(accepted) => self.name(accepted.header.body),
+            Entry::Opened(opened) => self.name(opened.values),
+            Entry::Result(result) => {
+                self.name(result.result);
+                result.constitution.into_iter().for_each(|constitution| self.name(constitution));
+            }
+            Entry::Evidence(evidence) => {
+                if let Ok(evidence) = Evidence::from_bytes(&evidence.bytes) {
+                    self.convicted.insert(evidence.accused().0);
+                }
+            }
+            Entry::Register(_)
+            | Entry::Poll(_)
+            | Entry::Propose(_)
+            | Entry::Plan(_)
+            | Entry::RoundKey(_)
+            | Entry::Open(_)
+            | Entry::Clock(_)
+            | Entry::Close(_)
+            | Entry::Opening(_)
+            | Entry::ShareHash(_)
+            | Entry::Share(_)
+            | Entry::EndPass(_)
+            | Entry::Partition(_)
+            | Entry::Erased(_) => {}
+        }
+    }
+
+    fn name(&mut self, blob: BlobId) {
+        if self.known.insert(blob) {
+            self.named.push(blob);
+        }
+    }
+
+    /// Returns what the bundle has to hold after this log.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`VerifyError::Unfinished`] if a round is sealed and has no result.
+    pub(super) fn needed(&self) -> Result<Needed, VerifyError> {
+        let faulty = self.ledger.sharing().faulty();
+        let mut uses: BTreeMap<BlobId, Vec<Use>> = BTreeMap::new();
+        for (id, round) in self.ledger.rounds() {
+            let Some(result) = round.agreed_result(faulty) else {
+                if round.state(faulty) == RoundState::Sealed {
+                    return Err(VerifyError::Unfinished(*id));
+                }
+                continue;
+            };
+            for (tag, attempts) in &round.contributions {
+                let body = counting(attempts).map(|counting| counting.header.body);
+                body.into_iter().for_each(|body| uses.entry(body).or_default().push(Use::Body(*id, *tag)));
+            }
+            let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step, faulty)?.1));
+            for blob in values.chain([result.result]).chain(result.constitution) {
+                uses.entry(blob).or_default().push(Use::Kept);
+            }
+        }
+        let order: Vec<BlobId> = self.named.iter().filter(|blob| uses.contains_key(blob)).copied().collect();
+        Ok(Needed { order, uses })
+    }
+}
+
+/// What a blob is needed for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Use {
+    /// It is the body of a counting contribution.
+    Body(RoundId, Tag),
+    /// It is opened values, a result or a constitution.
+    Kept,
+}
+
+/// The blobs that the checks need.
+#[derive(Debug)]
+pub(super) struct Needed {
+    /// Their order in the bundle.
+    pub(super) order: Vec<BlobId>,
+    /// What each is needed for.
+    pub(super) uses: BTreeMap<BlobId, Vec<Use>>,
+}
+
+/// Returns the contribution that counts among a tag's: the latest. It is a ballot of the sealed set, or a withdrawal
+/// that took one out of it.
+pub(super) fn counting(attempts: &BTreeMap<u8, SealedContribution>) -> Option<&SealedContribution> {
+    attempts.values().next_back()
+}
+
+fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyError {
+    if matches!(entry, Entry::Register(_)) {
+        VerifyError::Registration { height, index, fault }
+    } else {
+        VerifyError::Entry { height, index, fault }
+    }
+}

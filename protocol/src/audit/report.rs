@@ -1,0 +1,101 @@
+//! What a verifier can say after all checks have passed.
+
+use std::collections::BTreeSet;
+
+use chorus_crypto::sign::PublicKey;
+
+use crate::{
+    deliberation::constitution::Constitution,
+    id::{BatchId, CommunityId, PollId, RoundId},
+    ledger::RoundState,
+    log::{
+        batch::Height,
+        entry::{RoundResult, Step},
+    },
+    round::report::RoundReport,
+};
+
+/// What a bundle shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// The community.
+    pub community: CommunityId,
+    /// Its name.
+    pub name: String,
+    /// The height of the last decision.
+    pub height: Height,
+    /// The id of the last batch: equal tips, equal logs.
+    pub tip: BatchId,
+    /// Entries of the log.
+    pub entries: u64,
+    /// Members.
+    pub members: usize,
+    /// Contributions whose proofs were verified, withdrawals included.
+    pub contributions: u64,
+    /// Operators that evidence on the log convicts of contradicting themselves.
+    pub convicted: BTreeSet<PublicKey>,
+    /// The rounds, in order of their planning.
+    pub rounds: Vec<RoundSummary>,
+    /// Bytes of the bundle.
+    pub bytes: u64,
+}
+
+/// What a bundle shows about one round.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoundSummary {
+    /// The round.
+    pub round: RoundId,
+    /// Its poll.
+    pub poll: PollId,
+    /// What the poll asks.
+    pub question: String,
+    /// Which round of its poll this is, from 1.
+    pub number: u32,
+    /// Where it stands: open or planned rounds are not verified further, sealed ones are finished.
+    pub state: RoundState,
+    /// Ballots in the sealed set.
+    pub ballots: usize,
+    /// Contributions that were taken back.
+    pub withdrawals: usize,
+    /// The steps that were opened, in order; each value was checked against the commitments.
+    pub opened: Vec<Step>,
+    /// Operators whose share of a pass does not lie on the others' polynomial.
+    pub liars: BTreeSet<u8>,
+    /// Operators that stated another result.
+    pub dissenting: BTreeSet<u8>,
+    /// The result on the log, which is the one that follows.
+    pub result: Option<RoundResult>,
+    /// The result as it was recomputed.
+    pub report: Option<Box<RoundReport>>,
+    /// The constitution as it was recomputed, for statement polls.
+    pub constitution: Option<Constitution>,
+}
+
+/// How far a verification has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// The log up to this height holds.
+    Log(Height),
+    /// So many of all contributions hold.
+    Contributions {
+        /// Verified.
+        verified: u64,
+        /// All of them.
+        of: u64,
+    },
+    /// Openings and result of a round hold.
+    Round(RoundId),
+}
+
+/// What was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Summary {
+    /// The height of the last decision.
+    pub height: Height,
+    /// The id of the last batch.
+    pub tip: BatchId,
+    /// Blobs.
+    pub blobs: usize,
+    /// Bytes.
+    pub bytes: u64,
+}

@@ -1,0 +1,194 @@
+//! One round: every opening against the commitments, every product against its matrix, the result against the log.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chorus_crypto::{codec::Encode as _, credential::Tag, group::Point, hash::Digest, mask::Shape};
+
+use super::{
+    RoundSummary, VerifyError,
+    replay::{STEPS, counting},
+};
+use crate::{
+    contribution::layout,
+    deliberation::linear::IntMatrix,
+    id::BlobId,
+    ledger::{Ledger, RoundRecord, RoundState, Sealed},
+    log::entry::{PassId, RoundResult, Step},
+    opening::{OpenedStep, OpeningError, OpeningPlan},
+    round::{Blobs, Observer, Stage, pca::omega_digest, report::RoundReport, stage_observed},
+};
+
+/// What the bundle holds about a round besides the log.
+pub(super) struct Evidence<'a> {
+    /// Opened values, results and constitutions.
+    pub(super) kept: &'a BTreeMap<BlobId, Arc<[u8]>>,
+    /// The commitments to the data rows of each ballot.
+    pub(super) commitments: &'a BTreeMap<Tag, Vec<Point>>,
+}
+
+impl Blobs for Evidence<'_> {
+    fn blob(&self, id: &BlobId) -> Option<Arc<[u8]>> {
+        self.kept.get(id).cloned()
+    }
+}
+
+/// Checks a round that has a result, and says what is known of any.
+pub(super) fn summarise(
+    ledger: &Ledger,
+    round: &RoundRecord,
+    evidence: &Evidence<'_>,
+) -> Result<RoundSummary, VerifyError> {
+    let faulty = ledger.sharing().faulty();
+    let result = round.agreed_result(faulty);
+    let question = ledger.polls().get(&round.plan.poll).map(|poll| poll.opening.question.clone());
+    let counting = round.contributions.values().filter_map(counting);
+    let mut summary = RoundSummary {
+        round: round.id,
+        poll: round.plan.poll,
+        question: question.unwrap_or_default(),
+        number: round.plan.number,
+        state: round.state(faulty),
+        ballots: round.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len()),
+        withdrawals: counting.filter(|counting| counting.header.is_withdrawal()).count(),
+        opened: Vec::new(),
+        liars: round.passes.values().flat_map(|pass| pass.liars.iter().copied()).collect(),
+        dissenting: BTreeSet::new(),
+        result: result.cloned(),
+        report: None,
+        constitution: None,
+    };
+    let Some(result) = result else {
+        return if summary.state == RoundState::Sealed { Err(VerifyError::Unfinished(round.id)) } else { Ok(summary) };
+    };
+    let (report, opened) = recompute(ledger, round, evidence)?;
+    let constitution = report.constitution(ledger);
+    compare(result, &report.to_bytes(), constitution.as_ref().map(|constitution| constitution.to_bytes()))?;
+    let dissents = |(operator, stated): (&u8, &RoundResult)| (stated != result).then_some(*operator);
+    summary.dissenting = round.results.iter().filter_map(dissents).collect();
+    summary.opened = opened.into_iter().collect();
+    summary.report = Some(report);
+    summary.constitution = constitution;
+    Ok(summary)
+}
+
+/// Recomputes the report, checking every opening on the way.
+fn recompute(
+    ledger: &Ledger,
+    round: &RoundRecord,
+    evidence: &Evidence<'_>,
+) -> Result<(Box<RoundReport>, BTreeSet<Step>), VerifyError> {
+    let incomplete = |what| VerifyError::Incomplete { round: round.id, what };
+    let sealed = round.sealed.as_ref().ok_or_else(|| incomplete("its closing"))?;
+    let checks = Checks::new(ledger, round, sealed, evidence)?;
+    let stage = stage_observed(ledger, round, evidence, &checks);
+    let Checks { opened, error, .. } = checks;
+    if let Some(error) = error.into_inner() {
+        return Err(error);
+    }
+    let opened = opened.into_inner();
+    let report = match stage {
+        Stage::Done(report) => report,
+        Stage::Collecting => return Err(incomplete("its closing")),
+        Stage::Open { .. } => return Err(incomplete("values of a step that it comes to")),
+        Stage::Pass { .. } => return Err(incomplete("the product of a pass")),
+        Stage::Partition { .. } => return Err(incomplete("the partition")),
+        Stage::Missing(blob) => return Err(VerifyError::MissingBlob(blob)),
+        Stage::Contradiction(what) => return Err(VerifyError::Contradiction { round: round.id, what }),
+    };
+    let faulty = ledger.sharing().faulty();
+    let unasked = |step: &Step| !opened.contains(step) && round.agreed_values(*step, faulty).is_some();
+    match STEPS.into_iter().find(unasked) {
+        Some(step) => Err(VerifyError::Unasked { round: round.id, step }),
+        None => Ok((report, opened)),
+    }
+}
+
+/// Compares what the log states with what follows.
+fn compare(logged: &RoundResult, report: &[u8], constitution: Option<Vec<u8>>) -> Result<(), VerifyError> {
+    let (round, recomputed) = (logged.round, BlobId::of(report));
+    if logged.result != recomputed {
+        return Err(VerifyError::Result { round, logged: logged.result, recomputed });
+    }
+    let recomputed = constitution.map(|bytes| BlobId::of(&bytes));
+    if logged.constitution != recomputed {
+        return Err(VerifyError::Constitution { round, logged: logged.constitution, recomputed });
+    }
+    Ok(())
+}
+
+/// Checks what a recomputation relies on, and keeps the first thing that is wrong.
+struct Checks<'a> {
+    ledger: &'a Ledger,
+    round: &'a RoundRecord,
+    set: &'a Digest,
+    shape: Shape,
+    /// The commitments in the order of the sealed set.
+    commitments: Vec<&'a [Point]>,
+    opened: RefCell<BTreeSet<Step>>,
+    error: RefCell<Option<VerifyError>>,
+}
+
+impl<'a> Checks<'a> {
+    fn new(
+        ledger: &'a Ledger,
+        round: &'a RoundRecord,
+        sealed: &'a Sealed,
+        evidence: &Evidence<'a>,
+    ) -> Result<Self, VerifyError> {
+        let impossible = |_| VerifyError::Contradiction { round: round.id, what: "its items do not make a ballot" };
+        let rows =
+            u32::try_from(layout(round).map_err(impossible)?.data_rows()).expect("a layout has at most MAX_ROWS rows");
+        let missing = |body: BlobId| VerifyError::MissingBlob(body);
+        let commitments = sealed.contributions.iter().map(|contribution| {
+            let header = &contribution.header;
+            evidence.commitments.get(&header.tag).map(Vec::as_slice).ok_or_else(|| missing(header.body))
+        });
+        Ok(Self {
+            ledger,
+            round,
+            set: sealed.set.as_ref(),
+            shape: Shape::ballot(rows),
+            commitments: commitments.collect::<Result<_, _>>()?,
+            opened: RefCell::default(),
+            error: RefCell::default(),
+        })
+    }
+
+    fn check(&self, plan: &OpeningPlan, values: &OpenedStep) -> Result<(), OpeningError> {
+        plan.check_floor(self.ledger.genesis().policy.floor as usize)?;
+        let commitments = &self.commitments;
+        plan.check(&self.shape, values, |ballot| commitments.get(ballot as usize).copied(), self.set)
+    }
+
+    fn object(&self, what: &'static str, error: VerifyError) -> Result<(), &'static str> {
+        self.error.borrow_mut().get_or_insert(error);
+        Err(what)
+    }
+}
+
+impl Observer for Checks<'_> {
+    fn on_opened(&self, step: Step, plan: &OpeningPlan, values: &OpenedStep) -> Result<(), &'static str> {
+        self.opened.borrow_mut().insert(step);
+        match self.check(plan, values) {
+            Ok(()) => Ok(()),
+            Err(error) => self.object("an opening", VerifyError::Opening { round: self.round.id, step, error }),
+        }
+    }
+
+    fn on_product(&self, id: PassId, omega: &IntMatrix) -> Result<(), &'static str> {
+        let needed = 3 * usize::from(self.ledger.sharing().faulty()) + 1;
+        let inputs = omega_digest(omega);
+        let multiplied = self.round.passes.get(&id).map_or(0, |pass| {
+            let by_omega = |operator: &&u8| pass.hashes.get(operator).is_some_and(|(of, _)| *of == inputs);
+            pass.shares.keys().filter(by_omega).count()
+        });
+        if multiplied >= needed {
+            return Ok(());
+        }
+        self.object("a product", VerifyError::Product { round: self.round.id, pass: id })
+    }
+}

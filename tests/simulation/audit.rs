@@ -1,0 +1,167 @@
+//! The verifier against tampered bundles.
+//!
+//! One community, with every kind of entry on its log, is played once. Its bundle is then changed in every way that a
+//! table below names, first by somebody without keys, then by operators who all work together and sign everything anew
+//! ([`Corrupt`]); each change must be refused, and for the right reason.
+
+mod ballots;
+mod forged;
+mod stream;
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use chorus_crypto::codec::Encode as _;
+use chorus_protocol::{
+    audit::{Bundle, Report, VerifyError, verify},
+    contribution::Contributor,
+    id::RoundId,
+    ledger::RoundState,
+    log::entry::{EndPass, Entry, PassId, PollKind, Step},
+    peer::Command,
+};
+use chorus_tests::{
+    bundle::{Corrupt, equivocation},
+    community::Community,
+    scenario::{Play, Scenario},
+};
+
+/// People who vote; the next one is a member who does not.
+const VOTERS: usize = 42;
+/// The one who votes twice.
+const CHANGED: usize = 3;
+/// The one who votes and takes it back.
+const WITHDREW: usize = 41;
+/// The member who does not vote.
+const ABSENT: usize = VOTERS;
+/// Those who vote in the second round: too few.
+const FEW: usize = 3;
+
+struct Base {
+    community: Community,
+    bytes: Vec<u8>,
+    bundle: Bundle,
+    /// A round with map and groups.
+    round: RoundId,
+    /// A round with too few ballots.
+    small: RoundId,
+}
+
+static BASE: LazyLock<Base> = LazyLock::new(base);
+
+fn base() -> Base {
+    let mut play = Scenario { people: VOTERS + 1, followers: 1, items: 16, ..Scenario::default() }.start();
+    assert!(play.open(), "the round opens: {:?}", play.network.notices);
+    let evidence = equivocation(&play.community, &play.community.operators[4]);
+    play.post(0, Entry::Evidence(evidence));
+    for person in 0..VOTERS {
+        let votes = play.votes[person].clone();
+        play.vote(person, 0, &votes);
+    }
+    let second = play.votes[CHANGED + 1].clone();
+    play.vote(CHANGED, 1, &second);
+    withdraw(&mut play, WITHDREW);
+    assert!(play.wait(RoundState::Sealed, 60_000));
+    let round = play.poll.round;
+    play.post(0, Entry::EndPass(EndPass { round, pass: PassId { pass: 0, attempt: 1 } }));
+    finish(&mut play);
+
+    play.poll = play.community.poll(PollKind::Value, 3, 5_000);
+    open_second(&mut play);
+    for person in 0..FEW {
+        let votes = play.votes[person][..3].to_vec();
+        play.vote(person, 0, &votes);
+    }
+    finish(&mut play);
+    let bytes = play.bundle(0);
+    let bundle = Bundle::from_bytes(&bytes).expect("what was written reads back");
+    Base { bytes, bundle, round, small: play.poll.round, community: play.community }
+}
+
+fn withdraw(play: &mut Play, person: usize) {
+    let host = play.host_of(person);
+    let ledger = play.network.peer(host).ledger();
+    let person = &mut play.community.people[person];
+    let contributor = Contributor { leaf: &person.leaf, sequence: 1 };
+    let round = &ledger.rounds()[&play.poll.round];
+    let submission = contributor.withdraw(ledger, round, &mut person.rng).expect("a member may withdraw");
+    play.network.command(host, Command::Contribute(submission));
+}
+
+/// Waits until every operator has erased the round's secrets.
+fn finish(play: &mut Play) {
+    play.finish().unwrap_or_else(|| panic!("a result: {:?}", play.network.notices));
+    let (round, operators) = (play.poll.round, play.scenario.operators);
+    let erased = play.network.run_until(60_000, |network| {
+        (0..network.len()).all(|host| network.peer(host).ledger().rounds()[&round].erased.len() == operators)
+    });
+    assert!(erased, "all operators erase");
+}
+
+fn open_second(play: &mut Play) {
+    let poll = play.poll.clone();
+    play.post(0, poll.opening.clone());
+    play.network.run_until(30_000, |network| network.peer(0).ledger().polls().contains_key(&poll.poll));
+    poll.proposals.iter().for_each(|proposal| play.post(0, proposal.clone()));
+    play.network.run_until(30_000, |network| network.peer(0).ledger().polls()[&poll.poll].items.len() == 3);
+    play.post(0, poll.plan.clone());
+    assert!(play.wait(RoundState::Open, 60_000), "the second round opens");
+}
+
+fn check(bytes: &[u8]) -> Result<Report, VerifyError> {
+    verify(&mut &bytes[..], &mut |_| {})
+}
+
+/// Asserts that a bundle is refused with one of the exit codes.
+fn assert_refused(what: &str, bytes: &[u8], codes: &[u8]) {
+    match check(bytes) {
+        Ok(_) => panic!("{what}: accepted"),
+        Err(error) => assert!(codes.contains(&error.exit_code()), "{what}: {} ({error})", error.exit_code()),
+    }
+}
+
+/// Returns the log in the hands of corrupt operators.
+fn corrupt() -> Corrupt {
+    Corrupt::new(&BASE.community, &BASE.bundle)
+}
+
+#[test]
+fn an_honest_bundle_verifies_and_says_what_happened() {
+    let mut verified = 0;
+    let report = verify(&mut &BASE.bytes[..], &mut |progress| {
+        if let chorus_protocol::audit::Progress::Contributions { verified: now, of } = progress {
+            assert!(now <= of);
+            verified = now;
+        }
+    });
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+
+    assert_eq!(report.community, BASE.community.id());
+    assert_eq!(report.members, VOTERS + 1);
+    assert_eq!(report.contributions, (VOTERS + FEW) as u64);
+    assert_eq!(verified, report.contributions);
+    assert_eq!(report.bytes, BASE.bytes.len() as u64);
+    assert_eq!(report.convicted, BTreeSet::from([BASE.community.operators[4].public()]));
+    let [large, small] = report.rounds.as_slice() else { panic!("two rounds: {:?}", report.rounds) };
+    assert_eq!((large.round, large.ballots, large.withdrawals), (BASE.round, VOTERS - 1, 1));
+    assert_eq!(large.opened, [Step::Totals, Step::Buckets, Step::Points, Step::Groups]);
+    assert!(large.report.as_ref().is_some_and(|report| report.map().is_some()));
+    assert!(large.constitution.as_ref().is_some_and(|constitution| !constitution.principles.is_empty()));
+    assert!(large.dissenting.is_empty() && large.liars.is_empty());
+    assert_eq!((small.round, small.ballots, small.opened.len()), (BASE.small, FEW, 0));
+    assert_eq!(small.result.as_ref().map(|result| result.constitution), Some(None));
+}
+
+#[test]
+fn every_kind_of_entry_is_on_the_log_that_is_tampered_with() {
+    let kinds: BTreeSet<u8> =
+        corrupt().log.iter().flatten().filter_map(|entry| entry.entry.to_bytes().first().copied()).collect();
+
+    assert_eq!(kinds, (1..=18).collect());
+}
+
+#[test]
+fn a_log_that_is_signed_anew_without_a_change_still_verifies() {
+    let report = check(&corrupt().bundle()).unwrap_or_else(|error| panic!("{error}"));
+
+    assert_eq!(report.contributions, (VOTERS + FEW) as u64);
+}

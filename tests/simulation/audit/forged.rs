@@ -1,0 +1,539 @@
+//! What all operators together, with every key of the community, can write on the log.
+
+use chorus_crypto::{
+    Scalar,
+    codec::Decode as _,
+    credential::LeafSecret,
+    domain,
+    sign::{PublicKey, SecretKey},
+};
+use chorus_protocol::{
+    deliberation::constitution::Constitution,
+    id::BlobId,
+    log::entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
+    opening::OpenedStep,
+    round::report::RoundReport,
+};
+use chorus_tests::community::Person;
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
+
+use super::*;
+
+/// Changes the log, has it signed and certified anew, and asserts that it is refused.
+fn refuse(what: &str, code: u8, change: impl FnOnce(&mut Corrupt)) {
+    let mut log = corrupt();
+    change(&mut log);
+    assert_refused(what, &log.bundle(), &[code]);
+}
+
+/// Changes all entries that `pick` knows, so that no honest operator is left to disagree.
+fn refuse_each<T>(what: &str, code: u8, pick: impl Fn(&mut Entry) -> Option<&mut T>, change: impl Fn(&mut T)) {
+    refuse(what, code, |log| {
+        let mut changed = 0;
+        for entry in log.entries() {
+            if let Some(part) = pick(&mut entry.entry) {
+                change(part);
+                changed += 1;
+            }
+        }
+        assert!(changed > 0, "{what} changes something");
+    });
+}
+
+/// Changes the first entry that `pick` knows.
+fn refuse_first<T>(what: &str, code: u8, pick: impl Fn(&mut Entry) -> Option<&mut T>, change: impl FnOnce(&mut T)) {
+    refuse(what, code, |log| {
+        let part = log.entries().find_map(|entry| pick(&mut entry.entry));
+        change(part.unwrap_or_else(|| panic!("{what}: nothing to change")));
+    });
+}
+
+macro_rules! pick {
+    ($kind:ident) => {
+        |entry: &mut Entry| if let Entry::$kind(it) = entry { Some(it) } else { None }
+    };
+}
+
+fn flip(bytes: &[u8; 32]) -> [u8; 32] {
+    let mut bytes = *bytes;
+    bytes[7] ^= 1;
+    bytes
+}
+
+fn other(id: BlobId) -> BlobId {
+    flip(id.as_ref()).into()
+}
+
+#[test]
+fn nobody_is_made_a_member_against_the_rules() {
+    let stranger = SecretKey::from_seed(&[9; 32]);
+    let leaf = LeafSecret::random([0; 4], &mut ChaCha20Rng::seed_from_u64(9)).leaf();
+    let register = |what, change: &dyn Fn(&mut Registration)| refuse_first(what, 22, pick!(Register), |it| change(it));
+    register("another key", &|it| it.key = stranger.public());
+    register("another leaf", &|it| it.leaf = leaf);
+    register("no attester", &|it| it.attester = stranger.public());
+    register("an operator attests", &|it| it.attester = BASE.community.genesis.operators[0]);
+    register("attestation", &|it| it.attestation = stranger.sign(domain::ATTESTATION, b"something else"));
+    refuse("somebody else's opening of the leaf", 22, |log| {
+        let mut registrations = log.entries().filter_map(|entry| pick!(Register)(&mut entry.entry));
+        let (first, second) = (registrations.next().expect("two"), registrations.next().expect("two"));
+        first.opening = second.opening.clone();
+    });
+    refuse("somebody else posts it", 22, |log| {
+        let author = BASE.community.genesis.operators[0];
+        let entry = log.entries().find(|entry| matches!(entry.entry, Entry::Register(_)));
+        entry.expect("a registration").author = author;
+    });
+    refuse("a member a second time", 22, |log| {
+        let first = log.log.iter().flatten().find(|entry| matches!(entry.entry, Entry::Register(_))).cloned();
+        log.log.last_mut().expect("a batch").extend(first);
+    });
+}
+
+#[test]
+fn a_person_nobody_attested_is_no_member() {
+    let mut rng = ChaCha20Rng::seed_from_u64(5);
+    let leaf = LeafSecret::random([0; 4], &mut rng);
+    let person = Person { key: SecretKey::random(&mut rng), leaf, rng };
+    let key = person.key.public();
+    let mut rng = person.rng.clone();
+    let opening = person.leaf.prove_opening(&Registration::opening_context(BASE.community.id(), key), &mut rng);
+    let attested = Registration::attested_bytes(BASE.community.id(), key, &person.leaf.leaf());
+    // The operators sign as attesters, which they are not.
+    let operator = &BASE.community.operators[0];
+    let registration = Registration {
+        key,
+        leaf: person.leaf.leaf(),
+        opening,
+        attester: BASE.community.attester.public(),
+        attestation: operator.sign(domain::ATTESTATION, &attested),
+    };
+    let entry = SignedEntry::sign(&person.key, BASE.community.id(), Entry::Register(registration));
+
+    refuse("a person made up", 22, |log| log.log[0].push(entry));
+}
+
+#[test]
+fn entries_against_the_rules_of_the_log_are_refused_though_all_sign_them() {
+    refuse_first("another question", 21, pick!(Poll), |it| it.question.push('?'));
+    refuse_first("another kind", 21, pick!(Poll), |it| it.kind = PollKind::Value);
+    refuse_first("another item", 21, pick!(Propose), |it| it.text.push('!'));
+    refuse_first("an item of no poll", 21, pick!(Propose), |it| it.poll = flip(it.poll.as_ref()).into());
+    refuse_first("an item more than once", 21, pick!(Plan), |it| it.items.push(it.items[0]));
+    refuse_first("an item less", 21, pick!(Plan), |it| drop(it.items.pop()));
+    refuse_first("a shorter round", 21, pick!(Plan), |it| it.duration_millis -= 1);
+    refuse_first("another number", 21, pick!(Plan), |it| it.number += 1);
+    refuse("another round key", 21, |log| {
+        let keys: Vec<_> =
+            log.entries().filter_map(|entry| pick!(RoundKey)(&mut entry.entry)).map(|it| it.key).collect();
+        let first = log.entries().find_map(|entry| pick!(RoundKey)(&mut entry.entry)).expect("a key");
+        first.key = keys[1];
+    });
+    refuse_first("a key not offered", 21, pick!(Open), |it| it.keys[1] = it.keys[0]);
+    refuse_first("another snapshot", 21, pick!(Open), |it| it.snapshot = flip(&it.snapshot));
+    refuse_each("a clock that stands still", 21, pick!(Clock), |it| {
+        it.time = chorus_protocol::time::Timestamp::from_millis(1)
+    });
+    refuse_each("clocks before the deadline", 21, pick!(Clock), |it| {
+        it.time = chorus_protocol::time::Timestamp::from_millis(it.time.as_millis() - 15_000)
+    });
+    refuse_first("an opening of another set", 21, pick!(Opening), |it| it.set = flip(it.set.as_ref()).into());
+    refuse_first("sums of sets not held", 21, pick!(Opening), |it| drop(it.sums.pop()));
+    refuse_first("values of another set", 21, pick!(Opened), |it| it.set = flip(it.set.as_ref()).into());
+    refuse_first("a pass that there is not", 21, pick!(ShareHash), |it| it.pass.pass = 9);
+    refuse_first("hash of another share", 21, pick!(ShareHash), |it| it.share = flip(&it.share));
+    refuse_first("a share of another size", 21, pick!(Share), |it| drop(it.values.pop()));
+    refuse_first("another share than hashed", 21, pick!(Share), |it| it.values[0] += Scalar::ONE);
+    refuse_first("the end of a pass there is not", 21, pick!(EndPass), |it| it.pass.attempt = 9);
+    refuse_first("a partition of another set", 21, pick!(Partition), |it| it.set = flip(it.set.as_ref()).into());
+    refuse_first("a result of no round", 21, pick!(Result), |it| it.round = flip(it.round.as_ref()).into());
+    refuse_first("an erasure in no round", 21, pick!(Erased), |it| it.round = flip(it.round.as_ref()).into());
+    refuse_first("false evidence", 21, pick!(Evidence), |it| it.bytes[20] ^= 1);
+    refuse_first("evidence without proof", 21, pick!(Evidence), |it| it.bytes.clear());
+}
+
+#[test]
+fn evidence_against_somebody_who_is_no_operator_is_refused() {
+    let evidence = equivocation(&BASE.community, &BASE.community.people[0].key);
+
+    refuse_first("evidence against a member", 21, pick!(Evidence), |it| it.bytes.clone_from(&evidence.bytes));
+}
+
+#[test]
+fn entries_cannot_be_dropped_repeated_or_moved_where_the_rules_say_otherwise() {
+    let drop_first = |what, code, is: fn(&Entry) -> bool| {
+        refuse(what, code, |log| {
+            let batch = log.log.iter_mut().find(|batch| batch.iter().any(|entry| is(&entry.entry))).expect("one");
+            let at = batch.iter().position(|entry| is(&entry.entry)).expect("one");
+            batch.remove(at);
+            log.log.retain(|batch| !batch.is_empty());
+        });
+    };
+    drop_first("no poll", 21, |entry| matches!(entry, Entry::Poll(_)));
+    drop_first("no plan", 21, |entry| matches!(entry, Entry::Plan(_)));
+    drop_first("no opening of the round", 21, |entry| matches!(entry, Entry::Open(_)));
+    drop_first("no closing", 21, |entry| matches!(entry, Entry::Close(_)));
+    drop_first("no hash of a share", 21, |entry| matches!(entry, Entry::ShareHash(_)));
+    drop_first("a member less", 21, |entry| matches!(entry, Entry::Register(_)));
+    for kind in 1..=18 {
+        refuse("an entry a second time", if kind == 1 { 22 } else { 21 }, |log| {
+            let entry = log.log.iter().flatten().find(|entry| entry.entry.to_bytes()[0] == kind).cloned();
+            log.log.last_mut().expect("a batch").extend(entry);
+        });
+    }
+    refuse("closed before the votes", 21, |log| {
+        let at = |log: &Corrupt, is: fn(&Entry) -> bool| {
+            log.log.iter().position(|batch| batch.iter().any(|entry| is(&entry.entry))).expect("one")
+        };
+        let (vote, close) = (
+            at(log, |entry| matches!(entry, Entry::Contribution(_))),
+            at(log, |entry| matches!(entry, Entry::Close(_))),
+        );
+        log.log.swap(vote, close);
+    });
+    refuse("a batch of nothing", 21, |log| log.log.push(Vec::new()));
+}
+
+#[test]
+fn operators_entries_of_others_are_refused() {
+    let member: PublicKey = BASE.community.people[0].key.public();
+    for kind in 4..=18u8 {
+        refuse(&format!("kind {kind} of a member"), 21, |log| {
+            log.entries().find(|entry| entry.entry.to_bytes()[0] == kind).expect("every kind").author = member;
+        });
+    }
+    refuse("a poll of a member", 21, |log| {
+        log.entries().find(|entry| matches!(entry.entry, Entry::Poll(_))).expect("a poll").author = member;
+    });
+}
+
+#[test]
+fn headers_and_acknowledgements_of_contributions_cannot_be_changed() {
+    let header = |what, code, change: &dyn Fn(&mut ContributionHeader)| {
+        refuse(what, code, |log| {
+            let first =
+                log.log.iter().flatten().find_map(|entry| pick!(Contribution)(&mut entry.entry.clone()).cloned());
+            let mut header = first.expect("a contribution").header;
+            change(&mut header);
+            let accepted = log.acknowledge(header);
+            *log.entries().find_map(|entry| pick!(Contribution)(&mut entry.entry)).expect("one") = accepted;
+        });
+    };
+    let (first, second) = two_headers();
+    header("the tag of another", 23, &|it| {
+        it.tag = chorus_crypto::group::Point::from(chorus_crypto::group::Base::Blinding.point()).into()
+    });
+    header("the sequence", 23, &|it| it.sequence += 5);
+    header("no such attempt", 21, &|it| it.sequence = 16);
+    header("the core", 23, &|it| it.core = flip(&it.core));
+    header("a seed", 23, &|it| it.seed_digests[0] = flip(&it.seed_digests[0]));
+    header("a seed of another", 21, &|it| it.seed_digests[0] = second.seed_digests[0]);
+    header("a seed less", 21, &|it| drop(it.seed_digests.pop()));
+    header("a body that there is not", 26, &|it| it.body = other(it.body));
+    header("the body of another", 23, &|it| it.body = second.body);
+    header("another round", 21, &|it| it.round = BASE.small);
+    assert_ne!(first, second);
+
+    refuse_first("an acknowledgement less", 21, pick!(Contribution), |it| drop(it.acknowledgements.pop()));
+    refuse_first("one acknowledgement twice", 21, pick!(Contribution), |it| {
+        it.acknowledgements[1] = it.acknowledgements[0]
+    });
+    refuse_first("acknowledgements out of order", 21, pick!(Contribution), |it| it.acknowledgements.swap(0, 1));
+    refuse_first("acknowledged by nobody", 21, pick!(Contribution), |it| it.acknowledgements[3].0 = 9);
+    refuse_first("a signature", 21, pick!(Contribution), |it| it.acknowledgements[0].1 = it.acknowledgements[1].1);
+    refuse_first("a header unsigned", 21, pick!(Contribution), |it| it.header.core = flip(&it.header.core));
+}
+
+fn two_headers() -> (ContributionHeader, ContributionHeader) {
+    let log = corrupt();
+    let mut headers = log.log.iter().flatten().filter_map(|entry| match &entry.entry {
+        Entry::Contribution(it) => Some(it.header.clone()),
+        _ => None,
+    });
+    (headers.next().expect("two"), headers.next().expect("two"))
+}
+
+/// Replaces the values that all operators state for a step.
+fn refuse_values(what: &str, step: Step, code: u8, change: impl Fn(&mut OpenedStep)) {
+    refuse(what, code, |log| {
+        let opened = pick_opened(log, step);
+        let mut values = OpenedStep::from_bytes(&log.blobs[&opened.values]).expect("values");
+        let before = values.clone();
+        change(&mut values);
+        assert_ne!(values, before, "{what} changes something");
+        let values = log.keep(values.to_bytes());
+        for it in log.entries().filter_map(|entry| pick!(Opened)(&mut entry.entry)).filter(|it| it.step == step) {
+            it.values = values;
+        }
+    });
+}
+
+fn pick_opened(log: &Corrupt, step: Step) -> OpenedValues {
+    let opened = log.log.iter().flatten().find_map(|entry| match &entry.entry {
+        Entry::Opened(it) if it.step == step => Some(it.clone()),
+        _ => None,
+    });
+    opened.expect("every step is opened")
+}
+
+#[test]
+fn no_other_sum_bucket_or_point_can_be_opened() {
+    for step in [Step::Totals, Step::Groups] {
+        let sums = |change: fn(&mut Vec<chorus_crypto::mask::OpenedSum>)| {
+            move |values: &mut OpenedStep| match values {
+                OpenedStep::Sums(sums) => change(sums),
+                OpenedStep::Functionals(_) => {}
+            }
+        };
+        refuse_values("a total", step, 24, sums(|sums| sums[0].totals[0][0] += 1));
+        refuse_values(
+            "a vote moved",
+            step,
+            24,
+            sums(|sums| {
+                sums[0].totals[0][0] += 1;
+                sums[0].totals[1][0] -= 1;
+            }),
+        );
+        refuse_values("a negative total", step, 24, sums(|sums| sums[0].totals[0][0] = -1));
+        refuse_values("a sum of blindings", step, 24, sums(|sums| sums[0].blindings[5] += Scalar::ONE));
+        refuse_values("a row less", step, 24, sums(|sums| drop(sums[0].totals.pop())));
+        refuse_values("a column more", step, 24, sums(|sums| sums[0].totals[0].push(0)));
+        refuse_values("a sum less", step, 24, sums(|sums| drop(sums.pop())));
+        refuse_values("a sum more", step, 24, sums(|sums| sums.push(sums[0].clone())));
+    }
+    refuse_values("votes moved between groups", Step::Groups, 24, |values| {
+        if let OpenedStep::Sums(sums) = values {
+            sums[0].totals[0][0] += 1;
+            sums[1].totals[0][0] -= 1;
+        }
+    });
+    for step in [Step::Buckets, Step::Points] {
+        let rows = |change: fn(&mut Vec<chorus_crypto::mask::OpenedRow>)| {
+            move |values: &mut OpenedStep| match values {
+                OpenedStep::Functionals(rows) => change(rows),
+                OpenedStep::Sums(_) => {}
+            }
+        };
+        refuse_values("a value", step, 24, rows(|rows| rows[3].entries[0] += 1));
+        refuse_values("a blinding", step, 24, rows(|rows| rows[3].blinding += Scalar::ONE));
+        refuse_values(
+            "values of two ballots",
+            step,
+            24,
+            rows(|rows| {
+                rows[0].entries[0] += 1;
+                rows[1].entries[0] -= 1;
+            }),
+        );
+        refuse_values("a ballot less", step, 24, rows(|rows| drop(rows.pop())));
+        refuse_values("a ballot more", step, 24, rows(|rows| rows.push(rows[0].clone())));
+        refuse_values("two columns", step, 24, rows(|rows| rows[0].entries.push(0)));
+    }
+    refuse_values("values of another kind", Step::Totals, 24, |values| *values = OpenedStep::Functionals(Vec::new()));
+}
+
+#[test]
+fn nothing_else_can_be_opened_than_what_follows_from_the_log() {
+    for step in [Step::Totals, Step::Buckets, Step::Points, Step::Groups] {
+        refuse("opened for something else", 24, |log| {
+            let opened = log.entries().filter_map(|entry| pick!(Opened)(&mut entry.entry));
+            opened.filter(|it| it.step == step).for_each(|it| it.inputs = flip(&it.inputs));
+        });
+        refuse("never opened", 26, |log| {
+            let states = |entry: &SignedEntry| matches!(&entry.entry, Entry::Opened(it) if it.step == step);
+            log.log.iter_mut().for_each(|batch| batch.retain(|entry| !states(entry)));
+            log.log.retain(|batch| !batch.is_empty());
+        });
+    }
+    refuse("no bytes of values", 24, |log| {
+        let values = log.keep(b"nothing".to_vec());
+        log.entries().filter_map(|entry| pick!(Opened)(&mut entry.entry)).for_each(|it| it.values = values);
+    });
+    refuse("totals of too few", 24, |log| {
+        let opened = pick_opened(log, Step::Totals);
+        let set = log.ledger().rounds()[&BASE.small].sealed.as_ref().expect("sealed").set;
+        let opened = OpenedValues { round: BASE.small, set, ..opened };
+        let said = |key: &PublicKey| signed(*key, Entry::Opened(opened.clone()));
+        let entries = BASE.community.genesis.operators.iter().map(said).collect::<Vec<_>>();
+        log.log.last_mut().expect("a batch").extend(entries);
+    });
+}
+
+/// An entry that is still to be signed by its author.
+fn signed(author: PublicKey, entry: Entry) -> SignedEntry {
+    SignedEntry { author, ..SignedEntry::sign(&BASE.community.attester, BASE.community.id(), entry) }
+}
+
+/// Replaces the shares of a pass, and their hashes, by what `change` makes of them; returns how many were changed.
+fn change_shares(log: &mut Corrupt, pass: u8, operators: usize, change: impl Fn(u8, &mut Vec<Scalar>)) {
+    let genesis = log.genesis.clone();
+    let mut digests = std::collections::BTreeMap::new();
+    for entry in log.entries() {
+        let author = entry.author;
+        let operator = genesis.operator(&author).unwrap_or(0);
+        if let Entry::Share(share) = &mut entry.entry
+            && share.pass == (PassId { pass, attempt: 0 })
+            && usize::from(operator) <= operators
+        {
+            change(operator, &mut share.values);
+            digests.insert(author, share.digest(author));
+        }
+    }
+    assert_eq!(digests.len(), operators);
+    for entry in log.entries() {
+        if let Entry::ShareHash(hash) = &mut entry.entry
+            && hash.pass == (PassId { pass, attempt: 0 })
+            && let Some(digest) = digests.get(&entry.author)
+        {
+            hash.share = *digest;
+        }
+    }
+}
+
+#[test]
+fn shares_that_make_no_product_or_another_one_are_refused() {
+    refuse("two wrong shares", 26, |log| {
+        change_shares(log, 0, 2, |operator, values| values[0] += Scalar::from(operator));
+    });
+    for pass in 0..2 {
+        refuse("another product", 24, |log| {
+            change_shares(log, pass, 5, |_, values| {
+                values.iter_mut().step_by(2).for_each(|value| *value += Scalar::from(1u64 << 50));
+            });
+        });
+    }
+    refuse("another product at last", 24, |log| {
+        change_shares(log, 2, 5, |_, values| {
+            values.iter_mut().step_by(2).for_each(|value| *value += Scalar::from(1u64 << 50));
+        });
+    });
+    refuse_each("another matrix", 24, pick!(ShareHash), |it| it.inputs = flip(&it.inputs));
+    refuse("no share", 26, |log| {
+        log.log.iter_mut().for_each(|batch| batch.retain(|entry| !matches!(entry.entry, Entry::Share(_))));
+        log.log.retain(|batch| !batch.is_empty());
+    });
+}
+
+/// One wrong share of five is corrected, and its operator named: an honest log with one liar.
+#[test]
+fn one_wrong_share_changes_nothing_but_the_name_of_the_liar() {
+    let mut log = corrupt();
+    change_shares(&mut log, 0, 1, |_, values| values[0] += Scalar::ONE);
+
+    let report = check(&log.bundle()).unwrap_or_else(|error| panic!("{error}"));
+
+    assert_eq!(report.rounds[0].liars, BTreeSet::from([1]));
+    assert_eq!(report.rounds[0].result, check(&BASE.bytes).expect("honest").rounds[0].result);
+}
+
+#[test]
+fn another_partition_is_refused() {
+    refuse_each("another partition", 24, pick!(Partition), |it| it.partition = flip(&it.partition));
+    refuse("no partition", 21, |log| {
+        log.log.iter_mut().for_each(|batch| batch.retain(|entry| !matches!(entry.entry, Entry::Partition(_))));
+        log.log.retain(|batch| !batch.is_empty());
+    });
+}
+
+/// Has all operators state another result of a round.
+fn refuse_result(what: &str, code: u8, round: RoundId, change: impl Fn(&mut Corrupt, &mut RoundResult)) {
+    refuse(what, code, |log| {
+        let stated = log.log.iter().flatten().find_map(|entry| match &entry.entry {
+            Entry::Result(it) if it.round == round => Some(it.clone()),
+            _ => None,
+        });
+        let mut result = stated.expect("a result");
+        change(log, &mut result);
+        let all = log.entries().filter_map(|entry| pick!(Result)(&mut entry.entry));
+        all.filter(|it| it.round == round).for_each(|it| it.clone_from(&result));
+    });
+}
+
+#[test]
+fn no_other_result_can_be_stated() {
+    let report = |what, round, change: &dyn Fn(&mut RoundReport)| {
+        refuse_result(what, 25, round, |log, result| {
+            let mut report = RoundReport::from_bytes(&log.blobs[&result.result]).expect("a report");
+            change(&mut report);
+            result.result = log.keep(report.to_bytes());
+        });
+    };
+    report("number of ballots", BASE.round, &|it| it.ballots += 1);
+    report("poll", BASE.round, &|it| it.poll = flip(it.poll.as_ref()).into());
+    report("set", BASE.round, &|it| it.set = flip(it.set.as_ref()).into());
+    report("items", BASE.round, &|it| it.items.swap(0, 1));
+    report("outcome", BASE.round, &|it| it.outcome = chorus_protocol::round::report::Outcome::TooFew);
+    report("community", BASE.round, &|it| it.community = flip(it.community.as_ref()).into());
+    report("ballots of the small round", BASE.small, &|it| it.ballots += 1);
+    let map = |what, change: fn(&mut chorus_protocol::round::report::MapReport)| {
+        report(what, BASE.round, &move |it| {
+            if let chorus_protocol::round::report::Outcome::Map { map, .. } = &mut it.outcome {
+                change(map);
+            }
+        });
+    };
+    map("a loading", |it| it.map.axes[0].loadings[0] += 1);
+    map("a dither", |it| it.map.axes[0].dither_bits += 1);
+    map("explained variance", |it| it.explained[0].numerator += 1);
+    map("a point", |it| it.ballots[5].point = vec![1]);
+    map("a bucket", |it| it.ballots[5].bucket += 1);
+    map("number of groups", |it| it.k += 1);
+    map("a group", |it| it.assignment[0] = 1 - it.assignment[0].min(1));
+    map("a group's tally", |it| it.groups[0].items[0].agree += 1);
+    refuse_result("no report at all", 25, BASE.round, |log, result| result.result = log.keep(b"4 : 1".to_vec()));
+    refuse_result("a report nobody has", 26, BASE.round, |_, result| result.result = other(result.result));
+}
+
+#[test]
+fn no_other_constitution_can_be_stated() {
+    let constitution = |what, change: &dyn Fn(&mut Constitution)| {
+        refuse_result(what, 25, BASE.round, |log, result| {
+            let id = result.constitution.expect("a constitution");
+            let mut constitution = Constitution::from_bytes(&log.blobs[&id]).expect("a constitution");
+            change(&mut constitution);
+            result.constitution = Some(log.keep(constitution.to_bytes()));
+        });
+    };
+    constitution("a text", &|it| it.principles[0].text.push_str(" Or not."));
+    constitution("a principle less", &|it| drop(it.principles.pop()));
+    constitution("an item", &|it| it.principles[0].item += 1);
+    constitution("a tally", &|it| it.principles[0].groups[0].agree += 1);
+    constitution("the bar", &|it| it.criteria.min_seen += 1);
+    constitution("the name", &|it| it.preamble.name.push('!'));
+    constitution("the version", &|it| it.preamble.version += 1);
+    refuse_result("no constitution", 25, BASE.round, |_, result| result.constitution = None);
+    refuse_result("a constitution of values", 25, BASE.small, |log, result| {
+        result.constitution = Some(log.keep(b"We, the operators".to_vec()));
+    });
+}
+
+#[test]
+fn a_sealed_round_without_a_result_is_incomplete() {
+    refuse("no result", 26, |log| {
+        let later = |entry: &Entry| matches!(entry, Entry::Result(_) | Entry::Erased(_));
+        log.log.iter_mut().for_each(|batch| batch.retain(|entry| !later(&entry.entry)));
+        log.log.retain(|batch| !batch.is_empty());
+    });
+    refuse_each("results that differ", 26, pick!(Result), |it| {
+        // f operators of five agree at most.
+        thread_local!(static COUNT: std::cell::Cell<u8> = const { std::cell::Cell::new(0) });
+        COUNT.set(COUNT.get() + 1);
+        it.result = BlobId::of(&[COUNT.get()]);
+    });
+}
+
+/// What fewer than f + 1 operators say is on record and changes nothing.
+#[test]
+fn an_operator_that_states_another_result_is_named() {
+    let mut log = corrupt();
+    let entry = log.entries().find(|entry| matches!(entry.entry, Entry::Result(_))).expect("a result");
+    let operator = BASE.community.genesis.operator(&entry.author);
+    if let Entry::Result(result) = &mut entry.entry {
+        result.constitution = None;
+    }
+
+    let report = check(&log.bundle()).unwrap_or_else(|error| panic!("{error}"));
+
+    assert_eq!(report.rounds[0].dissenting, operator.into_iter().collect());
+}
