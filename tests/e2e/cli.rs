@@ -256,13 +256,16 @@ fn four_operators_and_four_members_agree_on_a_result() {
     keys.iter().for_each(|key| create.extend(["--operator", key]));
     create.extend(RULES);
     assert_eq!(operators[0].ok(&create)["warning"], Value::Null);
-    operators[0].run(&LOCAL);
     let invite = operators[0].ok(&["invite"])["invite"].as_str().expect("an invitation").to_owned();
-    for operator in &mut operators[1..] {
+    let mut addresses: Vec<String> = Vec::new();
+    for operator in &mut operators {
         operator.ok(&["join", &invite]);
-        operator.run(&LOCAL);
+        let dial: Vec<&str> = addresses.iter().flat_map(|address| ["--dial", address.as_str()]).collect();
+        let ready = operator.run(&[&LOCAL[..], &dial].concat());
+        addresses.push(ready["addresses"][0].as_str().expect("an address").to_owned());
     }
-    // Everybody knows how to reach everybody: without a common network there is no other way to be found.
+    let named: Vec<&str> = addresses.iter().flat_map(|address| ["--address", address.as_str()]).collect();
+    let invite = operators[0].ok(&[&["invite"], &named[..]].concat())["invite"].as_str().expect("text").to_owned();
     let mut members: Vec<Person> = (1..=4).map(|number| Person::new(&folder, &format!("member-{number}"))).collect();
     for member in &mut members {
         member.ok(&["join", &invite]);

@@ -1,2 +1,3 @@
-//! Chorus.
-fn main() {}
+//! Real processes and real sockets: few tests, on ports that the system picks.
+
+mod cli;
