@@ -29,3 +29,6 @@ pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// Where all routes begin.
 pub const BASE: &str = "/api/v1";
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,4 @@
-//! Real nodes: sockets, disks and clocks. No test sleeps; each waits for what it expects.
+//! Real nodes and real processes over real sockets: few tests, on ports that the system picks, and none that sleeps.
 
+mod cli;
 mod community;

@@ -225,12 +225,7 @@ impl Service {
             id: round.id,
             poll: round.plan.poll,
             ordinal: round.ordinal,
-            state: match round.state(faulty) {
-                chorus_protocol::ledger::RoundState::Planned => view::RoundState::Planned,
-                chorus_protocol::ledger::RoundState::Open => view::RoundState::Open,
-                chorus_protocol::ledger::RoundState::Sealed => view::RoundState::Sealed,
-                chorus_protocol::ledger::RoundState::Finished => view::RoundState::Finished,
-            },
+            state: round.state(faulty).into(),
             items: round.plan.items.len(),
             ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
             closes_at: round.manifest.as_ref().map(|manifest| manifest.deadline.as_millis()),

@@ -150,6 +150,17 @@ pub enum RoundState {
     Finished,
 }
 
+impl From<chorus_protocol::ledger::RoundState> for RoundState {
+    fn from(state: chorus_protocol::ledger::RoundState) -> Self {
+        match state {
+            chorus_protocol::ledger::RoundState::Planned => Self::Planned,
+            chorus_protocol::ledger::RoundState::Open => Self::Open,
+            chorus_protocol::ledger::RoundState::Sealed => Self::Sealed,
+            chorus_protocol::ledger::RoundState::Finished => Self::Finished,
+        }
+    }
+}
+
 /// The person's own contribution to a round. What it says, no one knows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Own {

@@ -56,7 +56,10 @@ impl Attest {
 
 fn list(members: &[view::Member]) -> String {
     let mut lines = Lines::default();
-    lines.line(format!("{} members", members.len()));
+    lines.line(match members.len() {
+        1 => "1 member".to_owned(),
+        count => format!("{count} members"),
+    });
     for member in members {
         let own = if member.own { "  (you)" } else { "" };
         lines.line(format!("  {}  attested by {}{own}", member.key, short(&member.attester)));

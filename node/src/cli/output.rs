@@ -89,8 +89,8 @@ impl Progress {
     }
 
     /// Says what is under way now.
-    pub(super) fn say(&self, what: String) {
-        self.0.set_message(what);
+    pub(super) fn say(&self, what: impl Into<String>) {
+        self.0.set_message(what.into());
     }
 }
 

@@ -78,8 +78,9 @@ impl Run {
             rng_seed: global.seed,
         };
         let api = global.api.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-        let server = Server::bind(&dir, api).await?;
+        // The node first: it fails if another one runs here, whose token and address must stay.
         let node = Node::start(options).await?;
+        let server = Server::bind(&dir, api).await?;
         let person = (role != Role::Relay).then_some(person);
         let service = Service::start(node.clone(), &dir, role, person, global.randomness())?;
         let ready = Ready {

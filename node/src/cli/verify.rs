@@ -1,15 +1,16 @@
 //! `chorus verify`: anybody checks everything, with the bundle alone.
 
-use std::{fmt::Write as _, fs::File, io::BufReader, path::PathBuf};
+use std::{fs::File, path::PathBuf};
 
-use chorus_protocol::{
-    audit::{self, Progress, Report, RoundSummary},
-    ledger::RoundState,
-};
+use chorus_protocol::audit::{self, Progress, Report, RoundSummary};
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::{Failure, Global};
+use super::{
+    Failure, Global,
+    output::{Lines, short},
+};
+use crate::api::view::RoundState;
 
 /// How much is checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -27,90 +28,118 @@ pub(super) struct Verify {
     level: Level,
 }
 
+#[derive(Serialize)]
+struct Verified {
+    verified: bool,
+    community: String,
+    name: String,
+    height: u64,
+    tip: String,
+    entries: u64,
+    members: usize,
+    contributions: u64,
+    bytes: u64,
+    rounds: Vec<Round>,
+    convicted: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Round {
+    round: String,
+    poll: String,
+    question: String,
+    number: u32,
+    state: RoundState,
+    ballots: usize,
+    withdrawals: usize,
+    result: Option<String>,
+    constitution: Option<String>,
+    principles: Vec<String>,
+    /// Operators (1..=n) whose share of a multiplication was wrong.
+    liars: Vec<u8>,
+    /// Operators (1..=n) that stated another result.
+    dissenting: Vec<u8>,
+}
+
 impl Verify {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let Level::Full = self.level;
-        let file = File::open(&self.bundle).map_err(|source| Failure::File { path: self.bundle.clone(), source })?;
-        let signs = global.output().waiting("reading the log");
-        let report = audit::verify(&mut BufReader::new(file), &mut |progress| match progress {
-            Progress::Log(height) => signs.say(format!("log: height {}", height.0)),
-            Progress::Contributions { verified, of } => signs.say(format!("contributions: {verified} of {of}")),
-            Progress::Round(_) => signs.say("openings and result".into()),
+        let refused = |source| Failure::File { path: self.bundle.clone(), source };
+        let mut file = File::open(&self.bundle).map_err(refused)?;
+        let waiting = global.output().waiting("checking the log");
+        let report = audit::verify(&mut file, &mut |progress| match progress {
+            Progress::Log(height) => waiting.say(format!("checking the log: height {}", height.0)),
+            Progress::Contributions { verified, of } => waiting.say(format!("checking proofs: {verified} of {of}")),
+            Progress::Round(round) => waiting.say(format!("checking results: round {} holds", short(&round))),
         })?;
-        drop(signs);
-        global.output().print(&json(&report), |_| text(&report))
+        drop(waiting);
+        global.output().print(&verified(&report), text)
     }
 }
 
-fn text(report: &Report) -> String {
-    let mut text = format!(
-        "verified: {} ({})\n  log: {} entries, height {}, tip {}\n  members: {}, contributions: {}\n",
-        report.name,
-        report.community,
-        report.entries,
-        report.height.0,
-        report.tip,
-        report.members,
-        report.contributions
+fn verified(report: &Report) -> Verified {
+    Verified {
+        verified: true,
+        community: report.community.to_string(),
+        name: report.name.clone(),
+        height: report.height.0,
+        tip: report.tip.to_string(),
+        entries: report.entries,
+        members: report.members,
+        contributions: report.contributions,
+        bytes: report.bytes,
+        rounds: report.rounds.iter().map(round).collect(),
+        convicted: report.convicted.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn round(round: &RoundSummary) -> Round {
+    let constitution = round.constitution.as_ref();
+    Round {
+        round: round.round.to_string(),
+        poll: round.poll.to_string(),
+        question: round.question.clone(),
+        number: round.number,
+        state: round.state.into(),
+        ballots: round.ballots,
+        withdrawals: round.withdrawals,
+        result: round.result.as_ref().map(|result| result.result.to_string()),
+        constitution: round.result.as_ref().and_then(|result| result.constitution).map(|id| id.to_string()),
+        principles: constitution
+            .map(|constitution| constitution.principles.iter().map(|principle| principle.text.clone()).collect())
+            .unwrap_or_default(),
+        liars: round.liars.iter().copied().collect(),
+        dissenting: round.dissenting.iter().copied().collect(),
+    }
+}
+
+fn text(verified: &Verified) -> String {
+    let mut lines = Lines::default();
+    lines.line("Verified: every signature, proof and sum holds, and the results are those that follow.");
+    lines.line("").field("community", format!("{}  ({})", verified.name, short(&verified.community)));
+    lines.field(
+        "log",
+        format!("height {}, {} entries, tip {}", verified.height, verified.entries, short(&verified.tip)),
     );
-    for key in &report.convicted {
-        let _ = writeln!(text, "  an operator contradicted itself: {key}");
+    lines.field("members", verified.members).field("proofs", format!("of {} contributions", verified.contributions));
+    for round in &verified.rounds {
+        lines.line("").line(format!("{}  {}", short(&round.poll), round.question));
+        match (&round.result, round.state) {
+            (Some(result), _) => lines.field("  result", format!("{} from {} ballots", short(result), round.ballots)),
+            (None, _) => lines.line("  not finished: what is not sealed yet cannot be checked"),
+        };
+        for principle in &round.principles {
+            lines.line(format!("  - {principle}"));
+        }
+        for operator in &round.liars {
+            lines.line(format!("  Operator {operator} sent a wrong share; it changed nothing."));
+        }
+        for operator in &round.dissenting {
+            lines.line(format!("  Operator {operator} stated another result; it does not follow."));
+        }
     }
-    for round in &report.rounds {
-        let _ = write!(text, "{}", round_text(round));
+    for key in &verified.convicted {
+        lines.line("").line(format!("Operator {key} has signed contradictions: the evidence is on the log."));
     }
-    text
-}
-
-fn round_text(round: &RoundSummary) -> String {
-    let mut text = format!("\n{} (round {})\n", round.question, round.number);
-    if round.state != RoundState::Finished {
-        text.push_str("  not finished: nothing of it is verified yet\n");
-        return text;
-    }
-    let _ = writeln!(text, "  ballots: {}, withdrawn: {}", round.ballots, round.withdrawals);
-    if !round.liars.is_empty() || !round.dissenting.is_empty() {
-        let _ = writeln!(text, "  operators that lied: {:?}", round.liars.union(&round.dissenting).collect::<Vec<_>>());
-    }
-    if let Some(map) = round.report.as_ref().and_then(|report| report.map()) {
-        let _ = writeln!(text, "  opinion groups: {:?}", map.sizes());
-    }
-    for principle in round.constitution.iter().flat_map(|constitution| &constitution.principles) {
-        let _ = writeln!(text, "  - {}", principle.text);
-    }
-    text
-}
-
-fn json(report: &Report) -> Value {
-    let round = |round: &RoundSummary| {
-        json!({
-            "round": round.round,
-            "poll": round.poll,
-            "question": round.question,
-            "number": round.number,
-            "finished": round.state == RoundState::Finished,
-            "ballots": round.ballots,
-            "withdrawals": round.withdrawals,
-            "groups": round.report.as_ref().and_then(|report| report.map()).map(|map| map.sizes()),
-            "liars": round.liars,
-            "dissenting": round.dissenting,
-            "result": round.result.as_ref().map(|result| result.result),
-            "constitution": round.constitution.as_ref().map(|constitution| {
-                constitution.principles.iter().map(|principle| principle.text.clone()).collect::<Vec<_>>()
-            }),
-        })
-    };
-    json!({
-        "verified": true,
-        "community": report.community,
-        "name": report.name,
-        "height": report.height.0,
-        "tip": report.tip,
-        "entries": report.entries,
-        "members": report.members,
-        "contributions": report.contributions,
-        "convicted": report.convicted.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "bytes": report.bytes,
-        "rounds": report.rounds.iter().map(round).collect::<Vec<_>>(),
-    })
+    lines.finish()
 }

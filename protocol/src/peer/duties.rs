@@ -32,10 +32,6 @@ const TICK_MILLIS: u64 = 250;
 /// How long shares' hashes of slow operators are waited for once enough are logged, in milliseconds.
 const HASH_GRACE_MILLIS: u64 = 1_500;
 
-/// How far the log's time may be behind this operator's clock when a round opens, in milliseconds: operators' clocks
-/// differ, and those that are behind will open it.
-const CLOCK_TOLERANCE_MILLIS: u64 = 1_000;
-
 /// How long this operator waits for seeds before it asks again, in milliseconds.
 const ASK_MILLIS: u64 = 1_000;
 
@@ -49,8 +45,6 @@ pub(super) struct Duties {
     passes: BTreeMap<(RoundId, PassId), PassTimes>,
     asked: BTreeMap<RoundId, Timestamp>,
     posted: BTreeMap<(RoundId, &'static str, u16), Timestamp>,
-    /// When this operator first saw the plan of a round, by its own clock.
-    planned: BTreeMap<RoundId, Timestamp>,
     shares: Option<Shares>,
     dropped: BTreeSet<RoundId>,
     followed: BTreeSet<RoundId>,
@@ -164,19 +158,19 @@ impl Peer {
             }
         }
         let operators = self.ledger.sharing().operators();
-        // The log's time stands still while nothing happens, and the round's deadline counts from it: the plan may carry
-        // a time long past, which is brought up first.
-        let seen = *self.duties.planned.entry(round.id).or_insert(self.now);
-        self.tell_time(round.id, operator, seen);
-        let patience = seen.plus_millis(round.plan.key_grace_millis);
-        let grace = round.planned_at.plus_millis(round.plan.key_grace_millis).max(patience);
         let all = round.offered.len() == usize::from(operators);
         let enough = round.offered.len() >= self.ledger.acknowledgements_needed();
+        let Some(planned_at) = round.planned_at else {
+            if !round.clocks_read.contains(&operator) {
+                self.say(round.id, "clock", 0, Entry::Clock(ClockReading { time: self.now }));
+            }
+            return;
+        };
+        let grace = planned_at.plus_millis(round.plan.key_grace_millis);
         if !all {
             self.tell_time(round.id, operator, grace);
         }
-        let is_current = self.ledger.time().plus_millis(CLOCK_TOLERANCE_MILLIS) >= seen;
-        if is_current && (all || (enough && self.ledger.time() >= grace)) {
+        if all || (enough && self.ledger.time() >= grace) {
             let keys = (1..=operators).map(|operator| round.offered.get(&operator).copied()).collect();
             let snapshot = self.ledger.snapshot().root();
             self.derive(round.id, "open", Entry::Open(RoundOpening { round: round.id, keys, snapshot }));
