@@ -21,7 +21,7 @@ const WIDTH: usize = 100;
 const LEARNT: [(&str, &str); 6] = [
     ("everybody", "how many agree, disagree and pass, for each statement and each opinion group"),
     ("everybody", "of each ballot on the map, with its owner's consent: a blurred point, some ten bits"),
-    ("everybody", "which members voted: at the open level a ballot shows its member, never its votes"),
+    ("everybody", "which member each ballot and point is of: ballots are cast at the open level here"),
     ("one operator", "no more than everybody: it holds some of the masks of a ballot, never all"),
     ("more than f operators", "together they could have opened ballots, until they erased their keys"),
     ("a watcher of the wires", "which node sent something of which length, and when"),

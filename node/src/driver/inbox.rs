@@ -15,14 +15,14 @@ const ROOM: usize = 64;
 
 #[derive(Debug)]
 struct Waiting {
-    event: Event,
+    event: Box<Event>,
     /// The event's place, given back once it is taken.
     _place: OwnedSemaphorePermit,
 }
 
 #[derive(Debug)]
 enum Input {
-    Event(Box<Waiting>),
+    Event(Waiting),
     Stop,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Events {
 #[derive(Debug)]
 pub(super) enum Taken {
     /// Something happened.
-    Event(Event),
+    Event(Box<Event>),
     /// Nothing did within the time given.
     Nothing,
     /// The node shall stop, or nobody is left to say anything.
@@ -59,7 +59,7 @@ impl Inbox {
     /// Puts an event in as soon as there is room.
     pub(super) async fn put(&self, event: Event) -> Result<(), NodeError> {
         let place = Arc::clone(&self.room).acquire_owned().await.map_err(|_| NodeError::Stopped)?;
-        let waiting = Box::new(Waiting { event, _place: place });
+        let waiting = Waiting { event: Box::new(event), _place: place };
         self.sender.send(Input::Event(waiting)).map_err(|_| NodeError::Stopped)
     }
 

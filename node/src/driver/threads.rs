@@ -73,14 +73,14 @@ pub(super) fn start(
 
 /// Runs the protocol until it is told to stop, or the disk fails.
 fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSender<Vec<Effect>>) {
-    let mut next = Some(Event::Tick);
+    let mut next = Some(Box::new(Event::Tick));
     let mut stopping = false;
     loop {
         let (performed, deadline) = {
             let mut peer = shared.peer.blocking_lock();
             let began = Instant::now();
             while let Some(event) = next.take() {
-                peer.handle(now(), event, &mut rng);
+                peer.handle(now(), *event, &mut rng);
                 match events.take(Some(Duration::ZERO)) {
                     Taken::Event(event) => next = Some(event),
                     Taken::Nothing => {}
@@ -103,7 +103,7 @@ fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSen
         let wait = deadline.map(|at| Duration::from_millis(at.as_millis().saturating_sub(now().as_millis())));
         next = match events.take(wait.map(|wait| wait.max(SHORTEST_WAIT))) {
             Taken::Event(event) => Some(event),
-            Taken::Nothing => Some(Event::Tick),
+            Taken::Nothing => Some(Box::new(Event::Tick)),
             Taken::Stop => return,
         };
     }
@@ -122,10 +122,7 @@ fn write(mut disk: Disk, mut outlet: Outlet, effects: &Receiver<Vec<Effect>>, st
             break;
         }
     }
-    let began = Instant::now();
     drop(disk);
     drop(outlet);
-    tracing::debug!(millis = began.elapsed().as_millis(), "the folder is closed");
     stopped();
-    tracing::debug!(millis = began.elapsed().as_millis(), "the network is closed");
 }
