@@ -3,4 +3,6 @@
 mod deliberation;
 mod determinism;
 mod faults;
+mod regressions;
 mod round;
+mod secrecy;
