@@ -1,6 +1,7 @@
 //! A community in one process: real peers over a virtual network, with virtual time, replayed from a seed.
 
 pub mod community;
+pub mod fuzz;
 pub mod malice;
 pub mod network;
 pub mod offline;

@@ -1,5 +1,6 @@
 //! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
+mod codec;
 mod deliberation;
 mod determinism;
 mod faults;
