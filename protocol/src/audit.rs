@@ -49,3 +49,6 @@ pub use report::{Progress, Report, RoundSummary, Summary};
 
 pub use check::verify;
 pub use write::write;
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 pub mod bundle;
 pub mod community;
+pub mod malice;
 pub mod network;
 pub mod offline;
 pub mod scenario;
+pub mod tap;

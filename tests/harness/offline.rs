@@ -4,7 +4,8 @@ use chorus_crypto::seal::SealSecret;
 use chorus_protocol::{
     config::Policy,
     ledger::{Ledger, RoundRecord},
-    log::entry::{Entry, PollKind, RoundKey, RoundOpening, SignedEntry},
+    log::entry::{ClockReading, Entry, PollKind, RoundKey, RoundOpening, SignedEntry},
+    time::Timestamp,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
@@ -50,8 +51,11 @@ impl OpenRound {
         let by_first = by_first.map(|entry| SignedEntry::sign(first, community.id(), entry));
         let by_each = community.operators.iter().zip(offers);
         let by_each = by_each.map(|(key, offer)| SignedEntry::sign(key, community.id(), offer));
+        let clock = Entry::Clock(ClockReading { time: Timestamp::from_millis(1_700_000_000_000) });
+        let clocks: Vec<_> =
+            community.operators.iter().map(|key| SignedEntry::sign(key, community.id(), clock.clone())).collect();
         let open = SignedEntry::sign(first, community.id(), Entry::Open(opening));
-        for entry in by_first.chain(by_each).chain([open]) {
+        for entry in by_first.chain(by_each).chain(clocks).chain([open]) {
             ledger.apply(&entry).expect("an honest entry");
         }
         Self { community, ledger, poll, keys }

@@ -8,29 +8,35 @@ mod ballots;
 mod forged;
 mod stream;
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, LazyLock},
+};
 
 use chorus_crypto::codec::Encode as _;
 use chorus_protocol::{
-    audit::{Bundle, Report, VerifyError, verify},
+    audit::{self, Bundle, Progress, Report, VerifyError, WriteError, verify},
+    config::Policy,
     contribution::Contributor,
-    id::RoundId,
+    id::{BlobId, RoundId},
     ledger::RoundState,
+    log::consensus::Decision,
     log::entry::{EndPass, Entry, PassId, PollKind, Step},
     peer::Command,
 };
 use chorus_tests::{
     bundle::{Corrupt, equivocation},
-    community::Community,
+    community::{Community, population},
+    network::Network,
     scenario::{Play, Scenario},
 };
 
 /// People who vote; the next one is a member who does not.
-const VOTERS: usize = 42;
+const VOTERS: usize = 24;
 /// The one who votes twice.
 const CHANGED: usize = 3;
 /// The one who votes and takes it back.
-const WITHDREW: usize = 41;
+const WITHDREW: usize = VOTERS - 1;
 /// The member who does not vote.
 const ABSENT: usize = VOTERS;
 /// Those who vote in the second round: too few.
@@ -40,6 +46,7 @@ struct Base {
     community: Community,
     bytes: Vec<u8>,
     bundle: Bundle,
+    corrupt: Corrupt,
     /// A round with map and groups.
     round: RoundId,
     /// A round with too few ballots.
@@ -49,7 +56,7 @@ struct Base {
 static BASE: LazyLock<Base> = LazyLock::new(base);
 
 fn base() -> Base {
-    let mut play = Scenario { people: VOTERS + 1, followers: 1, items: 16, ..Scenario::default() }.start();
+    let mut play = start();
     assert!(play.open(), "the round opens: {:?}", play.network.notices);
     let evidence = equivocation(&play.community, &play.community.operators[4]);
     play.post(0, Entry::Evidence(evidence));
@@ -74,14 +81,27 @@ fn base() -> Base {
     finish(&mut play);
     let bytes = play.bundle(0);
     let bundle = Bundle::from_bytes(&bytes).expect("what was written reads back");
-    Base { bytes, bundle, round, small: play.poll.round, community: play.community }
+    let corrupt = Corrupt::new(&play.community, &bundle);
+    Base { bytes, bundle, corrupt, round, small: play.poll.round, community: play.community }
+}
+
+/// Founds a community whose policy lets so few have an opinion map.
+fn start() -> Play {
+    let scenario = Scenario { people: VOTERS + 1, followers: 1, items: 16, ..Scenario::default() };
+    let policy = Policy { min_contributions: 10, floor: 5, group_floor: 20, ..Policy::default() };
+    let community = Community::new(scenario.seed, scenario.operators, scenario.people, policy);
+    let genesis = community.genesis.clone();
+    let network = Network::new(scenario.seed, genesis, &community.operators, scenario.followers, scenario.links);
+    let poll = community.poll(scenario.kind, scenario.items, scenario.duration_millis);
+    let votes = population(scenario.seed, scenario.people, scenario.items, scenario.camps);
+    Play { network, community, poll, votes, scenario }
 }
 
 fn withdraw(play: &mut Play, person: usize) {
     let host = play.host_of(person);
     let ledger = play.network.peer(host).ledger();
     let person = &mut play.community.people[person];
-    let contributor = Contributor { leaf: &person.leaf, sequence: 1 };
+    let contributor = Contributor { leaf: &person.leaf, sequence: 1, on_map: true };
     let round = &ledger.rounds()[&play.poll.round];
     let submission = contributor.withdraw(ledger, round, &mut person.rng).expect("a member may withdraw");
     play.network.command(host, Command::Contribute(submission));
@@ -119,16 +139,21 @@ fn assert_refused(what: &str, bytes: &[u8], codes: &[u8]) {
     }
 }
 
+/// Takes the last of a list away.
+fn shorten<T>(list: &mut Vec<T>) {
+    list.truncate(list.len() - 1);
+}
+
 /// Returns the log in the hands of corrupt operators.
 fn corrupt() -> Corrupt {
-    Corrupt::new(&BASE.community, &BASE.bundle)
+    BASE.corrupt.clone()
 }
 
 #[test]
 fn an_honest_bundle_verifies_and_says_what_happened() {
     let mut verified = 0;
     let report = verify(&mut &BASE.bytes[..], &mut |progress| {
-        if let chorus_protocol::audit::Progress::Contributions { verified: now, of } = progress {
+        if let Progress::Contributions { verified: now, of } = progress {
             assert!(now <= of);
             verified = now;
         }
@@ -164,4 +189,22 @@ fn a_log_that_is_signed_anew_without_a_change_still_verifies() {
     let report = check(&corrupt().bundle()).unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!(report.contributions, (VOTERS + FEW) as u64);
+}
+
+#[test]
+fn a_bundle_is_not_written_without_what_it_has_to_hold() {
+    let decisions: Vec<Arc<Decision>> = BASE.bundle.decisions.iter().cloned().map(Arc::new).collect();
+    let write = |decisions: &[Arc<Decision>], without: BlobId, instead: Option<Vec<u8>>| {
+        let find =
+            |id: &BlobId| BASE.bundle.blobs.iter().find(|(known, _)| known == id).map(|(_, bytes)| bytes.clone());
+        let blobs = |id: &BlobId| if *id == without { instead.clone() } else { find(id) };
+        audit::write(&mut Vec::new(), &BASE.community.genesis, decisions, blobs)
+    };
+    let (some, none) = (BASE.bundle.blobs[9].0, BlobId::of(b"none"));
+    assert_eq!(write(&decisions, none, None).expect("all there").blobs, BASE.bundle.blobs.len());
+    assert!(matches!(write(&decisions, some, None), Err(WriteError::MissingBlob(id)) if id == some));
+    assert!(matches!(write(&decisions, some, Some(Vec::new())), Err(WriteError::BlobHash(id)) if id == some));
+    assert!(matches!(write(&decisions[1..], none, None), Err(WriteError::Log(VerifyError::Height { .. }))));
+    let unfinished = (1..decisions.len()).map(|height| write(&decisions[..height], none, None));
+    assert!(unfinished.into_iter().any(|written| matches!(written, Err(WriteError::Log(VerifyError::Unfinished(_))))));
 }

@@ -2,5 +2,7 @@
 
 mod audit;
 mod deliberation;
+mod determinism;
+mod faults;
 mod ledger;
 mod round;

@@ -13,7 +13,6 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     contribution::{BallotContent, Body, CheckedForm, Content, context, layout},
-    id::BlobId,
     ledger::Ledger,
     log::entry::{AcceptedContribution, ContributionHeader, SignedEntry},
 };
@@ -83,9 +82,9 @@ fn no_field_of_a_body_can_be_changed() {
     refuse_content("a vote's commitment", &[23], |content| content.commitments[1] = generator);
     refuse_content("two commitments", &[23], |content| content.commitments.swap(1, 2));
     refuse_content("a commitment that is no point", &[23], |content| content.commitments[1] = [255; 32].into());
-    refuse_content("a commitment less", &[23], |content| drop(content.commitments.pop()));
+    refuse_content("a commitment less", &[23], |content| shorten(&mut content.commitments));
     refuse_content("a seed", &[23], |content| content.seed_digests[0][0] ^= 1);
-    refuse_content("a seed less", &[23], |content| drop(content.seed_digests.pop()));
+    refuse_content("a seed less", &[23], |content| shorten(&mut content.seed_digests));
     refuse_content("masked vector", &[23], |content| content.masked[0] ^= 1);
     refuse_content("boxes", &[23], |content| content.boxes[0] ^= 1);
     refuse_content("fold", &[23], |content| content.link.response[0] += Scalar::ONE);
@@ -93,18 +92,18 @@ fn no_field_of_a_body_can_be_changed() {
     refuse_content("blinding of the fold", &[23], |content| content.link.blinding += Scalar::ONE);
     refuse_content("fold of a mask", &[23], |content| content.link.folds[0].values[0] += Scalar::ONE);
     refuse_content("fold of blindings", &[23], |content| content.link.folds[0].blinding += Scalar::ONE);
-    refuse_content("a mask's fold less", &[23], |content| drop(content.link.folds.pop()));
+    refuse_content("a mask's fold less", &[23], |content| shorten(&mut content.link.folds));
     refuse_content("auxiliary commitment", &[23], |content| content.proof.auxiliary[0] = generator);
-    refuse_content("auxiliary commitment less", &[23], |content| drop(content.proof.auxiliary.pop()));
-    refuse_credential("leaf of another", &[23], |it| it.leaf_index = (it.leaf_index + 1) % 42);
-    refuse_credential("leaf of nobody", &[22], |it| it.leaf_index = 43);
+    refuse_content("auxiliary commitment less", &[23], |content| shorten(&mut content.proof.auxiliary));
+    refuse_credential("leaf of another", &[23], |it| it.leaf_index = (it.leaf_index + 1) % 24);
+    refuse_credential("leaf of nobody", &[22], |it| it.leaf_index = 25);
     refuse_credential("leaf's announcement", &[22], |it| it.leaf_announcement = generator);
     refuse_credential("leaf's announcement is no point", &[22], |it| it.leaf_announcement = [255; 32].into());
     refuse_credential("tag's announcement", &[22], |it| it.tag_announcements[0] = generator);
     refuse_credential("tag's announcement missing", &[22], |it| it.tag_announcements.clear());
     refuse_credential("response for the secret", &[22], |it| it.secret += Scalar::ONE);
     refuse_credential("response for an attribute", &[22], |it| it.attributes[0] += Scalar::ONE);
-    refuse_credential("an attribute less", &[22], |it| drop(it.attributes.pop()));
+    refuse_credential("an attribute less", &[22], |it| shorten(&mut it.attributes));
     refuse_credential("response for the blinding", &[22], |it| it.blinding += Scalar::ONE);
     refuse_body("a withdrawal in its place", &[21, 22, 23], |body| body.content = Content::Withdrawal);
 }

@@ -1,7 +1,7 @@
 //! What somebody without keys can do to the file.
 
 use chorus_crypto::{codec::Decode as _, codec::Encode as _, sign::Signature};
-use chorus_protocol::{audit::MAGIC, id::BlobId, log::consensus::Decision};
+use chorus_protocol::audit::MAGIC;
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
