@@ -118,7 +118,7 @@ enum Command {
     Poll(poll::Poll),
     /// Propose items for a poll.
     Propose(poll::Propose),
-    /// Vote. Nobody sees your ballot; voting again replaces it wholly.
+    /// Vote. That you voted is public, how you voted nobody sees; voting again replaces your ballot wholly.
     Vote(vote::Vote),
     /// Take your ballot back.
     Withdraw(vote::Withdraw),

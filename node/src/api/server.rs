@@ -54,7 +54,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens, and writes token and address into the data directory.
+    /// Listens, and writes token and address into the data directory, whose node must run already.
     ///
     /// # Errors
     ///
@@ -66,6 +66,11 @@ impl Server {
         let refused = |source| ServerError::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        // What an earlier process did not finish; nobody else runs here, for the node holds its lock.
+        for purpose in ["bundle", "token", "address"] {
+            files::remove_unfinished(dir.root(), purpose)
+                .map_err(|source| ServerError::Write { path: dir.root().to_owned(), source })?;
+        }
         let token = Token::random();
         let path = dir.api_token();
         token.write(&path).map_err(|source| ServerError::Write { path, source })?;

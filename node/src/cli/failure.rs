@@ -2,9 +2,8 @@
 
 use std::{fmt::Write as _, io, process::ExitCode};
 
-use serde_json::json;
-
 use chorus_protocol::audit::VerifyError;
+use serde_json::json;
 
 use super::output::Format;
 use crate::{

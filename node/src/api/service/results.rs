@@ -9,6 +9,7 @@ use std::{
 
 use chorus_crypto::codec::{Decode as _, Encode as _};
 use chorus_protocol::{
+    audit,
     deliberation::{
         statistics::Representative,
         tally::{Tally, Totals, Vote},
@@ -19,8 +20,6 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, find_poll, view};
-use chorus_protocol::audit;
-
 use crate::store::files;
 
 impl Service {

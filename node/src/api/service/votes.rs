@@ -44,7 +44,7 @@ impl Service {
         if votes.is_empty() {
             return Err(ApiError::invalid("there is no vote: give ITEM=agree|disagree|pass, or a --ballot file"));
         }
-        self.cast(ledger, round, Wish::Votes(votes, asked.on_map), wait).await
+        self.cast(round, Wish::Votes(votes, asked.on_map), wait).await
     }
 
     /// Takes the person's contribution to the latest round of a poll back.
@@ -59,7 +59,7 @@ impl Service {
         if own.is_none_or(|own| own.withdrawal) {
             return Err(ApiError::refused("there is no contribution of yours to withdraw"));
         }
-        self.cast(ledger, round, Wish::Withdraw, wait).await
+        self.cast(round, Wish::Withdraw, wait).await
     }
 
     /// Finds the latest round of a poll, waiting while the operators prepare it.
@@ -84,15 +84,20 @@ impl Service {
     }
 
     /// Makes a contribution, keeps it, sends it, and waits until it is on the log.
-    async fn cast(&self, ledger: Ledger, id: RoundId, wish: Wish, wait: Duration) -> Result<view::Cast, ApiError> {
+    ///
+    /// # Correctness
+    ///
+    /// No sequence number is taken twice: contributions are made one at a time, and what is kept is looked at before the
+    /// ledger. A contribution that is no longer kept then is on the log that is looked at afterwards.
+    async fn cast(&self, id: RoundId, wish: Wish, wait: Duration) -> Result<view::Cast, ApiError> {
         let person = self.person()?.clone();
-        // One at a time: two contributions must not take the same number.
         let turn = self.ballots.turn().await;
-        let round = ledger.rounds().get(&id).ok_or_else(not_open)?;
+        let kept = self.ballots.latest(id).map(|(sequence, _)| sequence);
+        let ledger = self.ledger().await?;
+        let round = ledger.rounds().get(&id).filter(|round| round.sealed.is_none()).ok_or_else(not_open)?;
         let manifest = round.manifest.as_ref().ok_or_else(not_open)?;
         let tag = person.leaf.tag(&manifest.scope);
         let logged = round.contributions.get(&tag).and_then(|attempts| attempts.keys().next_back().copied());
-        let kept = self.ballots.latest(id).map(|(sequence, _)| sequence);
         let sequence = logged.max(kept).map_or(0, |last| last.saturating_add(1));
         if sequence > limits::MAX_SEQUENCE {
             return Err(ContributeError::Sequence.into());
