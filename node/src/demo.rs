@@ -89,6 +89,7 @@ pub async fn play(options: &Options) -> anyhow::Result<Summary> {
     stages.begin("nodes", None);
     let hosts = community.start(options.seed, shape).await?;
     let outcome = play::run(&mut community, &hosts, &population, options, &mut stages).await;
+    stages.begin("closing", None);
     hosts.shutdown().await;
     stages.end();
     outcome.map(|outcome| Summary::new(&community.genesis, shape, &population, outcome, stages.times()))

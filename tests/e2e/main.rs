@@ -1,3 +1,4 @@
-//! Real processes and real sockets: few tests, on ports that the system picks.
+//! Real nodes and real processes over real sockets: few tests, on ports that the system picks, and none that sleeps.
 
 mod cli;
+mod community;

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod community;
+pub mod fuzz;
 pub mod malice;
 pub mod network;
 pub mod offline;

@@ -54,12 +54,17 @@ pub struct Contradiction {
     pub question: Question,
 }
 
+/// Messages of each kind that are kept as samples.
+const SAMPLES: usize = 6;
+
 /// What was heard.
 #[derive(Debug, Default)]
 pub struct Tap {
     answers: BTreeMap<(PublicKey, Question), BTreeSet<Digest>>,
     acknowledged: BTreeMap<(u8, Question), BTreeSet<Digest>>,
     last: Option<Message>,
+    /// The first messages of each kind, by the tag byte of their encoding.
+    pub samples: BTreeMap<u8, Vec<Message>>,
     /// Every contribution that was sent, by its public body.
     pub submissions: BTreeMap<BlobId, Submission>,
 }
@@ -109,6 +114,11 @@ impl Tap {
         // One message to many is heard once.
         if self.last.as_ref() == Some(&message) {
             return;
+        }
+        let kind = message.to_bytes().first().copied().unwrap_or_default();
+        let samples = self.samples.entry(kind).or_default();
+        if samples.len() < SAMPLES {
+            samples.push(message.clone());
         }
         match &message {
             Message::Entry(entry) => self.entry(entry),

@@ -33,7 +33,7 @@ pub(crate) fn small(operators: usize) -> Scenario {
 }
 
 /// Scalars of a share of that round: 2 columns of 16 items.
-const SHARE_LEN: usize = 32;
+pub(crate) const SHARE_LEN: usize = 32;
 
 /// What an undisturbed round of `n` operators ends with.
 pub(crate) struct Reference {
@@ -55,7 +55,7 @@ pub(crate) static FOUR: LazyLock<Reference> = LazyLock::new(|| undisturbed(4));
 
 /// Moments of a round, in order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Moment {
+pub(crate) enum Moment {
     Planned,
     Open,
     Acknowledged,
@@ -103,7 +103,11 @@ impl Moment {
 }
 
 /// Plays a round to its end; `strike` happens once, at `moment`.
-fn play_with(scenario: Scenario, moment: Moment, strike: impl FnOnce(&mut Play)) -> (Play, Option<RoundResult>) {
+pub(crate) fn play_with(
+    scenario: Scenario,
+    moment: Moment,
+    strike: impl FnOnce(&mut Play),
+) -> (Play, Option<RoundResult>) {
     let mut play = scenario.start();
     assert!(play.plan());
     let id = play.poll.round;

@@ -172,10 +172,6 @@ impl Hosts {
         self.hosts.iter().map(|host| &host.node)
     }
 
-    pub(super) fn operators(&self) -> impl Iterator<Item = &NodeHandle> {
-        self.nodes().take(self.operators)
-    }
-
     /// Returns the node of an operator.
     pub(super) fn operator(&self) -> &NodeHandle {
         &self.hosts[0].node

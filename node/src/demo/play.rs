@@ -9,10 +9,9 @@ use chorus_protocol::{
     deliberation::constitution::Constitution,
     id::{BlobId, PollId, RoundId},
     ledger::{Ledger, RoundRecord, RoundState},
-    log::entry::{ClockReading, Entry, PollKind, PollOpening, Proposal, RoundPlan, RoundResult, SignedEntry, Step},
+    log::entry::{Entry, PollKind, PollOpening, Proposal, RoundPlan, RoundResult, SignedEntry, Step},
     peer::{Command, Peer},
     round::report::RoundReport,
-    time::Timestamp,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -81,7 +80,7 @@ pub(super) async fn run(
 fn voting_time(population: &Population, options: &Options) -> Duration {
     let seconds = options.voting_seconds.unwrap_or_else(|| {
         let rows = population.ballots.len() as u64 * population.items.len() as u64;
-        5 + rows.div_ceil(250)
+        4 + rows.div_ceil(450)
     });
     Duration::from_secs(seconds)
 }
@@ -126,7 +125,6 @@ async fn open(
         key_grace_millis: 30_000,
     };
     let round = plan.id(community.id);
-    tell_time(hosts).await?;
     hosts.operator().command(Command::Post(Entry::Plan(plan))).await?;
     let faulty = community.genesis.sharing().faulty();
     let is_open = hosts.all(|peer| is_in(peer, round, RoundState::Open, faulty), PATIENCE).await?;
@@ -144,17 +142,6 @@ async fn propose(community: &Community, hosts: &Hosts, population: &Population, 
     let items = population.items.len();
     let proposed = |peer: &Peer| peer.ledger().polls().get(&poll).is_some_and(|poll| poll.items.len() == items);
     ensure!(hosts.all(proposed, PATIENCE).await?, "not all items could be proposed");
-    Ok(())
-}
-
-/// Brings the log's time up to the clocks of the operators: deadlines are counted from it.
-async fn tell_time(hosts: &Hosts) -> anyhow::Result<()> {
-    let since = std::time::UNIX_EPOCH.elapsed().context("this machine's clock is before 1970")?;
-    let time = Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-    for operator in hosts.operators() {
-        operator.command(Command::Post(Entry::Clock(ClockReading { time }))).await?;
-    }
-    ensure!(hosts.all(|peer| peer.ledger().time() >= time, PATIENCE).await?, "the log's time did not follow");
     Ok(())
 }
 

@@ -122,7 +122,10 @@ fn write(mut disk: Disk, mut outlet: Outlet, effects: &Receiver<Vec<Effect>>, st
             break;
         }
     }
+    let began = Instant::now();
     drop(disk);
     drop(outlet);
+    tracing::debug!(millis = began.elapsed().as_millis(), "the folder is closed");
     stopped();
+    tracing::debug!(millis = began.elapsed().as_millis(), "the network is closed");
 }

@@ -188,6 +188,11 @@ impl RoundRecord {
         self.agreed_result(faulty).is_some()
     }
 
+    /// Returns the bodies of the sealed set; none before the seal.
+    pub fn sealed_bodies(&self) -> impl Iterator<Item = &BlobId> {
+        self.sealed.iter().flat_map(|sealed| &sealed.contributions).map(|one| &one.header.body)
+    }
+
     /// Returns the result that f + 1 operators state.
     pub fn agreed_result(&self, faulty: u8) -> Option<&RoundResult> {
         agreed(self.results.values(), faulty)

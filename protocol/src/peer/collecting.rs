@@ -222,7 +222,7 @@ impl Peer {
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         let of = |header: &ContributionHeader| (header.round, header.tag, header.sequence);
         match &round.sealed {
-            Some(sealed) if sealed.contributions.iter().all(|sealed| sealed.header.body != header.body) => {
+            Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
                 Err(Fault::Phase("a contribution"))
             }
             Some(_) => Ok(form),
@@ -410,6 +410,9 @@ impl Peer {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
         let body = BlobId::of(&handover.submission.body);
+        if !self.ledger.rounds().values().any(|round| round.sealed_bodies().any(|sealed| *sealed == body)) {
+            return Err(Fault::Phase("a handover of what is not sealed"));
+        }
         if !self.collected.held.contains_key(&body) {
             let form = self.admit(CheckedForm::new(&self.ledger, &handover.submission.body)?)?;
             let verdict = verify_all(&self.ledger, &[&form], &form.header.core).pop().ok_or(Fault::Proof)??;
