@@ -123,7 +123,7 @@ enum Command {
     /// Take your ballot back.
     Withdraw(vote::Withdraw),
     /// Show what came of a poll.
-    Result(result::Result_),
+    Result(result::ShowResult),
     /// Write the audit bundle, with which anyone can check all results.
     Export(result::Export),
     /// Check an audit bundle. Needs no node, no keys and no network.

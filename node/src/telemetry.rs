@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged if `RUST_LOG` is not set and a node runs.
-pub const RUNNING: &str = "warn,libp2p_kad=error,chorus_node=info";
+pub const RUNNING: &str = "warn,libp2p_kad=error,libp2p_gossipsub=error,chorus_node=info";
 
 /// What is logged if `RUST_LOG` is not set and a single command is carried out.
 pub const COMMAND: &str = "error";

@@ -5,7 +5,6 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -15,21 +14,8 @@ use tempfile::TempDir;
 /// How long a process may take to do what it was asked.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// Builds the binary once, with the profile of this test, and returns its path.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "chorus-node", "--bin", "chorus"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        assert!(build.status().expect("cargo runs").success(), "the binary builds");
-        let test = std::env::current_exe().expect("a path");
-        let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
-        profile.join(format!("chorus{}", std::env::consts::EXE_SUFFIX))
-    })
-}
+/// The binary under test.
+const CHORUS: &str = env!("CARGO_BIN_EXE_chorus-under-test");
 
 /// A data directory, and the node that runs with it.
 struct Person {
@@ -46,7 +32,7 @@ impl Person {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(CHORUS);
         command.args(arguments).env("CHORUS_DATA_DIR", &self.dir).env("CHORUS_FORMAT", "json").env_remove("RUST_LOG");
         command
     }

@@ -77,9 +77,9 @@ async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Respon
 }
 
 /// A request's JSON; what is wrong with it is answered as our own error.
-struct Body_<T>(T);
+struct Asked<T>(T);
 
-impl<T: DeserializeOwned> FromRequest<Shared> for Body_<T> {
+impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
@@ -125,7 +125,7 @@ async fn request_attestation(State(shared): State<Shared>) -> Answer<view::Reque
     shared.service.request_attestation().await.map(Json)
 }
 
-async fn approve(State(shared): State<Shared>, Body_(asked): Body_<view::Request>) -> Answer<view::Member> {
+async fn approve(State(shared): State<Shared>, Asked(asked): Asked<view::Request>) -> Answer<view::Member> {
     shared.service.approve(asked).await.map(Json)
 }
 
@@ -133,7 +133,7 @@ async fn polls(State(shared): State<Shared>) -> Answer<Vec<view::Poll>> {
     shared.service.polls().await.map(Json)
 }
 
-async fn open_poll(State(shared): State<Shared>, Body_(asked): Body_<view::OpenPoll>) -> Answer<view::Poll> {
+async fn open_poll(State(shared): State<Shared>, Asked(asked): Asked<view::OpenPoll>) -> Answer<view::Poll> {
     shared.service.open_poll(asked).await.map(Json)
 }
 
@@ -144,7 +144,7 @@ async fn poll(State(shared): State<Shared>, Path(poll): Path<String>) -> Answer<
 async fn propose(
     State(shared): State<Shared>,
     Path(poll): Path<String>,
-    Body_(asked): Body_<view::Propose>,
+    Asked(asked): Asked<view::Propose>,
 ) -> Answer<view::Poll> {
     shared.service.propose(&poll, asked).await.map(Json)
 }
@@ -152,7 +152,7 @@ async fn propose(
 async fn plan_round(
     State(shared): State<Shared>,
     Path(poll): Path<String>,
-    Body_(asked): Body_<view::PlanRound>,
+    Asked(asked): Asked<view::PlanRound>,
 ) -> Answer<view::Poll> {
     shared.service.plan_round(&poll, asked).await.map(Json)
 }
@@ -164,7 +164,7 @@ async fn close_poll(State(shared): State<Shared>, Path(poll): Path<String>) -> A
 async fn vote(
     State(shared): State<Shared>,
     Path(poll): Path<String>,
-    Body_(asked): Body_<view::CastVote>,
+    Asked(asked): Asked<view::CastVote>,
 ) -> Answer<view::Cast> {
     shared.service.vote(&poll, asked).await.map(Json)
 }
@@ -172,7 +172,7 @@ async fn vote(
 async fn withdraw(
     State(shared): State<Shared>,
     Path(poll): Path<String>,
-    Body_(asked): Body_<view::Withdraw>,
+    Asked(asked): Asked<view::Withdraw>,
 ) -> Answer<view::Cast> {
     shared.service.withdraw(&poll, asked).await.map(Json)
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{api::view, store::files};
 
 #[derive(Debug, Args)]
-pub(super) struct Result_ {
+pub(super) struct ShowResult {
     /// The poll: its id or the beginning of it, or - for the only one [default: the latest with a result].
     #[arg(value_parser = values::poll)]
     poll: Option<String>,
@@ -31,7 +31,7 @@ pub(super) struct Result_ {
     bundle: Option<PathBuf>,
 }
 
-impl Result_ {
+impl ShowResult {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let (client, output) = (Client::new(global)?, global.output());
         let wait = self.wait.unwrap_or_default();
