@@ -1,6 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod driver;
 pub mod keystore;
 pub mod network;
 pub mod polis;
 pub mod store;
+pub mod telemetry;

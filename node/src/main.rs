@@ -1,2 +1,7 @@
-//! Chorus.
-fn main() {}
+//! `chorus`: the node and its command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chorus_node::cli::main()
+}

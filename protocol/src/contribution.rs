@@ -22,6 +22,7 @@ use chorus_crypto::{
     transcript::{Item, Transcript},
     wire_enum, wire_struct,
 };
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use rand_core::CryptoRng;
 use rayon::prelude::*;
 
@@ -80,6 +81,9 @@ pub struct Body {
     pub tag: Tag,
     /// Which attempt this is.
     pub sequence: u8,
+    /// Whether the contributor consents to a public point on the opinion map: about 10 bits of the ballot, which under
+    /// the open credential everybody can tell whose they are. False for a withdrawal.
+    pub on_map: bool,
     /// The aggregation class: 0, as rounds with per-ballot openings disclose no attributes.
     pub class: u16,
     /// What is contributed.
@@ -87,7 +91,7 @@ pub struct Body {
     /// Proof that one member of the snapshot says so.
     pub credential: Credential,
 }
-wire_struct!(Body { round, tag, sequence, class, content, credential });
+wire_struct!(Body { round, tag, sequence, on_map, class, content, credential });
 
 /// What a participant sends to the operators.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -157,14 +161,20 @@ pub fn context(community: CommunityId, round: RoundId, tag: &Tag, sequence: u8) 
 }
 
 impl BallotContent {
-    /// Returns the digest of the core: context, commitments, seed digests, H(E).
-    fn core(&self, context: &Digest) -> Digest {
-        core_digest(context, &self.shape, &self.commitments, &self.seed_digests, &self.masked)
+    /// Returns the digest of the core: context, consent, commitments, seed digests, H(E).
+    fn core(&self, context: &Digest, on_map: bool) -> Digest {
+        core_digest(&(*context, on_map), &self.shape, &self.commitments, &self.seed_digests, &self.masked)
     }
 }
 
-fn core_digest(context: &Digest, shape: &Shape, commitments: &[Point], seeds: &[Digest], masked: &Digest) -> Digest {
-    let mut bytes = context.to_vec();
+fn core_digest(
+    context: &(Digest, bool),
+    shape: &Shape,
+    commitments: &[Point],
+    seeds: &[Digest],
+    masked: &Digest,
+) -> Digest {
+    let mut bytes = context.to_bytes();
     shape.encode(&mut bytes);
     put_seq(&mut bytes, commitments);
     put_seq(&mut bytes, seeds);
@@ -208,6 +218,8 @@ pub struct Contributor<'a> {
     pub leaf: &'a LeafSecret,
     /// Which attempt this is, from 0.
     pub sequence: u8,
+    /// Whether the person consents to a public point on the opinion map.
+    pub on_map: bool,
 }
 
 impl Contributor<'_> {
@@ -235,28 +247,30 @@ impl Contributor<'_> {
         let data_rows = u32::try_from(layout.data_rows()).map_err(|_| ContributeError::Internal("too many rows"))?;
         let shape = Shape::ballot(data_rows);
         let sharing = ledger.sharing();
-        // Masks come first from the generator, so that they do not depend on which operators have keys.
-        let masking = Masking::new(sharing, &shape, &context, rng);
-        let witness =
-            Witness::new(&layout, votes, rng).map_err(|_| ContributeError::Internal("votes do not encode"))?;
+        // Generators of their own, so that masks and dither do not depend on which operators have keys.
+        let mut fork = || ChaCha20Rng::from_rng(rng);
+        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
+        let masking = Masking::new(sharing, &shape, &context, &mut for_masks);
+        let witness = Witness::new(&layout, votes, &mut for_dither)
+            .map_err(|_| ContributeError::Internal("votes do not encode"))?;
         let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
         let seed_digests = masking.seed_digests();
         let masked_digest = masked_digest(&masked);
-        let core = core_digest(&context, &shape, &commitments, &seed_digests, &masked_digest);
-        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), rng)?;
+        let core = core_digest(&(context, self.on_map), &shape, &commitments, &seed_digests, &masked_digest);
+        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), &mut for_boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
         let mut transcript = begin(manifest, &ledger.genesis().operators);
         absorb_content(&mut transcript, &context, &core, &boxes_digest, &statement);
         let link = Link::prove(&mut transcript, &masking, &shape, &data);
         let blindings = masking.blindings().get(1..).unwrap_or_default();
-        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, rng);
-        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, rng);
+        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, &mut for_proofs);
+        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, &mut for_proofs);
 
         let content =
             BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
-        let body = self.body(manifest, round.id, Content::Ballot(Box::new(content)), credential);
+        let body = self.body(manifest, round.id, self.on_map, Content::Ballot(Box::new(content)), credential);
         Ok(Submission { body: body.to_bytes(), masked, boxes })
     }
 
@@ -275,7 +289,7 @@ impl Contributor<'_> {
         let mut transcript = begin(manifest, &ledger.genesis().operators);
         absorb_content(&mut transcript, &context, &WITHDRAWN, &WITHDRAWN, &statement);
         let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, rng);
-        let body = self.body(manifest, round.id, Content::Withdrawal, credential);
+        let body = self.body(manifest, round.id, false, Content::Withdrawal, credential);
         Ok(Submission { body: body.to_bytes(), masked: Vec::new(), boxes: Vec::new() })
     }
 
@@ -301,8 +315,16 @@ impl Contributor<'_> {
         Ok((manifest, statement, context(ledger.community(), round.id, &tag, self.sequence)))
     }
 
-    fn body(&self, manifest: &Manifest, round: RoundId, content: Content, credential: Credential) -> Body {
-        Body { round, tag: self.leaf.tag(&manifest.scope), sequence: self.sequence, class: 0, content, credential }
+    fn body(
+        &self,
+        manifest: &Manifest,
+        round: RoundId,
+        on_map: bool,
+        content: Content,
+        credential: Credential,
+    ) -> Body {
+        let tag = self.leaf.tag(&manifest.scope);
+        Body { round, tag, sequence: self.sequence, on_map, class: 0, content, credential }
     }
 }
 
@@ -383,6 +405,7 @@ impl CheckedForm {
         }
         let context = context(ledger.community(), body.round, &body.tag, body.sequence);
         let (core, seed_digests) = match &body.content {
+            Content::Withdrawal if body.on_map => return Err(Fault::Mismatch("a withdrawal on the map")),
             Content::Withdrawal => (WITHDRAWN, Vec::new()),
             Content::Ballot(content) => {
                 let rows = layout.data_rows();
@@ -395,7 +418,7 @@ impl CheckedForm {
                 if content.seed_digests.len() != ledger.sharing().subset_count() {
                     return Err(Fault::Mismatch("the number of seeds"));
                 }
-                (content.core(&context), content.seed_digests.clone())
+                (content.core(&context, body.on_map), content.seed_digests.clone())
             }
         };
         shown_leaf(manifest, &body.credential)?;
@@ -403,6 +426,7 @@ impl CheckedForm {
             round: body.round,
             tag: body.tag,
             sequence: body.sequence,
+            on_map: body.on_map,
             body: BlobId::of(bytes),
             core,
             seed_digests,
@@ -489,7 +513,7 @@ impl CheckedForm {
         operator: u8,
         key: &SealSecret,
     ) -> Result<Vec<Seed>, Fault> {
-        let Content::Ballot(content) = &self.body.content else {
+        let Content::Ballot(_) = &self.body.content else {
             return if submission.masked.is_empty() && submission.boxes.is_empty() {
                 Ok(Vec::new())
             } else {
@@ -501,7 +525,7 @@ impl CheckedForm {
         let index = usize::from(operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
         let sealed =
             submission.boxes.get(index).and_then(Option::as_ref).ok_or(Fault::Seeds("no box for this operator"))?;
-        let context = box_context(&content.core(&self.context), operator, &key.public());
+        let context = box_context(&self.header.core, operator, &key.public());
         let plain = key.open(&context, &sealed.bytes).map_err(|_| Fault::Seeds("the box does not open"))?;
         let seeds = split_seeds(&plain, held.len()).ok_or(Fault::Seeds("the box holds another number of seeds"))?;
         for (subset, seed) in held.iter().zip(&seeds) {
@@ -585,16 +609,18 @@ pub struct Acknowledgement {
 }
 wire_struct!(Acknowledgement { header, operator, signature });
 
-/// Bodies whose equations are verified by one multi-scalar multiplication: large enough that its buckets pay, small
-/// enough that one bad body costs little.
-const VERIFY_TOGETHER: usize = 32;
+/// Bodies whose equations are verified by one multi-scalar multiplication: enough that its buckets pay, and not so many
+/// that a bad one among them costs much.
+const VERIFY_TOGETHER: core::ops::RangeInclusive<usize> = 16..=128;
 
 /// Verifies the equations of many bodies at once and, where that fails, each alone; on all cores.
 ///
 /// `seed` must not have been known to the contributors: fresh randomness, or a hash of all bodies. Returns the
 /// equations of those that hold and the fault of those that do not, in order.
 pub fn verify_all(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec<Result<Equations, Fault>> {
-    let chunks: Vec<_> = forms.chunks(VERIFY_TOGETHER).enumerate().collect();
+    let share = forms.len().div_ceil(rayon::current_num_threads());
+    let together = share.clamp(*VERIFY_TOGETHER.start(), *VERIFY_TOGETHER.end());
+    let chunks: Vec<_> = forms.chunks(together).enumerate().collect();
     chunks
         .into_par_iter()
         .flat_map_iter(|(number, chunk)| {

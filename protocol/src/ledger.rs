@@ -23,10 +23,8 @@ use crate::{
     fault::Fault,
     id::{BlobId, CommunityId, PollId, RoundId},
     limits,
-    log::{
-        consensus,
-        entry::{ClockReading, Entry, Evidence, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
-    },
+    log::consensus::Evidence as EquivocationProof,
+    log::entry::{ClockReading, Entry, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
     time::Timestamp,
 };
 
@@ -61,7 +59,7 @@ pub struct Ledger {
     clocks: BTreeMap<u8, Timestamp>,
     polls: BTreeMap<PollId, Poll>,
     rounds: BTreeMap<RoundId, RoundRecord>,
-    evidence: BTreeSet<Digest>,
+    convicted: BTreeSet<PublicKey>,
 }
 
 /// An ordered list of leaves: the ring of a round.
@@ -97,7 +95,7 @@ impl Ledger {
             clocks: BTreeMap::new(),
             polls: BTreeMap::new(),
             rounds: BTreeMap::new(),
-            evidence: BTreeSet::new(),
+            convicted: BTreeSet::new(),
         }
     }
 
@@ -139,6 +137,11 @@ impl Ledger {
     /// Returns the rounds.
     pub const fn rounds(&self) -> &BTreeMap<RoundId, RoundRecord> {
         &self.rounds
+    }
+
+    /// Returns the operators that the log proves to have signed contradictions.
+    pub const fn convicted(&self) -> &BTreeSet<PublicKey> {
+        &self.convicted
     }
 
     /// Returns the latest clock reading of an operator (1..=n).
@@ -192,7 +195,7 @@ impl Ledger {
             }
             Entry::Evidence(evidence) => {
                 self.operator(author, "evidence")?;
-                self.accuse(evidence)
+                self.convict(&evidence.bytes)
             }
             Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator, _| round.offer_key(operator, it)),
             Entry::Open(it) => {
@@ -260,16 +263,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Takes evidence that proves an operator's contradiction by itself.
-    fn accuse(&mut self, evidence: &Evidence) -> Result<(), Fault> {
-        let proof = consensus::Evidence::from_bytes(&evidence.bytes)?;
-        let culprit = proof.verify(self.community).map_err(|_| Fault::Mismatch("evidence"))?;
-        if self.genesis.operator(&culprit).is_none() {
-            return Err(Fault::Mismatch("the culprit of evidence"));
-        }
-        if self.evidence.insert(hash::content(&evidence.bytes)) { Ok(()) } else { Err(Fault::Duplicate("evidence")) }
-    }
-
     fn open_poll(&mut self, opening: &PollOpening) -> Result<(), Fault> {
         if opening.question.trim().is_empty() {
             return Err(Fault::Mismatch("a poll's question"));
@@ -308,7 +301,6 @@ impl Ledger {
     fn plan_round(&mut self, plan: &RoundPlan) -> Result<(), Fault> {
         let unfinished = self.rounds.values().filter(|round| !round.is_finished(self.sharing.faulty())).count();
         bound("unfinished rounds", limits::MAX_OPEN_ROUNDS, unfinished + 1)?;
-        let now = self.time();
         let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
@@ -321,8 +313,16 @@ impl Ledger {
         let id = plan.id(self.community);
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         poll.rounds.push(id);
-        self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal, now));
+        self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal));
         Ok(())
+    }
+
+    /// Takes one proof against each operator: more of them would only fill the log.
+    fn convict(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let proof = EquivocationProof::from_bytes(bytes)?;
+        let culprit = proof.verify(self.community).map_err(|_| Fault::Mismatch("evidence"))?;
+        self.operator(culprit, "contradictions that concern nobody")?;
+        if self.convicted.insert(culprit) { Ok(()) } else { Err(Fault::Duplicate("evidence")) }
     }
 
     fn read_clock(&mut self, operator: u8, reading: &ClockReading) -> Result<(), Fault> {
@@ -330,6 +330,8 @@ impl Ledger {
             return Err(Fault::Duplicate("a later clock reading"));
         }
         self.clocks.insert(operator, reading.time);
+        let (now, enough) = (self.time(), self.acknowledgements_needed());
+        self.rounds.values_mut().for_each(|round| round.on_clock(operator, now, enough));
         Ok(())
     }
 }

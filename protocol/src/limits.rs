@@ -78,6 +78,13 @@ pub const MAX_LOG_PART_BYTES: usize = 1024 * 1024;
 /// Entries that wait to be ordered. Each is at most 72 KiB, but only operators post large ones.
 pub const MAX_POOL: usize = 16_384;
 
+/// Entries of one other operator or attester among them: an operator may propose all items of a poll at once, an
+/// attester attest for many. Without the bound one of them could fill the pool with what will never be valid.
+pub const MAX_POOL_PER_OFFICE: usize = 1_024;
+
+/// Entries of one member among them: all that a member may propose for three polls.
+pub const MAX_POOL_PER_MEMBER: usize = 3 * MAX_PROPOSALS_PER_MEMBER;
+
 /// Contributions received and not yet checked. More are dropped; their senders send again.
 pub const MAX_PENDING: usize = 1_024;
 

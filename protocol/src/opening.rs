@@ -301,13 +301,15 @@ impl OpeningPlan {
                 opened.encode(&mut bytes);
                 let seed = hash::digest_bytes(domain::SUM_CHECK, &bytes);
                 let mut batch = Batch::new(&seed);
-                let functionals: Vec<_> = plan.functionals.iter().map(Functional::scalars).collect();
+                let (rows, functionals) = compact(&plan.functionals);
                 if functionals.is_empty() {
                     return Ok(());
                 }
                 for (ballot, values) in plan.ballots.ballots.iter().zip(values.chunks(functionals.len())) {
-                    let points: Result<Vec<_>, _> = commitments(*ballot)?.iter().map(Point::decompress).collect();
-                    let first = batch.insert(points?);
+                    let commitments = commitments(*ballot)?;
+                    let point =
+                        |row: &u32| Ok(commitments.get(*row as usize).ok_or(OpeningError::Plan)?.decompress()?);
+                    let first = batch.insert(rows.iter().map(point).collect::<Result<Vec<_>, OpeningError>>()?);
                     for (functional, value) in functionals.iter().zip(values) {
                         value.check(shape, functional, first, &mut batch)?;
                     }
@@ -335,6 +337,20 @@ impl MaskPart {
             Self::Sums(_) => Err(OpeningError::Plan),
         }
     }
+}
+
+/// The rows that some function uses, ascending, and the functions in terms of places in that list.
+fn compact(functionals: &[Functional]) -> (Vec<u32>, Vec<Vec<(u32, Scalar)>>) {
+    let used: std::collections::BTreeSet<u32> =
+        functionals.iter().flat_map(|functional| &functional.coefficients).map(|(row, _)| *row).collect();
+    let rows: Vec<u32> = used.into_iter().collect();
+    let place = |(row, coefficient): (u32, Scalar)| {
+        let place = rows.binary_search(&row).expect("every row of a function is listed");
+        (u32::try_from(place).expect("there are fewer rows than row numbers"), coefficient)
+    };
+    let functionals =
+        functionals.iter().map(|functional| functional.scalars().into_iter().map(place).collect()).collect();
+    (rows, functionals)
 }
 
 /// The shape of the rows that are summed: the first `rows` of the committed ones.

@@ -24,7 +24,7 @@ use std::{
 };
 
 use chorus_crypto::{
-    codec::Encode as _,
+    codec::{Decode as _, Encode as _},
     mask::Seed,
     seal::SealSecret,
     sign::{PublicKey, SecretKey},
@@ -35,7 +35,7 @@ pub(crate) use self::ordering::start_of_log;
 use self::{collecting::Collected, duties::Duties, ordering::Ordering};
 use crate::{
     config::Genesis,
-    contribution::Submission,
+    contribution::{Body, Submission},
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
@@ -238,6 +238,7 @@ impl Peer {
             return Err(StartError::NotOperator);
         }
         let mut ledger = Ledger::new(config.genesis.clone());
+        let erasures = unfinished_erasures(&saved);
         let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
         let mut peer = Self {
             community: ledger.community(),
@@ -253,6 +254,7 @@ impl Peer {
             config,
         };
         peer.collected.resume(&saved.records);
+        peer.effects.extend(erasures.into_iter().map(Effect::EraseRound));
         for submission in saved.submissions {
             peer.collected.requeue(submission);
         }
@@ -424,6 +426,22 @@ impl Peer {
             self.effects.push_back(Effect::Want(id));
         }
     }
+}
+
+/// The rounds that were recorded as erased but still have secrets here: the node died before it erased them.
+fn unfinished_erasures(saved: &Saved) -> BTreeSet<RoundId> {
+    let erased: BTreeSet<RoundId> = saved
+        .records
+        .iter()
+        .filter_map(|record| if let Record::Erased(round) = record { Some(*round) } else { None })
+        .collect();
+    let keys = saved.records.iter().filter_map(|record| match record {
+        Record::RoundKey(record) => Some(record.round),
+        Record::Acknowledged(record) => Some(record.round),
+        Record::Wal(_) | Record::WalReset(_) | Record::Pledge(_) | Record::Locked(_) | Record::Erased(_) => None,
+    });
+    let bodies = saved.submissions.iter().filter_map(|submission| Body::from_bytes(&submission.body).ok());
+    keys.chain(bodies.map(|body| body.round)).filter(|round| erased.contains(round)).collect()
 }
 
 impl Blobs for BTreeMap<BlobId, Arc<[u8]>> {

@@ -139,13 +139,16 @@ impl Course<'_> {
             return Ok(done(Outcome::TooFew));
         }
         let [totals] = self.sums(Step::Totals, whole(&layout, ballots))?.try_into().map_err(|_| bad_values())?;
+        let consenting = consenting(sealed);
         let map = match self.round.kind {
-            PollKind::Statement => self.map(sealed, &totals)?,
+            // A map of fewer points than the floor would single them out; then nothing of the kind is computed.
+            PollKind::Statement if consenting.len() >= policy.group_floor as usize => self.map(sealed, &totals)?,
+            PollKind::Statement => None,
             PollKind::Value | PollKind::Transition => None,
         };
         let Some(map) = map else { return Ok(done(Outcome::Totals { totals })) };
         let edges = BucketEdges::new(layout.items());
-        let placed = self.place(&layout, &map, &mu(&totals), &edges, ballots)?;
+        let placed = self.place(&layout, &map, &mu(&totals), &edges, (ballots, consenting))?;
         let partition = partition(&map, &edges, &placed, policy.floor as usize);
         let groups = self.groups(&layout, &partition, &totals)?;
         let points = placed.iter().map(PlacedBallot::from).collect();
@@ -235,17 +238,31 @@ impl Course<'_> {
         Ok(None)
     }
 
-    fn place(&self, layout: &Layout, map: &Map, mu: &[i64], edges: &BucketEdges, ballots: usize) -> Step_<Vec<Placed>> {
-        let all: Vec<u32> = (0..).take(ballots).collect();
-        let buckets = self.functionals(Step::Buckets, functional_plan(all.clone(), vec![bucket_functional(layout)]))?;
+    /// Places the `consenting` among the ballots of the set on the map.
+    fn place(
+        &self,
+        layout: &Layout,
+        map: &Map,
+        mu: &[i64],
+        edges: &BucketEdges,
+        (ballots, consenting): (usize, Vec<u32>),
+    ) -> Step_<Vec<Placed>> {
+        let plan = functional_plan(consenting.clone(), vec![bucket_functional(layout)]);
+        let buckets = self.functionals(Step::Buckets, plan)?;
         let bucket = |value: &i64| match usize::try_from(*value) {
             Ok(0) => Ok(None),
             Ok(number) if number <= edges.ranges().len() => Ok(Some(number - 1)),
             Ok(_) | Err(_) => Err(bad_values()),
         };
         let buckets: Vec<Option<usize>> = buckets.iter().map(bucket).collect::<Step_<_>>()?;
-        let pointed: Vec<u32> = all.into_iter().zip(&buckets).filter_map(|(at, bucket)| bucket.map(|_| at)).collect();
-        let mut placed: Vec<Placed> = buckets.into_iter().map(|bucket| Placed { bucket, point: Vec::new() }).collect();
+        let mut placed = vec![Placed::default(); ballots];
+        let mut pointed = Vec::new();
+        for (ballot, bucket) in consenting.into_iter().zip(buckets) {
+            if let Some(placed) = placed.get_mut(ballot as usize).filter(|_| bucket.is_some()) {
+                placed.bucket = bucket;
+                pointed.push(ballot);
+            }
+        }
         if pointed.is_empty() {
             return Ok(placed);
         }
@@ -284,6 +301,12 @@ impl Course<'_> {
 
 fn bad_values() -> Stage {
     Stage::Contradiction("opened values that do not fit what was opened")
+}
+
+/// The ballots whose contributors consent to a public point.
+fn consenting(sealed: &Sealed) -> Vec<u32> {
+    let with_index = (0..).zip(&sealed.contributions);
+    with_index.filter(|(_, contribution)| contribution.header.on_map).map(|(index, _)| index).collect()
 }
 
 fn vote_rows(layout: &Layout) -> u32 {

@@ -1,2 +1,4 @@
-//! Chorus.
-fn main() {}
+//! Real nodes and real processes over real sockets: few tests, on ports that the system picks, and none that sleeps.
+
+mod cli;
+mod community;

@@ -3,6 +3,7 @@
 //! Nothing is asserted here: a figure that misses its bound says so, and it is for the reader to judge.
 
 mod ballot;
+mod contribution;
 mod deliberation;
 mod figure;
 
@@ -33,15 +34,18 @@ enum Format {
 struct Arguments {
     /// What to measure.
     topic: Topic,
+    /// On how many random and mutated witnesses the ballot proof and its oracle are compared.
+    #[arg(long, default_value_t = 1_000)]
+    cases: u32,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
 impl Topic {
-    fn figures(self) -> Vec<Figure> {
+    fn figures(self, cases: u32) -> Vec<Figure> {
         match self {
-            Self::Ballot => ballot::figures(),
+            Self::Ballot => contribution::figures().into_iter().chain(ballot::figures(cases)).collect(),
             Self::Deliberation => deliberation::figures(),
         }
     }
@@ -50,7 +54,7 @@ impl Topic {
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 fn main() {
     let arguments = Arguments::parse();
-    for figure in arguments.topic.figures() {
+    for figure in arguments.topic.figures(arguments.cases) {
         match arguments.format {
             Format::Text => println!("{figure}"),
             Format::Json => println!("{}", figure.to_json()),

@@ -2,5 +2,9 @@
 
 pub mod bundle;
 pub mod community;
+pub mod fuzz;
+pub mod malice;
 pub mod network;
+pub mod offline;
 pub mod scenario;
+pub mod tap;

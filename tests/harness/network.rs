@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use chorus_crypto::sign::SecretKey;
+use chorus_crypto::{codec::Encode, sign::SecretKey};
 use chorus_protocol::{
     config::Genesis,
     contribution::Submission,
@@ -25,8 +25,25 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
-/// What a liar does to a message before it leaves: nothing, something else, several things, or silence.
-pub type Tamper = Box<dyn FnMut(NodeId, Message) -> Vec<Message>>;
+use crate::tap::Tap;
+
+/// What a liar has at hand when a message leaves its node.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// The host that the message goes to.
+    pub to: usize,
+    /// The virtual time.
+    pub now: Timestamp,
+    /// The public bodies that the liar offers.
+    pub blobs: &'a mut BTreeMap<BlobId, Arc<[u8]>>,
+}
+
+/// What a liar does to a message before it leaves: nothing, something else, several things, or silence. Each message
+/// comes with how long it is held back, in milliseconds.
+pub type Tamper = Box<dyn FnMut(&mut Outgoing<'_>, Message) -> Vec<(u64, Message)>>;
+
+/// Decides, before each effect of a host, whether the host dies right there.
+pub type CrashPoint = Box<dyn FnMut(&Effect) -> bool>;
 
 /// How links behave.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +78,7 @@ struct Host {
     disk: Disk,
     rng: ChaCha20Rng,
     tamper: Option<Tamper>,
+    crash: Option<CrashPoint>,
     wants: BTreeSet<BlobId>,
 }
 
@@ -86,6 +104,8 @@ pub struct Network {
     pub notices: Vec<(usize, Notice)>,
     /// Bytes sent.
     pub bytes_sent: u64,
+    /// What was sent, for whoever listens.
+    pub tap: Tap,
 }
 
 impl core::fmt::Debug for Network {
@@ -113,11 +133,20 @@ impl Network {
             rng: ChaCha20Rng::seed_from_u64(seed),
             notices: Vec::new(),
             bytes_sent: 0,
+            tap: Tap::default(),
         };
         let keys = operators.iter().cloned().map(Some).chain((0..followers).map(|_| None));
         for (host, operator) in keys.enumerate() {
             let rng = ChaCha20Rng::seed_from_u64(seed ^ (0x5EED << 16) ^ host as u64);
-            let host = Host { operator, peer: None, disk: Disk::default(), rng, tamper: None, wants: BTreeSet::new() };
+            let host = Host {
+                operator,
+                peer: None,
+                disk: Disk::default(),
+                rng,
+                tamper: None,
+                crash: None,
+                wants: BTreeSet::new(),
+            };
             network.hosts.push(host);
         }
         (0..network.hosts.len()).for_each(|host| network.start(host));
@@ -167,6 +196,30 @@ impl Network {
     /// Makes a host lie.
     pub fn tamper(&mut self, host: usize, tamper: Tamper) {
         self.hosts[host].tamper = Some(tamper);
+    }
+
+    /// Lets a host die right before the first effect that `crash` picks: what is not synced by then is lost.
+    pub fn crash_at(&mut self, host: usize, crash: CrashPoint) {
+        self.hosts[host].crash = Some(crash);
+    }
+
+    /// Hands a host bytes as if another host had sent them.
+    pub fn deliver(&mut self, to: usize, from: usize, bytes: Vec<u8>) {
+        self.handle(to, Event::Message { from: node(from), bytes });
+    }
+
+    /// Writes a record into the journal of a host that is down.
+    pub fn plant_record(&mut self, host: usize, record: Record) {
+        self.hosts[host].disk.records.push(record);
+    }
+
+    /// Returns every byte string on a host's disk: journal, private parts, public bodies, log.
+    pub fn disk_bytes(&self, host: usize) -> Vec<Vec<u8>> {
+        let disk = &self.hosts[host].disk;
+        let records = disk.records.iter().chain(&disk.unsynced).map(Encode::to_bytes);
+        let private = disk.private.values().map(|submission| submission.to_bytes());
+        let blobs = disk.blobs.values().map(|blob| blob.to_vec());
+        records.chain(private).chain(blobs).chain(disk.decisions.iter().map(Encode::to_bytes)).collect()
     }
 
     /// Cuts or mends the link between two hosts.
@@ -299,7 +352,13 @@ impl Network {
             effects.push(effect);
         }
         let deadline = peer.next_deadline();
-        effects.into_iter().for_each(|effect| self.perform(host, effect));
+        for effect in effects {
+            if self.hosts[host].crash.as_mut().is_some_and(|crash| crash(&effect)) {
+                self.hosts[host].crash = None;
+                return self.kill(host);
+            }
+            self.perform(host, effect);
+        }
         if let Some(deadline) = deadline {
             let after = deadline.as_millis().saturating_sub(self.now.as_millis()).max(1);
             self.schedule(after, Happening::Timer { host });
@@ -312,6 +371,7 @@ impl Network {
             Effect::Persist(record) => disk.unsynced.push(record),
             Effect::Sync => disk.records.append(&mut disk.unsynced),
             Effect::Commit(decision) => {
+                self.tap.decided(&decision.batch);
                 disk.records.append(&mut disk.unsynced);
                 disk.decisions.push(*decision);
             }
@@ -350,19 +410,25 @@ impl Network {
 
     fn send(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
         let community = self.genesis.id();
-        let messages = match &mut self.hosts[from].tamper {
-            None => vec![bytes],
-            Some(tamper) => match Message::open(community, &bytes) {
-                Ok(message) => tamper(node(to), message).iter().map(|message| message.seal(community)).collect(),
-                Err(_) => vec![bytes],
-            },
+        let liar = &mut self.hosts[from];
+        let messages = match (&mut liar.tamper, Message::open(community, &bytes)) {
+            (Some(tamper), Ok(message)) => {
+                let mut outgoing = Outgoing { to, now: self.now, blobs: &mut liar.disk.blobs };
+                let lies = tamper(&mut outgoing, message);
+                lies.into_iter().map(|(after, message)| (after, message.seal(community))).collect()
+            }
+            (None, Ok(message)) => {
+                self.tap.sent(message);
+                vec![(0, bytes)]
+            }
+            (_, Err(_)) => vec![(0, bytes)],
         };
-        for bytes in messages {
+        for (held_back, bytes) in messages {
             if self.rng.next_u32() % 1_000 < self.links.loss {
                 continue;
             }
             self.bytes_sent += bytes.len() as u64;
-            let after = self.links.latency + u64::from(self.rng.next_u32()) % (self.links.jitter + 1);
+            let after = held_back + self.links.latency + u64::from(self.rng.next_u32()) % (self.links.jitter + 1);
             self.schedule(after, Happening::Deliver { to, from, bytes });
         }
     }

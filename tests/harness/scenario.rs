@@ -1,13 +1,14 @@
 //! A whole round over the virtual network, from registration to result.
 
-use chorus_crypto::ballot::Vote;
+use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_protocol::{
     config::Policy,
     contribution::Contributor,
     id::BlobId,
-    ledger::RoundState,
+    ledger::{RoundRecord, RoundState},
     log::entry::{Entry, PollKind, RoundResult},
     peer::Command,
+    round::report::RoundReport,
 };
 
 use crate::{
@@ -36,6 +37,10 @@ pub struct Scenario {
     pub links: Links,
     /// How long votes are taken, in milliseconds.
     pub duration_millis: u64,
+    /// The seed of the network, if it is not that of everything else: other delays, other order.
+    pub network_seed: Option<u64>,
+    /// The community's rules.
+    pub policy: Policy,
 }
 
 impl Default for Scenario {
@@ -50,6 +55,8 @@ impl Default for Scenario {
             kind: PollKind::Statement,
             links: Links::default(),
             duration_millis: 20_000,
+            network_seed: None,
+            policy: Policy { min_contributions: 10, floor: 5, group_floor: 40, ..Policy::default() },
         }
     }
 }
@@ -72,10 +79,9 @@ pub struct Play {
 impl Scenario {
     /// Founds the community and starts its nodes.
     pub fn start(self) -> Play {
-        let policy = Policy { min_contributions: 10, floor: 5, group_floor: 40, ..Policy::default() };
-        let community = Community::new(self.seed, self.operators, self.people, policy);
-        let network =
-            Network::new(self.seed, community.genesis.clone(), &community.operators, self.followers, self.links);
+        let community = Community::new(self.seed, self.operators, self.people, self.policy.clone());
+        let seed = self.network_seed.unwrap_or(self.seed);
+        let network = Network::new(seed, community.genesis.clone(), &community.operators, self.followers, self.links);
         let poll = community.poll(self.kind, self.items, self.duration_millis);
         let votes = population(self.seed, self.people, self.items, self.camps);
         Play { network, community, poll, votes, scenario: self }
@@ -96,6 +102,11 @@ impl Play {
 
     /// Registers everybody, opens the poll and plans the round; waits until votes are taken. Returns whether they are.
     pub fn open(&mut self) -> bool {
+        self.plan() && self.wait(RoundState::Open, 60_000)
+    }
+
+    /// Registers everybody, opens the poll and posts the plan of the round. Returns whether that could be done.
+    pub fn plan(&mut self) -> bool {
         for person in 0..self.community.people.len() {
             let entry = self.community.registration(person);
             self.network.command(self.host_of(person), Command::Relay(entry));
@@ -115,7 +126,7 @@ impl Play {
             all_up(network, |peer| peer.ledger().polls().get(&poll).is_some_and(|poll| poll.items.len() == items))
         });
         self.network.command(operator, Command::Post(self.poll.plan.clone()));
-        registered && self.wait(RoundState::Open, 60_000)
+        registered
     }
 
     /// Waits until every node that is up sees the round in `state` or beyond.
@@ -136,18 +147,37 @@ impl Play {
         let ledger = self.network.peer(host).ledger();
         let round = &ledger.rounds()[&self.poll.round];
         let person = &mut self.community.people[person];
-        let contributor = Contributor { leaf: &person.leaf, sequence };
+        let contributor = Contributor { leaf: &person.leaf, sequence, on_map: true };
         let submission = contributor.cast(ledger, round, votes, &mut person.rng).expect("a member may vote");
         self.network.command(host, Command::Contribute(submission));
     }
 
     /// Lets everybody vote, and waits for the result. Returns it.
     pub fn vote_and_finish(&mut self) -> Option<RoundResult> {
+        self.vote_all();
+        self.finish()
+    }
+
+    /// Lets everybody vote.
+    pub fn vote_all(&mut self) {
         for person in 0..self.community.people.len() {
             let votes = self.votes[person].clone();
             self.vote(person, 0, &votes);
         }
-        self.finish()
+    }
+
+    /// Returns the round as the log of the first host that is up tells it.
+    pub fn round(&self) -> Option<&RoundRecord> {
+        self.network.peer(self.someone()).ledger().rounds().get(&self.poll.round)
+    }
+
+    /// Returns the report of a result.
+    ///
+    /// # Panics
+    ///
+    /// Panics if its body is not a report.
+    pub fn report(&self, result: &RoundResult) -> RoundReport {
+        RoundReport::from_bytes(&self.body(&result.result)).expect("results are reports")
     }
 
     /// Waits until every node that is up has the result and has followed it to its body.

@@ -1,5 +1,11 @@
 //! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
 mod audit;
+mod codec;
 mod deliberation;
+mod determinism;
+mod faults;
+mod ledger;
+mod regressions;
 mod round;
+mod secrecy;

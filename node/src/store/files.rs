@@ -33,6 +33,11 @@ impl Unfinished {
         &mut self.file
     }
 
+    /// Returns where the file is for now.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Makes the contents durable, then moves the file to `target`, replacing what is there, durably.
     pub(crate) fn rename(mut self, target: &Path) -> io::Result<()> {
         self.file.sync_all()?;
@@ -92,4 +97,10 @@ pub(crate) fn lock(path: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
+}
+
+/// Creates a file for its owner alone that has no name, and is gone when it is closed.
+pub(crate) fn nameless(directory: &Path, purpose: &str) -> io::Result<File> {
+    let mut unfinished = Unfinished::create(directory, purpose)?;
+    unfinished.file().try_clone()
 }

@@ -36,8 +36,8 @@ use super::files::{self, Unfinished};
 #[cfg(test)]
 mod tests;
 
-/// Bytes of one payload: the largest is a consensus proposal.
-pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Bytes of one payload: the largest is a proposal in the write-ahead log of the consensus, with what surrounds it.
+pub const MAX_PAYLOAD_BYTES: usize = 2 * chorus_protocol::limits::MAX_BATCH_BYTES + 64;
 
 /// Part of the names of unfinished files.
 const PURPOSE: &str = "journal";

@@ -117,8 +117,11 @@ pub struct RoundRecord {
     pub kind: PollKind,
     /// Which round of the community this is, from 1: the version of the constitution it leads to.
     pub ordinal: u32,
-    /// The log's time when it was planned.
-    pub planned_at: Timestamp,
+    /// The log's time once n − f operators had read their clocks since the plan: an idle log's time stands still, so
+    /// that neither the wait for keys nor the deadline could be counted from it before.
+    pub planned_at: Option<Timestamp>,
+    /// Who has read their clock since the plan.
+    pub clocks_read: BTreeSet<u8>,
     /// The keys offered so far.
     pub offered: BTreeMap<u8, SealPublic>,
     /// What was pinned at the opening.
@@ -145,13 +148,14 @@ pub struct RoundRecord {
 }
 
 impl RoundRecord {
-    pub(super) fn new(id: RoundId, plan: RoundPlan, kind: PollKind, ordinal: u32, planned_at: Timestamp) -> Self {
+    pub(super) fn new(id: RoundId, plan: RoundPlan, kind: PollKind, ordinal: u32) -> Self {
         Self {
             id,
             plan,
             kind,
             ordinal,
-            planned_at,
+            planned_at: None,
+            clocks_read: BTreeSet::new(),
             offered: BTreeMap::new(),
             manifest: None,
             contributions: BTreeMap::new(),
@@ -184,6 +188,11 @@ impl RoundRecord {
         self.agreed_result(faulty).is_some()
     }
 
+    /// Returns the bodies of the sealed set; none before the seal.
+    pub fn sealed_bodies(&self) -> impl Iterator<Item = &BlobId> {
+        self.sealed.iter().flat_map(|sealed| &sealed.contributions).map(|one| &one.header.body)
+    }
+
     /// Returns the result that f + 1 operators state.
     pub fn agreed_result(&self, faulty: u8) -> Option<&RoundResult> {
         agreed(self.results.values(), faulty)
@@ -198,6 +207,14 @@ impl RoundRecord {
     pub fn agreed_sum(&self, step: Step, inputs: &Digest, subset: u8, faulty: u8) -> Option<BlobId> {
         let openings = self.openings.get(&step)?.values().filter(|opening| opening.inputs == *inputs);
         agreed(openings.filter_map(|opening| opening.sums.get(&subset)), faulty).copied()
+    }
+
+    /// Notes that an operator read its clock, at log time `now`, of which `enough` make the log's time a fresh one.
+    pub(super) fn on_clock(&mut self, operator: u8, now: Timestamp, enough: usize) {
+        if self.planned_at.is_none() {
+            self.clocks_read.insert(operator);
+            self.planned_at = (self.clocks_read.len() >= enough).then_some(now);
+        }
     }
 
     pub(super) fn offer_key(&mut self, operator: u8, offer: &RoundKey) -> Result<(), Fault> {
@@ -220,7 +237,8 @@ impl RoundRecord {
         if self.offered.len() < needed {
             return Err(Fault::Quorum { needed, found: self.offered.len() });
         }
-        let grace = self.planned_at.plus_millis(self.plan.key_grace_millis);
+        let planned_at = self.planned_at.ok_or(Fault::Phase("an opening before the clocks were read"))?;
+        let grace = planned_at.plus_millis(self.plan.key_grace_millis);
         if self.offered.len() < usize::from(operators) && rules.now < grace {
             return Err(Fault::Early { what: "an opening without every key", from: grace, now: rules.now });
         }

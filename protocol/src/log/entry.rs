@@ -254,6 +254,8 @@ pub struct ContributionHeader {
     pub tag: Tag,
     /// Which attempt of the contributor this is; the highest counts.
     pub sequence: u8,
+    /// Whether the contributor consents to a public point on the opinion map.
+    pub on_map: bool,
     /// The public body.
     pub body: BlobId,
     /// The digest of the core; what the sealed set's digest is made of.
@@ -261,7 +263,7 @@ pub struct ContributionHeader {
     /// `h_T` for every T; empty for a withdrawal.
     pub seed_digests: Vec<Digest>,
 }
-wire_struct!(ContributionHeader { round, tag, sequence, body, core, seed_digests[limits::MAX_SUBSETS] });
+wire_struct!(ContributionHeader { round, tag, sequence, on_map, body, core, seed_digests[limits::MAX_SUBSETS] });
 
 impl ContributionHeader {
     /// Returns whether this takes an earlier contribution back.

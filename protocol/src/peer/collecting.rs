@@ -22,6 +22,9 @@ use chorus_crypto::{domain, sign::Signature};
 /// How long contributions gather before they are verified together, in milliseconds.
 const GATHER_MILLIS: u64 = 20;
 
+/// How long an operator that acknowledged a contribution may take to pass it on before the next is asked.
+const ASK_NEXT_MILLIS: u64 = 500;
+
 /// How long an own contribution may take to reach the log before it is sent again, in milliseconds.
 const RESEND_MILLIS: u64 = 3_000;
 
@@ -34,16 +37,26 @@ pub(super) struct Held {
     pub(super) seeds: BTreeMap<usize, Seed>,
 }
 
+/// A contribution that others acknowledged: they are asked for it in turn, as one of them may withhold it.
+struct Lacking {
+    request: SubmissionRequest,
+    acknowledgers: VecDeque<NodeId>,
+    ask_at: Timestamp,
+}
+
 #[derive(Default)]
 pub(super) struct Collected {
     pending: Vec<Submission>,
     verify_at: Option<Timestamp>,
     pub(super) held: BTreeMap<BlobId, Held>,
     acknowledged: BTreeMap<(RoundId, Tag, u8), BlobId>,
+    /// The body held of each tag and sequence number.
+    attempts: BTreeMap<(RoundId, Tag, u8), BlobId>,
     acknowledgements: BTreeMap<BlobId, (ContributionHeader, BTreeMap<u8, Signature>)>,
     /// Own contributions on their way, and when to send them again.
     outbox: BTreeMap<BlobId, (Submission, Timestamp)>,
-    requested: BTreeSet<BlobId>,
+    /// Contributions that others acknowledged and this operator lacks.
+    lacking: BTreeMap<BlobId, Lacking>,
     /// Operators that wait for seeds.
     handovers: Vec<(NodeId, SubmissionRequest)>,
 }
@@ -77,7 +90,8 @@ impl Collected {
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let resend = self.outbox.values().map(|(_, at)| *at).min();
-        [self.verify_at, resend].into_iter().flatten().min()
+        let ask = self.lacking.values().map(|lacking| lacking.ask_at).min();
+        [self.verify_at, resend, ask].into_iter().flatten().min()
     }
 
     /// Lets go of what the log has settled.
@@ -89,6 +103,8 @@ impl Collected {
             })
         };
         self.acknowledgements.retain(|_, (header, _)| !logged(header));
+        let acknowledgements = &self.acknowledgements;
+        self.lacking.retain(|body, _| acknowledgements.contains_key(body));
         self.outbox.retain(|_, (submission, _)| {
             CheckedForm::new(ledger, &submission.body).is_ok_and(|form| !logged(&form.header))
         });
@@ -131,6 +147,7 @@ impl Peer {
     /// Verifies what has gathered, acknowledges what holds.
     pub(super) fn verify_pending(&mut self, rng: &mut impl CryptoRng) {
         self.resend();
+        self.ask_for_lacking();
         for (to, request) in std::mem::take(&mut self.collected.handovers) {
             if let Some(handover) = self.hand_over(&request, rng) {
                 self.send(to, &Message::Handover(handover));
@@ -150,24 +167,34 @@ impl Peer {
         }
         self.collected.verify_at = None;
         let mut submissions = Vec::new();
-        let mut forms = Vec::new();
+        let mut forms: Vec<CheckedForm> = Vec::new();
+        let mut acknowledgements = Vec::new();
         for submission in std::mem::take(&mut self.collected.pending) {
-            if self.collected.held.contains_key(&BlobId::of(&submission.body)) {
+            let body = BlobId::of(&submission.body);
+            if self.collected.held.contains_key(&body) {
+                // Sent again because it is not on the log yet: the acknowledgement may have been lost.
+                acknowledgements.extend(self.acknowledge_again(operator, &body));
                 continue;
             }
-            match CheckedForm::new(&self.ledger, &submission.body) {
+            match CheckedForm::new(&self.ledger, &submission.body).and_then(|form| self.admit(form)) {
                 Ok(form) => {
                     forms.push(form);
                     submissions.push(submission);
                 }
-                Err(fault) => self.refuse(&fault),
+                Err(fault) => {
+                    self.collected.lacking.remove(&body);
+                    self.refuse(&fault);
+                }
             }
         }
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let verdicts = verify_all(&self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
-        let mut acknowledgements = Vec::new();
         for ((submission, form), verdict) in submissions.into_iter().zip(forms).zip(verdicts) {
+            // Whoever passed it on: a body that does not hold is not asked for again.
+            if verdict.is_err() {
+                self.collected.lacking.remove(&form.header.body);
+            }
             match verdict.and_then(|equations| self.hold(operator, form, equations, submission)) {
                 Ok(Some(acknowledgement)) => acknowledgements.push(acknowledgement),
                 Ok(None) => {}
@@ -188,6 +215,51 @@ impl Peer {
         self.effects.push_back(Effect::Notice(Notice::Refused { from: self.config.node, fault: fault.clone() }));
     }
 
+    /// Lets in what could still be of use: one body per tag and sequence number while the round is open, and the bodies
+    /// of the sealed set after that. So nobody can make an operator hold more, and nothing superseded comes back.
+    fn admit(&self, form: CheckedForm) -> Result<CheckedForm, Fault> {
+        let header = &form.header;
+        let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
+        let of = |header: &ContributionHeader| (header.round, header.tag, header.sequence);
+        match &round.sealed {
+            Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
+                Err(Fault::Phase("a contribution"))
+            }
+            Some(_) => Ok(form),
+            None if self.collected.attempts.contains_key(&of(header))
+                || self.collected.acknowledged.get(&of(header)).is_some_and(|body| *body != header.body) =>
+            {
+                Err(Fault::Duplicate("a contribution with this tag and sequence"))
+            }
+            None => Ok(form),
+        }
+    }
+
+    /// The acknowledgement of a contribution that is held, if it may still be of use.
+    fn acknowledge_again(&mut self, operator: u8, body: &BlobId) -> Option<Acknowledgement> {
+        let held = self.collected.held.get(body)?;
+        let header = held.form.header.clone();
+        let round = self.ledger.rounds().get(&header.round)?;
+        let logged = round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence));
+        let complete = header.is_withdrawal() || !held.seeds.is_empty();
+        (complete && !logged && round.sealed.is_none()).then(|| self.acknowledge(operator, header)).flatten()
+    }
+
+    /// Asks for contributions that others acknowledged and that have not come by themselves.
+    fn ask_for_lacking(&mut self) {
+        let held = &self.collected.held;
+        self.collected.lacking.retain(|body, _| !held.contains_key(body));
+        let mut requests = Vec::new();
+        for lacking in self.collected.lacking.values_mut().filter(|lacking| lacking.ask_at <= self.now) {
+            lacking.ask_at = self.now.plus_millis(ASK_NEXT_MILLIS);
+            lacking.acknowledgers.rotate_left(1);
+            requests.extend(lacking.acknowledgers.back().map(|node| (*node, lacking.request)));
+        }
+        for (node, request) in requests {
+            self.send(node, &Message::SubmissionRequest(request));
+        }
+    }
+
     /// Keeps a contribution whose equations hold; acknowledges it if its seeds hold too.
     fn hold(
         &mut self,
@@ -196,6 +268,8 @@ impl Peer {
         equations: Equations,
         submission: Submission,
     ) -> Result<Option<Acknowledgement>, Fault> {
+        // Once more: another one may have been held since it was let in.
+        let form = self.admit(form)?;
         let header = form.header.clone();
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         if round.state(self.ledger.sharing().faulty()) == RoundState::Finished {
@@ -222,6 +296,7 @@ impl Peer {
         let submission = Arc::new(submission);
         self.keep_blob(submission.body.as_slice().into());
         self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
+        self.collected.attempts.insert((header.round, header.tag, header.sequence), body);
         self.collected.held.insert(body, Held { form, equations, submission, seeds });
         self.duties.mark_changed();
         if !complete || sealed {
@@ -261,10 +336,15 @@ impl Peer {
         if known || round.sealed.is_some() {
             return Ok(());
         }
-        if !self.collected.held.contains_key(&header.body) && self.collected.requested.insert(header.body) {
-            let operator = self.operator().unwrap_or(0);
-            let request = SubmissionRequest { round: header.round, body: header.body, operator };
-            self.send(from, &Message::SubmissionRequest(request));
+        if !self.collected.held.contains_key(&header.body) && self.collected.lacking.len() < limits::MAX_PENDING {
+            let request =
+                SubmissionRequest { round: header.round, body: header.body, operator: self.operator().unwrap_or(0) };
+            let ask_at = self.now.plus_millis(GATHER_MILLIS);
+            let lacking = Lacking { request, acknowledgers: VecDeque::new(), ask_at };
+            let lacking = self.collected.lacking.entry(header.body).or_insert(lacking);
+            if !lacking.acknowledgers.contains(&from) && lacking.acknowledgers.len() < limits::MAX_OPERATORS {
+                lacking.acknowledgers.push_back(from);
+            }
         }
         self.count_acknowledgement(acknowledgement);
         Ok(())
@@ -330,8 +410,11 @@ impl Peer {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
         let body = BlobId::of(&handover.submission.body);
+        if !self.ledger.rounds().values().any(|round| round.sealed_bodies().any(|sealed| *sealed == body)) {
+            return Err(Fault::Phase("a handover of what is not sealed"));
+        }
         if !self.collected.held.contains_key(&body) {
-            let form = CheckedForm::new(&self.ledger, &handover.submission.body)?;
+            let form = self.admit(CheckedForm::new(&self.ledger, &handover.submission.body)?)?;
             let verdict = verify_all(&self.ledger, &[&form], &form.header.core).pop().ok_or(Fault::Proof)??;
             self.hold(operator, form, verdict, handover.submission)?;
         }
@@ -389,6 +472,7 @@ impl Peer {
     pub(super) fn forget(&mut self, round: RoundId) {
         self.collected.held.retain(|_, held| held.form.header.round != round);
         self.collected.acknowledged.retain(|(of, _, _), _| *of != round);
+        self.collected.attempts.retain(|(of, _, _), _| *of != round);
         self.persist(Record::Erased(round));
         self.effects.push_back(Effect::Sync);
         self.effects.push_back(Effect::EraseRound(round));

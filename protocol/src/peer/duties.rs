@@ -158,9 +158,15 @@ impl Peer {
             }
         }
         let operators = self.ledger.sharing().operators();
-        let grace = round.planned_at.plus_millis(round.plan.key_grace_millis);
         let all = round.offered.len() == usize::from(operators);
         let enough = round.offered.len() >= self.ledger.acknowledgements_needed();
+        let Some(planned_at) = round.planned_at else {
+            if !round.clocks_read.contains(&operator) {
+                self.say(round.id, "clock", 0, Entry::Clock(ClockReading { time: self.now }));
+            }
+            return;
+        };
+        let grace = planned_at.plus_millis(round.plan.key_grace_millis);
         if !all {
             self.tell_time(round.id, operator, grace);
         }

@@ -20,7 +20,7 @@ pub(super) struct Ordering {
     consensus: Option<Consensus>,
     committee: Committee,
     decisions: Vec<Arc<Decision>>,
-    pool: BTreeMap<EntryId, SignedEntry>,
+    pool: Pool,
     /// Entries of people at this node on their way to the log, and when to send them again.
     relayed: BTreeMap<EntryId, (SignedEntry, Timestamp)>,
     /// The highest tip heard of.
@@ -28,6 +28,48 @@ pub(super) struct Ordering {
     /// When to ask for more of the log, and how often that has been done: operators are asked in turn.
     ask_at: Timestamp,
     asked: usize,
+}
+
+/// Entries that wait to be ordered.
+#[derive(Default)]
+struct Pool {
+    entries: BTreeMap<EntryId, SignedEntry>,
+    by_author: BTreeMap<PublicKey, usize>,
+}
+
+impl Pool {
+    fn insert(&mut self, entry: SignedEntry) -> bool {
+        let author = entry.author;
+        let new = self.entries.insert(entry.id(), entry).is_none();
+        if new {
+            *self.by_author.entry(author).or_default() += 1;
+        }
+        new
+    }
+
+    fn remove(&mut self, id: &EntryId) {
+        let Some(entry) = self.entries.remove(id) else { return };
+        if let Some(count) = self.by_author.get_mut(&entry.author) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_author.remove(&entry.author);
+            }
+        }
+    }
+
+    /// Whether there is room for one more entry of somebody else, of whom `most` may wait at a time.
+    fn has_room(&self, author: &PublicKey, most: usize) -> Result<(), Fault> {
+        let own = self.by_author.get(author).copied().unwrap_or_default();
+        for (what, bound, found) in [
+            ("entries of one author waiting", most, own + 1),
+            ("entries waiting", limits::MAX_POOL, self.entries.len() + 1),
+        ] {
+            if found > bound {
+                return Err(Fault::Bound { what, bound: bound as u64, found: found as u64 });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// How often a node asks an operator for what follows its log, in milliseconds: announcements get lost.
@@ -74,7 +116,7 @@ impl Ordering {
             consensus,
             committee,
             decisions,
-            pool: BTreeMap::new(),
+            pool: Pool::default(),
             relayed: BTreeMap::new(),
             ahead: Height(0),
             ask_at: now,
@@ -174,21 +216,21 @@ impl Peer {
         if self.ordering.consensus.is_none() {
             return Ok(());
         }
-        if self.ordering.pool.len() >= limits::MAX_POOL {
-            return Err(Fault::Bound {
-                what: "entries waiting",
-                bound: limits::MAX_POOL as u64,
-                found: limits::MAX_POOL as u64 + 1,
-            });
+        // What this operator says itself always has room: nobody can keep it from speaking.
+        if self.config.operator.as_ref().is_none_or(|key| key.public() != entry.author) {
+            let genesis = &self.config.genesis;
+            let trusted = genesis.operator(&entry.author).is_some() || genesis.attesters.contains(&entry.author);
+            let most = if trusted { limits::MAX_POOL_PER_OFFICE } else { limits::MAX_POOL_PER_MEMBER };
+            self.ordering.pool.has_room(&entry.author, most)?;
         }
-        if self.ordering.pool.insert(entry.id(), entry).is_none() {
+        if self.ordering.pool.insert(entry) {
             self.feed_consensus(Input::Wake);
         }
         Ok(())
     }
 
     pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() || self.ordering.pool.contains_key(&entry.id()) {
+        if self.ordering.consensus.is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
@@ -266,7 +308,7 @@ impl Peer {
         let mut ledger = self.ledger.clone();
         let mut entries = Vec::new();
         let mut bytes_left = limits::MAX_BATCH_BYTES;
-        let mut pool: Vec<SignedEntry> = std::mem::take(&mut self.ordering.pool).into_values().collect();
+        let mut pool: Vec<SignedEntry> = std::mem::take(&mut self.ordering.pool).entries.into_values().collect();
         // Several sweeps, since an entry may only be valid after another.
         loop {
             let before = entries.len();
@@ -280,7 +322,7 @@ impl Peer {
                         bytes_left -= bytes.len();
                         entries.push(bytes);
                         // Kept until it is decided: the proposal may fail.
-                        self.ordering.pool.insert(entry.id(), entry.clone());
+                        self.ordering.pool.insert(entry.clone());
                         false
                     }
                     Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => true,
@@ -291,7 +333,9 @@ impl Peer {
                 break;
             }
         }
-        self.ordering.pool.extend(pool.into_iter().map(|entry| (entry.id(), entry)));
+        pool.into_iter().for_each(|entry| {
+            self.ordering.pool.insert(entry);
+        });
         if !entries.is_empty() {
             self.feed_consensus(Input::Propose { height, round, entries });
         }
@@ -304,7 +348,7 @@ impl Peer {
         let committee = self.ordering.committee.clone();
         self.feed_consensus(Input::Advance(committee));
         let mut ledger = self.ledger.clone();
-        if self.ordering.pool.values().any(|entry| ledger.apply(entry).is_ok()) {
+        if self.ordering.pool.entries.values().any(|entry| ledger.apply(entry).is_ok()) {
             self.feed_consensus(Input::Wake);
         }
     }

@@ -1,0 +1,131 @@
+//! What the interface answers when it does not do what it was asked.
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use chorus_protocol::{contribution::ContributeError, fault::Fault};
+use serde::{Deserialize, Serialize};
+
+use crate::driver::NodeError;
+
+/// What went wrong, for programs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The request is not understood, or names what does not exist.
+    Invalid,
+    /// The token is missing or wrong.
+    Unauthorized,
+    /// The request was meant for another host.
+    Host,
+    /// The community's rules do not admit it.
+    Refused,
+    /// It was sent, and is not on the log yet.
+    TimedOut,
+    /// The network does not give what is needed.
+    Unavailable,
+    /// The disk failed.
+    Store,
+    /// The node has stopped, or has a bug.
+    Internal,
+}
+
+impl Kind {
+    /// Returns the HTTP status.
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::Invalid => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Host => StatusCode::MISDIRECTED_REQUEST,
+            Self::Refused => StatusCode::CONFLICT,
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// Why the interface did not do what it was asked.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// For programs.
+    pub kind: Kind,
+    /// For people: what happened, and what to do.
+    pub message: String,
+}
+
+/// The body of an answer that is an error.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The error.
+    pub error: ApiError,
+}
+
+impl ApiError {
+    /// Returns an error of a kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The request is not understood.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// The rules do not admit it.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Refused, message)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.kind.status(), Json(ErrorBody { error: self })).into_response()
+    }
+}
+
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        Self::refused(format!("the community's rules refuse it: {fault}"))
+    }
+}
+
+impl From<ContributeError> for ApiError {
+    fn from(error: ContributeError) -> Self {
+        match error {
+            ContributeError::NotOpen
+            | ContributeError::NotMember
+            | ContributeError::Votes { .. }
+            | ContributeError::Sequence => Self::refused(error.to_string()),
+            _ => Self::new(Kind::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<NodeError> for ApiError {
+    fn from(error: NodeError) -> Self {
+        let kind = match error {
+            NodeError::NotFound(_) | NodeError::Network(_) | NodeError::Stopped => Kind::Unavailable,
+            NodeError::Start(_) | NodeError::Randomness(_) => Kind::Internal,
+            NodeError::Journal(_)
+            | NodeError::JournalLost
+            | NodeError::JournalOld
+            | NodeError::JournalForeign
+            | NodeError::Store(_)
+            | NodeError::StoreDamaged
+            | NodeError::Blobs(_)
+            | NodeError::Io(_) => Kind::Store,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for ApiError {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Kind::Store, format!("the disk failed: {error}"))
+    }
+}

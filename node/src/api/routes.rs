@@ -1,0 +1,204 @@
+//! The routes. Each hands its request to the [`Service`] and its answer back.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State, rejection::JsonRejection},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use tokio::io::AsyncReadExt as _;
+
+use super::{
+    BASE, MAX_REQUEST_BYTES,
+    auth::Gate,
+    error::{ApiError, Kind},
+    service::Service,
+    view,
+};
+
+/// Bytes of a bundle that are read at once.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What the routes share.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// Who carries things out.
+    pub service: Arc<Service>,
+    /// Who is let in.
+    pub gate: Gate,
+    /// Where a bundle is put together.
+    pub scratch: PathBuf,
+}
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Returns the router.
+pub fn router(shared: Shared) -> Router {
+    let routes = Router::new()
+        .route("/status", get(status))
+        .route("/invite", get(invite))
+        .route("/attest", get(members))
+        .route("/attest/request", post(request_attestation))
+        .route("/attest/approve", post(approve))
+        .route("/polls", get(polls).post(open_poll))
+        .route("/polls/{poll}", get(poll))
+        .route("/polls/{poll}/items", post(propose))
+        .route("/polls/{poll}/rounds", post(plan_round))
+        .route("/polls/{poll}/close", post(close_poll))
+        .route("/polls/{poll}/vote", post(vote))
+        .route("/polls/{poll}/withdraw", post(withdraw))
+        .route("/result", get(result))
+        .route("/bundle", get(bundle));
+    Router::new()
+        .nest(BASE, routes)
+        .fallback(|| async { ApiError::invalid("there is no such route: see the table in the README") })
+        .method_not_allowed_fallback(|| async { ApiError::invalid("the route does not know this method") })
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(middleware::from_fn_with_state(shared.gate.clone(), enter))
+        .with_state(shared)
+}
+
+/// Lets in who may come in, and forbids to keep the answer.
+async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    let mut response = match gate.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// A request's JSON; what is wrong with it is answered as our own error.
+struct Body_<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for Body_<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let Json(value) = Json::from_request(request, shared).await.map_err(|rejection: JsonRejection| {
+            let too_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+            let error = ApiError::invalid(rejection.body_text());
+            if too_long {
+                return (StatusCode::PAYLOAD_TOO_LARGE, Json(super::error::ErrorBody { error })).into_response();
+            }
+            error.into_response()
+        })?;
+        Ok(Self(value))
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct InviteQuery {
+    /// Addresses to put into the invitation instead of the node's own, separated by commas.
+    addresses: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ResultQuery {
+    poll: Option<String>,
+    wait_seconds: Option<u64>,
+}
+
+async fn status(State(shared): State<Shared>) -> Answer<view::Status> {
+    shared.service.status().await.map(Json)
+}
+
+async fn invite(State(shared): State<Shared>, Query(query): Query<InviteQuery>) -> Answer<view::InviteView> {
+    let given = query.addresses.unwrap_or_default();
+    let addresses = given.split(',').filter(|address| !address.is_empty()).map(str::to_owned).collect();
+    shared.service.invite(addresses).await.map(Json)
+}
+
+async fn members(State(shared): State<Shared>) -> Answer<Vec<view::Member>> {
+    shared.service.members().await.map(Json)
+}
+
+async fn request_attestation(State(shared): State<Shared>) -> Answer<view::Request> {
+    shared.service.request_attestation().await.map(Json)
+}
+
+async fn approve(State(shared): State<Shared>, Body_(asked): Body_<view::Request>) -> Answer<view::Member> {
+    shared.service.approve(asked).await.map(Json)
+}
+
+async fn polls(State(shared): State<Shared>) -> Answer<Vec<view::Poll>> {
+    shared.service.polls().await.map(Json)
+}
+
+async fn open_poll(State(shared): State<Shared>, Body_(asked): Body_<view::OpenPoll>) -> Answer<view::Poll> {
+    shared.service.open_poll(asked).await.map(Json)
+}
+
+async fn poll(State(shared): State<Shared>, Path(poll): Path<String>) -> Answer<view::Poll> {
+    shared.service.poll(&poll).await.map(Json)
+}
+
+async fn propose(
+    State(shared): State<Shared>,
+    Path(poll): Path<String>,
+    Body_(asked): Body_<view::Propose>,
+) -> Answer<view::Poll> {
+    shared.service.propose(&poll, asked).await.map(Json)
+}
+
+async fn plan_round(
+    State(shared): State<Shared>,
+    Path(poll): Path<String>,
+    Body_(asked): Body_<view::PlanRound>,
+) -> Answer<view::Poll> {
+    shared.service.plan_round(&poll, asked).await.map(Json)
+}
+
+async fn close_poll(State(shared): State<Shared>, Path(poll): Path<String>) -> Answer<view::Poll> {
+    shared.service.close_poll(&poll).await.map(Json)
+}
+
+async fn vote(
+    State(shared): State<Shared>,
+    Path(poll): Path<String>,
+    Body_(asked): Body_<view::CastVote>,
+) -> Answer<view::Cast> {
+    shared.service.vote(&poll, asked).await.map(Json)
+}
+
+async fn withdraw(
+    State(shared): State<Shared>,
+    Path(poll): Path<String>,
+    Body_(asked): Body_<view::Withdraw>,
+) -> Answer<view::Cast> {
+    shared.service.withdraw(&poll, asked).await.map(Json)
+}
+
+async fn result(State(shared): State<Shared>, Query(query): Query<ResultQuery>) -> Answer<view::PollResult> {
+    let wait = query.wait_seconds.map(|seconds| Duration::from_secs(seconds).min(super::service::LONGEST_WAIT));
+    shared.service.result(query.poll.as_deref(), wait).await.map(Json)
+}
+
+async fn bundle(State(shared): State<Shared>) -> Result<Response, ApiError> {
+    let (file, length) = shared.service.bundle(&shared.scratch).await?;
+    let file = tokio::fs::File::from_std(file);
+    let chunks = futures::stream::try_unfold(file, |mut file| async move {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let read = file.read(&mut chunk).await?;
+        chunk.truncate(read);
+        Ok::<_, std::io::Error>((read > 0).then_some((chunk, file)))
+    });
+    let headers =
+        [(header::CONTENT_TYPE, "application/octet-stream".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+/// The node has stopped while a request was under way.
+impl From<tokio::task::JoinError> for ApiError {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::new(Kind::Internal, "the node stopped")
+    }
+}

@@ -1,0 +1,335 @@
+//! What people can ask of their node, carried out.
+//!
+//! Entries are tried on a copy of the ledger before they leave, so that whoever asks learns at once what the rules say;
+//! what passes is sent until it is on the log. Nothing here keeps state that the log has, but for own contributions on
+//! their way ([`ballots`](super::ballots)).
+
+mod attest;
+mod polls;
+mod results;
+mod votes;
+
+use std::{sync::Arc, time::Duration};
+
+use chorus_crypto::{
+    credential::LeafSecret,
+    hash,
+    sign::{PublicKey, SecretKey},
+};
+use chorus_protocol::{
+    id::{PollId, RoundId},
+    ledger::{Ledger, RoundRecord},
+    log::entry::{Entry, SignedEntry},
+    peer::{Command, Peer},
+};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ballots::Ballots,
+    error::{ApiError, Kind},
+    view,
+};
+use crate::{
+    config::{
+        DataDir,
+        invite::{Address, Invite, MAX_ADDRESSES},
+        token::TextForm as _,
+    },
+    driver::NodeHandle,
+};
+
+/// How long the log is waited for if nobody says how long.
+pub const USUAL_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest that a request may wait.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// What a node was started as.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A person's node: proposes and votes.
+    Participant,
+    /// Orders the log and holds mask seeds as well.
+    Operator,
+    /// Follows the log and passes on what others say; nobody votes here.
+    Relay,
+}
+
+/// The secrets of the person at a node.
+pub struct Person {
+    /// The accountable key.
+    pub key: SecretKey,
+    /// The opening of the leaf.
+    pub leaf: LeafSecret,
+}
+
+impl core::fmt::Debug for Person {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Person").field("key", &self.key.public()).finish_non_exhaustive()
+    }
+}
+
+/// Where randomness comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Randomness {
+    /// From the operating system.
+    System,
+    /// From a number, for tests and demonstrations: whoever knows it knows all secrets.
+    Seed(u64),
+}
+
+impl Randomness {
+    /// Returns a generator. From a seed, the same purpose gives the same numbers, and no two purposes share any.
+    pub fn generator(self, purpose: &str, detail: &[u8]) -> ChaCha20Rng {
+        let seed = match self {
+            Self::System => rand::random(),
+            Self::Seed(seed) => hash::content(&[&seed.to_be_bytes(), purpose.as_bytes(), &[0], detail].concat()),
+        };
+        ChaCha20Rng::from_seed(seed)
+    }
+}
+
+/// What people can ask of their node.
+#[derive(Debug)]
+pub struct Service {
+    node: NodeHandle,
+    role: Role,
+    person: Option<Arc<Person>>,
+    randomness: Randomness,
+    ballots: Arc<Ballots>,
+}
+
+impl Service {
+    /// Returns the service of a running node, and begins to send what was on its way when the node stopped.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Store`] if own contributions cannot be kept.
+    pub fn start(
+        node: NodeHandle,
+        dir: &DataDir,
+        role: Role,
+        person: Option<Person>,
+        randomness: Randomness,
+    ) -> Result<Arc<Self>, ApiError> {
+        let person = person.map(Arc::new);
+        let ballots = Arc::new(Ballots::open(&dir.ballots())?);
+        if let Some(person) = &person {
+            tokio::spawn(super::ballots::tend(ballots.clone(), node.clone(), person.clone()));
+        }
+        Ok(Arc::new(Self { node, role, person, randomness, ballots }))
+    }
+
+    /// Returns the node.
+    pub const fn node(&self) -> &NodeHandle {
+        &self.node
+    }
+
+    /// Returns where the community, the node and all rounds stand.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Internal`] if the node has stopped.
+    pub async fn status(&self) -> Result<view::Status, ApiError> {
+        let person = self.person.clone();
+        let key = person.as_ref().map(|person| person.key.public());
+        let (ledger, height, peers, operators_connected, operator) = self
+            .node
+            .view(|peer| {
+                let operators = peer.nodes().values().filter(|operator| operator.is_some()).count();
+                (peer.ledger().clone(), peer.height(), peer.nodes().len(), operators, peer.operator())
+            })
+            .await?;
+        let community = community(&ledger);
+        let mut rounds: Vec<_> = ledger.rounds().values().collect();
+        rounds.sort_by_key(|round| round.ordinal);
+        Ok(view::Status {
+            warnings: warnings(&community, operator, operators_connected),
+            node: view::Node {
+                id: self.node.node_id().to_string(),
+                role: self.role,
+                addresses: self.node.addresses(),
+                key: key.map(|key| key.to_string()),
+                operator,
+                attester: key.is_some_and(|key| ledger.genesis().attesters.contains(&key)),
+                member: key.is_some_and(|key| ledger.members().contains_key(&key)),
+            },
+            height: height.0,
+            members: ledger.members().len(),
+            peers,
+            operators_connected,
+            rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
+            community,
+        })
+    }
+
+    /// Returns an invitation with the addresses of this node, or with those given.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Internal`] if the node has stopped.
+    pub async fn invite(&self, addresses: Vec<String>) -> Result<view::InviteView, ApiError> {
+        let genesis = self.node.view(|peer| peer.ledger().genesis().clone()).await?;
+        let community = genesis.id();
+        let mut addresses = if addresses.is_empty() { reachable(self.node.addresses()) } else { addresses };
+        addresses.truncate(MAX_ADDRESSES);
+        let invite =
+            Invite { genesis, addresses: addresses.iter().map(|text| Address { text: text.clone() }).collect() };
+        Ok(view::InviteView { invite: invite.to_text(), community, addresses })
+    }
+
+    async fn ledger(&self) -> Result<Ledger, ApiError> {
+        Ok(self.node.view(|peer| peer.ledger().clone()).await?)
+    }
+
+    /// The person at this node, or why nobody acts here.
+    fn person(&self) -> Result<&Arc<Person>, ApiError> {
+        self.person.as_ref().ok_or_else(|| ApiError::refused("this node is a relay: nobody acts here"))
+    }
+
+    /// Signs entries as the person at this node, tries them on the ledger, and sends them until they are on the log.
+    async fn say(&self, ledger: &mut Ledger, entries: Vec<Entry>) -> Result<(), ApiError> {
+        let person = self.person()?;
+        let community = ledger.community();
+        let sign = |entry| SignedEntry::sign(&person.key, community, entry);
+        let signed: Vec<SignedEntry> = entries.into_iter().map(sign).collect();
+        for entry in &signed {
+            ledger.apply(entry)?;
+        }
+        for entry in signed {
+            self.node.command(Command::Relay(entry)).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the log says what it should.
+    async fn until(&self, holds: impl Fn(&Peer) -> bool + Send, wait: Duration) -> Result<(), ApiError> {
+        if self.node.wait_until(holds, wait).await? {
+            return Ok(());
+        }
+        let seconds = wait.as_secs();
+        let message = format!(
+            "not on the log within {seconds} s: it is sent on while the node runs; see `chorus status` for the operators connected"
+        );
+        Err(ApiError::new(Kind::TimedOut, message))
+    }
+
+    fn round(&self, ledger: &Ledger, round: &RoundRecord) -> view::Round {
+        let faulty = ledger.sharing().faulty();
+        let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
+        let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
+        view::Round {
+            id: round.id,
+            poll: round.plan.poll,
+            ordinal: round.ordinal,
+            state: round.state(faulty).into(),
+            items: round.plan.items.len(),
+            ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
+            closes_at: round.manifest.as_ref().map(|manifest| manifest.deadline.as_millis()),
+            own: self.own(round),
+            result: round.agreed_result(faulty).map(|result| result.result),
+        }
+    }
+
+    fn own(&self, round: &RoundRecord) -> Option<view::Own> {
+        let person = self.person.as_ref()?;
+        let tag = person.leaf.tag(&round.manifest.as_ref()?.scope);
+        let waiting = self.ballots.latest(round.id);
+        let logged = round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back());
+        let logged = logged.map(|latest| (latest.header.sequence, latest.header.is_withdrawal()));
+        match (logged, waiting) {
+            (Some((sequence, _)), Some((later, withdrawal))) if later > sequence => {
+                Some(view::Own { sequence: later, on_log: false, withdrawal })
+            }
+            (Some((sequence, withdrawal)), _) => Some(view::Own { sequence, on_log: true, withdrawal }),
+            (None, Some((sequence, withdrawal))) => Some(view::Own { sequence, on_log: false, withdrawal }),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Returns how long a request waits.
+fn wait(seconds: Option<u64>) -> Duration {
+    seconds.map_or(USUAL_WAIT, Duration::from_secs).min(LONGEST_WAIT)
+}
+
+/// Finds a poll by its id or the beginning of it; `-` is the only poll.
+fn find_poll(ledger: &Ledger, reference: &str) -> Result<PollId, ApiError> {
+    let reference = if reference == "-" { "" } else { reference };
+    let polls = ledger.polls().keys().map(|id| (*id, id.to_string()));
+    let matching: Vec<PollId> = polls.filter(|(_, text)| text.starts_with(reference)).map(|(id, _)| id).collect();
+    match matching.as_slice() {
+        [poll] => Ok(*poll),
+        [] if reference.is_empty() => Err(ApiError::invalid("there is no poll yet")),
+        [] => Err(ApiError::invalid(format!("no poll begins with {reference:?}: see `chorus poll list`"))),
+        [_, _, ..] if reference.is_empty() => {
+            Err(ApiError::invalid("there is more than one poll: name one, see `chorus poll list`"))
+        }
+        [_, _, ..] => Err(ApiError::invalid(format!("{} polls begin with {reference:?}", matching.len()))),
+    }
+}
+
+/// Returns the latest round of a poll.
+fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
+    let round: &RoundId = ledger.polls().get(&poll)?.rounds.last()?;
+    ledger.rounds().get(round)
+}
+
+fn community(ledger: &Ledger) -> view::Community {
+    let genesis = ledger.genesis();
+    view::Community {
+        id: ledger.community(),
+        name: genesis.name.clone(),
+        purpose: genesis.purpose.clone(),
+        operators: ledger.sharing().operators(),
+        tolerated: ledger.sharing().faulty(),
+        attesters: genesis.attesters.len(),
+        policy: genesis.policy.clone(),
+    }
+}
+
+/// What is said wherever a community has one operator.
+pub const ONE_OPERATOR: &str = "this community has one operator, which can read every contribution: good for trying things out, not for secrets. \
+     With 4 or more operators, no single one can";
+
+fn warnings(community: &view::Community, operator: Option<u8>, connected: usize) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if community.operators == 1 {
+        warnings.push(ONE_OPERATOR.to_owned());
+    }
+    let reached = connected + usize::from(operator.is_some());
+    let needed = usize::from(community.operators - community.tolerated);
+    if reached < needed {
+        warnings.push(format!(
+            "{reached} of {} operators reached, {needed} are needed before anything comes onto the log",
+            community.operators
+        ));
+    }
+    warnings
+}
+
+/// Returns the addresses that others may reach: all but loopback, or loopback if there is nothing else.
+fn reachable(addresses: Vec<String>) -> Vec<String> {
+    let local = |address: &String| address.starts_with("/ip4/127.") || address.starts_with("/ip6/::1/");
+    let (loopback, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(local);
+    if others.is_empty() { loopback } else { others }
+}
+
+/// Returns a span of time from now, in words.
+pub fn remaining(left: Duration) -> String {
+    match left.as_secs() {
+        0 => "now".into(),
+        seconds @ 1..=119 => format!("in {seconds} s"),
+        seconds @ 120..=7_199 => format!("in {} min", seconds / 60),
+        seconds @ 7_200..=172_799 => format!("in {} h", seconds / 3_600),
+        seconds => format!("in {} days", seconds / 86_400),
+    }
+}
+
+/// Returns the key as text.
+fn text(key: PublicKey) -> String {
+    key.to_string()
+}

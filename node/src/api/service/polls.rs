@@ -1,0 +1,217 @@
+//! Polls: opening, proposing, planning a round of voting.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chorus_protocol::{
+    id::{BlobId, PollId},
+    ledger::{Ledger, Poll, RoundState},
+    limits,
+    log::entry::{Entry, PollOpening, Proposal, RoundPlan},
+};
+
+use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+
+/// How long operators may take to offer their keys for a round before it opens without the missing ones.
+const KEY_GRACE_MILLIS: u64 = 5_000;
+
+/// The shortest and the longest time that votes are taken.
+const DURATION_MILLIS: core::ops::RangeInclusive<u64> = 1_000..=366 * 24 * 3_600_000;
+
+impl Service {
+    /// Returns all polls, without their items.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Internal`] if the node has stopped.
+    pub async fn polls(&self) -> Result<Vec<view::Poll>, ApiError> {
+        let ledger = self.ledger().await?;
+        Ok(ledger.polls().iter().map(|(id, poll)| self.poll_view(&ledger, *id, poll)).collect())
+    }
+
+    /// Returns a poll with its items.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Invalid`] if there is no such poll.
+    pub async fn poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
+        let ledger = self.ledger().await?;
+        let id = find_poll(&ledger, reference)?;
+        let poll = ledger.polls().get(&id).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
+        let mut view = self.poll_view(&ledger, id, poll);
+        let ballot = latest_round(&ledger, id).map(|round| round.plan.items.clone()).unwrap_or_default();
+        let text = |id: &BlobId| poll.items.iter().find(|(known, _, _)| known == id).map(|(_, text, _)| text.clone());
+        let later = poll.items.iter().map(|(id, _, _)| *id).filter(|id| !ballot.contains(id));
+        view.items = (1..)
+            .zip(ballot.iter().copied().chain(later))
+            .map(|(number, id)| view::Item {
+                number,
+                id,
+                text: text(&id).unwrap_or_default(),
+                on_ballot: number <= ballot.len(),
+            })
+            .collect();
+        Ok(view)
+    }
+
+    /// Opens a poll with its first items; if a duration is given, voting over them begins.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`] if the rules do not admit it: only operators open polls.
+    pub async fn open_poll(&self, asked: view::OpenPoll) -> Result<view::Poll, ApiError> {
+        let wait = wait(asked.wait_seconds);
+        bounded("the question", &asked.question, limits::MAX_TEXT_BYTES)?;
+        if asked.context.len() > limits::MAX_STATEMENT_BYTES {
+            return Err(ApiError::invalid(format!("the context is over {} bytes", limits::MAX_STATEMENT_BYTES)));
+        }
+        if let Some(duration) = asked.duration_millis {
+            check_duration(duration)?;
+        }
+        let texts = items(&asked.items)?;
+        let mut ledger = self.ledger().await?;
+        let opening =
+            PollOpening { kind: asked.kind.into(), question: asked.question.trim().to_owned(), context: asked.context };
+        let poll = opening.id(ledger.community());
+        let proposals = texts.iter().map(|text| Entry::Propose(Proposal { poll, text: text.clone() }));
+        let entries = core::iter::once(Entry::Poll(opening)).chain(proposals).collect();
+        self.say(&mut ledger, entries).await?;
+        let count = texts.len();
+        let there = move |poll: &Poll| poll.items.len() >= count;
+        self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(there), wait).await?;
+        if let Some(duration) = asked.duration_millis {
+            let ballot = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
+            self.plan(poll, ballot, duration, wait).await?;
+        }
+        self.poll(&poll.to_string()).await
+    }
+
+    /// Proposes items.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
+    pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Poll, ApiError> {
+        let texts = items(&asked.items)?;
+        if texts.is_empty() {
+            return Err(ApiError::invalid("there is no text"));
+        }
+        let mut ledger = self.ledger().await?;
+        let poll = find_poll(&ledger, reference)?;
+        let ids: Vec<BlobId> = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
+        self.say(&mut ledger, texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect()).await?;
+        let there = move |poll: &Poll| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
+        self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
+        self.poll(&poll.to_string()).await
+    }
+
+    /// Begins a round of voting over all items proposed so far.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`] if the poll has no items or a round that is not finished, or if the person at this
+    /// node is no operator.
+    pub async fn plan_round(&self, reference: &str, asked: view::PlanRound) -> Result<view::Poll, ApiError> {
+        check_duration(asked.duration_millis)?;
+        let ledger = self.ledger().await?;
+        let id = find_poll(&ledger, reference)?;
+        let items: Vec<BlobId> =
+            ledger.polls().get(&id).map(|poll| poll.items.iter().map(|(id, _, _)| *id).collect()).unwrap_or_default();
+        if items.is_empty() {
+            return Err(ApiError::refused("nothing has been proposed yet: see `chorus propose`"));
+        }
+        let faulty = ledger.sharing().faulty();
+        if latest_round(&ledger, id).is_some_and(|round| round.state(faulty) != RoundState::Finished) {
+            return Err(ApiError::refused("the poll's last round is not finished: see `chorus poll list`"));
+        }
+        self.plan(id, items, asked.duration_millis, wait(asked.wait_seconds)).await?;
+        self.poll(&id.to_string()).await
+    }
+
+    async fn plan(
+        &self,
+        poll: PollId,
+        items: Vec<BlobId>,
+        duration_millis: u64,
+        wait: Duration,
+    ) -> Result<(), ApiError> {
+        let mut ledger = self.ledger().await?;
+        let rounds = ledger.polls().get(&poll).map_or(0, |poll| poll.rounds.len());
+        let number = u32::try_from(rounds + 1).unwrap_or(u32::MAX);
+        let plan = RoundPlan { poll, number, items, duration_millis, key_grace_millis: KEY_GRACE_MILLIS };
+        let round = plan.id(ledger.community());
+        self.say(&mut ledger, vec![Entry::Plan(plan)]).await?;
+        let open = move |peer: &chorus_protocol::peer::Peer| {
+            peer.ledger().rounds().get(&round).is_some_and(|round| round.manifest.is_some())
+        };
+        self.until(open, wait).await
+    }
+
+    /// Says that voting is over, or why it cannot be ended.
+    ///
+    /// A round closes by itself at its deadline, and not before: a closing before it is no valid entry of the log.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`] while votes are taken, or before.
+    pub async fn close_poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
+        let poll = self.poll(reference).await?;
+        match poll.rounds.last().map(|round| (round.state, round.closes_at)) {
+            None => Err(ApiError::refused("voting has not begun: items are being collected")),
+            Some((view::RoundState::Planned, _)) => {
+                Err(ApiError::refused("voting has not begun: the round is prepared"))
+            }
+            Some((view::RoundState::Open, closes_at)) => {
+                let when = closes_at.map(super::votes::until).unwrap_or_default();
+                let message =
+                    format!("voting ends {when}, by itself: ending it before the deadline is against the protocol");
+                Err(ApiError::new(Kind::Refused, message))
+            }
+            Some((view::RoundState::Sealed | view::RoundState::Finished, _)) => Ok(poll),
+        }
+    }
+
+    fn poll_view(&self, ledger: &Ledger, id: PollId, poll: &Poll) -> view::Poll {
+        let rounds = poll.rounds.iter().filter_map(|round| ledger.rounds().get(round));
+        view::Poll {
+            id,
+            kind: poll.opening.kind.into(),
+            question: poll.opening.question.clone(),
+            context: poll.opening.context.clone(),
+            item_count: poll.items.len(),
+            items: Vec::new(),
+            rounds: rounds.map(|round| self.round(ledger, round)).collect(),
+        }
+    }
+}
+
+fn check_duration(millis: u64) -> Result<(), ApiError> {
+    if DURATION_MILLIS.contains(&millis) {
+        Ok(())
+    } else {
+        Err(ApiError::invalid("a round of voting takes between a second and a year"))
+    }
+}
+
+/// Checks a text that must not be empty.
+fn bounded(what: &str, text: &str, bound: usize) -> Result<(), ApiError> {
+    match text.trim().len() {
+        0 => Err(ApiError::invalid(format!("{what} is empty"))),
+        found if found > bound => Err(ApiError::invalid(format!("{what} has {found} bytes; {bound} are admitted"))),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the texts of items, trimmed and checked.
+fn items(texts: &[String]) -> Result<Vec<String>, ApiError> {
+    if texts.len() > limits::MAX_ITEMS {
+        return Err(ApiError::invalid(format!("a poll has at most {} items", limits::MAX_ITEMS)));
+    }
+    let mut seen = BTreeSet::new();
+    for text in texts {
+        bounded("an item", text, limits::MAX_STATEMENT_BYTES)?;
+        if !seen.insert(text.trim()) {
+            return Err(ApiError::invalid(format!("an item stands twice: {:?}", text.trim())));
+        }
+    }
+    Ok(texts.iter().map(|text| text.trim().to_owned()).collect())
+}

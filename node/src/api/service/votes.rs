@@ -1,0 +1,195 @@
+//! Voting: one contribution at a time, kept on disk before it is sent.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use chorus_crypto::ballot::Vote;
+use chorus_protocol::{
+    contribution::{ContributeError, Contributor, Submission},
+    id::{BlobId, PollId, RoundId},
+    ledger::{Ledger, RoundRecord},
+    limits,
+    peer::Command,
+};
+
+use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+
+/// What somebody wants to say in a round.
+enum Wish {
+    /// These votes and nothing on the other items, with or without a public point on the map.
+    Votes(BTreeMap<usize, view::Choice>, bool),
+    /// Nothing any more.
+    Withdraw,
+}
+
+impl Service {
+    /// Casts a ballot in the latest round of a poll. It replaces the person's earlier one wholly.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`] if the round does not take it, and [`Kind::TimedOut`] if it is not on the log in time;
+    /// it is then sent until it is, over restarts of the node too.
+    pub async fn vote(&self, reference: &str, asked: view::CastVote) -> Result<view::Cast, ApiError> {
+        let wait = wait(asked.wait_seconds);
+        let (ledger, round) = self.open_round(reference, wait).await?;
+        let record = ledger.rounds().get(&round).ok_or_else(not_open)?;
+        let mut votes = BTreeMap::new();
+        for (item, choice) in &asked.votes {
+            if votes.insert(find_item(&record.plan.items, item)?, *choice).is_some() {
+                return Err(ApiError::invalid(format!("item {item} stands twice")));
+            }
+        }
+        if votes.is_empty() {
+            return Err(ApiError::invalid("there is no vote: give ITEM=agree|disagree|pass, or a --ballot file"));
+        }
+        self.cast(round, Wish::Votes(votes, asked.on_map), wait).await
+    }
+
+    /// Takes the person's contribution to the latest round of a poll back.
+    ///
+    /// # Errors
+    ///
+    /// As [`vote`](Self::vote); and [`Kind::Refused`] if there is none.
+    pub async fn withdraw(&self, reference: &str, asked: view::Withdraw) -> Result<view::Cast, ApiError> {
+        let wait = wait(asked.wait_seconds);
+        let (ledger, round) = self.open_round(reference, wait).await?;
+        let own = ledger.rounds().get(&round).and_then(|round| self.own(round));
+        if own.is_none_or(|own| own.withdrawal) {
+            return Err(ApiError::refused("there is no contribution of yours to withdraw"));
+        }
+        self.cast(round, Wish::Withdraw, wait).await
+    }
+
+    /// Finds the latest round of a poll, waiting while the operators prepare it.
+    async fn open_round(&self, reference: &str, wait: Duration) -> Result<(Ledger, RoundId), ApiError> {
+        let ledger = self.ledger().await?;
+        let poll = find_poll(&ledger, reference)?;
+        let round = latest_round(&ledger, poll).ok_or_else(|| {
+            ApiError::refused("voting has not begun: items are being collected (an operator begins it)")
+        })?;
+        if round.sealed.is_some() {
+            return Err(not_open());
+        }
+        let id = round.id;
+        if round.manifest.is_some() {
+            return Ok((ledger, id));
+        }
+        let ready = move |peer: &chorus_protocol::peer::Peer| {
+            peer.ledger().rounds().get(&id).is_some_and(|round| round.manifest.is_some())
+        };
+        self.until(ready, wait).await?;
+        Ok((self.ledger().await?, id))
+    }
+
+    /// Makes a contribution, keeps it, sends it, and waits until it is on the log.
+    ///
+    /// # Correctness
+    ///
+    /// No sequence number is taken twice: contributions are made one at a time, and what is kept is looked at before the
+    /// ledger. A contribution that is no longer kept then is on the log that is looked at afterwards.
+    async fn cast(&self, id: RoundId, wish: Wish, wait: Duration) -> Result<view::Cast, ApiError> {
+        let person = self.person()?.clone();
+        let turn = self.ballots.turn().await;
+        let kept = self.ballots.latest(id).map(|(sequence, _)| sequence);
+        let ledger = self.ledger().await?;
+        let round = ledger.rounds().get(&id).filter(|round| round.sealed.is_none()).ok_or_else(not_open)?;
+        let manifest = round.manifest.as_ref().ok_or_else(not_open)?;
+        let tag = person.leaf.tag(&manifest.scope);
+        let logged = round.contributions.get(&tag).and_then(|attempts| attempts.keys().next_back().copied());
+        let sequence = logged.max(kept).map_or(0, |last| last.saturating_add(1));
+        if sequence > limits::MAX_SEQUENCE {
+            return Err(ContributeError::Sequence.into());
+        }
+        let (items, votes, withdrawal) = match &wish {
+            Wish::Votes(votes, _) => (round.plan.items.len(), votes.len(), false),
+            Wish::Withdraw => (round.plan.items.len(), 0, true),
+        };
+        let mut rng = self.randomness.generator("contribution", &[&id.as_ref()[..], &[sequence]].concat());
+        let make = move || -> Result<Submission, ContributeError> {
+            let round = ledger.rounds().get(&id).ok_or(ContributeError::NotOpen)?;
+            let on_map = matches!(wish, Wish::Votes(_, true));
+            let contributor = Contributor { leaf: &person.leaf, sequence, on_map };
+            match wish {
+                Wish::Votes(votes, _) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
+                Wish::Withdraw => contributor.withdraw(&ledger, round, &mut rng),
+            }
+        };
+        let submission = tokio::task::spawn_blocking(make)
+            .await
+            .map_err(|_| ApiError::new(Kind::Internal, "the contribution could not be made"))??;
+        self.ballots.keep(id, sequence, withdrawal, &submission)?;
+        drop(turn);
+        self.node.command(Command::Contribute(submission)).await?;
+        let settled = move |peer: &chorus_protocol::peer::Peer| {
+            let Some(round) = peer.ledger().rounds().get(&id) else { return false };
+            round.sealed.is_some() || has(round, &tag, sequence)
+        };
+        self.until(settled, wait).await?;
+        let on_log = self
+            .node
+            .view(move |peer| peer.ledger().rounds().get(&id).is_some_and(|round| has(round, &tag, sequence)))
+            .await?;
+        if !on_log {
+            return Err(ApiError::refused(
+                "voting ended before your contribution came onto the log: it does not count",
+            ));
+        }
+        Ok(view::Cast { round: id, own: view::Own { sequence, on_log, withdrawal }, votes, items })
+    }
+
+    /// Waits until the latest round of a poll is finished.
+    pub(super) async fn finished(&self, poll: PollId, wait: Duration) -> Result<(), ApiError> {
+        let done = move |peer: &chorus_protocol::peer::Peer| {
+            let faulty = peer.ledger().sharing().faulty();
+            latest_round(peer.ledger(), poll).is_some_and(|round| round.agreed_result(faulty).is_some())
+        };
+        if self.node.wait_until(done, wait).await? {
+            return Ok(());
+        }
+        Err(ApiError::new(Kind::TimedOut, format!("there is no result yet after {} s", wait.as_secs())))
+    }
+}
+
+fn has(round: &RoundRecord, tag: &chorus_crypto::credential::Tag, sequence: u8) -> bool {
+    round.contributions.get(tag).is_some_and(|attempts| attempts.contains_key(&sequence))
+}
+
+fn not_open() -> ApiError {
+    ApiError::refused("voting is over: see `chorus result`")
+}
+
+/// Returns the votes in ballot order.
+fn ballot(round: &RoundRecord, votes: &BTreeMap<usize, view::Choice>) -> Vec<Vote> {
+    let vote = |item: usize| match votes.get(&item) {
+        None => Vote::Unseen,
+        Some(view::Choice::Agree) => Vote::Agree,
+        Some(view::Choice::Disagree) => Vote::Disagree,
+        Some(view::Choice::Pass) => Vote::Pass,
+    };
+    (0..round.plan.items.len()).map(vote).collect()
+}
+
+/// Finds an item by its number on the ballot or the beginning of its id (at least 6 digits).
+fn find_item(items: &[BlobId], reference: &str) -> Result<usize, ApiError> {
+    if reference.len() < 6 {
+        let number = reference.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+        return number.filter(|number| *number < items.len()).ok_or_else(|| {
+            ApiError::invalid(format!("{reference:?} is no item: the ballot has 1 to {}", items.len()))
+        });
+    }
+    let matching: Vec<usize> =
+        items.iter().enumerate().filter(|(_, id)| id.to_string().starts_with(reference)).map(|(at, _)| at).collect();
+    match matching.as_slice() {
+        [item] => Ok(*item),
+        [] => Err(ApiError::invalid(format!("no item begins with {reference:?}"))),
+        [_, _, ..] => Err(ApiError::invalid(format!("several items begin with {reference:?}"))),
+    }
+}
+
+/// Returns how far off a moment is, in words.
+pub(super) fn until(millis: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    super::remaining(Duration::from_millis(millis).saturating_sub(now))
+}

@@ -1,0 +1,432 @@
+//! The shape of requests and answers. Server and client use the same types.
+
+use chorus_protocol::{
+    config::Policy,
+    id::{BlobId, CommunityId, PollId, RoundId},
+    log::entry::PollKind,
+};
+use serde::{Deserialize, Serialize};
+
+use super::service::Role;
+
+/// What a poll asks for, as text.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Asks {
+    /// Statements to agree or disagree with: they lead to a constitution.
+    #[default]
+    Statement,
+    /// Values to endorse.
+    Value,
+    /// Whether moving from one value to another is wiser.
+    Transition,
+}
+
+impl From<PollKind> for Asks {
+    fn from(kind: PollKind) -> Self {
+        match kind {
+            PollKind::Statement => Self::Statement,
+            PollKind::Value => Self::Value,
+            PollKind::Transition => Self::Transition,
+        }
+    }
+}
+
+impl From<Asks> for PollKind {
+    fn from(asks: Asks) -> Self {
+        match asks {
+            Asks::Statement => Self::Statement,
+            Asks::Value => Self::Value,
+            Asks::Transition => Self::Transition,
+        }
+    }
+}
+
+/// What somebody says about an item, as text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Choice {
+    /// In favour.
+    Agree,
+    /// Against.
+    Disagree,
+    /// Seen, without an opinion.
+    Pass,
+}
+
+/// `GET status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The community.
+    pub community: Community,
+    /// This node.
+    pub node: Node,
+    /// The height of the log.
+    pub height: u64,
+    /// Members.
+    pub members: usize,
+    /// Connected nodes.
+    pub peers: usize,
+    /// Connected nodes that have shown to be operators.
+    pub operators_connected: usize,
+    /// All rounds, the latest last.
+    pub rounds: Vec<Round>,
+    /// What people should know, in plain words.
+    pub warnings: Vec<String>,
+}
+
+/// A community.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Community {
+    /// Its id.
+    pub id: CommunityId,
+    /// Its name.
+    pub name: String,
+    /// What its model is for.
+    pub purpose: String,
+    /// Operators.
+    pub operators: u8,
+    /// How many of them may fail, lie or collude.
+    pub tolerated: u8,
+    /// Attesters.
+    pub attesters: usize,
+    /// The rules.
+    pub policy: Policy,
+}
+
+/// This node and the person at it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// The node's id on the network.
+    pub id: String,
+    /// What it was started as.
+    pub role: Role,
+    /// Where it listens.
+    pub addresses: Vec<String>,
+    /// The person's public key; none at a relay.
+    pub key: Option<String>,
+    /// The number of the operator that this node is.
+    pub operator: Option<u8>,
+    /// Whether the person attests.
+    pub attester: bool,
+    /// Whether the person is a member.
+    pub member: bool,
+}
+
+/// A round of voting.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// Its id.
+    pub id: RoundId,
+    /// Its poll.
+    pub poll: PollId,
+    /// Which round of the community it is, from 1.
+    pub ordinal: u32,
+    /// Where it stands.
+    pub state: RoundState,
+    /// Items voted on.
+    pub items: usize,
+    /// Ballots on the log; of the sealed set once there is one.
+    pub ballots: usize,
+    /// When it may close, in milliseconds since 1970; none before it opens.
+    pub closes_at: Option<u64>,
+    /// The person's own contribution.
+    pub own: Option<Own>,
+    /// The result object.
+    pub result: Option<BlobId>,
+}
+
+/// Where a round stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundState {
+    /// Operators prepare it.
+    Planned,
+    /// Votes are taken.
+    Open,
+    /// Votes are being added up.
+    Sealed,
+    /// There is a result.
+    Finished,
+}
+
+impl From<chorus_protocol::ledger::RoundState> for RoundState {
+    fn from(state: chorus_protocol::ledger::RoundState) -> Self {
+        match state {
+            chorus_protocol::ledger::RoundState::Planned => Self::Planned,
+            chorus_protocol::ledger::RoundState::Open => Self::Open,
+            chorus_protocol::ledger::RoundState::Sealed => Self::Sealed,
+            chorus_protocol::ledger::RoundState::Finished => Self::Finished,
+        }
+    }
+}
+
+/// The person's own contribution to a round. What it says, no one knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Own {
+    /// Which attempt counts, from 0.
+    pub sequence: u8,
+    /// Whether it is on the log; it is sent until it is.
+    pub on_log: bool,
+    /// Whether it takes an earlier one back.
+    pub withdrawal: bool,
+}
+
+/// A poll. Items are listed by `GET polls/{id}` alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Poll {
+    /// Its id.
+    pub id: PollId,
+    /// What it asks for.
+    pub kind: Asks,
+    /// The question.
+    pub question: String,
+    /// The situation in which it is asked.
+    pub context: String,
+    /// How many items were proposed.
+    pub item_count: usize,
+    /// The items, in ballot order if a round was planned, else in order of their proposal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<Item>,
+    /// The rounds.
+    pub rounds: Vec<Round>,
+}
+
+/// An item of a poll.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Item {
+    /// Its number on the ballot, from 1.
+    pub number: usize,
+    /// The content id of its text.
+    pub id: BlobId,
+    /// Its text.
+    pub text: String,
+    /// Whether the latest round asks for it.
+    pub on_ballot: bool,
+}
+
+/// `POST polls`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpenPoll {
+    /// What it asks for.
+    #[serde(default)]
+    pub kind: Asks,
+    /// The question.
+    pub question: String,
+    /// The situation in which it is asked.
+    #[serde(default)]
+    pub context: String,
+    /// The first items.
+    #[serde(default)]
+    pub items: Vec<String>,
+    /// If given, voting over these items begins at once and takes this long.
+    #[serde(default)]
+    pub duration_millis: Option<u64>,
+    /// How long to wait for the log.
+    #[serde(default)]
+    pub wait_seconds: Option<u64>,
+}
+
+/// `POST polls/{id}/rounds`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanRound {
+    /// How long votes are taken.
+    pub duration_millis: u64,
+    /// How long to wait for the log.
+    #[serde(default)]
+    pub wait_seconds: Option<u64>,
+}
+
+/// `POST polls/{id}/items`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Propose {
+    /// The texts.
+    pub items: Vec<String>,
+    /// How long to wait for the log.
+    #[serde(default)]
+    pub wait_seconds: Option<u64>,
+}
+
+/// `POST polls/{id}/vote`. Items left out are unseen. A ballot replaces the earlier one wholly.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CastVote {
+    /// The votes: an item's number or the beginning of its id, and the choice.
+    pub votes: Vec<(String, Choice)>,
+    /// Whether the person consents to a public point of their ballot on the opinion map. Without it, the ballot is in
+    /// the totals and in no group's map.
+    #[serde(default)]
+    pub on_map: bool,
+    /// How long to wait for the log.
+    #[serde(default)]
+    pub wait_seconds: Option<u64>,
+}
+
+impl core::fmt::Debug for CastVote {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("CastVote").finish_non_exhaustive()
+    }
+}
+
+/// `POST polls/{id}/withdraw`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Withdraw {
+    /// How long to wait for the log.
+    #[serde(default)]
+    pub wait_seconds: Option<u64>,
+}
+
+/// The answer to a vote or a withdrawal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cast {
+    /// The round.
+    pub round: RoundId,
+    /// The contribution.
+    pub own: Own,
+    /// Items voted on.
+    pub votes: usize,
+    /// Items on the ballot.
+    pub items: usize,
+}
+
+/// How a set of ballots voted on one item.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Tally {
+    /// For it.
+    pub agree: u64,
+    /// Against it.
+    pub disagree: u64,
+    /// Neither.
+    pub pass: u64,
+}
+
+/// `GET result`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PollResult {
+    /// The poll.
+    pub poll: PollId,
+    /// Its question.
+    pub question: String,
+    /// What it asked for.
+    pub kind: Asks,
+    /// The round.
+    pub round: RoundId,
+    /// The result object, the same bytes on every node.
+    pub result: BlobId,
+    /// Ballots in the sealed set.
+    pub ballots: u32,
+    /// How far it came.
+    pub outcome: Outcome,
+    /// The items, in ballot order; without tallies if nothing was opened.
+    pub items: Vec<ItemResult>,
+    /// The opinion groups; none without a map.
+    pub groups: Vec<Group>,
+    /// The share of the variance along each axis of the map.
+    pub explained_variance: Vec<f64>,
+    /// The numbers of the items that divide, the most divisive first; empty without a map.
+    pub divisive: Vec<usize>,
+    /// The constitution that follows.
+    pub constitution: Option<ConstitutionView>,
+}
+
+/// How far a round came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Too few ballots: nothing was opened.
+    TooFew,
+    /// Totals, without a map.
+    Totals,
+    /// Totals, map and groups.
+    Map,
+}
+
+/// What came of one item.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemResult {
+    /// Its number on the ballot.
+    pub number: usize,
+    /// The content id of its text.
+    pub id: BlobId,
+    /// Its text.
+    pub text: String,
+    /// All ballots.
+    pub total: Option<Tally>,
+    /// Each group's ballots.
+    pub groups: Vec<Tally>,
+    /// The probability that one member drawn from each group agrees.
+    pub consensus: Option<f64>,
+}
+
+/// An opinion group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Its letter.
+    pub name: String,
+    /// Its ballots.
+    pub size: usize,
+    /// What tells it apart: the number of an item and what it says about it.
+    pub typical: Vec<(usize, Choice)>,
+}
+
+/// A constitution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConstitutionView {
+    /// Its id.
+    pub id: BlobId,
+    /// Its version within the community.
+    pub version: u32,
+    /// The community's name.
+    pub name: String,
+    /// The community's purpose.
+    pub purpose: String,
+    /// The principles, the best supported first.
+    pub principles: Vec<Principle>,
+}
+
+/// A principle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Principle {
+    /// The item's number on the ballot.
+    pub item: usize,
+    /// Its text.
+    pub text: String,
+    /// How each group voted.
+    pub groups: Vec<Tally>,
+}
+
+/// `POST attest/request`, and the body of `POST attest/approve`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// The request as text.
+    pub request: String,
+    /// How long to wait for the log.
+    #[serde(default)]
+    pub wait_seconds: Option<u64>,
+}
+
+/// A member, as `GET attest` lists them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// The member's public key.
+    pub key: String,
+    /// Who attested.
+    pub attester: String,
+    /// Whether this is the person at this node.
+    pub own: bool,
+}
+
+/// `GET invite`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InviteView {
+    /// The invitation as text.
+    pub invite: String,
+    /// The community.
+    pub community: CommunityId,
+    /// The addresses in it.
+    pub addresses: Vec<String>,
+}

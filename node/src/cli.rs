@@ -1,0 +1,187 @@
+//! The command line: one view of the node's state, for people and for scripts.
+//!
+//! `init`, `community`, `join`, `verify` and `polis analyze` work on files alone; `run` is the node; everything else asks the
+//! running node by its local interface. Every command answers in text or, with `--format json`, in JSON; errors go to
+//! standard error in the same format, and the exit code tells which kind they are.
+
+mod attest;
+mod client;
+mod community;
+mod demo;
+mod failure;
+mod init;
+mod keys;
+mod output;
+mod polis;
+mod poll;
+mod result;
+mod run;
+mod status;
+mod values;
+mod verify;
+mod vote;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::failure::{Class, Failure, class};
+use self::output::{Format, Output};
+use crate::{
+    api::Randomness,
+    config::{ConfigError, DataDir},
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  a bug of Chorus
+   2  usage: an argument is wrong, or names what does not exist
+   3  configuration or key
+   4  store: the disk failed or is damaged
+   5  network: no node runs here, or none answers
+   6  refused by the community's rules
+   7  time-out: not done yet, and still under way
+  20  verify: encoding                 24  verify: sum or opening
+  21  verify: log or certificate       25  verify: the result differs
+  22  verify: registry or credential   26  verify: incomplete
+  23  verify: proof or link
+
+First steps: chorus init, then chorus community create or chorus join, then chorus run.";
+
+/// A community shapes an AI together, and nobody sees an individual's vote.
+#[derive(Debug, Parser)]
+#[command(name = "chorus", version, after_help = EXIT_CODES, propagate_version = true, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    /// Where this node keeps everything [default: chorus in the user's application data].
+    #[arg(long, global = true, env = "CHORUS_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How to answer.
+    #[arg(long, global = true, env = "CHORUS_FORMAT", value_name = "FORMAT", default_value = "text")]
+    format: Format,
+    /// Draw all randomness from this number: for tests only, as whoever knows it knows all secrets.
+    #[arg(long, global = true, env = "CHORUS_SEED", value_name = "NUMBER")]
+    seed: Option<u64>,
+    /// The local interface: where `run` listens [default: a free port], where commands ask [default: what `run` wrote
+    /// down].
+    #[arg(long, global = true, env = "CHORUS_API", value_name = "ADDR")]
+    api: Option<SocketAddr>,
+    /// A file whose first line is the passphrase of the keystore. Without it: CHORUS_PASSPHRASE, or a prompt.
+    #[arg(long, global = true, env = "CHORUS_PASSPHRASE_FILE", value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
+}
+
+impl Global {
+    fn data_dir(&self) -> Result<DataDir, ConfigError> {
+        self.data_dir.clone().map_or_else(DataDir::usual, |path| Ok(DataDir::new(path)))
+    }
+
+    fn randomness(&self) -> Randomness {
+        self.seed.map_or(Randomness::System, Randomness::Seed)
+    }
+
+    const fn output(&self) -> Output {
+        Output::new(self.format)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a data directory with fresh keys.
+    Init(init::Init),
+    /// Found a community.
+    #[command(subcommand)]
+    Community(community::Community),
+    /// Print an invitation to the community.
+    Invite(community::Invite),
+    /// Join a community by an invitation.
+    Join(community::Join),
+    /// Run the node until Ctrl-C.
+    Run(run::Run),
+    /// Show the community, this node, and all rounds.
+    Status,
+    /// Ask for admission, or admit somebody.
+    #[command(subcommand)]
+    Attest(attest::Attest),
+    /// Open polls and rounds of voting, and list them.
+    #[command(subcommand)]
+    Poll(poll::Poll),
+    /// Propose items for a poll.
+    Propose(poll::Propose),
+    /// Vote. That you voted is public, how you voted nobody sees; voting again replaces your ballot wholly.
+    Vote(vote::Vote),
+    /// Take your ballot back.
+    Withdraw(vote::Withdraw),
+    /// Show what came of a poll.
+    Result(result::Result_),
+    /// Write the audit bundle, with which anyone can check all results.
+    Export(result::Export),
+    /// Check an audit bundle. Needs no node, no keys and no network.
+    Verify(verify::Verify),
+    /// Bring in or analyse a Polis conversation.
+    #[command(subcommand)]
+    Polis(polis::Polis),
+    /// Play a whole community on this machine, from the founding to a verified result.
+    Demo(demo::DemoArguments),
+}
+
+/// Carries out what the command line says, and returns the exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => {
+            let json = output::wants_json(std::env::args_os().skip(1));
+            return failure::report_usage(&error, json);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    let format = arguments.global.format;
+    match carry_out(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::report(&error, format),
+    }
+}
+
+fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
+    let running = matches!(arguments.command, Command::Run(_));
+    crate::telemetry::start(if running { crate::telemetry::RUNNING } else { crate::telemetry::COMMAND });
+    let global = &arguments.global;
+    match arguments.command {
+        Command::Init(command) => command.carry_out(global),
+        Command::Community(command) => command.carry_out(global),
+        Command::Invite(command) => command.carry_out(global),
+        Command::Join(command) => command.carry_out(global),
+        Command::Run(command) => block_on(command.carry_out(global)),
+        Command::Status => status::carry_out(global),
+        Command::Attest(command) => command.carry_out(global),
+        Command::Poll(command) => command.carry_out(global),
+        Command::Propose(command) => command.carry_out(global),
+        Command::Vote(command) => command.carry_out(global),
+        Command::Withdraw(command) => command.carry_out(global),
+        Command::Result(command) => command.carry_out(global),
+        Command::Export(command) => command.carry_out(global),
+        Command::Verify(command) => command.carry_out(global),
+        Command::Polis(command) => command.carry_out(global),
+        Command::Demo(command) => block_on(command.carry_out(global)),
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+}
+
+#[cfg(test)]
+mod tests;

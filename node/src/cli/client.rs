@@ -1,0 +1,118 @@
+//! Asking the running node, by its local interface.
+
+use std::{fs, io, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Failure, Global};
+use crate::api::{BASE, auth::Token, error::ErrorBody};
+
+/// What an answer may take beyond the time it was asked to wait.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// The most bytes of an answer that is not a bundle: a result of 500 items with their texts fits several times.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+
+/// A client of the node that runs with a data directory.
+#[derive(Debug)]
+pub(super) struct Client {
+    agent: ureq::Agent,
+    address: String,
+    token: Token,
+}
+
+impl Client {
+    /// Finds the node: at `--api`, or where it wrote down that it listens.
+    pub(super) fn new(global: &Global) -> Result<Self, Failure> {
+        let dir = global.data_dir().map_err(|error| Failure::Usage(error.to_string()))?;
+        let written = || fs::read_to_string(dir.api_address()).map(|text| text.trim().to_owned());
+        let address = global.api.map_or_else(written, |address| Ok(address.to_string()));
+        let (Ok(address), Ok(token)) = (address, Token::read(&dir.api_token())) else {
+            return Err(Failure::NotRunning);
+        };
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build();
+        Ok(Self { agent: config.into(), address, token })
+    }
+
+    /// Asks for something that is known at once.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.get_within(path, Duration::ZERO)
+    }
+
+    /// Asks for something that the node may wait for.
+    pub(super) fn get_within<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> anyhow::Result<T> {
+        let request = self.agent.get(self.url(path)).header("Authorization", self.token.header().as_str());
+        let request = request.config().timeout_global(Some(wait + GRACE)).build();
+        self.read(request.call())
+    }
+
+    /// Asks to do something, which the node may wait for.
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        wait: Duration,
+    ) -> anyhow::Result<T> {
+        let request = self.agent.post(self.url(path)).header("Authorization", self.token.header().as_str());
+        let request = request.config().timeout_global(Some(wait + GRACE)).build();
+        self.read(request.send_json(body))
+    }
+
+    /// Downloads something long, and calls `progress` with the bytes so far and their number.
+    pub(super) fn download(
+        &self,
+        path: &str,
+        out: &mut impl io::Write,
+        mut progress: impl FnMut(u64, u64),
+    ) -> anyhow::Result<u64> {
+        let request = self.agent.get(self.url(path)).header("Authorization", self.token.header().as_str());
+        let mut response = request.call().map_err(|error| self.unreachable(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&mut response));
+        }
+        let total = response.body().content_length().unwrap_or_default();
+        let mut reader = response.body_mut().as_reader();
+        let (mut done, mut chunk) = (0, vec![0; 64 * 1024]);
+        loop {
+            let read = io::Read::read(&mut reader, &mut chunk).map_err(Failure::Answer)?;
+            if read == 0 {
+                break;
+            }
+            out.write_all(chunk.get(..read).unwrap_or_default())?;
+            done += read as u64;
+            progress(done, total);
+        }
+        if done == total { Ok(done) } else { Err(Failure::Answer(io::ErrorKind::UnexpectedEof.into()).into()) }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{BASE}{path}", self.address)
+    }
+
+    fn unreachable(&self, error: ureq::Error) -> Failure {
+        Failure::Unreachable { address: self.address.clone(), source: Box::new(error) }
+    }
+
+    fn read<T: DeserializeOwned>(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> anyhow::Result<T> {
+        let mut response = answer.map_err(|error| self.unreachable(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&mut response));
+        }
+        Ok(body(&mut response)?)
+    }
+
+    fn refusal(&self, response: &mut ureq::http::Response<ureq::Body>) -> anyhow::Error {
+        match body::<ErrorBody>(response) {
+            Ok(body) => body.error.into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+fn body<T: DeserializeOwned>(response: &mut ureq::http::Response<ureq::Body>) -> Result<T, Failure> {
+    let json = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_json();
+    json.map_err(|error| Failure::Answer(io::Error::other(error)))
+}

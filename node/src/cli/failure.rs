@@ -1,0 +1,222 @@
+//! From an error to an exit code and a message that says what to do.
+
+use std::{fmt::Write as _, io, process::ExitCode};
+
+use chorus_protocol::audit::VerifyError;
+use serde_json::json;
+
+use super::output::Format;
+use crate::{
+    api::{ApiError, Kind, ServerError},
+    config::{ConfigError, token::TokenError},
+    driver::NodeError,
+    keystore::KeystoreError,
+    network::NetworkError,
+    polis::PolisError,
+    store::{StoreError, blobs::BlobError, journal::JournalError},
+};
+
+/// What kind of error it is: the exit codes that are documented.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Class {
+    /// A bug of Chorus.
+    Bug,
+    /// An argument is wrong.
+    Usage,
+    /// Configuration or key.
+    Configuration,
+    /// The disk.
+    Store,
+    /// The network.
+    Network,
+    /// The community's rules.
+    Refused,
+    /// Not yet.
+    TimedOut,
+    /// A bundle does not verify.
+    Verification(u8),
+}
+
+impl Class {
+    /// Returns the exit code.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Bug => 1,
+            Self::Usage => 2,
+            Self::Configuration => 3,
+            Self::Store => 4,
+            Self::Network => 5,
+            Self::Refused => 6,
+            Self::TimedOut => 7,
+            Self::Verification(code) => code,
+        }
+    }
+
+    /// Returns the name for programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bug => "bug",
+            Self::Usage => "usage",
+            Self::Configuration => "configuration",
+            Self::Store => "store",
+            Self::Network => "network",
+            Self::Refused => "refused",
+            Self::TimedOut => "timed_out",
+            Self::Verification(_) => "verification",
+        }
+    }
+}
+
+/// Why a command was not carried out, found by the command line itself.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// An argument is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// A file that the user named cannot be read or written.
+    #[error("cannot use {path}")]
+    File {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The passphrase is needed and nobody is there to ask.
+    #[error("the keystore needs its passphrase: give --passphrase-file, or set CHORUS_PASSPHRASE")]
+    NoPassphrase,
+    /// The two passphrases typed differ.
+    #[error("the two passphrases differ")]
+    PassphrasesDiffer,
+    /// The keystore lacks the leaf that every person's has.
+    #[error("the keystore has no leaf: it was made by another program")]
+    NoLeaf,
+    /// The key of this directory is no operator's.
+    #[error("the key of this directory is no operator's of this community: run as participant or relay")]
+    NotOperator,
+    /// No node runs with this data directory.
+    #[error("no node runs here: start one with `chorus run`, or name its data directory with --data-dir")]
+    NotRunning,
+    /// The node does not answer.
+    #[error("the node at {address} does not answer; is it still running?")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// What happened.
+        source: Box<ureq::Error>,
+    },
+    /// The answer is not what a node of this version says.
+    #[error("the node's answer is not understood: does another version run?")]
+    Answer(#[source] io::Error),
+}
+
+impl Failure {
+    const fn class(&self) -> Class {
+        match self {
+            Self::Usage(_) | Self::File { .. } => Class::Usage,
+            Self::NoPassphrase | Self::PassphrasesDiffer | Self::NoLeaf | Self::NotOperator => Class::Configuration,
+            Self::NotRunning | Self::Unreachable { .. } | Self::Answer(_) => Class::Network,
+        }
+    }
+}
+
+/// Returns the class of an error: that of the first cause, from the outside in, whose type tells.
+pub fn class(error: &anyhow::Error) -> Class {
+    error.chain().find_map(class_of).unwrap_or(Class::Bug)
+}
+
+fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
+    if let Some(failure) = cause.downcast_ref::<Failure>() {
+        return Some(failure.class());
+    }
+    if let Some(error) = cause.downcast_ref::<ApiError>() {
+        return Some(match error.kind {
+            Kind::Invalid => Class::Usage,
+            Kind::Unauthorized | Kind::Host => Class::Configuration,
+            Kind::Refused => Class::Refused,
+            Kind::TimedOut => Class::TimedOut,
+            Kind::Unavailable => Class::Network,
+            Kind::Store => Class::Store,
+            Kind::Internal => Class::Bug,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<VerifyError>() {
+        return Some(Class::Verification(error.exit_code()));
+    }
+    if let Some(error) = cause.downcast_ref::<ServerError>() {
+        return Some(match error {
+            ServerError::NotLoopback(_) => Class::Usage,
+            ServerError::Listen { .. } | ServerError::Serve(_) => Class::Network,
+            ServerError::Write { .. } => Class::Store,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<NodeError>() {
+        return Some(match error {
+            NodeError::Start(_) => Class::Configuration,
+            NodeError::Network(NetworkError::Address(_)) => Class::Usage,
+            NodeError::Network(_) | NodeError::NotFound(_) | NodeError::Stopped => Class::Network,
+            NodeError::Randomness(_) => Class::Bug,
+            NodeError::Journal(_)
+            | NodeError::JournalLost
+            | NodeError::JournalOld
+            | NodeError::JournalForeign
+            | NodeError::Store(_)
+            | NodeError::StoreDamaged
+            | NodeError::Blobs(_)
+            | NodeError::Io(_) => Class::Store,
+        });
+    }
+    if cause.is::<TokenError>() || cause.is::<PolisError>() {
+        return Some(Class::Usage);
+    }
+    if cause.is::<ConfigError>() || cause.is::<KeystoreError>() {
+        return Some(Class::Configuration);
+    }
+    if cause.is::<NetworkError>() {
+        return Some(Class::Network);
+    }
+    let disk =
+        cause.is::<StoreError>() || cause.is::<JournalError>() || cause.is::<BlobError>() || cause.is::<io::Error>();
+    disk.then_some(Class::Store)
+}
+
+/// Writes an error to standard error, and returns its exit code.
+pub(super) fn report(error: &anyhow::Error, format: Format) -> ExitCode {
+    let class = class(error);
+    write(class, &message(error), format == Format::Json);
+    ExitCode::from(class.code())
+}
+
+/// Writes what is wrong with the command line.
+pub(super) fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json {
+        let text = error.render().to_string();
+        write(Class::Usage, text.trim().trim_start_matches("error: "), true);
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(Class::Usage.code())
+}
+
+fn write(class: Class, message: &str, json: bool) {
+    if json {
+        let error = json!({ "code": class.code(), "kind": class.name(), "message": message });
+        eprintln!("{}", json!({ "error": error }));
+    } else {
+        eprintln!("error: {message}");
+    }
+}
+
+/// The error and its causes in one line, without repeating what a cause has said already.
+fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if message.contains(&text) {
+            continue;
+        }
+        let separator = if message.is_empty() { "" } else { ": " };
+        let _ = write!(message, "{separator}{text}");
+    }
+    message
+}

@@ -1,0 +1,185 @@
+//! `chorus poll` and `chorus propose`.
+//!
+//! A poll collects items until an operator begins a round of voting over those proposed so far: `poll open` with a
+//! question begins the poll, `poll open POLL --vote --duration D` the round. A round closes by itself at its deadline, and
+//! the protocol knows no other way, so `poll close` only tells.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Failure, Global,
+    client::Client,
+    output::{Lines, short},
+    values,
+};
+use crate::api::view;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Poll {
+    /// Open a poll, or begin a round of voting in one (operators only).
+    Open(Open),
+    /// Tell whether voting is over. A round closes by itself at its deadline, and not before.
+    Close {
+        /// The poll: its id or the beginning of it, or - for the only one.
+        #[arg(value_parser = values::poll)]
+        poll: String,
+    },
+    /// List all polls, or one poll with its items.
+    List {
+        /// The poll: its id or the beginning of it, or - for the only one.
+        #[arg(value_parser = values::poll)]
+        poll: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Open {
+    /// The poll in which voting begins: its id or the beginning of it, or - for the only one.
+    #[arg(value_parser = values::poll, requires = "vote", conflicts_with = "question", required_unless_present = "question")]
+    poll: Option<String>,
+    /// The question of a new poll.
+    #[arg(long)]
+    question: Option<String>,
+    /// What the new poll asks for.
+    #[arg(long, default_value = "statement")]
+    kind: view::Asks,
+    /// The situation in which it is asked.
+    #[arg(long, default_value = "")]
+    context: String,
+    /// An item of the new poll; may be repeated.
+    #[arg(long = "item", value_name = "TEXT", requires = "question")]
+    items: Vec<String>,
+    /// A file with one item on each line.
+    #[arg(long = "items", value_name = "FILE", requires = "question")]
+    file: Option<PathBuf>,
+    /// Begin voting, over the items proposed so far.
+    #[arg(long, requires = "duration")]
+    vote: bool,
+    /// How long votes are taken, as in 10m or 7d. With a new poll, voting begins at once.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    duration: Option<Duration>,
+    /// How long to wait for the log.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "30s")]
+    wait: Duration,
+}
+
+impl Poll {
+    pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let (client, output) = (Client::new(global)?, global.output());
+        match self {
+            Self::Open(open) => open.carry_out(&client, global),
+            Self::Close { poll } => {
+                let poll: view::Poll = client.post(&format!("/polls/{poll}/close"), &(), Duration::ZERO)?;
+                output.print(&poll, |poll| format!("Voting on {} is over: see `chorus result`.", short(&poll.id)))
+            }
+            Self::List { poll: None } => {
+                let polls: Vec<view::Poll> = client.get("/polls")?;
+                output.print(&polls, |polls| {
+                    let mut lines = Lines::default();
+                    if polls.is_empty() {
+                        lines.line("No poll yet: an operator opens one with `chorus poll open --question QUESTION`.");
+                    }
+                    polls.iter().for_each(|poll| describe(&mut lines, poll));
+                    lines.finish()
+                })
+            }
+            Self::List { poll: Some(poll) } => {
+                let poll: view::Poll = client.get(&format!("/polls/{poll}"))?;
+                output.print(&poll, with_items)
+            }
+        }
+    }
+}
+
+impl Open {
+    fn carry_out(self, client: &Client, global: &Global) -> anyhow::Result<()> {
+        let (output, wait) = (global.output(), self.wait);
+        let (duration_millis, wait_seconds) = (self.duration.map(millis), Some(wait.as_secs()));
+        let waiting = output.waiting("waiting for the log");
+        let poll: view::Poll = match (self.poll, self.question, duration_millis) {
+            (Some(poll), _, Some(duration_millis)) => client.post(
+                &format!("/polls/{poll}/rounds"),
+                &view::PlanRound { duration_millis, wait_seconds },
+                wait,
+            )?,
+            (None, Some(question), _) => {
+                let mut items = self.items;
+                if let Some(file) = &self.file {
+                    items.extend(values::read_lines(file)?);
+                }
+                let asked = view::OpenPoll {
+                    kind: self.kind,
+                    question,
+                    context: self.context,
+                    items,
+                    duration_millis,
+                    wait_seconds,
+                };
+                client.post("/polls", &asked, wait)?
+            }
+            (Some(_), _, None) | (None, None, _) => {
+                return Err(Failure::Usage("give --question for a new poll, or POLL --vote --duration".into()).into());
+            }
+        };
+        drop(waiting);
+        output.print(&poll, with_items)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Propose {
+    /// The poll: its id or the beginning of it, or - for the only one.
+    #[arg(value_parser = values::poll)]
+    poll: String,
+    /// The items' texts.
+    #[arg(required_unless_present = "file")]
+    texts: Vec<String>,
+    /// A file with one item on each line.
+    #[arg(long = "items", value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// How long to wait for the log.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "30s")]
+    wait: Duration,
+}
+
+impl Propose {
+    pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let (client, output) = (Client::new(global)?, global.output());
+        let mut items = self.texts;
+        if let Some(file) = &self.file {
+            items.extend(values::read_lines(file)?);
+        }
+        let asked = view::Propose { items, wait_seconds: Some(self.wait.as_secs()) };
+        let waiting = output.waiting("waiting for the log");
+        let poll: view::Poll = client.post(&format!("/polls/{}/items", self.poll), &asked, self.wait)?;
+        drop(waiting);
+        output.print(&poll, with_items)
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn with_items(poll: &view::Poll) -> String {
+    let mut lines = Lines::default();
+    describe(&mut lines, poll);
+    if !poll.context.is_empty() {
+        lines.line(format!("  {}", poll.context));
+    }
+    for item in &poll.items {
+        let later = if item.on_ballot || poll.rounds.is_empty() { "" } else { "  (next round)" };
+        lines.line(format!("  {:>3}  {}{later}", item.number, item.text));
+    }
+    lines.finish()
+}
+
+fn describe(lines: &mut Lines, poll: &view::Poll) {
+    lines.line(format!("{}  {}", short(&poll.id), poll.question));
+    match poll.rounds.last() {
+        None => lines.line(format!("  collecting items, {} so far", poll.item_count)),
+        Some(round) => lines.line(format!("  {}", super::status::round_line(round))),
+    };
+}

@@ -1,0 +1,155 @@
+//! `chorus result` and `chorus export`.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    Failure, Global,
+    client::Client,
+    output::{Lines, short},
+    values,
+};
+use crate::{api::view, store::files};
+
+#[derive(Debug, Args)]
+pub(super) struct Result_ {
+    /// The poll: its id or the beginning of it, or - for the only one [default: the latest with a result].
+    #[arg(value_parser = values::poll)]
+    poll: Option<String>,
+    /// Wait this long for the result.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    wait: Option<Duration>,
+    /// Write the audit bundle to this file as well.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+}
+
+impl Result_ {
+    pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let (client, output) = (Client::new(global)?, global.output());
+        let wait = self.wait.unwrap_or_default();
+        let poll = self.poll.map(|poll| format!("poll={poll}"));
+        let seconds = self.wait.map(|wait| format!("wait_seconds={}", wait.as_secs()));
+        let query: Vec<String> = [poll, seconds].into_iter().flatten().collect();
+        let waiting = output.waiting("waiting for the result");
+        let result: view::PollResult = client.get_within(&format!("/result?{}", query.join("&")), wait)?;
+        drop(waiting);
+        if let Some(path) = &self.bundle {
+            download(global, &client, path, false)?;
+        }
+        output.print(&result, text)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// The file to write.
+    file: PathBuf,
+    /// Replace the file if it is there.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Serialize)]
+struct Exported {
+    file: String,
+    bytes: u64,
+}
+
+impl Export {
+    pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let bytes = download(global, &Client::new(global)?, &self.file, self.force)?;
+        let exported = Exported { file: self.file.display().to_string(), bytes };
+        global.output().print(&exported, |exported| {
+            format!("{} bytes in {}\nCheck them with `chorus verify {}`.", exported.bytes, exported.file, exported.file)
+        })
+    }
+}
+
+/// Downloads the bundle: the file is there whole or not at all.
+fn download(global: &Global, client: &Client, path: &Path, force: bool) -> anyhow::Result<u64> {
+    if !force && path.exists() {
+        return Err(Failure::Usage(format!("{} is there already", path.display())).into());
+    }
+    let refused = |source| Failure::File { path: path.to_owned(), source };
+    let mut file = files::Unfinished::create(files::parent(path), "bundle").map_err(refused)?;
+    let progress = global.output().bytes("audit bundle", 0);
+    let bytes = client.download("/bundle", file.file(), |done, total| progress.of(done, total))?;
+    file.file().flush().map_err(refused)?;
+    let mut permissions = fs::metadata(file.path()).map_err(refused)?.permissions();
+    // The bundle is public.
+    #[cfg(unix)]
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
+    file.file().set_permissions(permissions).map_err(refused)?;
+    file.rename(path).map_err(refused)?;
+    Ok(bytes)
+}
+
+fn text(result: &view::PollResult) -> String {
+    let mut lines = Lines::default();
+    lines.line(&result.question);
+    lines.field("ballots", result.ballots).field("result", short(&result.result));
+    match result.outcome {
+        view::Outcome::TooFew => {
+            lines.line("").line("Too few ballots: nothing was opened, and nobody will ever know what they say.");
+            return lines.finish();
+        }
+        view::Outcome::Totals => lines.field("groups", "none: too few ballots or items for an opinion map"),
+        view::Outcome::Map => lines.field("groups", groups_line(result)),
+    };
+    if !result.explained_variance.is_empty() {
+        let shares: Vec<String> =
+            result.explained_variance.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
+        lines.field("explained", format!("{} of the variance along the axes of the map", shares.join(" and ")));
+    }
+    lines.line("").line(format!("{:>5}{:>7}{:>9}{:>6}  statement", "item", "agree", "disagree", "pass"));
+    for item in &result.items {
+        let tally = item.total.unwrap_or(view::Tally { agree: 0, disagree: 0, pass: 0 });
+        lines
+            .line(format!("{:>5}{:>7}{:>9}{:>6}  {}", item.number, tally.agree, tally.disagree, tally.pass, item.text));
+    }
+    for group in &result.groups {
+        lines.line("").line(format!("Group {} ({} people) stands out by", group.name, group.size));
+        for (number, choice) in &group.typical {
+            let item = result.items.iter().find(|item| item.number == *number);
+            lines.line(format!("  {:<9} {}", choice_name(*choice), item.map_or("", |item| item.text.as_str())));
+        }
+    }
+    if let Some(constitution) = &result.constitution {
+        lines.line("").line(format!("Constitution of {}, version {}", constitution.name, constitution.version));
+        lines.line(&constitution.purpose);
+        if constitution.principles.is_empty() {
+            lines.line("  No statement has passed the community's bar in every group.");
+        }
+        for (number, principle) in (1..).zip(&constitution.principles) {
+            lines.line(format!("  {number}. {}  {}", principle.text, support(&principle.groups)));
+        }
+    }
+    lines.finish()
+}
+
+fn groups_line(result: &view::PollResult) -> String {
+    let groups: Vec<String> = result.groups.iter().map(|group| format!("{} with {}", group.name, group.size)).collect();
+    groups.join(", ")
+}
+
+/// How many of those who saw it agreed, in each group.
+fn support(groups: &[view::Tally]) -> String {
+    let share = |tally: &view::Tally| format!("{}/{}", tally.agree, tally.agree + tally.disagree + tally.pass);
+    format!("({})", groups.iter().map(share).collect::<Vec<_>>().join(", "))
+}
+
+const fn choice_name(choice: view::Choice) -> &'static str {
+    match choice {
+        view::Choice::Agree => "agrees",
+        view::Choice::Disagree => "disagrees",
+        view::Choice::Pass => "passes",
+    }
+}

@@ -1,0 +1,89 @@
+//! `chorus status`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{
+    Global,
+    client::Client,
+    output::{Lines, short},
+};
+use crate::api::view;
+
+pub(super) fn carry_out(global: &Global) -> anyhow::Result<()> {
+    let status: view::Status = Client::new(global)?.get("/status")?;
+    global.output().print(&status, text)
+}
+
+fn text(status: &view::Status) -> String {
+    let (community, node) = (&status.community, &status.node);
+    let mut lines = Lines::default();
+    lines.field("community", format!("{}  ({})", community.name, short(&community.id)));
+    lines.field("purpose", &community.purpose);
+    lines.field("operators", format!("{}, of which {} may fail or collude", community.operators, community.tolerated));
+    lines.field("connected", format!("{} nodes, {} of them operators", status.peers, status.operators_connected));
+    lines.field("log", format!("height {}, {} members", status.height, status.members));
+    lines.field("you", who(node));
+    if let Some(key) = &node.key {
+        lines.field("public key", key);
+    }
+    for address in &node.addresses {
+        lines.field("listening", address);
+    }
+    if !status.rounds.is_empty() {
+        lines.line("");
+    }
+    for round in &status.rounds {
+        lines.field(&format!("round {}", round.ordinal), format!("poll {}, {}", short(&round.poll), round_line(round)));
+    }
+    for warning in &status.warnings {
+        lines.line("").line(format!("Note: {warning}."));
+    }
+    lines.finish()
+}
+
+fn who(node: &view::Node) -> String {
+    let mut roles = Vec::new();
+    if let Some(operator) = node.operator {
+        roles.push(format!("operator {operator}"));
+    }
+    if node.attester {
+        roles.push("attester".into());
+    }
+    roles.push(if node.member { "member".into() } else { "not a member yet: see `chorus attest request`".into() });
+    if node.key.is_none() { "a relay".into() } else { roles.join(", ") }
+}
+
+/// Where a round stands, in words.
+pub(super) fn round_line(round: &view::Round) -> String {
+    let ballots = match round.ballots {
+        1 => "1 ballot".to_owned(),
+        ballots => format!("{ballots} ballots"),
+    };
+    let stands = match round.state {
+        view::RoundState::Planned => "the operators prepare voting".to_owned(),
+        view::RoundState::Open => {
+            let when = round.closes_at.map(remaining).unwrap_or_default();
+            format!("voting on {} items, ends {when}, {ballots} so far", round.items)
+        }
+        view::RoundState::Sealed => format!("voting is over, {ballots} are being added up"),
+        view::RoundState::Finished => format!("finished with {ballots}: see `chorus result {}`", short(&round.poll)),
+    };
+    match round.own {
+        None => stands,
+        Some(own) => format!("{stands}; {}", own_line(own)),
+    }
+}
+
+const fn own_line(own: view::Own) -> &'static str {
+    match (own.withdrawal, own.on_log) {
+        (false, true) => "your ballot is on the log",
+        (false, false) => "your ballot is on its way",
+        (true, true) => "your ballot is withdrawn",
+        (true, false) => "your withdrawal is on its way",
+    }
+}
+
+fn remaining(millis: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    crate::api::service::remaining(Duration::from_millis(millis).saturating_sub(now))
+}

@@ -1,0 +1,101 @@
+//! Values on the command line.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+    time::Duration,
+};
+
+use chorus_crypto::sign::PublicKey;
+
+use super::Failure;
+
+/// The most bytes read from a file that the user names.
+const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Reads a duration: a number and `ms`, `s`, `m`, `h` or `d`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = &text[digits.len()..];
+    let millis: u64 = match unit {
+        "ms" => 1,
+        "s" | "" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err(format!("{unit:?} is no unit: use ms, s, m, h or d, as in 10m")),
+    };
+    let number: u64 = digits.trim().parse().map_err(|_| "a duration is a number and a unit, as in 10m".to_owned())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "that is too long".to_owned())
+}
+
+/// Reads a poll's id or the beginning of it; `-` is the only poll.
+pub(super) fn poll(text: &str) -> Result<String, String> {
+    let reference = text.to_ascii_lowercase();
+    let is_hex = (1..=64).contains(&reference.len()) && reference.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if reference == "-" || is_hex {
+        Ok(reference)
+    } else {
+        Err("a poll is named by its id or the beginning of it (see `chorus poll list`), or by - if there is one alone"
+            .into())
+    }
+}
+
+/// A public key on the command line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Key {
+    /// The key of this data directory.
+    Me,
+    /// Somebody's key.
+    Of(PublicKey),
+}
+
+/// Reads a key: 64 hexadecimal digits, or `me`.
+pub(super) fn key(text: &str) -> Result<Key, String> {
+    if text == "me" {
+        return Ok(Key::Me);
+    }
+    let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok();
+    let key = bytes.and_then(|bytes| <[u8; PublicKey::LEN]>::try_from(bytes).ok());
+    key.map(|key| Key::Of(key.into()))
+        .ok_or_else(|| "a key is 64 hexadecimal digits, as `chorus init` prints it, or me for your own".into())
+}
+
+/// Reads a proper fraction: `7/10`.
+pub(super) fn fraction(text: &str) -> Result<(u32, u32), String> {
+    let parts = text.split_once('/').and_then(|(part, whole)| Some((part.parse().ok()?, whole.parse().ok()?)));
+    parts
+        .filter(|(part, whole)| 0 < *part && part < whole)
+        .ok_or_else(|| "a fraction between 0 and 1, as in 7/10".into())
+}
+
+/// Returns a text, or what standard input says if the text is `-`.
+pub(super) fn text_or_stdin(text: &str) -> Result<String, Failure> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    let mut read = String::new();
+    let refused = |source| Failure::File { path: "standard input".into(), source };
+    io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut read).map_err(refused)?;
+    Ok(read)
+}
+
+/// Reads a file that the user names.
+pub(super) fn read_file(path: &Path) -> Result<String, Failure> {
+    let refused = |source| Failure::File { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = fs::File::open(path).map_err(refused)?;
+    let read = file.take(MAX_INPUT_BYTES + 1).read_to_string(&mut text).map_err(refused)?;
+    if read as u64 > MAX_INPUT_BYTES {
+        return Err(refused(io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(text)
+}
+
+/// Reads a file with one item on each line; blank lines and lines that begin with # do not count.
+pub(super) fn read_lines(path: &Path) -> Result<Vec<String>, Failure> {
+    let text = read_file(path)?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(lines.map(str::to_owned).collect())
+}

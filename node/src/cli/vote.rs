@@ -1,0 +1,85 @@
+//! `chorus vote` and `chorus withdraw`.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use clap::{Args, ValueEnum as _};
+
+use super::{Failure, Global, client::Client, values};
+use crate::api::view::{self, Choice};
+
+#[derive(Args)]
+pub(super) struct Vote {
+    /// The poll: its id or the beginning of it, or - for the only one.
+    #[arg(value_parser = values::poll)]
+    poll: String,
+    /// Votes: an item's number (see `chorus poll list POLL`) or the beginning of its id, and agree, disagree or pass.
+    #[arg(value_name = "ITEM=CHOICE", value_parser = vote)]
+    votes: Vec<(String, Choice)>,
+    /// A file with a ballot in JSON, as in {"1": "agree", "2": "pass"}; - reads standard input.
+    #[arg(long, value_name = "FILE")]
+    ballot: Option<PathBuf>,
+    /// Consent to a public point of your ballot on the opinion map: about 10 bits of it, and everybody can tell whose
+    /// they are. Without it, your ballot counts in the totals all the same.
+    #[arg(long)]
+    on_map: bool,
+    /// How long to wait for the log.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "60s")]
+    wait: Duration,
+}
+
+impl core::fmt::Debug for Vote {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Vote").field("poll", &self.poll).finish_non_exhaustive()
+    }
+}
+
+/// Reads `ITEM=CHOICE`.
+fn vote(text: &str) -> Result<(String, Choice), String> {
+    let (item, choice) = text.split_once('=').ok_or("a vote is ITEM=agree, ITEM=disagree or ITEM=pass")?;
+    Ok((item.trim().to_ascii_lowercase(), Choice::from_str(choice.trim(), true)?))
+}
+
+impl Vote {
+    pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let mut votes = self.votes;
+        if let Some(path) = &self.ballot {
+            let text = if path.as_os_str() == "-" { values::text_or_stdin("-")? } else { values::read_file(path)? };
+            let ballot: BTreeMap<String, Choice> = serde_json::from_str(&text)
+                .map_err(|error| Failure::Usage(format!("{} is no ballot: {error}", path.display())))?;
+            votes.extend(ballot);
+        }
+        let asked = view::CastVote { votes, on_map: self.on_map, wait_seconds: Some(self.wait.as_secs()) };
+        send(global, &format!("/polls/{}/vote", self.poll), &asked, self.wait)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Withdraw {
+    /// The poll: its id or the beginning of it, or - for the only one.
+    #[arg(value_parser = values::poll)]
+    poll: String,
+    /// How long to wait for the log.
+    #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "60s")]
+    wait: Duration,
+}
+
+impl Withdraw {
+    pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        let asked = view::Withdraw { wait_seconds: Some(self.wait.as_secs()) };
+        send(global, &format!("/polls/{}/withdraw", self.poll), &asked, self.wait)
+    }
+}
+
+fn send(global: &Global, path: &str, asked: &impl serde::Serialize, wait: Duration) -> anyhow::Result<()> {
+    let (client, output) = (Client::new(global)?, global.output());
+    let waiting = output.waiting("proving, sending, and waiting for the log");
+    let cast: view::Cast = client.post(path, asked, wait)?;
+    drop(waiting);
+    output.print(&cast, |cast| {
+        if cast.own.withdrawal {
+            return "Your ballot is withdrawn.".into();
+        }
+        let again = if cast.own.sequence == 0 { "" } else { " It replaces your earlier one." };
+        format!("Your ballot on {} of {} items is on the log.{again}", cast.votes, cast.items)
+    })
+}

@@ -1,0 +1,131 @@
+//! One operator alone, over real files and sockets.
+
+use std::{fs, path::Path};
+
+use chorus_crypto::sign::SecretKey;
+use chorus_protocol::{
+    config::Policy,
+    log::entry::{ClockReading, Entry, PollKind, PollOpening},
+    time::Timestamp,
+};
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn key() -> SecretKey {
+    SecretKey::from_seed(&[1; 32])
+}
+
+fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
+    NodeOptions {
+        data_dir: folder.to_owned(),
+        genesis: Genesis {
+            name: "Pier".into(),
+            purpose: "A try-out".into(),
+            operators: vec![key().public()],
+            attesters: vec![key().public()],
+            policy: Policy::default(),
+        },
+        operator,
+        transport_seed: [2; 32],
+        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        dial: Vec::new(),
+        mdns: false,
+        timeouts: Timeouts::default(),
+        pass_millis: Config::PASS_MILLIS,
+        rng_seed: None,
+    }
+}
+
+/// Puts a poll on the log, and returns the height that it led to.
+async fn post(node: &NodeHandle, question: &str) -> u64 {
+    let opening = PollOpening { kind: PollKind::Value, question: question.into(), context: String::new() };
+    let polls = node.view(|peer| peer.ledger().polls().len()).await.expect("runs");
+    node.command(Command::Post(Entry::Poll(opening))).await.expect("runs");
+    assert!(node.wait_until(|peer| peer.ledger().polls().len() > polls, PATIENCE).await.expect("runs"));
+    node.view(|peer| peer.height().0).await.expect("runs")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_takes_up_its_log_after_a_restart_and_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(options(folder.path(), Some(key()))).await.expect("starts");
+    let height = post(&node, "first").await;
+    node.shutdown().await;
+
+    let node = Node::start(options(folder.path(), Some(key()))).await.expect("starts again");
+
+    assert_eq!(node.view(|peer| peer.height().0).await.expect("runs"), height);
+    assert_eq!(post(&node, "second").await, height + 1);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handle_of_a_stopped_node_says_so_and_the_last_one_stops_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(options(folder.path(), Some(key()))).await.expect("starts");
+    let second = node.clone();
+    node.shutdown().await;
+    assert!(matches!(second.view(|peer| peer.height()).await, Err(NodeError::Stopped)));
+    drop(second);
+
+    drop(Node::start(options(folder.path(), Some(key()))).await.expect("starts again"));
+
+    let third = Node::start(options(folder.path(), Some(key()))).await;
+    assert!(third.is_ok(), "the folder is free soon after the last handle is gone: {third:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_without_its_journal_does_not_start_and_a_follower_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let node = Node::start(options(folder.path(), Some(key()))).await.expect("starts");
+    let height = post(&node, "first").await;
+    node.shutdown().await;
+    fs::remove_file(folder.path().join("journal")).expect("there is one");
+
+    let refused = Node::start(options(folder.path(), Some(key()))).await;
+    assert!(matches!(refused, Err(NodeError::JournalLost)), "{refused:?}");
+
+    let node = Node::start(options(folder.path(), None)).await.expect("starts");
+    assert_eq!(node.view(|peer| peer.height().0).await.expect("runs"), height);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_with_an_old_copy_of_its_journal_does_not_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let journal = folder.path().join("journal");
+    let node = Node::start(options(folder.path(), Some(key()))).await.expect("starts");
+    post(&node, "first").await;
+    node.shutdown().await;
+    let old = fs::read(&journal).expect("there is one");
+    let node = Node::start(options(folder.path(), Some(key()))).await.expect("starts");
+    post(&node, "second").await;
+    node.shutdown().await;
+    fs::write(&journal, old).expect("puts the old one back");
+
+    let refused = Node::start(options(folder.path(), Some(key()))).await;
+
+    assert!(matches!(refused, Err(NodeError::JournalOld)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_catches_up_over_the_network_and_fetches_bodies() {
+    let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let operator = Node::start(options(first.path(), Some(key()))).await.expect("starts");
+    post(&operator, "first").await;
+    let body: Arc<[u8]> = b"a body".as_slice().into();
+    let id = operator.wants.blobs.upgrade().expect("runs").put(&body).expect("stores");
+
+    let follower = NodeOptions { transport_seed: [3; 32], dial: operator.addresses(), ..options(second.path(), None) };
+    let follower = Node::start(follower).await.expect("starts");
+
+    assert!(follower.wait_until(|peer| !peer.ledger().polls().is_empty(), PATIENCE).await.expect("runs"));
+    assert_eq!(follower.blob(id).await.expect("runs"), None);
+    assert_eq!(follower.fetch(id).await.expect("somebody has it"), body);
+    assert_eq!(follower.blob(id).await.expect("runs"), Some(body));
+    let clock = Entry::Clock(ClockReading { time: Timestamp::from_millis(7) });
+    operator.command(Command::Post(clock)).await.expect("runs");
+    assert!(follower.wait_until(|peer| peer.ledger().clock(1).as_millis() == 7, PATIENCE).await.expect("runs"));
+}

@@ -1,0 +1,131 @@
+//! The two threads of a node: one runs the protocol, the other makes durable and sends what it says.
+//!
+//! They are threads and not tasks because both block, one on proofs, the other on the disk. The first never waits for the
+//! second unless too much is waiting, so that checking and writing overlap.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use chorus_protocol::{
+    peer::{Effect, Event, Notice, Peer},
+    time::Timestamp,
+};
+use rand_chacha::ChaCha20Rng;
+use tokio::sync::{Mutex, watch};
+
+use super::{
+    NodeError,
+    disk::{Disk, Outgoing},
+    inbox::{Events, Taken},
+    outlet::Outlet,
+};
+
+/// Groups of effects that wait for the disk; then the protocol waits.
+const GROUPS: usize = 64;
+
+/// For how long events are handled before their effects are handed on, and others may look at the state.
+const LONGEST_TURN: Duration = Duration::from_millis(20);
+
+/// The shortest wait for a deadline, so that one that has passed cannot keep a thread busy.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// What the threads of a node share with its handles.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// The protocol. The protocol's thread alone changes it, others look.
+    pub(super) peer: Arc<Mutex<Peer>>,
+    /// Counts groups of events, so that whoever waits for something looks again.
+    pub(super) changed: watch::Sender<u64>,
+}
+
+/// Returns the time of this machine's clock.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Starts both. `stopped` is called once everything is closed.
+pub(super) fn start(
+    shared: Shared,
+    events: Events,
+    rng: ChaCha20Rng,
+    disk: Disk,
+    outlet: Outlet,
+    stopped: impl FnOnce() + Send + 'static,
+) -> Result<(), NodeError> {
+    let (sender, receiver) = sync_channel(GROUPS);
+    let span = tracing::Span::current();
+    let of_disk = span.clone();
+    thread::Builder::new()
+        .name("disk".into())
+        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, stopped)))?;
+    thread::Builder::new()
+        .name("protocol".into())
+        .spawn(move || span.in_scope(|| run(&shared, &events, rng, &sender)))?;
+    Ok(())
+}
+
+/// Runs the protocol until it is told to stop, or the disk fails.
+fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSender<Vec<Effect>>) {
+    let mut next = Some(Event::Tick);
+    let mut stopping = false;
+    loop {
+        let (performed, deadline) = {
+            let mut peer = shared.peer.blocking_lock();
+            let began = Instant::now();
+            while let Some(event) = next.take() {
+                peer.handle(now(), event, &mut rng);
+                match events.take(Some(Duration::ZERO)) {
+                    Taken::Event(event) => next = Some(event),
+                    Taken::Nothing => {}
+                    Taken::Stop => stopping = true,
+                }
+                if began.elapsed() > LONGEST_TURN {
+                    break;
+                }
+            }
+            let performed: Vec<Effect> = std::iter::from_fn(|| peer.poll_effect()).collect();
+            (performed, peer.next_deadline())
+        };
+        shared.changed.send_modify(|count| *count = count.wrapping_add(1));
+        if (!performed.is_empty() && effects.send(performed).is_err()) || stopping {
+            return;
+        }
+        if next.is_some() {
+            continue;
+        }
+        let wait = deadline.map(|at| Duration::from_millis(at.as_millis().saturating_sub(now().as_millis())));
+        next = match events.take(wait.map(|wait| wait.max(SHORTEST_WAIT))) {
+            Taken::Event(event) => Some(event),
+            Taken::Nothing => Some(Event::Tick),
+            Taken::Stop => return,
+        };
+    }
+}
+
+/// Performs effects until there are no more, or the disk fails.
+fn write(mut disk: Disk, mut outlet: Outlet, effects: &Receiver<Vec<Effect>>, stopped: impl FnOnce()) {
+    while let Ok(mut group) = effects.recv() {
+        // What has gathered meanwhile shares one wait for the disk.
+        while let Ok(more) = effects.try_recv() {
+            group.extend(more);
+        }
+        if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing)) {
+            tracing::error!(%error, "the node stops");
+            outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));
+            break;
+        }
+    }
+    let began = Instant::now();
+    drop(disk);
+    drop(outlet);
+    tracing::debug!(millis = began.elapsed().as_millis(), "the folder is closed");
+    stopped();
+    tracing::debug!(millis = began.elapsed().as_millis(), "the network is closed");
+}

@@ -1,0 +1,294 @@
+//! The command line, as people use it: real processes, real data directories, real sockets.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a process may take to do what it was asked.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Builds the binary once, with the profile of this test, and returns its path.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "chorus-node", "--bin", "chorus"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo runs").success(), "the binary builds");
+        let test = std::env::current_exe().expect("a path");
+        let profile = test.ancestors().nth(2).expect("target/<profile>/deps/<test>");
+        profile.join(format!("chorus{}", std::env::consts::EXE_SUFFIX))
+    })
+}
+
+/// A data directory, and the node that runs with it.
+struct Person {
+    dir: PathBuf,
+    running: Option<Child>,
+}
+
+impl Person {
+    /// Makes a data directory with keys.
+    fn new(folder: &TempDir, name: &str) -> Self {
+        let person = Self { dir: folder.path().join(name), running: None };
+        person.ok(&["init", "--no-passphrase"]);
+        person
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).env("CHORUS_DATA_DIR", &self.dir).env("CHORUS_FORMAT", "json").env_remove("RUST_LOG");
+        command
+    }
+
+    fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// Carries out a command, and returns its answer.
+    fn ok(&self, arguments: &[&str]) -> Value {
+        let output = self.output(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {errors}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?} answers JSON: {error}"))
+    }
+
+    /// Carries out a command that must fail, and returns exit code and kind of error.
+    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.output(arguments);
+        let error: Value = serde_json::from_slice(&output.stderr)
+            .unwrap_or_else(|_| panic!("{arguments:?}: {:?}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(error["error"]["code"], output.status.code().unwrap_or(-1));
+        (output.status.code().unwrap_or(-1), error["error"]["kind"].as_str().unwrap_or_default().to_owned())
+    }
+
+    fn public_key(folder: &TempDir, name: &str) -> (Self, String) {
+        let person = Self { dir: folder.path().join(name), running: None };
+        let key = person.ok(&["init", "--no-passphrase"])["public_key"].as_str().expect("a key").to_owned();
+        (person, key)
+    }
+
+    /// Starts the node, and waits until it says that it is ready.
+    fn run(&mut self, arguments: &[&str]) -> Value {
+        let all = [&["run", "--no-mdns"], arguments].concat();
+        let mut child = self.command(&all).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        self.running = Some(child);
+        serde_json::from_str(&line).expect("the node is ready")
+    }
+
+    /// Asks the node to stop, and returns whether it did so in order.
+    fn stop(&mut self) -> bool {
+        let Some(mut child) = self.running.take() else { return false };
+        let pid = child.id().to_string();
+        Command::new("kill").args(["-INT", &pid]).status().expect("kill runs");
+        child.wait().is_ok_and(|status| status.success())
+    }
+
+    /// Asks until the answer is what it should be.
+    fn until(&self, arguments: &[&str], holds: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
+        loop {
+            let answer = self.ok(arguments);
+            if holds(&answer) {
+                return answer;
+            }
+            assert!(began.elapsed() < PATIENCE, "{arguments:?} in time: {answer:#}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Has the person admitted by an attester.
+    fn admitted_by(&self, attester: &Self) {
+        let request = self.ok(&["attest", "request"]);
+        attester.ok(&["attest", "approve", request["request"].as_str().expect("a request")]);
+    }
+}
+
+impl Drop for Person {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+const LOCAL: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+const RULES: [&str; 6] = ["--min-contributions", "2", "--floor", "2", "--group-floor", "4"];
+
+#[test]
+fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
+    let folder = TempDir::new().expect("a folder");
+    let mut founder = Person::new(&folder, "founder");
+    founder.ok(&[&["community", "create", "--name", "Choir", "--purpose", "To sing"], &RULES[..]].concat());
+    let ready = founder.run(&LOCAL);
+    assert!(ready["warning"].as_str().is_some_and(|warning| warning.contains("can read every contribution")));
+
+    let invite = founder.ok(&["invite"])["invite"].as_str().expect("an invitation").to_owned();
+    let mut member = Person::new(&folder, "member");
+    member.ok(&["join", &invite]);
+    member.run(&LOCAL);
+    founder.admitted_by(&founder);
+    assert_eq!(founder.ok(&["poll", "open", "--question", "What should it do?"])["item_count"], 0);
+    let known = |status: &Value| status["members"] == 1 && status["operators_connected"] == 1;
+    member.until(&["status"], known);
+    assert_eq!(member.fails(&["propose", "-", "Too early"]), (6, "refused".into()), "not a member yet");
+    member.admitted_by(&founder);
+    member.until(&["status"], |status| status["node"]["member"] == true);
+    member.ok(&["propose", "-", "Listen first"]);
+    founder.ok(&["propose", "-", "Be kind"]);
+    assert_eq!(member.fails(&["vote", "-", "1=agree"]), (6, "refused".into()), "voting has not begun");
+    assert_eq!(member.fails(&["poll", "open", "-", "--vote", "--duration", "5s"]), (6, "refused".into()));
+
+    founder.ok(&["poll", "open", "-", "--vote", "--duration", "5s"]);
+    let ballot = folder.path().join("ballot.json");
+    fs::write(&ballot, r#"{"1": "agree", "2": "pass"}"#).expect("written");
+    let cast = founder.ok(&["vote", "-", "--ballot", ballot.to_str().expect("text"), "--on-map"]);
+    assert_eq!((&cast["own"]["on_log"], &cast["votes"]), (&true.into(), &2.into()));
+    member.ok(&["vote", "-", "1=disagree", "2=disagree"]);
+    let again = member.ok(&["vote", "-", "1=agree", "2=disagree"]);
+    assert_eq!(again["own"]["sequence"], 1);
+    assert_eq!(founder.fails(&["poll", "close", "-"]), (6, "refused".into()), "not before the deadline");
+
+    let bundle = folder.path().join("bundle");
+    let result = member.ok(&["result", "-", "--wait", "45s", "--bundle", bundle.to_str().expect("text")]);
+    assert_eq!((&result["ballots"], &result["outcome"]), (&2.into(), &"totals".into()));
+    assert_eq!(result["items"][0]["total"], serde_json::json!({ "agree": 2, "disagree": 0, "pass": 0 }));
+    assert_eq!(result["items"][1]["total"], serde_json::json!({ "agree": 0, "disagree": 1, "pass": 1 }));
+    founder.ok(&["result", "--wait", "45s"]);
+    founder.until(&["poll", "close", "-"], |poll| poll["rounds"][0]["state"] == "finished");
+    assert!(founder.stop() && member.stop(), "Ctrl-C stops a node in order");
+    assert_eq!(founder.fails(&["status"]), (5, "network".into()), "no node runs any more");
+
+    verifies(&founder, &bundle, result["result"].as_str().expect("an id"));
+}
+
+/// Checks that the bundle verifies, with this result, and that changed ones are refused for what was changed.
+fn verifies(anybody: &Person, bundle: &Path, result: &str) {
+    let path = bundle.to_str().expect("text");
+    let report = anybody.ok(&["verify", path]);
+    assert_eq!((&report["verified"], &report["rounds"][0]["result"]), (&true.into(), &result.into()));
+
+    let bytes = fs::read(bundle).expect("readable");
+    let tampered = bundle.with_extension("tampered");
+    let code_of = |bytes: &[u8]| {
+        fs::write(&tampered, bytes).expect("written");
+        anybody.fails(&["verify", tampered.to_str().expect("text")])
+    };
+    let changed_at = |at: usize| {
+        let mut changed = bytes.clone();
+        changed[at] ^= 1;
+        changed
+    };
+    assert_eq!(code_of(&bytes[..bytes.len() - 1]), (20, "verification".into()), "cut");
+    assert_eq!(code_of(&[&bytes[..], &[0]].concat()).0, 20, "with bytes added");
+    assert_eq!(code_of(&changed_at(0)).0, 20, "another format");
+    for at in (1..8).map(|part| bytes.len() * part / 8) {
+        let (code, kind) = code_of(&changed_at(at));
+        assert!((20..=26).contains(&code) && kind == "verification", "changed at {at}: {code}");
+    }
+    assert_eq!(anybody.fails(&["verify", "/no/such/bundle"]), (2, "usage".into()));
+}
+
+#[test]
+fn exit_codes_tell_what_kind_of_error_it_is() {
+    let folder = TempDir::new().expect("a folder");
+    let nobody = Person { dir: folder.path().join("nobody"), running: None };
+    let person = Person::new(&folder, "person");
+
+    assert_eq!(nobody.fails(&["frobnicate"]), (2, "usage".into()));
+    assert_eq!(nobody.fails(&["vote", "not-hex", "1=agree"]), (2, "usage".into()));
+    assert_eq!(nobody.fails(&["status"]), (5, "network".into()));
+    assert_eq!(nobody.fails(&["run"]), (3, "configuration".into()), "no community");
+    assert_eq!(nobody.fails(&["community", "create", "--name", "N", "--purpose", "P"]).0, 3, "no keys");
+    assert_eq!(nobody.fails(&["init"]), (3, "configuration".into()), "nobody to ask for a passphrase");
+    assert_eq!(person.fails(&["init", "--no-passphrase"]), (3, "configuration".into()), "keys are never replaced");
+    assert_eq!(person.fails(&["join", "chorus-invite-1-AAAA"]), (2, "usage".into()));
+    let rules = ["community", "create", "--name", "N", "--purpose", "P", "--floor", "1"];
+    assert_eq!(person.fails(&rules), (2, "usage".into()));
+    person.ok(&["community", "create", "--name", "N", "--purpose", "P"]);
+    assert_eq!(person.fails(&["community", "create", "--name", "Other", "--purpose", "P"]).0, 3);
+    assert_eq!(person.fails(&["run", "--api", "0.0.0.0:0", "--listen", "/ip4/127.0.0.1/tcp/0"]).0, 2);
+    assert_eq!(person.fails(&["run", "--listen", "nowhere"]).0, 2);
+    let help = person.output(&["--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("26  verify: incomplete"));
+}
+
+#[test]
+fn a_passphrase_protects_the_keys() {
+    let folder = TempDir::new().expect("a folder");
+    let person = Person { dir: folder.path().join("person"), running: None };
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.to_str().expect("text").to_owned()
+    };
+    let (right, wrong) = (file("right", "correct horse\n"), file("wrong", "battery staple\n"));
+    let create = ["community", "create", "--name", "N", "--purpose", "P", "--passphrase-file"];
+
+    let answer = person.ok(&["init", "--passphrase-file", &right]);
+
+    assert_eq!(answer["protected"], true);
+    assert_eq!(person.fails(&[&create[..], &[&wrong]].concat()), (3, "configuration".into()));
+    assert_eq!(person.fails(&create[..create.len() - 1]), (3, "configuration".into()), "nobody to ask");
+    person.ok(&[&create[..], &[&right]].concat());
+}
+
+#[test]
+fn four_operators_and_four_members_agree_on_a_result() {
+    let folder = TempDir::new().expect("a folder");
+    let (mut operators, keys): (Vec<Person>, Vec<String>) =
+        (1..=4).map(|number| Person::public_key(&folder, &format!("operator-{number}"))).unzip();
+    let mut create = vec!["community", "create", "--name", "Harbour", "--purpose", "To help", "--attester", "me"];
+    keys.iter().for_each(|key| create.extend(["--operator", key]));
+    create.extend(RULES);
+    assert_eq!(operators[0].ok(&create)["warning"], Value::Null);
+    let invite = operators[0].ok(&["invite"])["invite"].as_str().expect("an invitation").to_owned();
+    let mut addresses: Vec<String> = Vec::new();
+    for operator in &mut operators {
+        operator.ok(&["join", &invite]);
+        let dial: Vec<&str> = addresses.iter().flat_map(|address| ["--dial", address.as_str()]).collect();
+        let ready = operator.run(&[&LOCAL[..], &dial].concat());
+        addresses.push(ready["addresses"][0].as_str().expect("an address").to_owned());
+    }
+    let named: Vec<&str> = addresses.iter().flat_map(|address| ["--address", address.as_str()]).collect();
+    let invite = operators[0].ok(&[&["invite"], &named[..]].concat())["invite"].as_str().expect("text").to_owned();
+    let mut members: Vec<Person> = (1..=4).map(|number| Person::new(&folder, &format!("member-{number}"))).collect();
+    for member in &mut members {
+        member.ok(&["join", &invite]);
+        member.run(&LOCAL);
+    }
+    for person in &members {
+        person.until(&["status"], |status| status["operators_connected"] == 4);
+        person.admitted_by(&operators[0]);
+    }
+
+    operators[1].until(&["status"], |status| status["members"] == 4);
+    let open = ["poll", "open", "--question", "What?", "--item", "Be kind", "--item", "Be brief", "--duration", "8s"];
+    operators[1].ok(&open);
+    for (member, choice) in members.iter().zip(["agree", "agree", "agree", "disagree"]) {
+        member.until(&["poll", "list"], |polls| polls[0]["rounds"][0]["state"] == "open");
+        member.ok(&["vote", "-", &format!("1={choice}"), "2=pass"]);
+    }
+    assert!(operators[3].stop(), "one of four may fail");
+
+    let results: Vec<Value> = members.iter().map(|member| member.ok(&["result", "-", "--wait", "45s"])).collect();
+    assert_eq!(results[0]["items"][0]["total"], serde_json::json!({ "agree": 3, "disagree": 1, "pass": 0 }));
+    assert!(results.iter().all(|result| result == &results[0]));
+    let bundle = folder.path().join("bundle");
+    members[3].ok(&["export", bundle.to_str().expect("text")]);
+    verifies(&members[0], &bundle, results[0]["result"].as_str().expect("an id"));
+}
