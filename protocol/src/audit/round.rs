@@ -16,7 +16,7 @@ use crate::{
     contribution::layout,
     deliberation::linear::IntMatrix,
     id::BlobId,
-    ledger::{Ledger, RoundRecord, RoundState, Sealed},
+    ledger::{Ledger, RoundRecord, Sealed},
     log::entry::{PassId, RoundResult, Step},
     opening::{OpenedStep, OpeningError, OpeningPlan},
     round::{Blobs, Observer, Stage, pca::omega_digest, report::RoundReport, stage_observed},
@@ -61,9 +61,8 @@ pub(super) fn summarise(
         report: None,
         constitution: None,
     };
-    let Some(result) = result else {
-        return if summary.state == RoundState::Sealed { Err(VerifyError::Unfinished(round.id)) } else { Ok(summary) };
-    };
+    // A sealed round without a result has been refused already, before the first blob was read.
+    let Some(result) = result else { return Ok(summary) };
     let (report, opened) = recompute(ledger, round, evidence)?;
     let constitution = report.constitution(ledger);
     compare(result, &report.to_bytes(), constitution.as_ref().map(|constitution| constitution.to_bytes()))?;

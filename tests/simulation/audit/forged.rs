@@ -9,7 +9,11 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     deliberation::constitution::Constitution,
-    log::entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
+    id::BatchId,
+    log::{
+        batch::{Batch, Height},
+        entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
+    },
     opening::OpenedStep,
     round::report::RoundReport,
     time::Timestamp,
@@ -216,6 +220,23 @@ fn entries_cannot_be_dropped_repeated_or_moved_where_the_rules_say_otherwise() {
         log.log.swap(vote, close);
     });
     refuse("a batch of nothing", 21, |log| log.log.push(Vec::new()));
+}
+
+#[test]
+fn a_quorum_cannot_certify_another_past() {
+    let log = corrupt();
+    let at = BASE.bundle.decisions.len() - 1;
+    let forge = |height: Height, previous: BatchId| {
+        let mut bundle = BASE.bundle.clone();
+        let entries = bundle.decisions[at].batch.entries().to_vec();
+        bundle.decisions[at] = log.certify(Batch::new(height, previous, entries).expect("fits"));
+        check(&bundle.to_bytes())
+    };
+    let last = &BASE.bundle.decisions[at].batch;
+    assert!(forge(last.height(), last.previous()).is_ok());
+    assert!(matches!(forge(last.height(), last.id()), Err(VerifyError::Chain(height)) if height == last.height()));
+    assert!(matches!(forge(last.height().next(), last.previous()), Err(VerifyError::Height { .. })));
+    assert!(matches!(forge(Height::GENESIS, last.previous()), Err(VerifyError::Height { .. })));
 }
 
 #[test]
