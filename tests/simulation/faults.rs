@@ -228,8 +228,11 @@ fn an_operator_that_comes_back_after_the_result_follows_it_and_erases_its_secret
     }
 }
 
+/// Picks the effect before which an operator dies.
+type Dies = fn(&Effect) -> bool;
+
 /// Effects before which an operator dies, by name.
-fn crash_points() -> Vec<(&'static str, fn(&Effect) -> bool)> {
+fn crash_points() -> Vec<(&'static str, Dies)> {
     fn sends(effect: &Effect, tag: u8) -> bool {
         // Version and community come before the message's tag.
         matches!(effect, Effect::Send { bytes, .. } if bytes.get(33) == Some(&tag))
@@ -291,7 +294,7 @@ fn an_operator_that_dies_again_and_again_never_says_two_things() {
         play.vote_all();
         let mut next = seed;
         let mut restarts = 0;
-        while !play.round().is_some_and(|round| round.state(1) == RoundState::Finished) && restarts < 40 {
+        while play.round().is_none_or(|round| round.state(1) != RoundState::Finished) && restarts < 40 {
             // A linear congruential generator: when to die, in effects.
             next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let mut left = 20 + (next >> 33) % 400;
