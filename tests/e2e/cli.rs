@@ -138,11 +138,12 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     assert_eq!(member.fails(&["vote", "-", "1=agree"]), (6, "refused".into()), "voting has not begun");
     assert_eq!(member.fails(&["poll", "open", "-", "--vote", "--duration", "5s"]), (6, "refused".into()));
 
-    founder.ok(&["poll", "open", "-", "--vote", "--duration", "5s"]);
+    founder.ok(&["poll", "open", "-", "--vote", "--duration", "15s"]);
     let ballot = folder.path().join("ballot.json");
     fs::write(&ballot, r#"{"1": "agree", "2": "pass"}"#).expect("written");
     let cast = founder.ok(&["vote", "-", "--ballot", ballot.to_str().expect("text"), "--on-map"]);
     assert_eq!((&cast["own"]["on_log"], &cast["votes"]), (&true.into(), &2.into()));
+    member.until(&["poll", "list"], |polls| polls[0]["rounds"][0]["state"] == "open");
     member.ok(&["vote", "-", "1=disagree", "2=disagree"]);
     let again = member.ok(&["vote", "-", "1=agree", "2=disagree"]);
     assert_eq!(again["own"]["sequence"], 1);

@@ -78,11 +78,9 @@ impl Case {
     }
 
     fn tell_time(&mut self, millis: u64) {
+        let time = self.open.ledger.time().plus_millis(millis);
         for operator in 0..5 {
-            assert_eq!(
-                self.apply(operator, Entry::Clock(ClockReading { time: Timestamp::from_millis(millis) })),
-                Ok(())
-            );
+            assert_eq!(self.apply(operator, Entry::Clock(ClockReading { time })), Ok(()));
         }
     }
 
@@ -111,7 +109,7 @@ fn a_closing_before_its_deadline_is_refused() {
         assert_eq!(case.apply(operator, Entry::Clock(reading)), Ok(()));
     }
     assert!(matches!(case.apply(0, close.clone()), Err(Fault::Early { .. })));
-    let third = ClockReading { time: Timestamp::from_millis(60_000) };
+    let third = ClockReading { time: case.open.round().manifest.as_ref().expect("open").deadline };
     assert_eq!(case.apply(2, Entry::Clock(third)), Ok(()));
     assert_eq!(case.apply(0, close.clone()), Ok(()));
     assert!(matches!(case.apply(1, close), Err(Fault::Duplicate(_))));

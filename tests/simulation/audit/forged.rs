@@ -342,7 +342,7 @@ fn no_other_sum_bucket_or_point_can_be_opened() {
         refuse_values("a sum of blindings", step, 24, sums(|sums| sums[0].blindings[5] += Scalar::ONE));
         refuse_values("a row less", step, 24, sums(|sums| shorten(&mut sums[0].totals)));
         refuse_values("a column more", step, 24, sums(|sums| sums[0].totals[0].push(0)));
-        refuse_values("a sum less", step, 24, sums(|sums| shorten(sums)));
+        refuse_values("a sum less", step, 24, sums(shorten));
         refuse_values("a sum more", step, 24, sums(|sums| sums.push(sums[0].clone())));
     }
     refuse_values("votes moved between groups", Step::Groups, 24, |values| {
@@ -369,7 +369,7 @@ fn no_other_sum_bucket_or_point_can_be_opened() {
                 rows[1].entries[0] -= 1;
             }),
         );
-        refuse_values("a ballot less", step, 24, rows(|rows| shorten(rows)));
+        refuse_values("a ballot less", step, 24, rows(shorten));
         refuse_values("a ballot more", step, 24, rows(|rows| rows.push(rows[0].clone())));
         refuse_values("two columns", step, 24, rows(|rows| rows[0].entries.push(0)));
     }
