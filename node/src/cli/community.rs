@@ -163,7 +163,7 @@ impl Invite {
         }
         let invite = match Client::new(global) {
             Ok(client) => client.get(&format!("/invite?addresses={}", self.addresses.join(",")))?,
-            Err(Failure::NotRunning) => self.from_disk(global)?,
+            Err(Failure::NotRunning) => self.on_disk(global)?,
             Err(error) => return Err(error.into()),
         };
         global.output().print(&invite, |invite: &view::InviteView| {
@@ -176,7 +176,7 @@ impl Invite {
         })
     }
 
-    fn from_disk(&self, global: &Global) -> anyhow::Result<view::InviteView> {
+    fn on_disk(&self, global: &Global) -> anyhow::Result<view::InviteView> {
         let mut invite = global.data_dir()?.read_community()?;
         if !self.addresses.is_empty() {
             invite.addresses = self.addresses.iter().map(|text| Address { text: text.clone() }).collect();

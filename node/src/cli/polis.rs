@@ -1,6 +1,10 @@
 //! `chorus polis`: conversations exported from Polis.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -92,7 +96,7 @@ pub(super) struct Analyze {
 impl Analyze {
     fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let output = global.output();
-        let labels = self.labels.as_ref().map(read_labels).transpose()?;
+        let labels = self.labels.as_deref().map(read_labels).transpose()?;
         let waiting = output.waiting("analysing");
         let analysis = analyze_dir(&self.dir, labels)?;
         drop(waiting);
@@ -100,7 +104,7 @@ impl Analyze {
     }
 }
 
-fn read_labels(path: &PathBuf) -> Result<BTreeMap<u64, usize>, Failure> {
+fn read_labels(path: &Path) -> Result<BTreeMap<u64, usize>, Failure> {
     let refused = |error: serde_json::Error| Failure::Usage(format!("{} holds no labels: {error}", path.display()));
     let mut value: Value = serde_json::from_str(&values::read_file(path)?).map_err(refused)?;
     if let Some(labels) = value.get_mut("labels") {

@@ -75,11 +75,11 @@ pub trait TextForm: Encode + Decode {
     }
 }
 
-fn prefix<T: TextForm + ?Sized>() -> String {
+fn prefix<T: TextForm>() -> String {
     format!("{}-{}-", T::NAME, T::VERSION)
 }
 
-fn checksum<T: TextForm + ?Sized>(value: &[u8]) -> [u8; CHECKSUM_LEN] {
+fn checksum<T: TextForm>(value: &[u8]) -> [u8; CHECKSUM_LEN] {
     let digest = hash::content(&[prefix::<T>().as_bytes(), value].concat());
     *digest.first_chunk().expect("a digest is longer than a checksum")
 }
