@@ -197,6 +197,27 @@ fn a_body_withheld_from_one_operator_reaches_it_through_the_others() {
 }
 
 #[test]
+fn a_liar_who_acknowledges_another_header_first_censors_nobody() {
+    let mut play = small(5).start();
+    let liar = Liar {
+        key: play.community.operators[0].clone(),
+        community: play.community.id(),
+        round: play.poll.round,
+        share_len: SHARE_LEN,
+    };
+    play.network.tamper(0, liar.tells(Lie::AcknowledgesAnother));
+    for host in 1..5 {
+        let slow = |message: &Message| if matches!(message, Message::Acknowledgement(_)) { 200 } else { 0 };
+        play.network.tamper(host, Box::new(move |_, message| vec![(slow(&message), message)]));
+    }
+    assert!(play.open());
+
+    let result = play.vote_and_finish().expect("a result");
+
+    assert!(play.body(&result.result) == FIVE.bytes);
+}
+
+#[test]
 fn a_second_partition_is_refused_once_one_is_fixed() {
     let (play, result) = play_with(small(5), Moment::Open, |play| play.network.kill(4));
     result.expect("a result");

@@ -39,9 +39,17 @@ pub(super) struct Held {
 
 /// A contribution that others acknowledged: they are asked for it in turn, as one of them may withhold it.
 struct Lacking {
+    attempt: Attempt,
     request: SubmissionRequest,
     acknowledgers: VecDeque<NodeId>,
     ask_at: Timestamp,
+}
+
+/// One attempt of one person in one round: at most one body is acknowledged for it.
+type Attempt = (RoundId, Tag, u8);
+
+const fn attempt(header: &ContributionHeader) -> Attempt {
+    (header.round, header.tag, header.sequence)
 }
 
 #[derive(Default)]
@@ -49,10 +57,12 @@ pub(super) struct Collected {
     pending: Vec<Submission>,
     verify_at: Option<Timestamp>,
     pub(super) held: BTreeMap<BlobId, Held>,
-    acknowledged: BTreeMap<(RoundId, Tag, u8), BlobId>,
+    acknowledged: BTreeMap<Attempt, BlobId>,
     /// The body held of each tag and sequence number.
-    attempts: BTreeMap<(RoundId, Tag, u8), BlobId>,
-    acknowledgements: BTreeMap<BlobId, (ContributionHeader, BTreeMap<u8, Signature>)>,
+    attempts: BTreeMap<Attempt, BlobId>,
+    /// What each operator acknowledged under a tag and sequence number: the first header stands, for itself alone, so
+    /// that a liar who is first cannot keep the others' acknowledgements from being counted.
+    acknowledgements: BTreeMap<Attempt, BTreeMap<u8, (ContributionHeader, Signature)>>,
     /// Own contributions on their way, and when to send them again.
     outbox: BTreeMap<BlobId, (Submission, Timestamp)>,
     /// Contributions that others acknowledged and this operator lacks.
@@ -96,17 +106,15 @@ impl Collected {
 
     /// Lets go of what the log has settled.
     pub(super) fn settle(&mut self, ledger: &Ledger) {
-        let logged = |header: &ContributionHeader| {
-            ledger.rounds().get(&header.round).is_none_or(|round| {
-                round.sealed.is_some()
-                    || round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence))
+        let logged = |(round, tag, sequence): &Attempt| {
+            ledger.rounds().get(round).is_none_or(|round| {
+                round.sealed.is_some() || round.contributions.get(tag).is_some_and(|known| known.contains_key(sequence))
             })
         };
-        self.acknowledgements.retain(|_, (header, _)| !logged(header));
-        let acknowledgements = &self.acknowledgements;
-        self.lacking.retain(|body, _| acknowledgements.contains_key(body));
+        self.acknowledgements.retain(|attempt, _| !logged(attempt));
+        self.lacking.retain(|_, lacking| !logged(&lacking.attempt));
         self.outbox.retain(|_, (submission, _)| {
-            CheckedForm::new(ledger, &submission.body).is_ok_and(|form| !logged(&form.header))
+            CheckedForm::new(ledger, &submission.body).is_ok_and(|form| !logged(&attempt(&form.header)))
         });
     }
 }
@@ -220,14 +228,13 @@ impl Peer {
     fn admit(&self, form: CheckedForm) -> Result<CheckedForm, Fault> {
         let header = &form.header;
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
-        let of = |header: &ContributionHeader| (header.round, header.tag, header.sequence);
         match &round.sealed {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
                 Err(Fault::Phase("a contribution"))
             }
             Some(_) => Ok(form),
-            None if self.collected.attempts.contains_key(&of(header))
-                || self.collected.acknowledged.get(&of(header)).is_some_and(|body| *body != header.body) =>
+            None if self.collected.attempts.contains_key(&attempt(header))
+                || self.collected.acknowledged.get(&attempt(header)).is_some_and(|body| *body != header.body) =>
             {
                 Err(Fault::Duplicate("a contribution with this tag and sequence"))
             }
@@ -296,7 +303,7 @@ impl Peer {
         let submission = Arc::new(submission);
         self.keep_blob(submission.body.as_slice().into());
         self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
-        self.collected.attempts.insert((header.round, header.tag, header.sequence), body);
+        self.collected.attempts.insert(attempt(&header), body);
         self.collected.held.insert(body, Held { form, equations, submission, seeds });
         self.duties.mark_changed();
         if !complete || sealed {
@@ -340,7 +347,7 @@ impl Peer {
             let request =
                 SubmissionRequest { round: header.round, body: header.body, operator: self.operator().unwrap_or(0) };
             let ask_at = self.now.plus_millis(GATHER_MILLIS);
-            let lacking = Lacking { request, acknowledgers: VecDeque::new(), ask_at };
+            let lacking = Lacking { attempt: attempt(header), request, acknowledgers: VecDeque::new(), ask_at };
             let lacking = self.collected.lacking.entry(header.body).or_insert(lacking);
             if !lacking.acknowledgers.contains(&from) && lacking.acknowledgers.len() < limits::MAX_OPERATORS {
                 lacking.acknowledgers.push_back(from);
@@ -353,17 +360,13 @@ impl Peer {
     /// Counts; with enough, the contribution becomes an entry.
     fn count_acknowledgement(&mut self, acknowledgement: Acknowledgement) {
         let Acknowledgement { header, operator, signature } = acknowledgement;
-        let body = header.body;
-        let (counted, signatures) =
-            self.collected.acknowledgements.entry(body).or_insert_with(|| (header.clone(), BTreeMap::new()));
-        if *counted != header {
+        let said = self.collected.acknowledgements.entry(attempt(&header)).or_default();
+        said.entry(operator).or_insert_with(|| (header.clone(), signature));
+        let agreeing = said.iter().filter(|(_, (said, _))| *said == header);
+        let acknowledgements: Vec<_> = agreeing.map(|(operator, (_, signature))| (*operator, *signature)).collect();
+        if acknowledgements.len() != self.ledger.acknowledgements_needed() {
             return;
         }
-        signatures.insert(operator, signature);
-        if signatures.len() != self.ledger.acknowledgements_needed() {
-            return;
-        }
-        let acknowledgements = signatures.iter().map(|(operator, signature)| (*operator, *signature)).collect();
         let entry = Entry::Contribution(AcceptedContribution { header, acknowledgements });
         if let Some(key) = &self.config.operator {
             let signed = SignedEntry::sign(key, self.community, entry);
