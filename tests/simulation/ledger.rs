@@ -111,7 +111,7 @@ fn a_closing_before_its_deadline_is_refused() {
         assert_eq!(case.apply(operator, Entry::Clock(reading)), Ok(()));
     }
     assert!(matches!(case.apply(0, close.clone()), Err(Fault::Early { .. })));
-    let third = ClockReading { time: Timestamp::from_millis(60_000) };
+    let third = ClockReading { time: Timestamp::from_millis(60_001) };
     assert_eq!(case.apply(2, Entry::Clock(third)), Ok(()));
     assert_eq!(case.apply(0, close.clone()), Ok(()));
     assert!(matches!(case.apply(1, close), Err(Fault::Duplicate(_))));

@@ -269,7 +269,7 @@ fn a_copied_ballot_is_refused() {
 fn nobody_can_take_back_what_another_said() {
     let mut log = corrupt();
     let (header, body) = some_ballot(&log);
-    let withdrawal = Body { sequence: 1, content: Content::Withdrawal, ..body };
+    let withdrawal = Body { sequence: 1, on_map: false, content: Content::Withdrawal, ..body };
     let bytes = withdrawal.to_bytes();
     let header = CheckedForm::new(&log.ledger(), &bytes).map(|form| form.header).unwrap_or(header);
     log.keep(bytes);
