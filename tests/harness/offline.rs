@@ -51,7 +51,7 @@ impl OpenRound {
         let by_first = by_first.map(|entry| SignedEntry::sign(first, community.id(), entry));
         let by_each = community.operators.iter().zip(offers);
         let by_each = by_each.map(|(key, offer)| SignedEntry::sign(key, community.id(), offer));
-        let clock = Entry::Clock(ClockReading { time: Timestamp::from_millis(1_700_000_000_000) });
+        let clock = Entry::Clock(ClockReading { time: Timestamp::from_millis(1) });
         let clocks: Vec<_> =
             community.operators.iter().map(|key| SignedEntry::sign(key, community.id(), clock.clone())).collect();
         let open = SignedEntry::sign(first, community.id(), Entry::Open(opening));

@@ -28,6 +28,8 @@ pub(super) struct Ordering {
     /// When to ask for more of the log, and how often that has been done: operators are asked in turn.
     ask_at: Timestamp,
     asked: usize,
+    /// Requests since the log last grew: a tip that nobody can show is forgotten.
+    fruitless: usize,
 }
 
 /// Entries that wait to be ordered.
@@ -77,6 +79,9 @@ const ASK_MILLIS: u64 = 3_000;
 
 /// How long an entry of somebody at this node may take to reach the log before it is sent again, in milliseconds.
 const RELAY_MILLIS: u64 = 3_000;
+
+/// How often a node asks for a tip that it heard of before it stops believing in it. Anybody can claim a tip.
+const BELIEVED_REQUESTS: usize = 20;
 
 /// How soon it asks again when it knows that there is more.
 const ASK_AGAIN_MILLIS: u64 = 400;
@@ -375,6 +380,7 @@ impl Peer {
             let tip = Message::Tip(Tip { height });
             self.effects.push_back(Effect::Publish(tip.seal(self.community)));
         }
+        self.ordering.fruitless = 0;
         self.duties.mark_changed();
         self.collected.settle(&self.ledger);
         let mut ledger = self.ledger.clone();
@@ -405,7 +411,11 @@ impl Peer {
 
     /// Asks the next operator in turn for what follows.
     fn ask_for_log(&mut self) {
+        if self.ordering.fruitless >= BELIEVED_REQUESTS {
+            self.ordering.ahead = self.ordering.height();
+        }
         let behind = self.ordering.ahead > self.ordering.height();
+        self.ordering.fruitless = if behind { self.ordering.fruitless + 1 } else { 0 };
         self.ordering.ask_at = self.now.plus_millis(if behind { ASK_AGAIN_MILLIS } else { ASK_MILLIS });
         let operators: Vec<NodeId> =
             self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
