@@ -126,6 +126,7 @@ impl Ordering {
             ahead: Height(0),
             ask_at: now,
             asked: 0,
+            fruitless: 0,
         })
     }
 
