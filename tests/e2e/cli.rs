@@ -130,6 +130,7 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     assert_eq!(founder.ok(&["poll", "open", "--question", "What should it do?"])["item_count"], 0);
     let known = |status: &Value| status["members"] == 1 && status["operators_connected"] == 1;
     member.until(&["status"], known);
+    member.until(&["poll", "list"], |polls| polls.as_array().is_some_and(|polls| !polls.is_empty()));
     assert_eq!(member.fails(&["propose", "-", "Too early"]), (6, "refused".into()), "not a member yet");
     member.admitted_by(&founder);
     member.until(&["status"], |status| status["node"]["member"] == true);
