@@ -265,7 +265,7 @@ fn four_operators_and_four_members_agree_on_a_result() {
     }
 
     operators[1].until(&["status"], |status| status["members"] == 4);
-    let open = ["poll", "open", "--question", "What?", "--item", "Be kind", "--item", "Be brief", "--duration", "8s"];
+    let open = ["poll", "open", "--question", "What?", "--item", "Be kind", "--item", "Be brief", "--duration", "15s"];
     operators[1].ok(&open);
     for (member, choice) in members.iter().zip(["agree", "agree", "agree", "disagree"]) {
         member.until(&["poll", "list"], |polls| polls[0]["rounds"][0]["state"] == "open");
