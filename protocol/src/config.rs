@@ -23,6 +23,9 @@ pub enum GenesisError {
     /// The name is empty.
     #[error("the community needs a name")]
     Name,
+    /// Name or purpose is longer than a constitution can carry.
+    #[error("name and purpose take at most {max} bytes each", max = limits::MAX_TEXT_BYTES)]
+    TooLong,
 }
 
 /// The rules of a community, in integers.
@@ -75,7 +78,7 @@ pub struct Genesis {
 }
 wire_struct!(Genesis {
     name(limits::MAX_TEXT_BYTES),
-    purpose(limits::MAX_STATEMENT_BYTES),
+    purpose(limits::MAX_TEXT_BYTES),
     operators[limits::MAX_OPERATORS],
     attesters[limits::MAX_ATTESTERS],
     policy,
@@ -90,6 +93,9 @@ impl Genesis {
     pub fn validate(&self) -> Result<(), GenesisError> {
         if self.name.trim().is_empty() {
             return Err(GenesisError::Name);
+        }
+        if self.name.len().max(self.purpose.len()) > limits::MAX_TEXT_BYTES {
+            return Err(GenesisError::TooLong);
         }
         let operators =
             u8::try_from(self.operators.len()).map_err(|_| GenesisError::Operators(self.operators.len()))?;

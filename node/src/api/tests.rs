@@ -95,6 +95,17 @@ impl Fixture {
         self.ask("POST", path, body, vec![("Authorization", self.token.clone())]).await
     }
 
+    /// Waits until nothing is kept any more: the log has what was on its way.
+    async fn settled(&self) {
+        let ballots = self.folder.path().join("ballots");
+        let kept = || std::fs::read_dir(&ballots).expect("readable").count();
+        let began = std::time::Instant::now();
+        while kept() > 0 {
+            assert!(began.elapsed() < std::time::Duration::from_secs(30), "what the log has is deleted");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+
     /// Admits the person, opens a poll of two items, and begins to vote.
     async fn open_voting(&self) {
         let (_, request) = self.post("/attest/request", Value::Null).await;
@@ -151,6 +162,7 @@ async fn a_person_votes_changes_their_mind_and_withdraws() {
     let early = fixture.post("/polls/-/withdraw", json!({})).await;
     let unknown = fixture.post("/polls/-/vote", json!({ "votes": [["3", "agree"]] })).await;
     let first = fixture.post("/polls/-/vote", json!({ "votes": [["1", "agree"]] })).await;
+    fixture.settled().await;
     let second =
         fixture.post("/polls/-/vote", json!({ "votes": [["1", "disagree"], ["2", "pass"]], "on_map": true })).await;
     let withdrawn = fixture.post("/polls/-/withdraw", json!({})).await;
