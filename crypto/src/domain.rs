@@ -35,10 +35,18 @@ domains! {
     GENERATOR_LEAF_BLINDING = "chorus/v1/generator/leaf-blinding";
     /// The base of a tag: one per scope.
     GENERATOR_SCOPE = "chorus/v1/generator/scope";
+    /// Generators of the digit commitments of a one-out-of-many proof.
+    GENERATOR_RING_DIGIT = "chorus/v1/generator/ring-digit";
+    /// Points that fill a ring up: nobody knows an opening of one.
+    PADDING = "chorus/v1/credential/padding";
+    /// The id of a ring, over all its points.
+    RING = "chorus/v1/credential/ring";
     /// A scope of the credential (community, policy, snapshot, round, purpose).
     SCOPE = "chorus/v1/scope";
     /// Proof that a leaf's opening is known, at registration.
     LEAF_OPENING = "chorus/v1/leaf-opening";
+    /// Proof that a leaf's successor has the same attributes, at rotation.
+    LEAF_ROTATION = "chorus/v1/leaf-rotation";
     /// The transcript of a contribution: link, proof, credential.
     CONTRIBUTION = "chorus/v1/contribution";
     /// The context of a contribution (community, round, tag, sequence).
@@ -89,6 +97,16 @@ domains! {
     ENVELOPE = "chorus/v1/envelope";
     /// An attester's statement about a leaf.
     ATTESTATION = "chorus/v1/attestation";
+    /// A leaf of the registry's Merkle tree.
+    REGISTRY_LEAF = "chorus/v1/registry/leaf";
+    /// An inner node of the registry's Merkle tree.
+    REGISTRY_NODE = "chorus/v1/registry/node";
+    /// The order in which members are dealt out to cohorts.
+    COHORT = "chorus/v1/registry/cohort";
+    /// The transcript of an item proposed anonymously.
+    ANONYMOUS_PROPOSAL = "chorus/v1/anonymous-proposal";
+    /// An attester's keyed tag of one of its clients.
+    CLIENT_TAG = "chorus/v1/attester/client-tag";
     /// A community's id, from its genesis.
     COMMUNITY = "chorus/v1/community";
     /// A poll's id, from its opening.

@@ -102,6 +102,8 @@ pub enum Base {
     LeafAttribute(u8),
     /// `H`: the blinding base of a leaf.
     LeafBlinding,
+    /// `D_i`: the generator of entry i of the digit matrix of a one-out-of-many proof.
+    RingDigit(u16),
 }
 
 impl Base {
@@ -113,6 +115,7 @@ impl Base {
             Self::LeafSecret => to_group(domain::GENERATOR_LEAF_SECRET, &[]),
             Self::LeafAttribute(slot) => to_group(domain::GENERATOR_LEAF_ATTRIBUTE, &[slot]),
             Self::LeafBlinding => to_group(domain::GENERATOR_LEAF_BLINDING, &[]),
+            Self::RingDigit(entry) => to_group(domain::GENERATOR_RING_DIGIT, &entry.to_be_bytes()),
         }
     }
 }
