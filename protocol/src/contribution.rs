@@ -412,7 +412,14 @@ impl Contributor<'_> {
         }
     }
 
-    fn body(&self, prepared: &Prepared<'_>, round: RoundId, on_map: bool, content: Content, credential: Credential) -> Body {
+    fn body(
+        &self,
+        prepared: &Prepared<'_>,
+        round: RoundId,
+        on_map: bool,
+        content: Content,
+        credential: Credential,
+    ) -> Body {
         let (tag, class) = (prepared.tag, prepared.class);
         Body { round, tag, sequence: self.sequence, on_map, class, content, credential }
     }

@@ -172,10 +172,7 @@ impl Ledger {
     }
 
     /// Lets the registry take an entry.
-    fn in_registry(
-        &mut self,
-        apply: impl FnOnce(&mut Registry, &Scene<'_>) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    fn in_registry(&mut self, apply: impl FnOnce(&mut Registry, &Scene<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
         let scene = Scene { genesis: &self.genesis, community: self.community, now: self.time() };
         apply(&mut self.registry, &scene)
     }
@@ -419,11 +416,7 @@ impl Poll {
 }
 
 /// Checks the classes of a plan: there is what tells them apart, and hiding one's class gains nothing.
-fn check_classes(
-    genesis: &Genesis,
-    rounds: &BTreeMap<RoundId, RoundRecord>,
-    classes: &ClassPlan,
-) -> Result<(), Fault> {
+fn check_classes(genesis: &Genesis, rounds: &BTreeMap<RoundId, RoundRecord>, classes: &ClassPlan) -> Result<(), Fault> {
     let count = match &classes.source {
         ClassSource::Attribute(slot) => {
             let attribute = genesis.policy.attributes.get(usize::from(*slot)).ok_or(Fault::Unknown("attribute"))?;

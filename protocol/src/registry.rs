@@ -156,9 +156,8 @@ impl Registry {
             let trusted = self.removed.get(attester).is_none_or(|at| now < at.plus_millis(grace));
             trusted && person.attestations.get(attester).is_some_and(|attestation| attestation.is_valid_at(now))
         };
-        let attested = |quorum: &policy::Quorum| {
-            quorum.is_met(genesis.attesters.iter().filter(|attester| counts(&attester.key)))
-        };
+        let attested =
+            |quorum: &policy::Quorum| quorum.is_met(genesis.attesters.iter().filter(|attester| counts(&attester.key)));
         genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
     }
 
@@ -366,8 +365,12 @@ impl Registry {
     }
 
     pub(crate) fn vouch(&mut self, scene: &Scene<'_>, author: PublicKey, vouch: &Vouch) -> Result<(), Fault> {
-        let vouching =
-            scene.genesis.policy.admission.vouching().ok_or(Fault::NotAllowed("a vouch in a community without them"))?;
+        let vouching = scene
+            .genesis
+            .policy
+            .admission
+            .vouching()
+            .ok_or(Fault::NotAllowed("a vouch in a community without them"))?;
         let (edge, now) = ((author, vouch.key), scene.now);
         if !vouch.stands {
             return self.vouches.remove(&edge).map(|_| ()).ok_or(Fault::Duplicate("the end of a vouch"));

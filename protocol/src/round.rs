@@ -8,8 +8,8 @@
 //! [`stage`] recomputes everything from the beginning each time it is asked: operators use it to learn what to open
 //! next, followers to follow, verifiers to check. There is no state that could differ between them.
 
-pub mod pca;
 pub mod classes;
+pub mod pca;
 pub mod report;
 
 use std::sync::Arc;

@@ -299,7 +299,8 @@ impl RoundRecord {
             return Err(Fault::Mismatch("the number of seeds"));
         }
         let is_shown = header.class == 0 || manifest.class(header.class).is_some();
-        if !is_shown || (header.class != 0 && header.is_withdrawal()) || (header.on_map && self.plan.classes.is_some()) {
+        if !is_shown || (header.class != 0 && header.is_withdrawal()) || (header.on_map && self.plan.classes.is_some())
+        {
             return Err(Fault::Mismatch("the class"));
         }
         let known = self.contributions.get(&header.tag);

@@ -225,8 +225,10 @@ mod tests {
     use super::*;
 
     fn attesters(organisations: &[&str]) -> Vec<Attester> {
-        let attester =
-            |(index, organisation): (u8, &&str)| Attester { key: [index; 32].into(), organisation: (*organisation).into() };
+        let attester = |(index, organisation): (u8, &&str)| Attester {
+            key: [index; 32].into(),
+            organisation: (*organisation).into(),
+        };
         (1..).zip(organisations).map(attester).collect()
     }
 

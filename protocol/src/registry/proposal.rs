@@ -6,9 +6,10 @@
 use chorus_crypto::{
     batch::Batch,
     codec::{Encode as _, put_bytes},
-    credential::{Credential, CredentialError, CredentialHolder, HiddenLeaf, Hiding, Holder, LeafSecret, Rings, Statement},
-    domain,
-    hash,
+    credential::{
+        Credential, CredentialError, CredentialHolder, HiddenLeaf, Hiding, Holder, LeafSecret, Rings, Statement,
+    },
+    domain, hash,
     sign::PublicKey,
     transcript::{Item, Transcript},
 };

@@ -172,7 +172,7 @@ mod tests {
     use chorus_crypto::group::Point;
 
     fn leaves(count: u32) -> Vec<Leaf> {
-        (0..count).map(|index| Leaf::from(Point::from(hash::content(&index.to_bytes())))).collect()
+        (0..count).map(|index| Leaf::from(Point::from(hash::content(&index.to_be_bytes())))).collect()
     }
 
     #[test]

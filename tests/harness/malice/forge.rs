@@ -4,7 +4,7 @@ use chorus_crypto::{
     Scalar,
     ballot::{Proof, Vote, Witness},
     codec::{Encode, put_seq},
-    credential::{Credential, LeafSecret, Statement},
+    credential::{Credential, Holder, LeafSecret, ShownLeaf, Statement},
     domain,
     group::{Base, Generators, Point},
     hash::{self, Digest},
@@ -120,13 +120,14 @@ pub fn opening_transcript(
 
 /// Returns the digest of a core: context and consent, shape, commitments, seed digests, H(E).
 pub fn core_digest(
-    context: &(Digest, bool),
+    (context, choices): &(Digest, (bool, u16)),
     shape: &Shape,
     commitments: &[Point],
     seed_digests: &[Digest],
     masked: &Digest,
 ) -> Digest {
     let mut core = context.to_bytes();
+    choices.encode(&mut core);
     shape.encode(&mut core);
     put_seq(&mut core, commitments);
     put_seq(&mut core, seed_digests);
