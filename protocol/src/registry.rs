@@ -1,0 +1,3 @@
+//! Who belongs to a community.
+
+pub mod flow;
