@@ -60,7 +60,7 @@ pub(super) fn figures() -> Vec<Printed> {
             "floor of 10, 5 %",
             "corrupt attesters, 4 of 5",
             "5 of 7",
-            "corrupt vouchers",
+            "corrupt vouchers, at least",
         ],
     );
     for name in ["bg2050", "brexit"] {
