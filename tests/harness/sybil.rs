@@ -150,6 +150,8 @@ pub enum Placement {
     Nearest,
     /// All seeds of one group, then the nearest.
     SeedGroup,
+    /// Seeds of two groups by turns, then the nearest.
+    TwoSeedGroups,
     /// Seeds of different groups.
     SeedsApart,
 }
@@ -247,20 +249,24 @@ fn place(town: &Town, attack: Attack, rng: &mut ChaCha20Rng) -> Vec<u32> {
         let from_seeds =
             |person: u32| town.vouches.live.iter().filter(|(from, to)| *to == person && seeds.contains(from)).count();
         let mut order: Vec<(usize, u32)> = others.into_iter().map(|person| (from_seeds(person), person)).collect();
-        order.sort_by(|a, b| b.0.cmp(&a.0));
+        order.sort_by_key(|(seeds, _)| core::cmp::Reverse(*seeds));
         order.into_iter().map(|(_, person)| person).collect::<Vec<u32>>()
     };
     let mut order = match attack.placement {
         Placement::Random => others,
         Placement::Nearest => nearest(others),
         Placement::SeedGroup => [town.groups[0].clone(), nearest(others)].concat(),
-        Placement::SeedsApart => {
-            let longest = town.groups.iter().map(Vec::len).max().unwrap_or(0);
-            (0..longest).flat_map(|i| town.groups.iter().filter_map(move |group| group.get(i))).copied().collect()
-        }
+        Placement::TwoSeedGroups => [by_turns(&town.groups[..2]), nearest(others)].concat(),
+        Placement::SeedsApart => by_turns(&town.groups),
     };
     order.truncate(attack.corrupt);
     order
+}
+
+/// Returns the first of each group, then the second of each, and so on.
+fn by_turns(groups: &[Vec<u32>]) -> Vec<u32> {
+    let longest = groups.iter().map(Vec::len).max().unwrap_or(0);
+    (0..longest).flat_map(|i| groups.iter().filter_map(move |group| group.get(i))).copied().collect()
 }
 
 /// Runs the flow and counts.
