@@ -10,3 +10,4 @@ mod registry;
 mod regressions;
 mod round;
 mod secrecy;
+mod sybil;
