@@ -8,3 +8,4 @@ pub mod network;
 pub mod offline;
 pub mod scenario;
 pub mod tap;
+pub mod vectors;

@@ -9,3 +9,4 @@ mod ledger;
 mod regressions;
 mod round;
 mod secrecy;
+mod vectors;
