@@ -10,15 +10,44 @@
 //! The weights must be unknown to whoever made the proofs when they were made: seed a batch with fresh randomness, or
 //! with a hash of everything it verifies.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar, traits::VartimeMultiscalarMul as _};
 
 use crate::{
     domain,
     group::{Base, is_identity},
-    hash::Stream,
+    hash::{Digest, Stream},
 };
+
+/// Many points that many equations refer to, such as those of a ring. A batch holds one copy of them, and batches that
+/// are merged add up their coefficients.
+///
+/// # Correctness
+///
+/// Equal ids must mean equal points: the id is a digest that determines every one of them.
+#[derive(Debug)]
+pub struct SharedPoints {
+    id: Digest,
+    points: Vec<RistrettoPoint>,
+}
+
+impl SharedPoints {
+    /// Names points by a digest that determines them.
+    pub fn new(id: Digest, points: Vec<RistrettoPoint>) -> Self {
+        Self { id, points }
+    }
+
+    /// Returns the id.
+    pub const fn id(&self) -> &Digest {
+        &self.id
+    }
+
+    /// Returns the points.
+    pub fn points(&self) -> &[RistrettoPoint] {
+        &self.points
+    }
+}
 
 /// Equations between points, to be checked together.
 #[derive(Debug)]
@@ -27,6 +56,7 @@ pub struct Batch {
     fixed: BTreeMap<Base, Scalar>,
     scalars: Vec<Scalar>,
     points: Vec<RistrettoPoint>,
+    shared: BTreeMap<Digest, (Arc<SharedPoints>, Vec<Scalar>)>,
 }
 
 /// The weight of one equation. Multiply each coefficient of the equation by it.
@@ -41,6 +71,7 @@ impl Batch {
             fixed: BTreeMap::new(),
             scalars: Vec::new(),
             points: Vec::new(),
+            shared: BTreeMap::new(),
         }
     }
 
@@ -86,6 +117,12 @@ impl Batch {
         self.add(weight, index, coefficient);
     }
 
+    /// Returns the coefficients of shared points, in the points' order, to add to: with the equations' weights in them.
+    pub fn shared(&mut self, points: &Arc<SharedPoints>) -> &mut [Scalar] {
+        let fresh = || (Arc::clone(points), vec![Scalar::ZERO; points.points.len()]);
+        &mut self.shared.entry(points.id).or_insert_with(fresh).1
+    }
+
     /// Adds all equations of another batch, which must have been started from another seed.
     pub fn merge(&mut self, other: Self) {
         for (base, scalar) in other.fixed {
@@ -93,16 +130,23 @@ impl Batch {
         }
         self.scalars.extend(other.scalars);
         self.points.extend(other.points);
+        for (points, coefficients) in other.shared.into_values() {
+            for (sum, coefficient) in self.shared(&points).iter_mut().zip(coefficients) {
+                *sum += coefficient;
+            }
+        }
     }
 
     /// Returns whether all equations hold.
     #[must_use]
     pub fn verify(self) -> bool {
         let (bases, fixed): (Vec<_>, Vec<_>) = self.fixed.iter().map(|(base, scalar)| (base.point(), *scalar)).unzip();
-        is_identity(&RistrettoPoint::vartime_multiscalar_mul(
-            fixed.iter().chain(&self.scalars),
-            bases.iter().chain(&self.points),
-        ))
+        let shared = || self.shared.values();
+        let scalars: Vec<_> =
+            fixed.iter().chain(&self.scalars).chain(shared().flat_map(|(_, scalars)| scalars)).collect();
+        let points: Vec<_> =
+            bases.iter().chain(&self.points).chain(shared().flat_map(|(points, _)| &points.points)).collect();
+        is_identity(&RistrettoPoint::vartime_multiscalar_mul(scalars, points))
     }
 }
 
@@ -125,6 +169,29 @@ mod tests {
     fn a_batch_holds_iff_all_equations_hold() {
         assert!(batch_with(0).verify());
         assert!(!batch_with(1).verify());
+    }
+
+    #[test]
+    fn merged_batches_add_up_the_coefficients_of_shared_points() {
+        let shared = Arc::new(SharedPoints::new([7; 32], vec![Base::Column(0).point(), Base::Blinding.point()]));
+        let batch = |seed: u8, error: u64| {
+            let mut batch = Batch::new(&[seed; 32]);
+            let weight = batch.equation();
+            batch.shared(&shared)[1] += weight.0 * Scalar::from(5u8);
+            batch.add_fixed(weight, Base::Blinding, -Scalar::from(5 + error));
+            batch
+        };
+
+        let mut merged = batch(1, 0);
+        merged.merge(batch(2, 0));
+
+        assert_eq!(merged.shared.len(), 1);
+        assert!(merged.verify());
+        for (first, second) in [(1, 0), (0, 1)] {
+            let mut merged = batch(1, first);
+            merged.merge(batch(2, second));
+            assert!(!merged.verify());
+        }
     }
 
     #[test]

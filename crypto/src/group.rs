@@ -5,6 +5,7 @@
 //! forget a trapdoor.
 
 use core::fmt;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoBasepointTable, RistrettoPoint},
@@ -15,7 +16,7 @@ use curve25519_dalek::{
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     domain,
-    hash::to_group,
+    hash::{Digest, to_group},
 };
 
 /// Bytes do not encode a point of the group, or encode the identity where it is not allowed.
@@ -104,11 +105,29 @@ pub enum Base {
     LeafBlinding,
     /// `D_i`: the generator of entry i of the digit matrix of a one-out-of-many proof.
     RingDigit(u16),
+    /// `H2G(scope)`: the base of the tags of a scope.
+    Scope(Digest),
 }
 
+/// How many attribute bases and digit generators are kept: a leaf has four slots, the largest digit matrix 32 entries.
+const KEPT: (u8, u16) = (4, 32);
+
+/// The bases that are derived once per process, with their points.
+static FIXED: LazyLock<BTreeMap<Base, RistrettoPoint>> = LazyLock::new(|| {
+    let attributes = (0..KEPT.0).map(Base::LeafAttribute);
+    let digits = (0..KEPT.1).map(Base::RingDigit);
+    let single = [Base::Column(0), Base::Blinding, Base::LeafSecret, Base::LeafBlinding];
+    single.into_iter().chain(attributes).chain(digits).map(|base| (base, base.derive())).collect()
+});
+
 impl Base {
-    /// Returns the generator.
+    /// Returns the generator. Those of single-column matrices, leaves and rings are derived once per process.
     pub fn point(self) -> RistrettoPoint {
+        FIXED.get(&self).copied().unwrap_or_else(|| self.derive())
+    }
+
+    /// Hashes to the generator.
+    fn derive(self) -> RistrettoPoint {
         match self {
             Self::Column(column) => to_group(domain::GENERATOR_COLUMN, &column.to_be_bytes()),
             Self::Blinding => to_group(domain::GENERATOR_BLINDING, &[]),
@@ -116,6 +135,7 @@ impl Base {
             Self::LeafAttribute(slot) => to_group(domain::GENERATOR_LEAF_ATTRIBUTE, &[slot]),
             Self::LeafBlinding => to_group(domain::GENERATOR_LEAF_BLINDING, &[]),
             Self::RingDigit(entry) => to_group(domain::GENERATOR_RING_DIGIT, &entry.to_be_bytes()),
+            Self::Scope(scope) => to_group(domain::GENERATOR_SCOPE, &scope),
         }
     }
 }
@@ -139,7 +159,7 @@ impl Generators {
 
     /// Returns the generators of single-column matrices (ballots), derived once per process.
     pub fn single() -> &'static Self {
-        static SINGLE: std::sync::LazyLock<Generators> = std::sync::LazyLock::new(|| Generators::new(1));
+        static SINGLE: LazyLock<Generators> = LazyLock::new(|| Generators::new(1));
         &SINGLE
     }
 
@@ -202,6 +222,15 @@ mod tests {
             Generators::single().commit(&[Scalar::from(2u8)], &Scalar::ONE),
             Base::Column(0).point() * Scalar::from(2u8) + Base::Blinding.point()
         );
+    }
+
+    #[test]
+    fn a_kept_base_is_the_one_its_label_gives() {
+        assert!(FIXED.iter().all(|(base, point)| *point == base.derive()));
+        let distinct: std::collections::BTreeSet<_> = FIXED.values().map(|point| Point::from(*point)).collect();
+        assert_eq!(distinct.len(), FIXED.len());
+        assert_eq!(Base::RingDigit(KEPT.1).point(), Base::RingDigit(KEPT.1).derive());
+        assert_ne!(Base::Scope([1; 32]).point(), Base::Scope([2; 32]).point());
     }
 
     #[test]

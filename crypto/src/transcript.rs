@@ -45,7 +45,7 @@ items! {
     Core = b"core",
     /// The digest of the sealed seeds.
     Boxes = b"boxes",
-    /// The ring root, tag, leaf and disclosed slots of the credential.
+    /// The statement of the credential: tags, holder, disclosed slots, group, snapshot root.
     Eligibility = b"eligibility",
     /// The commitments of auxiliary rows.
     Auxiliary = b"auxiliary",
@@ -69,6 +69,10 @@ items! {
     Challenge = b"challenge",
     /// Responses of Σ-protocols.
     Response = b"response",
+    /// The id of a ring, all of whose points it determines.
+    Ring = b"ring",
+    /// The first message of a one-out-of-many proof.
+    Membership = b"membership",
     /// Challenge of the credential, after everything else.
     CredentialChallenge = b"credential challenge",
 }

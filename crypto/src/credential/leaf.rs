@@ -13,7 +13,10 @@ use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
-    credential::{CredentialError, Tag},
+    credential::{
+        CredentialError, Tag, check_slots, expect_length, hidden_slots,
+        knowledge::{Masks, announced, coefficients},
+    },
     domain,
     group::{Base, Point, is_identity},
     hash::Digest,
@@ -47,6 +50,12 @@ impl Leaf {
 impl From<Point> for Leaf {
     fn from(point: Point) -> Self {
         Self(point)
+    }
+}
+
+impl From<Leaf> for Point {
+    fn from(leaf: Leaf) -> Self {
+        leaf.0
     }
 }
 
@@ -155,17 +164,40 @@ impl LeafSecret {
     }
 
     /// Proves knowledge of the opening, bound to `context`: at registration the community's id, the member's
-    /// verification key and the epoch, in an injective encoding.
-    pub fn prove_opening(&self, context: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> LeafOpening {
+    /// verification key and the epoch, in an injective encoding. Shows the values of the slots `disclosed`: to everybody
+    /// those that nobody has attested, which are zero, to an attester the one that it is to attest.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `disclosed` are not strictly ascending slots of a leaf.
+    pub fn prove_opening(&self, context: &[u8], disclosed: &[u8], rng: &mut (impl CryptoRng + ?Sized)) -> LeafOpening {
+        let value = |slot: &u8| self.attributes.get(usize::from(*slot)).map(|value| (*slot, *value));
+        let disclosed: Option<Vec<_>> = disclosed.iter().map(value).collect();
+        let disclosed = disclosed.filter(|slots| check_slots(slots).is_ok()).expect("ascending slots of a leaf");
         let witness = self.coefficients();
-        let mut transcript = opening_transcript(&self.leaf(), context);
-        let mut nonces = transcript.nonces(witness.as_ref(), rng);
-        let masks = Zeroizing::new(core::array::from_fn(|_| nonces.next()));
-        let announcement = Point::from(commit(&masks));
+        let mut transcript = opening_transcript(&self.leaf(), context, &disclosed);
+        let masks = Masks::draw(&disclosed, &mut transcript.nonces(witness.as_ref(), rng));
+        let announcement = masks.leaf();
         transcript.absorb(Item::Announcement, &announcement);
-        let challenge = transcript.challenge(Item::Challenge);
-        let responses = masks.iter().zip(witness.iter()).map(|(mask, value)| mask + challenge * value).collect();
-        LeafOpening { announcement, responses }
+        let responses = masks.respond(&transcript.challenge(Item::Challenge), &witness);
+        LeafOpening {
+            announcement,
+            secret: responses.secret,
+            attributes: responses.attributes,
+            blinding: responses.blinding,
+        }
+    }
+
+    /// Returns a secret with the same attributes, and a new s and b: other tags from now on, in no relation to the old.
+    pub fn rotated(&self, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
+        Self::random(self.attributes, rng)
+    }
+
+    /// Returns the leaf with `rho` more of the blinding base. Constant time.
+    pub(super) fn hidden(&self, rho: &Scalar) -> Leaf {
+        let mut coefficients = self.coefficients();
+        coefficients[SLOTS + 1] += rho;
+        Leaf(commit(&coefficients).into())
     }
 
     /// Returns the coefficients of [`BASES`].
@@ -181,41 +213,53 @@ impl fmt::Debug for LeafSecret {
     }
 }
 
-/// Proof of `{ (L; s, a, b) : L = s·G₀ + Σ a_j·A_j + b·H }`, so that nobody registers a leaf made from others' leaves.
+/// Proof of `{ (L, (a_j)_{j shown}; s, (a_j)_{j hidden}, b) : L = s·G₀ + Σ a_j·A_j + b·H }`, so that nobody registers a
+/// leaf made from others' leaves.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LeafOpening {
     announcement: Point,
-    responses: Vec<Scalar>,
+    secret: Scalar,
+    /// Those of hidden slots, ascending.
+    attributes: Vec<Scalar>,
+    blinding: Scalar,
 }
-wire_struct!(LeafOpening { announcement, responses[SLOTS + 2] });
+wire_struct!(LeafOpening { announcement, secret, attributes[SLOTS], blinding });
 
 impl LeafOpening {
-    /// Verifies the proof for `leaf` under `context`.
+    /// Verifies the proof for `leaf` with the values of `disclosed` slots under `context`.
     ///
     /// # Errors
     ///
-    /// Returns [`CredentialError::Point`], [`CredentialError::Length`] or [`CredentialError::Proof`].
-    pub fn verify(&self, leaf: &Leaf, context: &[u8]) -> Result<(), CredentialError> {
+    /// Returns [`CredentialError::Point`], [`CredentialError::Disclosed`], [`CredentialError::Length`] or
+    /// [`CredentialError::Proof`].
+    pub fn verify(&self, leaf: &Leaf, context: &[u8], disclosed: &[(u8, u64)]) -> Result<(), CredentialError> {
+        check_slots(disclosed)?;
         let leaf_point = leaf.decompress()?;
-        let announcement =
-            self.announcement.decompress().map_err(|error| CredentialError::Point { what: "announcement", error })?;
-        if self.responses.len() != SLOTS + 2 {
-            let (expected, found) = (SLOTS + 2, self.responses.len());
-            return Err(CredentialError::Length { what: "responses", expected, found });
-        }
-        let mut transcript = opening_transcript(leaf, context);
+        let announcement = announced(&self.announcement)?;
+        expect_length("responses", hidden_slots(disclosed).count(), self.attributes.len())?;
+        let mut transcript = opening_transcript(leaf, context, disclosed);
         transcript.absorb(Item::Announcement, &self.announcement);
         let challenge = transcript.challenge(Item::Challenge);
-        let scalars = self.responses.iter().copied().chain([-Scalar::ONE, -challenge]);
-        let points = BASES.iter().copied().chain([announcement, leaf_point]);
-        let holds = is_identity(&RistrettoPoint::vartime_multiscalar_mul(scalars, points));
-        if holds { Ok(()) } else { Err(CredentialError::Proof) }
+        let coefficients = coefficients(disclosed, &self.secret, &self.attributes, &self.blinding, &challenge);
+        holds(coefficients, [(announcement, -Scalar::ONE), (leaf_point, -challenge)])
     }
 }
 
-fn opening_transcript(leaf: &Leaf, context: &[u8]) -> Transcript {
+/// Checks one equation: `Σ coefficient·base + Σ coefficient·point = 0`.
+pub(super) fn holds(
+    fixed: impl IntoIterator<Item = (Base, Scalar)>,
+    points: impl IntoIterator<Item = (RistrettoPoint, Scalar)>,
+) -> Result<(), CredentialError> {
+    let fixed = fixed.into_iter().map(|(base, scalar)| (base.point(), scalar));
+    let (points, scalars): (Vec<_>, Vec<_>) = fixed.chain(points).unzip();
+    let sum = RistrettoPoint::vartime_multiscalar_mul(scalars, points);
+    if is_identity(&sum) { Ok(()) } else { Err(CredentialError::Proof) }
+}
+
+fn opening_transcript(leaf: &Leaf, context: &[u8], disclosed: &[(u8, u64)]) -> Transcript {
     let mut transcript = Transcript::new(domain::LEAF_OPENING);
     transcript.absorb_seq(Item::Statement, context);
     transcript.absorb(Item::Statement, leaf);
+    transcript.absorb_seq(Item::Statement, disclosed);
     transcript
 }

@@ -7,15 +7,14 @@
 
 use curve25519_dalek::scalar::Scalar;
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use crate::{
     batch::Batch,
     credential::{
-        CredentialError, LeafSecret, MAX_SCOPES, SLOTS, Statement, Tag,
-        leaf::{base, commit},
+        CredentialError, Holder, LeafSecret, MAX_SCOPES, SLOTS, Statement, absorb_announcements,
+        knowledge::{Knowledge, Masks},
     },
-    group::{Base, Point},
+    group::Point,
     transcript::{Item, Transcript},
     wire_struct,
 };
@@ -56,28 +55,21 @@ impl OpenCredential {
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Self {
         statement.check().expect("a prover makes well-formed statements");
+        let Holder::Open(shown) = &statement.holder else { panic!("an open credential shows its leaf") };
         transcript.absorb(Item::Statement, statement);
         let witness = secret.coefficients();
-        let mut nonces = transcript.nonces(witness.as_ref(), rng);
-        // A disclosed attribute is no witness: its nonce is zero and its response, e·a_j, is left out.
-        let mut masks = Zeroizing::new([Scalar::ZERO; SLOTS + 2]);
-        let hidden: Vec<_> = statement.hidden().map(|slot| 1 + usize::from(slot)).collect();
-        for index in [0, SLOTS + 1].iter().chain(&hidden) {
-            masks[*index] = nonces.next();
-        }
-        let leaf_announcement = Point::from(commit(&masks));
-        let announce = |(scope, _): &(_, Tag)| Point::from(Tag::base(scope) * masks[0]);
-        let tag_announcements: Vec<_> = statement.scopes.iter().map(announce).collect();
+        let masks = Masks::draw(&statement.disclosed, &mut transcript.nonces(witness.as_ref(), rng));
+        let (leaf_announcement, tag_announcements) = (masks.leaf(), masks.tags(&statement.scopes));
         absorb_announcements(transcript, &leaf_announcement, &tag_announcements);
         let challenge = transcript.challenge(Item::CredentialChallenge);
-        let response = |index: usize| masks[index] + challenge * witness[index];
+        let responses = masks.respond(&challenge, &witness);
         Self {
-            leaf_index: statement.leaf_index,
+            leaf_index: shown.index,
             leaf_announcement,
             tag_announcements,
-            secret: response(0),
-            attributes: hidden.into_iter().map(response).collect(),
-            blinding: response(SLOTS + 1),
+            secret: responses.secret,
+            attributes: responses.attributes,
+            blinding: responses.blinding,
         }
     }
 
@@ -88,53 +80,27 @@ impl OpenCredential {
         batch: &mut Batch,
     ) -> Result<(), CredentialError> {
         statement.check()?;
-        if self.leaf_index != statement.leaf_index {
-            let (expected, found) = (statement.leaf_index, self.leaf_index);
+        let Holder::Open(shown) = &statement.holder else { return Err(CredentialError::Holder) };
+        if self.leaf_index != shown.index {
+            let (expected, found) = (shown.index, self.leaf_index);
             return Err(CredentialError::LeafIndex { expected, found });
         }
-        expect_length("announcements", statement.scopes.len(), self.tag_announcements.len())?;
-        expect_length("responses", statement.hidden().count(), self.attributes.len())?;
-        let point =
-            |point: &Point| point.decompress().map_err(|error| CredentialError::Point { what: "announcement", error });
-        let leaf = statement.leaf.decompress()?;
-        let leaf_announcement = point(&self.leaf_announcement)?;
-        let mut tags = Vec::with_capacity(statement.scopes.len());
-        for ((scope, tag), announcement) in statement.scopes.iter().zip(&self.tag_announcements) {
-            tags.push((Tag::base(scope), tag.decompress()?, point(announcement)?));
-        }
+        let knowledge = Knowledge {
+            statement,
+            leaf_announcement: &self.leaf_announcement,
+            tag_announcements: &self.tag_announcements,
+            secret: &self.secret,
+            attributes: &self.attributes,
+            blinding: &self.blinding,
+        };
+        let leaf = shown.leaf.decompress()?;
+        let points = knowledge.decompress()?;
 
         transcript.absorb(Item::Statement, statement);
         absorb_announcements(transcript, &self.leaf_announcement, &self.tag_announcements);
         let challenge = transcript.challenge(Item::CredentialChallenge);
-
-        // z_s·G₀ + Σ_hidden z_j·A_j + Σ_shown e·a_j·A_j + z_b·H − A − e·L = 0
-        let weight = batch.equation();
-        batch.add_fixed(weight, Base::LeafSecret, self.secret);
-        for (slot, response) in statement.hidden().zip(&self.attributes) {
-            batch.add_fixed(weight, base(1 + usize::from(slot)), *response);
-        }
-        for (slot, value) in &statement.disclosed {
-            batch.add_fixed(weight, base(1 + usize::from(*slot)), challenge * Scalar::from(*value));
-        }
-        batch.add_fixed(weight, Base::LeafBlinding, self.blinding);
-        batch.add_point(weight, leaf_announcement, -Scalar::ONE);
-        batch.add_point(weight, leaf, -challenge);
-        // z_s·H2G(scope) − A_k − e·τ_k = 0
-        for (scope, tag, announcement) in tags {
-            let weight = batch.equation();
-            batch.add_point(weight, scope, self.secret);
-            batch.add_point(weight, announcement, -Scalar::ONE);
-            batch.add_point(weight, tag, -challenge);
-        }
+        let leaf = batch.insert([leaf]);
+        knowledge.verify(points, leaf, &challenge, batch);
         Ok(())
     }
-}
-
-fn absorb_announcements(transcript: &mut Transcript, leaf: &Point, tags: &[Point]) {
-    transcript.absorb(Item::Announcement, leaf);
-    transcript.absorb_seq(Item::Announcement, tags);
-}
-
-fn expect_length(what: &'static str, expected: usize, found: usize) -> Result<(), CredentialError> {
-    if expected == found { Ok(()) } else { Err(CredentialError::Length { what, expected, found }) }
 }

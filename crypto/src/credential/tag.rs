@@ -7,9 +7,8 @@ use curve25519_dalek::ristretto::RistrettoPoint;
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     credential::CredentialError,
-    domain,
-    group::Point,
-    hash::{Digest, to_group},
+    group::{Base, Point},
+    hash::Digest,
 };
 
 /// `τ = s·H2G(scope)`: the same person and scope give the same tag. Not yet known to be a valid point.
@@ -23,7 +22,7 @@ impl Tag {
 
     /// Returns the base of a scope's tags, `H2G(scope)`.
     pub fn base(scope: &Digest) -> RistrettoPoint {
-        to_group(domain::GENERATOR_SCOPE, scope)
+        Base::Scope(*scope).point()
     }
 
     /// Returns the point.
@@ -44,6 +43,12 @@ impl Tag {
 impl From<Point> for Tag {
     fn from(point: Point) -> Self {
         Self(point)
+    }
+}
+
+impl From<Tag> for Point {
+    fn from(tag: Tag) -> Self {
+        tag.0
     }
 }
 
