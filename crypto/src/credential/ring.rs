@@ -173,4 +173,4 @@ impl fmt::Debug for Ring {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
