@@ -26,7 +26,7 @@ use self::{
 use crate::store::files;
 
 /// The most bytes of the file that holds the invitation.
-const MAX_COMMUNITY_BYTES: u64 = 64 * 1024;
+const MAX_COMMUNITY_BYTES: u64 = 512 * 1024;
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,8 +1,14 @@
 //! A community's founding document and its policy: what everybody agrees on before the first log entry.
 
-use chorus_crypto::{codec::Encode, domain, hash, hash::Digest, mask::Committee, sign::PublicKey, wire_struct};
+use chorus_crypto::{
+    codec::Encode, credential::SLOTS, domain, hash, hash::Digest, mask::Committee, sign::PublicKey, wire_struct,
+};
 
-use crate::{id::CommunityId, limits};
+use crate::{
+    id::CommunityId,
+    limits,
+    registry::policy::{Admission, AdmissionError, Attester, Quorum},
+};
 
 /// Why a founding document is refused.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -17,6 +23,9 @@ pub enum GenesisError {
     /// Nobody could be admitted.
     #[error("at least one attester is needed")]
     NoAttester,
+    /// The admission rule makes no sense.
+    #[error("admission: {0}")]
+    Admission(#[from] AdmissionError),
     /// A number of the policy makes no sense.
     #[error("policy: {0}")]
     Policy(&'static str),
@@ -45,8 +54,76 @@ pub struct Policy {
     pub bar_denominator: u32,
     /// … and at least this many members of every group have seen it.
     pub min_seen: u32,
+    /// Who is admitted.
+    pub admission: Admission,
+    /// The attributes that attesters may check: attribute j stands in slot j of a leaf.
+    pub attributes: Vec<Attribute>,
+    /// An attribute's value may be disclosed from so many members on.
+    pub class_members: u32,
+    /// A class with fewer contributions is merged into "other".
+    pub class_floor: u32,
+    /// How long the attestations of a removed attester count on, in milliseconds of log time.
+    pub grace_millis: u64,
+    /// How long the owner of a key may deny its loss, in milliseconds of log time.
+    pub veto_millis: u64,
+    /// Items that one member may propose anonymously for one poll.
+    pub anonymous_proposals: u8,
 }
-wire_struct!(Policy { min_contributions, floor, group_floor, bar_numerator, bar_denominator, min_seen });
+wire_struct!(Policy {
+    min_contributions,
+    floor,
+    group_floor,
+    bar_numerator,
+    bar_denominator,
+    min_seen,
+    admission,
+    attributes[SLOTS],
+    class_members,
+    class_floor,
+    grace_millis,
+    veto_millis,
+    anonymous_proposals,
+});
+
+/// An attribute in coarse values: a region, an age band. Value 0 is "not stated"; value v ≥ 1 is the v-th of the list.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attribute {
+    /// What it is called.
+    pub name: String,
+    /// The names of its values.
+    pub values: Vec<Name>,
+}
+wire_struct!(Attribute { name(limits::MAX_NAME_BYTES), values[limits::MAX_ATTRIBUTE_VALUES] });
+
+/// A short text.
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Name {
+    /// The text.
+    pub text: String,
+}
+wire_struct!(Name { text(limits::MAX_NAME_BYTES) });
+
+impl Attribute {
+    /// Returns the number (1, 2, …) of the value with this name.
+    pub fn value(&self, name: &str) -> Option<u64> {
+        let index = self.values.iter().position(|value| value.text == name)?;
+        u64::try_from(index + 1).ok()
+    }
+
+    fn is_valid(&self) -> bool {
+        let is_name = |text: &str| !text.trim().is_empty() && text.len() <= limits::MAX_NAME_BYTES;
+        let distinct: std::collections::BTreeSet<_> = self.values.iter().collect();
+        is_name(&self.name)
+            && (1..=limits::MAX_ATTRIBUTE_VALUES).contains(&self.values.len())
+            && distinct.len() == self.values.len()
+            && self.values.iter().all(|value| is_name(&value.text))
+    }
+}
+
+/// Milliseconds of a day.
+const DAY_MILLIS: u64 = 24 * 3_600_000;
 
 impl Default for Policy {
     fn default() -> Self {
@@ -58,6 +135,13 @@ impl Default for Policy {
             bar_numerator: 7,
             bar_denominator: 10,
             min_seen: 5,
+            admission: Admission::Quorum(Quorum::usual(1)),
+            attributes: Vec::new(),
+            class_members: 50,
+            class_floor: 20,
+            grace_millis: 30 * DAY_MILLIS,
+            veto_millis: 3 * DAY_MILLIS,
+            anonymous_proposals: 3,
         }
     }
 }
@@ -71,8 +155,8 @@ pub struct Genesis {
     pub purpose: String,
     /// The operators' keys, ascending; operator i is the i-th, from 1.
     pub operators: Vec<PublicKey>,
-    /// The attesters' keys, ascending.
-    pub attesters: Vec<PublicKey>,
+    /// The attesters, in ascending order of their keys.
+    pub attesters: Vec<Attester>,
     /// The rules.
     pub policy: Policy,
 }
@@ -101,9 +185,12 @@ impl Genesis {
             u8::try_from(self.operators.len()).map_err(|_| GenesisError::Operators(self.operators.len()))?;
         Committee::new(operators).map_err(|_| GenesisError::Operators(self.operators.len()))?;
         ascending(&self.operators, "operators")?;
-        ascending(&self.attesters, "attesters")?;
-        if self.attesters.is_empty() {
+        ascending(&self.attesters.iter().map(|attester| attester.key).collect::<Vec<_>>(), "attesters")?;
+        if self.attesters.is_empty() && self.policy.admission.vouching().is_none() {
             return Err(GenesisError::NoAttester);
+        }
+        if self.attesters.iter().any(|attester| attester.organisation.len() > limits::MAX_NAME_BYTES) {
+            return Err(GenesisError::TooLong);
         }
         let policy = &self.policy;
         if policy.floor < 2 || policy.min_contributions < policy.floor {
@@ -114,6 +201,16 @@ impl Genesis {
         }
         if policy.bar_numerator == 0 || policy.bar_numerator >= policy.bar_denominator {
             return Err(GenesisError::Policy("0 < bar < 1"));
+        }
+        policy.admission.validate(&self.attesters)?;
+        if policy.attributes.len() > SLOTS || !policy.attributes.iter().all(Attribute::is_valid) {
+            return Err(GenesisError::Policy("at most four attributes, with distinct, short names of values"));
+        }
+        if policy.class_floor < policy.floor || policy.class_members < policy.class_floor {
+            return Err(GenesisError::Policy("floor ≤ class_floor ≤ class_members"));
+        }
+        if policy.anonymous_proposals > limits::MAX_ANONYMOUS_PROPOSALS {
+            return Err(GenesisError::Policy("too many anonymous proposals for each member"));
         }
         Ok(())
     }
@@ -137,6 +234,12 @@ impl Genesis {
     pub fn operator(&self, key: &PublicKey) -> Option<u8> {
         let index = self.operators.binary_search(key).ok()?;
         u8::try_from(index + 1).ok()
+    }
+
+    /// Returns the attester with this key.
+    pub fn attester(&self, key: &PublicKey) -> Option<&Attester> {
+        let index = self.attesters.binary_search_by_key(key, |attester| attester.key).ok()?;
+        self.attesters.get(index)
     }
 
     /// Returns the digest of the policy, which every scope includes.

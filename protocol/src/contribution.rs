@@ -6,12 +6,17 @@
 //! Transcript order: manifest digest · operator set · core · H(boxes) · eligibility (root, leaf, scopes and tags,
 //! disclosed slots) → γ → folds → ballot proof → credential, whose challenge therefore depends on everything.
 
+use std::sync::Arc;
+
 use chorus_crypto::{
     Scalar,
     ballot::{self, Layout, Vote, Witness},
     batch::Batch,
     codec::{Decode as _, Encode, put_seq},
-    credential::{Credential, CredentialError, Leaf, LeafSecret, Statement, Tag},
+    credential::{
+        Credential, CredentialError, CredentialHolder, GroupClaim, HiddenLeaf, Hiding, Holder, LeafSecret, Ring, Rings,
+        ShownLeaf, Statement, Tag,
+    },
     domain,
     group::{Generators, Point},
     hash::{self, Digest},
@@ -31,7 +36,8 @@ use crate::{
     id::{BlobId, CommunityId, RoundId},
     ledger::{Ledger, Manifest, RoundRecord},
     limits,
-    log::entry::{ContributionHeader, PollKind},
+    log::entry::{ClassSource, ContributionHeader, PollKind},
+    registry::snapshot::LazyRing,
 };
 
 /// What a contribution carries.
@@ -81,10 +87,11 @@ pub struct Body {
     pub tag: Tag,
     /// Which attempt this is.
     pub sequence: u8,
-    /// Whether the contributor consents to a public point on the opinion map: about 10 bits of the ballot, which under
-    /// the open credential everybody can tell whose they are. False for a withdrawal.
+    /// Whether the contributor consents to a public point on the opinion map: about 10 bits of the ballot, of which
+    /// everybody can tell whose they are if the credential is open. False for a withdrawal.
     pub on_map: bool,
-    /// The aggregation class: 0, as rounds with per-ballot openings disclose no attributes.
+    /// The class whose sum the ballot goes into: a value that the credential discloses, or a group that it proves. 0 is
+    /// "other".
     pub class: u16,
     /// What is contributed.
     pub content: Content,
@@ -161,20 +168,25 @@ pub fn context(community: CommunityId, round: RoundId, tag: &Tag, sequence: u8) 
 }
 
 impl BallotContent {
-    /// Returns the digest of the core: context, consent, commitments, seed digests, H(E).
-    fn core(&self, context: &Digest, on_map: bool) -> Digest {
-        core_digest(&(*context, on_map), &self.shape, &self.commitments, &self.seed_digests, &self.masked)
+    /// Returns the digest of the core: context, consent and class, commitments, seed digests, H(E).
+    fn core(&self, context: &Digest, choices: Choices) -> Digest {
+        core_digest(context, choices, &self.shape, &self.commitments, &self.seed_digests, &self.masked)
     }
 }
 
+/// What a contributor chooses besides votes: consent to a point on the map, and the class shown.
+type Choices = (bool, u16);
+
 fn core_digest(
-    context: &(Digest, bool),
+    context: &Digest,
+    choices: Choices,
     shape: &Shape,
     commitments: &[Point],
     seeds: &[Digest],
     masked: &Digest,
 ) -> Digest {
     let mut bytes = context.to_bytes();
+    choices.encode(&mut bytes);
     shape.encode(&mut bytes);
     put_seq(&mut bytes, commitments);
     put_seq(&mut bytes, seeds);
@@ -211,6 +223,17 @@ fn absorb_content(transcript: &mut Transcript, context: &Digest, core: &Digest, 
 /// What marks a withdrawal in place of a core and of boxes.
 const WITHDRAWN: Digest = [0; 32];
 
+/// How a contribution shows that a member made it. The tag is the same in both, so nobody speaks twice.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// One member of the cohort, and nobody learns which.
+    #[default]
+    Anonymous,
+    /// This member.
+    Open,
+}
+
 /// A person's secrets and what they want to say in a round.
 #[derive(Debug)]
 pub struct Contributor<'a> {
@@ -218,8 +241,19 @@ pub struct Contributor<'a> {
     pub leaf: &'a LeafSecret,
     /// Which attempt this is, from 0.
     pub sequence: u8,
-    /// Whether the person consents to a public point on the opinion map.
+    /// How the person shows to be a member.
+    pub level: Level,
+    /// Whether the person consents to a public point on the opinion map. Without effect in a round with classes.
     pub on_map: bool,
+    /// Whether the person shows their class in a round with classes; else they are "other".
+    pub show_class: bool,
+}
+
+impl<'a> Contributor<'a> {
+    /// Returns somebody who contributes for the first time, anonymously, on the map, with their class.
+    pub const fn anonymous(leaf: &'a LeafSecret) -> Self {
+        Self { leaf, sequence: 0, level: Level::Anonymous, on_map: true, show_class: true }
+    }
 }
 
 impl Contributor<'_> {
@@ -237,7 +271,12 @@ impl Contributor<'_> {
         votes: &[Vote],
         rng: &mut impl CryptoRng,
     ) -> Result<Submission, ContributeError> {
-        let (manifest, statement, context) = self.prepare(ledger, round)?;
+        // Generators of their own, so that masks and dither do not depend on which operators have keys.
+        let mut fork = || ChaCha20Rng::from_rng(rng);
+        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
+        let mut prepared = self.prepare(ledger, round, &mut for_proofs)?;
+        self.classify(round, &mut prepared);
+        let (manifest, context) = (prepared.manifest, prepared.context);
         let expected = round.plan.items.len();
         if votes.len() != expected {
             return Err(ContributeError::Votes { expected, found: votes.len() });
@@ -247,9 +286,6 @@ impl Contributor<'_> {
         let data_rows = u32::try_from(layout.data_rows()).map_err(|_| ContributeError::Internal("too many rows"))?;
         let shape = Shape::ballot(data_rows);
         let sharing = ledger.sharing();
-        // Generators of their own, so that masks and dither do not depend on which operators have keys.
-        let mut fork = || ChaCha20Rng::from_rng(rng);
-        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
         let masking = Masking::new(sharing, &shape, &context, &mut for_masks);
         let witness = Witness::new(&layout, votes, &mut for_dither)
             .map_err(|_| ContributeError::Internal("votes do not encode"))?;
@@ -257,20 +293,22 @@ impl Contributor<'_> {
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
         let seed_digests = masking.seed_digests();
         let masked_digest = masked_digest(&masked);
-        let core = core_digest(&(context, self.on_map), &shape, &commitments, &seed_digests, &masked_digest);
+        let on_map = self.on_map && round.plan.classes.is_none();
+        let choices = (on_map, prepared.class);
+        let core = core_digest(&context, choices, &shape, &commitments, &seed_digests, &masked_digest);
         let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), &mut for_boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
         let mut transcript = begin(manifest, &ledger.genesis().operators);
-        absorb_content(&mut transcript, &context, &core, &boxes_digest, &statement);
+        absorb_content(&mut transcript, &context, &core, &boxes_digest, &prepared.statement);
         let link = Link::prove(&mut transcript, &masking, &shape, &data);
         let blindings = masking.blindings().get(1..).unwrap_or_default();
         let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, &mut for_proofs);
-        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, &mut for_proofs);
+        let credential = self.prove(&mut transcript, &prepared, &mut for_proofs)?;
 
         let content =
             BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
-        let body = self.body(manifest, round.id, self.on_map, Content::Ballot(Box::new(content)), credential);
+        let body = self.body(&prepared, round.id, on_map, Content::Ballot(Box::new(content)), credential);
         Ok(Submission { body: body.to_bytes(), masked, boxes })
     }
 
@@ -285,47 +323,117 @@ impl Contributor<'_> {
         round: &RoundRecord,
         rng: &mut impl CryptoRng,
     ) -> Result<Submission, ContributeError> {
-        let (manifest, statement, context) = self.prepare(ledger, round)?;
-        let mut transcript = begin(manifest, &ledger.genesis().operators);
-        absorb_content(&mut transcript, &context, &WITHDRAWN, &WITHDRAWN, &statement);
-        let credential = Credential::prove_open(&mut transcript, &statement, self.leaf, rng);
-        let body = self.body(manifest, round.id, false, Content::Withdrawal, credential);
+        let prepared = self.prepare(ledger, round, rng)?;
+        let mut transcript = begin(prepared.manifest, &ledger.genesis().operators);
+        absorb_content(&mut transcript, &prepared.context, &WITHDRAWN, &WITHDRAWN, &prepared.statement);
+        let credential = self.prove(&mut transcript, &prepared, rng)?;
+        let body = self.body(&prepared, round.id, false, Content::Withdrawal, credential);
         Ok(Submission { body: body.to_bytes(), masked: Vec::new(), boxes: Vec::new() })
     }
 
+    /// Finds out what the person can say of themselves in this round.
     fn prepare<'r>(
         &self,
         ledger: &Ledger,
         round: &'r RoundRecord,
-    ) -> Result<(&'r Manifest, Statement, Digest), ContributeError> {
+        rng: &mut impl CryptoRng,
+    ) -> Result<Prepared<'r>, ContributeError> {
         let manifest = round.manifest.as_ref().filter(|_| round.sealed.is_none()).ok_or(ContributeError::NotOpen)?;
         if self.sequence > limits::MAX_SEQUENCE {
             return Err(ContributeError::Sequence);
         }
         let leaf = self.leaf.leaf();
-        let leaf_index = manifest.snapshot.index(&leaf).ok_or(ContributeError::NotMember)?;
+        let index = manifest.snapshot.index(&leaf).ok_or(ContributeError::NotMember)?;
+        let hiding = Hiding::random(rng);
+        let holder = match self.level {
+            Level::Open => Holder::Open(ShownLeaf { index, leaf }),
+            Level::Anonymous => {
+                let cohort = manifest.snapshot.cohort_of(&leaf).ok_or(ContributeError::NotMember)?;
+                Holder::Ring(HiddenLeaf { cohort, leaf: hiding.leaf(self.leaf) })
+            }
+        };
         let tag = self.leaf.tag(&manifest.scope);
+        let context = context(ledger.community(), round.id, &tag, self.sequence);
         let statement = Statement {
             scopes: vec![(manifest.scope, tag)],
-            leaf,
-            leaf_index,
+            holder,
             disclosed: Vec::new(),
+            group: None,
             snapshot_root: manifest.root,
         };
-        Ok((manifest, statement, context(ledger.community(), round.id, &tag, self.sequence)))
+        Ok(Prepared { manifest, statement, context, hiding, tag, class: 0, group: None })
+    }
+
+    /// Adds the class that the person is in to what they say of themselves, if the round has one for them.
+    fn classify(&self, round: &RoundRecord, prepared: &mut Prepared<'_>) {
+        let Some(plan) = round.plan.classes.as_ref().filter(|_| self.show_class) else { return };
+        match &plan.source {
+            ClassSource::Attribute(slot) => {
+                let Some(value) = self.leaf.attributes().get(usize::from(*slot)).copied() else { return };
+                let Some(class) = u16::try_from(value).ok().filter(|class| prepared.manifest.class(*class).is_some())
+                else {
+                    return;
+                };
+                prepared.class = class;
+                prepared.statement.disclosed = vec![(*slot, value)];
+            }
+            ClassSource::Groups(_) if self.level == Level::Open => {}
+            ClassSource::Groups(_) => {
+                let own = prepared.manifest.classes.iter().find_map(|class| {
+                    let (scope, ring) = class.group.as_ref()?;
+                    ring.has_tag(&self.leaf.tag(scope)).then_some((class.number, *scope, ring))
+                });
+                let Some((number, scope, ring)) = own else { return };
+                let Some(ring) = ring.get() else { return };
+                let commitment = prepared.hiding.group_commitment(self.leaf, &scope);
+                prepared.class = number;
+                prepared.statement.group = Some(GroupClaim { scope, ring: *ring.id(), commitment });
+                prepared.group = Some(Arc::clone(ring));
+            }
+        }
+    }
+
+    /// Shows the credential, at the end of everything else.
+    fn prove(
+        &self,
+        transcript: &mut Transcript,
+        prepared: &Prepared<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Credential, ContributeError> {
+        let statement = &prepared.statement;
+        match statement.holder {
+            Holder::Open(_) => Ok(Credential::prove_open(transcript, statement, self.leaf, rng)),
+            Holder::Ring(hidden) => {
+                let leaves = prepared.manifest.snapshot.ring(hidden.cohort);
+                let rings = Rings { leaves, group: prepared.group.as_ref() };
+                rings.leaves.ok_or(ContributeError::Internal("the cohort makes no ring"))?;
+                Ok(Credential::prove_ring(transcript, statement, self.leaf, &prepared.hiding, rings, rng))
+            }
+        }
     }
 
     fn body(
         &self,
-        manifest: &Manifest,
+        prepared: &Prepared<'_>,
         round: RoundId,
         on_map: bool,
         content: Content,
         credential: Credential,
     ) -> Body {
-        let tag = self.leaf.tag(&manifest.scope);
-        Body { round, tag, sequence: self.sequence, on_map, class: 0, content, credential }
+        let (tag, class) = (prepared.tag, prepared.class);
+        Body { round, tag, sequence: self.sequence, on_map, class, content, credential }
     }
+}
+
+/// What a person can say of themselves in a round.
+struct Prepared<'r> {
+    manifest: &'r Manifest,
+    statement: Statement,
+    context: Digest,
+    hiding: Hiding,
+    tag: Tag,
+    class: u16,
+    group: Option<Arc<Ring>>,
 }
 
 fn seal_seeds(
@@ -357,12 +465,39 @@ fn join_seeds(seeds: &[Seed], held: &[usize]) -> zeroize::Zeroizing<Vec<u8>> {
     bytes
 }
 
-/// The leaf of the snapshot that a credential shows.
-fn shown_leaf(manifest: &Manifest, credential: &Credential) -> Result<(u32, Leaf), Fault> {
+/// The holder that a credential shows: a leaf of the snapshot, or a hidden one of a cohort.
+fn holder(manifest: &Manifest, credential: &Credential) -> Result<Holder, Fault> {
     let outside = Fault::NotAllowed("a contribution of a leaf outside the snapshot");
-    let index = credential.leaf_index().ok_or_else(|| outside.clone())?;
-    let leaf = manifest.snapshot.leaves.get(index as usize).copied().ok_or(outside)?;
-    Ok((index, leaf))
+    match credential.holder() {
+        CredentialHolder::Open { leaf_index: index } => {
+            let leaf = manifest.snapshot.leaves().get(index as usize).copied().ok_or(outside)?;
+            Ok(Holder::Open(ShownLeaf { index, leaf }))
+        }
+        CredentialHolder::Ring(hidden) => {
+            manifest.snapshot.cohorts().get(hidden.cohort as usize).ok_or(outside)?;
+            Ok(Holder::Ring(hidden))
+        }
+    }
+}
+
+/// What a credential must disclose or claim to be of a class.
+enum Shown<'r> {
+    Nothing,
+    Value(u8, u64),
+    Group(Digest, &'r Arc<LazyRing>),
+}
+
+/// Finds what the class of a contribution stands for.
+fn shown<'r>(round: &'r RoundRecord, manifest: &'r Manifest, class: u16) -> Result<Shown<'r>, Fault> {
+    if class == 0 {
+        return Ok(Shown::Nothing);
+    }
+    let open = manifest.class(class).ok_or(Fault::Mismatch("the class"))?;
+    match (round.plan.classes.as_ref().map(|plan| &plan.source), &open.group) {
+        (Some(ClassSource::Attribute(slot)), None) => Ok(Shown::Value(*slot, class.into())),
+        (Some(ClassSource::Groups(_)), Some((scope, ring))) => Ok(Shown::Group(*scope, ring)),
+        (None | Some(ClassSource::Attribute(_) | ClassSource::Groups(_)), _) => Err(Fault::Mismatch("the class")),
+    }
 }
 
 /// A body that decodes and fits its round; its equations are not checked yet.
@@ -393,8 +528,9 @@ impl CheckedForm {
         let round = ledger.rounds().get(&body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
         let layout = layout(round)?;
-        if body.class != 0 {
-            return Err(Fault::Mismatch("the class"));
+        shown(round, manifest, body.class)?;
+        if body.on_map && round.plan.classes.is_some() {
+            return Err(Fault::Mismatch("a point on the map in a round without one"));
         }
         if body.sequence > limits::MAX_SEQUENCE {
             return Err(Fault::Bound {
@@ -405,7 +541,9 @@ impl CheckedForm {
         }
         let context = context(ledger.community(), body.round, &body.tag, body.sequence);
         let (core, seed_digests) = match &body.content {
-            Content::Withdrawal if body.on_map => return Err(Fault::Mismatch("a withdrawal on the map")),
+            Content::Withdrawal if body.on_map || body.class != 0 => {
+                return Err(Fault::Mismatch("a withdrawal on the map or of a class"));
+            }
             Content::Withdrawal => (WITHDRAWN, Vec::new()),
             Content::Ballot(content) => {
                 let rows = layout.data_rows();
@@ -418,15 +556,16 @@ impl CheckedForm {
                 if content.seed_digests.len() != ledger.sharing().subset_count() {
                     return Err(Fault::Mismatch("the number of seeds"));
                 }
-                (content.core(&context, body.on_map), content.seed_digests.clone())
+                (content.core(&context, (body.on_map, body.class)), content.seed_digests.clone())
             }
         };
-        shown_leaf(manifest, &body.credential)?;
+        holder(manifest, &body.credential)?;
         let header = ContributionHeader {
             round: body.round,
             tag: body.tag,
             sequence: body.sequence,
             on_map: body.on_map,
+            class: body.class,
             body: BlobId::of(bytes),
             core,
             seed_digests,
@@ -442,7 +581,7 @@ impl CheckedForm {
     /// Returns a [`Fault`] for what fails at once; the rest fails when the batch is verified.
     pub fn add_equations(&self, ledger: &Ledger, batch: &mut Batch) -> Result<Equations, Fault> {
         let (equations, mut transcript, statement) = self.add_content(ledger, batch)?;
-        self.body.credential.verify(&mut transcript, &statement, batch)?;
+        self.add_credential(ledger, &mut transcript, &statement, batch)?;
         Ok(equations)
     }
 
@@ -461,7 +600,7 @@ impl CheckedForm {
             return Err(Fault::Proof);
         }
         let mut credential = Batch::new(&hash::digest(domain::BATCH, &(*seed, 1u64)));
-        self.body.credential.verify(&mut transcript, &statement, &mut credential)?;
+        self.add_credential(ledger, &mut transcript, &statement, &mut credential)?;
         if credential.verify() { Ok(equations) } else { Err(CredentialError::Proof.into()) }
     }
 
@@ -469,7 +608,7 @@ impl CheckedForm {
     fn add_content(&self, ledger: &Ledger, batch: &mut Batch) -> Result<(Equations, Transcript, Statement), Fault> {
         let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
-        let statement = self.statement(manifest)?;
+        let statement = self.statement(round, manifest)?;
         let mut transcript = begin(manifest, &ledger.genesis().operators);
         let gamma = match &self.body.content {
             Content::Withdrawal => {
@@ -489,13 +628,47 @@ impl CheckedForm {
         Ok((Equations { gamma }, transcript, statement))
     }
 
-    fn statement(&self, manifest: &Manifest) -> Result<Statement, Fault> {
-        let (leaf_index, leaf) = shown_leaf(manifest, &self.body.credential)?;
+    /// Adds the equations of the credential.
+    fn add_credential(
+        &self,
+        ledger: &Ledger,
+        transcript: &mut Transcript,
+        statement: &Statement,
+        batch: &mut Batch,
+    ) -> Result<(), Fault> {
+        let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
+        let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
+        let leaves = match statement.holder {
+            Holder::Open(_) => None,
+            Holder::Ring(hidden) => manifest.snapshot.ring(hidden.cohort),
+        };
+        let group = match shown(round, manifest, self.body.class)? {
+            Shown::Group(_, ring) => ring.get(),
+            Shown::Nothing | Shown::Value(..) => None,
+        };
+        Ok(self.body.credential.verify(transcript, statement, Rings { leaves, group }, batch)?)
+    }
+
+    fn statement(&self, round: &RoundRecord, manifest: &Manifest) -> Result<Statement, Fault> {
+        let credential = &self.body.credential;
+        let claim = credential.group().copied();
+        let (disclosed, group) = match (shown(round, manifest, self.body.class)?, claim) {
+            (Shown::Nothing, None) => (Vec::new(), None),
+            (Shown::Value(slot, value), None) => (vec![(slot, value)], None),
+            (Shown::Group(scope, ring), Some(claim)) if claim.scope == scope => {
+                let ring = ring.get().ok_or(Fault::Mismatch("the class"))?;
+                if claim.ring != *ring.id() {
+                    return Err(Fault::Mismatch("the ring of a group"));
+                }
+                (Vec::new(), Some(claim))
+            }
+            (Shown::Nothing | Shown::Value(..) | Shown::Group(..), _) => return Err(Fault::Mismatch("the class")),
+        };
         Ok(Statement {
             scopes: vec![(manifest.scope, self.body.tag)],
-            leaf,
-            leaf_index,
-            disclosed: Vec::new(),
+            holder: holder(manifest, credential)?,
+            disclosed,
+            group,
             snapshot_root: manifest.root,
         })
     }

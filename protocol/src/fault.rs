@@ -85,3 +85,8 @@ pub enum Fault {
     #[error("a seed of this contribution has been used before")]
     SeedReused,
 }
+
+/// Refuses a number over its bound.
+pub(crate) fn bound(what: &'static str, bound: usize, found: usize) -> Result<(), Fault> {
+    if found > bound { Err(Fault::Bound { what, bound: bound as u64, found: found as u64 }) } else { Ok(()) }
+}

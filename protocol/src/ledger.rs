@@ -6,35 +6,48 @@
 
 mod round;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chorus_crypto::{
-    codec::{Decode as _, Encode as _},
-    credential::Leaf,
+    codec::{Decode as _, Encode as _, put_seq},
+    credential::{MAX_RING, Tag},
     domain,
     hash::{self, Digest},
     mask::Committee,
+    seal::SealPublic,
     sign::PublicKey,
 };
 
-pub use self::round::{Manifest, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution};
+pub use self::round::{Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution};
 use crate::{
     config::Genesis,
-    fault::Fault,
+    fault::{Fault, bound},
     id::{BlobId, CommunityId, PollId, RoundId},
     limits,
-    log::consensus::Evidence as EquivocationProof,
-    log::entry::{ClockReading, Entry, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+    log::{
+        consensus::Evidence as EquivocationProof,
+        entry::{
+            AnonymousProposal, ClassPlan, ClassSource, ClockReading, EarlierGroups, Entry, PollOpening, Proposal,
+            RoundOpening, RoundPlan, SignedEntry,
+        },
+    },
+    registry::{
+        Registry, Scene, Snapshot,
+        snapshot::{self, LazyRing},
+    },
     time::Timestamp,
 };
 
-/// A member of the community.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Member {
-    /// The hiding leaf.
-    pub leaf: Leaf,
-    /// Who attested.
-    pub attester: PublicKey,
+/// Who proposed an item.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Proposer {
+    /// An operator or a member, by key.
+    Key(PublicKey),
+    /// Some member, known by a tag that is of this poll only.
+    Anonymous(Tag),
 }
 
 /// A poll and the items proposed for it.
@@ -42,10 +55,12 @@ pub struct Member {
 pub struct Poll {
     /// What it asks.
     pub opening: PollOpening,
-    /// The items in the order of their proposal: id, text, author.
-    pub items: Vec<(BlobId, String, PublicKey)>,
+    /// The items in the order of their proposal: id, text, proposer.
+    pub items: Vec<(BlobId, String, Proposer)>,
     /// Its rounds, in order.
     pub rounds: Vec<RoundId>,
+    /// The members when it was opened: they can propose anonymously.
+    pub snapshot: Arc<Snapshot>,
 }
 
 /// The state that follows from the log.
@@ -54,33 +69,11 @@ pub struct Ledger {
     genesis: Genesis,
     community: CommunityId,
     sharing: Committee,
-    members: BTreeMap<PublicKey, Member>,
-    leaves: BTreeSet<Leaf>,
+    registry: Registry,
     clocks: BTreeMap<u8, Timestamp>,
     polls: BTreeMap<PollId, Poll>,
     rounds: BTreeMap<RoundId, RoundRecord>,
     convicted: BTreeSet<PublicKey>,
-}
-
-/// An ordered list of leaves: the ring of a round.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Snapshot {
-    /// The leaves, ascending.
-    pub leaves: Vec<Leaf>,
-}
-
-impl Snapshot {
-    /// Returns the digest that pins the snapshot.
-    pub fn root(&self) -> Digest {
-        let mut bytes = Vec::new();
-        chorus_crypto::codec::put_seq(&mut bytes, &self.leaves);
-        hash::digest_bytes(domain::SNAPSHOT, &bytes)
-    }
-
-    /// Returns the index of a leaf.
-    pub fn index(&self, leaf: &Leaf) -> Option<u32> {
-        self.leaves.binary_search(leaf).ok().and_then(|index| u32::try_from(index).ok())
-    }
 }
 
 impl Ledger {
@@ -90,8 +83,7 @@ impl Ledger {
             community: genesis.id(),
             sharing: genesis.sharing(),
             genesis,
-            members: BTreeMap::new(),
-            leaves: BTreeSet::new(),
+            registry: Registry::default(),
             clocks: BTreeMap::new(),
             polls: BTreeMap::new(),
             rounds: BTreeMap::new(),
@@ -124,9 +116,19 @@ impl Ledger {
         usize::from(self.sharing.faulty()) + 1
     }
 
-    /// Returns the members by key.
-    pub const fn members(&self) -> &BTreeMap<PublicKey, Member> {
-        &self.members
+    /// Returns who has registered, attested and vouched.
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Returns whether somebody is a member now.
+    pub fn is_member(&self, key: &PublicKey) -> bool {
+        self.registry.is_member(&self.genesis, key, self.time())
+    }
+
+    /// Returns the keys of all members.
+    pub fn members(&self) -> Vec<PublicKey> {
+        self.registry.members(&self.genesis, self.time()).copied().collect()
     }
 
     /// Returns the polls.
@@ -156,9 +158,23 @@ impl Ledger {
         times.get((times.len() - 1) / 2).copied().unwrap_or_default()
     }
 
-    /// Returns the registry as it stands.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot { leaves: self.leaves.iter().copied().collect() }
+    /// Returns the snapshot that a round would pin if it opened now, with the keys of `opening`.
+    pub fn snapshot(&self, round: RoundId, keys: &[Option<SealPublic>]) -> Snapshot {
+        self.clone().take_snapshot(round.as_ref(), keys)
+    }
+
+    fn take_snapshot(&mut self, subject: &[u8; 32], keys: &[Option<SealPublic>]) -> Snapshot {
+        let mut bytes = subject.to_vec();
+        put_seq(&mut bytes, keys);
+        let policy = self.genesis.policy_digest();
+        let scene = Scene { genesis: &self.genesis, community: self.community, now: self.time() };
+        self.registry.take_snapshot(&scene, policy, snapshot::beacon(&bytes))
+    }
+
+    /// Lets the registry take an entry.
+    fn in_registry(&mut self, apply: impl FnOnce(&mut Registry, &Scene<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let scene = Scene { genesis: &self.genesis, community: self.community, now: self.time() };
+        apply(&mut self.registry, &scene)
     }
 
     /// Applies the next entry.
@@ -179,8 +195,23 @@ impl Ledger {
     pub fn apply_verified(&mut self, signed: &SignedEntry) -> Result<(), Fault> {
         let author = signed.author;
         match &signed.entry {
-            Entry::Register(registration) => self.register(author, registration),
+            Entry::Register(it) => self.in_registry(|registry, scene| registry.register(scene, author, it)),
+            Entry::Attest(it) => self.in_registry(|registry, scene| registry.attest(scene, it)),
+            Entry::Revoke(it) => self.in_registry(|registry, scene| registry.revoke(scene, author, it)),
+            Entry::Vouch(it) => self.in_registry(|registry, scene| registry.vouch(scene, author, it)),
+            Entry::Rotate(it) => self.in_registry(|registry, scene| registry.rotate(scene, author, it)),
+            Entry::Veto(it) => self.registry.veto(author, it),
+            Entry::Census(it) => self.in_registry(|registry, scene| registry.count(scene, author, it)),
+            Entry::RemoveAttester(it) => {
+                let vote = (self.operator(author, "the removal of an attester")?, self.acknowledgements_needed());
+                self.in_registry(|registry, scene| registry.remove_attester(scene, vote, it))
+            }
+            Entry::Expel(it) => {
+                let vote = (self.operator(author, "an expulsion")?, self.acknowledgements_needed());
+                self.in_registry(|registry, scene| registry.expel(scene, vote, it))
+            }
             Entry::Propose(proposal) => self.propose(author, proposal),
+            Entry::ProposeAnonymously(proposal) => self.propose_anonymously(author, proposal),
             Entry::Poll(opening) => {
                 self.operator(author, "a poll")?;
                 self.open_poll(opening)
@@ -198,10 +229,7 @@ impl Ledger {
                 self.convict(&evidence.bytes)
             }
             Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator, _| round.offer_key(operator, it)),
-            Entry::Open(it) => {
-                let snapshot = self.snapshot();
-                self.in_round(it.round, author, |round, _, context| round.open(it, snapshot, context))
-            }
+            Entry::Open(it) => self.open_round(author, it),
             Entry::Contribution(it) => {
                 self.in_round(it.header.round, author, |round, _, context| round.accept(it, context))
             }
@@ -243,24 +271,47 @@ impl Ledger {
         apply(record, operator, &rules)
     }
 
-    fn register(&mut self, author: PublicKey, registration: &Registration) -> Result<(), Fault> {
-        if author != registration.key && author != registration.attester {
-            return Err(Fault::NotAllowed("somebody else's registration"));
-        }
-        if self.genesis.attesters.binary_search(&registration.attester).is_err() {
-            return Err(Fault::NotAllowed("an attestation"));
-        }
-        bound("members", limits::MAX_MEMBERS, self.members.len() + 1)?;
-        if self.members.contains_key(&registration.key) || self.leaves.contains(&registration.leaf) {
-            return Err(Fault::Duplicate("this registration"));
-        }
-        let attested = Registration::attested_bytes(self.community, registration.key, &registration.leaf);
-        registration.attester.verify(domain::ATTESTATION, &attested, &registration.attestation)?;
-        let context = Registration::opening_context(self.community, registration.key);
-        registration.opening.verify(&registration.leaf, &context)?;
-        self.leaves.insert(registration.leaf);
-        self.members.insert(registration.key, Member { leaf: registration.leaf, attester: registration.attester });
+    fn open_round(&mut self, author: PublicKey, opening: &RoundOpening) -> Result<(), Fault> {
+        // On a copy: an opening that is refused takes no snapshot.
+        let mut after = self.registry.clone();
+        core::mem::swap(&mut after, &mut self.registry);
+        let snapshot = self.take_snapshot(opening.round.as_ref(), &opening.keys);
+        core::mem::swap(&mut after, &mut self.registry);
+        let classes = self.classes_at(opening.round, snapshot.root());
+        let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
+        self.in_round(opening.round, author, |round, _, rules| round.open(opening, pinned, rules))?;
+        self.registry = after;
         Ok(())
+    }
+
+    /// Returns the classes that a round with classes can have now.
+    fn classes_at(&self, round: RoundId, root: Digest) -> Vec<OpenClass> {
+        let Some(plan) = self.rounds.get(&round).and_then(|round| round.plan.classes.as_ref()) else {
+            return Vec::new();
+        };
+        match &plan.source {
+            ClassSource::Attribute(slot) => {
+                let values = self.registry.open_values(&self.genesis, *slot);
+                values.into_iter().map(|number| OpenClass { number, group: None }).collect()
+            }
+            ClassSource::Groups(groups) => self.earlier_groups(groups, root).unwrap_or_default(),
+        }
+    }
+
+    /// Returns the groups of an earlier round as rings of tags; none if it pinned another snapshot.
+    fn earlier_groups(&self, groups: &EarlierGroups, root: Digest) -> Option<Vec<OpenClass>> {
+        let earlier = self.rounds.get(&groups.round)?;
+        let (manifest, sealed) = (earlier.manifest.as_ref()?, earlier.sealed.as_ref()?);
+        if manifest.root != root {
+            return None;
+        }
+        let group = |block: u8| {
+            let of_block = sealed.contributions.iter().zip(&groups.assignment).filter(|(_, of)| **of == block);
+            let tags: Vec<Tag> = of_block.map(|(contribution, _)| contribution.header.tag).collect();
+            let ring = (1..=MAX_RING).contains(&tags.len()).then(|| Arc::new(LazyRing::of_tags(tags)))?;
+            Some(OpenClass { number: u16::from(block) + 1, group: Some((manifest.scope, ring)) })
+        };
+        Some((0..groups.k).filter_map(group).collect())
     }
 
     fn open_poll(&mut self, opening: &PollOpening) -> Result<(), Fault> {
@@ -272,30 +323,37 @@ impl Ledger {
         if self.polls.contains_key(&id) {
             return Err(Fault::Duplicate("this poll"));
         }
-        self.polls.insert(id, Poll { opening: opening.clone(), items: Vec::new(), rounds: Vec::new() });
+        let snapshot = Arc::new(self.take_snapshot(id.as_ref(), &[]));
+        self.polls.insert(id, Poll { opening: opening.clone(), items: Vec::new(), rounds: Vec::new(), snapshot });
         Ok(())
     }
 
     fn propose(&mut self, author: PublicKey, proposal: &Proposal) -> Result<(), Fault> {
         let privileged = self.genesis.operator(&author).is_some();
-        if !privileged && !self.members.contains_key(&author) {
+        if !privileged && !self.is_member(&author) {
             return Err(Fault::NotAllowed("an item"));
         }
         let poll = self.polls.get_mut(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
-        bound("items", limits::MAX_ITEMS, poll.items.len() + 1)?;
-        let own = poll.items.iter().filter(|(_, _, by)| *by == author).count();
+        let proposer = Proposer::Key(author);
+        let own = poll.items.iter().filter(|(_, _, by)| *by == proposer).count();
         if !privileged {
             bound("items of one member", limits::MAX_PROPOSALS_PER_MEMBER, own + 1)?;
         }
-        if proposal.text.trim().is_empty() {
-            return Err(Fault::Mismatch("an item's text"));
+        poll.add(&proposal.text, proposer)
+    }
+
+    fn propose_anonymously(&mut self, author: PublicKey, proposal: &AnonymousProposal) -> Result<(), Fault> {
+        let most = usize::from(self.genesis.policy.anonymous_proposals);
+        bound("anonymous items of one member", most, usize::from(proposal.number) + 1)?;
+        let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
+        let proposer = Proposer::Anonymous(proposal.tag);
+        if poll.items.iter().any(|(_, _, by)| *by == proposer) {
+            return Err(Fault::Duplicate("an anonymous item with this number"));
         }
-        let id = BlobId::of(proposal.text.as_bytes());
-        if poll.items.iter().any(|(known, _, _)| *known == id) {
-            return Err(Fault::Duplicate("this item"));
-        }
-        poll.items.push((id, proposal.text.clone(), author));
-        Ok(())
+        poll.check(&proposal.text)?;
+        proposal.verify(self, poll, author)?;
+        let poll = self.polls.get_mut(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
+        poll.add(&proposal.text, proposer)
     }
 
     fn plan_round(&mut self, plan: &RoundPlan) -> Result<(), Fault> {
@@ -309,6 +367,9 @@ impl Ledger {
         let chosen: BTreeSet<_> = plan.items.iter().copied().collect();
         if plan.items.is_empty() || chosen.len() != plan.items.len() || !chosen.is_subset(&known) {
             return Err(Fault::Mismatch("the round's items"));
+        }
+        if let Some(classes) = &plan.classes {
+            check_classes(&self.genesis, &self.rounds, classes)?;
         }
         let id = plan.id(self.community);
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
@@ -332,20 +393,92 @@ impl Ledger {
         self.clocks.insert(operator, reading.time);
         let (now, enough) = (self.time(), self.acknowledgements_needed());
         self.rounds.values_mut().for_each(|round| round.on_clock(operator, now, enough));
+        self.registry.on_time(&Scene { genesis: &self.genesis, community: self.community, now });
         Ok(())
     }
 }
 
-fn bound(what: &'static str, bound: usize, found: usize) -> Result<(), Fault> {
-    if found > bound { Err(Fault::Bound { what, bound: bound as u64, found: found as u64 }) } else { Ok(()) }
+impl Poll {
+    fn check(&self, text: &str) -> Result<BlobId, Fault> {
+        bound("items", limits::MAX_ITEMS, self.items.len() + 1)?;
+        if text.trim().is_empty() {
+            return Err(Fault::Mismatch("an item's text"));
+        }
+        let id = BlobId::of(text.as_bytes());
+        if self.items.iter().any(|(known, _, _)| *known == id) { Err(Fault::Duplicate("this item")) } else { Ok(id) }
+    }
+
+    fn add(&mut self, text: &str, proposer: Proposer) -> Result<(), Fault> {
+        let id = self.check(text)?;
+        self.items.push((id, text.to_owned(), proposer));
+        Ok(())
+    }
 }
 
-/// Returns a scope of the credential: who may say what once.
-pub fn scope(community: CommunityId, policy: Digest, snapshot: Digest, round: RoundId, purpose: &str) -> Digest {
+/// Checks the classes of a plan: there is what tells them apart, and hiding one's class gains nothing.
+fn check_classes(genesis: &Genesis, rounds: &BTreeMap<RoundId, RoundRecord>, classes: &ClassPlan) -> Result<(), Fault> {
+    let count = match &classes.source {
+        ClassSource::Attribute(slot) => {
+            let attribute = genesis.policy.attributes.get(usize::from(*slot)).ok_or(Fault::Unknown("attribute"))?;
+            attribute.values.len()
+        }
+        ClassSource::Groups(groups) => {
+            let earlier = rounds.get(&groups.round).ok_or(Fault::Unknown("round"))?;
+            let partition = earlier.partition.ok_or(Fault::Phase("classes by groups that are not fixed"))?;
+            if partition_digest(groups.k, &groups.assignment) != partition {
+                return Err(Fault::Mismatch("the groups of the earlier round"));
+            }
+            usize::from(groups.k)
+        }
+    };
+    let [other, weights @ ..] = classes.weights.as_slice() else { return Err(Fault::Mismatch("the classes' weights")) };
+    let is_weight = |weight: &u32| *weight >= *other && *weight <= limits::MAX_WEIGHT;
+    if weights.len() != count || !weights.iter().all(is_weight) {
+        return Err(Fault::Mismatch("the classes' weights"));
+    }
+    Ok(())
+}
+
+/// Returns the digest that pins a partition: how many blocks are groups, and the block of each ballot.
+pub fn partition_digest(k: u8, assignment: &[u8]) -> Digest {
+    let mut bytes = vec![k];
+    chorus_crypto::codec::put_bytes(&mut bytes, assignment);
+    hash::content(&bytes)
+}
+
+/// What may be said once in a scope.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// A ballot in a round.
+    Vote,
+    /// An adapter in a round.
+    Delta,
+    /// The i-th anonymous proposal for a poll.
+    Propose(u8),
+}
+
+impl core::fmt::Display for Purpose {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Vote => f.write_str("vote"),
+            Self::Delta => f.write_str("delta"),
+            Self::Propose(number) => write!(f, "propose|{number}"),
+        }
+    }
+}
+
+/// Returns a scope of the credential: who may say what once. `subject` is the id of the round or poll.
+pub fn scope(
+    community: CommunityId,
+    policy: Digest,
+    snapshot: Digest,
+    subject: impl AsRef<[u8; 32]>,
+    purpose: Purpose,
+) -> Digest {
     let mut bytes = community.to_bytes();
     policy.encode(&mut bytes);
     snapshot.encode(&mut bytes);
-    round.encode(&mut bytes);
-    chorus_crypto::codec::put_bytes(&mut bytes, purpose.as_bytes());
+    subject.as_ref().encode(&mut bytes);
+    chorus_crypto::codec::put_bytes(&mut bytes, purpose.to_string().as_bytes());
     hash::digest_bytes(domain::SCOPE, &bytes)
 }

@@ -13,5 +13,6 @@ pub mod log;
 pub mod message;
 pub mod opening;
 pub mod peer;
+pub mod registry;
 pub mod round;
 pub mod time;

@@ -63,8 +63,8 @@ pub const MAX_BODY_BYTES: usize = 40 * MAX_ROWS + 16 * 1024;
 /// Bytes of an operator's sealed seeds: at most 15 seeds (n = 7) and the HPKE overhead.
 pub const MAX_BOX_BYTES: usize = 32 * MAX_SUBSETS + 64;
 
-/// Blocks of a partition: five groups and those without a point.
-pub const MAX_BLOCKS: usize = 6;
+/// Blocks of a partition: the classes of a round, or five groups and those without a point.
+pub const MAX_BLOCKS: usize = MAX_CLASSES;
 
 /// Linear functions opened of one ballot in a step: two axes.
 pub const MAX_FUNCTIONALS: usize = 2;
@@ -88,8 +88,32 @@ pub const MAX_POOL_PER_MEMBER: usize = 3 * MAX_PROPOSALS_PER_MEMBER;
 /// Contributions received and not yet checked. More are dropped; their senders send again.
 pub const MAX_PENDING: usize = 1_024;
 
-/// Bytes of a founding document: two texts, at most 7 operators' and 64 attesters' keys, six numbers.
-pub const MAX_GENESIS_BYTES: usize = 8 * 1024;
+/// Bytes of a founding document: two texts, keys of operators, attesters and seeds, names, numbers.
+pub const MAX_GENESIS_BYTES: usize = 256 * 1024;
 
 /// Bytes of a decision: a full batch, the length of each of its entries, and a certificate.
 pub const MAX_DECISION_BYTES: usize = MAX_BATCH_BYTES + 4 * MAX_BATCH_ENTRIES + 1024;
+
+/// Bytes of the name of an organisation, an attribute or a value of one.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// Members of a conjunction or an alternative in an admission formula.
+pub const MAX_ADMISSION_RULES: usize = 8;
+
+/// How deep conjunctions and alternatives of an admission formula are nested.
+pub const MAX_ADMISSION_DEPTH: usize = 3;
+
+/// Values of an attribute besides "not stated".
+pub const MAX_ATTRIBUTE_VALUES: usize = 32;
+
+/// Classes of a round: the values of an attribute, "other" included, or the groups of an earlier round.
+pub const MAX_CLASSES: usize = MAX_ATTRIBUTE_VALUES + 1;
+
+/// The largest public weight of a class.
+pub const MAX_WEIGHT: u32 = 1_000_000;
+
+/// People who have registered, admitted or not: each holds a leaf that nobody may use again.
+pub const MAX_REGISTRATIONS: usize = 2 * MAX_MEMBERS;
+
+/// Items one member may propose anonymously for one poll.
+pub const MAX_ANONYMOUS_PROPOSALS: u8 = 20;

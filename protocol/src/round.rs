@@ -8,6 +8,7 @@
 //! [`stage`] recomputes everything from the beginning each time it is asked: operators use it to learn what to open
 //! next, followers to follow, verifiers to check. There is no state that could differ between them.
 
+pub mod classes;
 pub mod pca;
 pub mod report;
 
@@ -16,12 +17,15 @@ use std::sync::Arc;
 use chorus_crypto::{
     Scalar,
     ballot::Layout,
-    codec::{Decode as _, Encode as _},
+    codec::Decode as _,
     domain,
     hash::{self, Digest},
 };
 
-use self::report::{MapReport, Outcome, PlacedBallot, RoundReport};
+use self::{
+    classes::{ClassReport, assignment, blocks_of, to_blocks},
+    report::{MapReport, Outcome, PlacedBallot, RoundReport},
+};
 use crate::{
     contribution::layout,
     deliberation::{
@@ -33,8 +37,8 @@ use crate::{
         tally::{Tally, Totals, mu},
     },
     id::BlobId,
-    ledger::{Ledger, RoundRecord, Sealed},
-    log::entry::{PassId, PollKind, Step},
+    ledger::{Ledger, RoundRecord, Sealed, partition_digest},
+    log::entry::{ClassPlan, PassId, PollKind, Step},
     opening::{Block, Functional, FunctionalPlan, OpenedStep, OpeningPlan, SumPlan},
 };
 
@@ -139,6 +143,10 @@ impl Course<'_> {
             return Ok(done(Outcome::TooFew));
         }
         let [totals] = self.sums(Step::Totals, whole(&layout, ballots))?.try_into().map_err(|_| bad_values())?;
+        if let Some(plan) = &self.round.plan.classes {
+            let classes = self.classes(&layout, plan, sealed, &totals)?;
+            return Ok(done(Outcome::Classes { totals, classes }));
+        }
         let consenting = consenting(sealed);
         let map = match self.round.kind {
             // A map of fewer points than the floor would single them out; then nothing of the kind is computed.
@@ -277,13 +285,34 @@ impl Course<'_> {
         Ok(placed)
     }
 
-    fn groups(&self, layout: &Layout, partition: &Partition, totals: &Totals) -> Step_<Vec<Totals>> {
-        let digest = partition_digest(partition);
+    /// Opens the sum of each class.
+    fn classes(&self, layout: &Layout, plan: &ClassPlan, sealed: &Sealed, totals: &Totals) -> Step_<ClassReport> {
+        let policy = &self.ledger.genesis().policy;
+        let blocks = blocks_of(sealed, policy.class_floor, policy.floor);
+        let assignment = assignment(&blocks, sealed.contributions.len());
+        self.partitioned(partition_digest(byte(blocks.len()), &assignment))?;
+        let sums = match blocks.as_slice() {
+            [] | [_] => vec![totals.clone()],
+            [_, _, ..] => {
+                let plan = SumPlan { rows: vote_rows(layout), blocks: to_blocks(&blocks) };
+                self.sums(Step::Groups, OpeningPlan::Sums(plan))?
+            }
+        };
+        Ok(ClassReport::new(plan, &blocks, sums))
+    }
+
+    /// Waits until the partition with this digest is fixed.
+    fn partitioned(&self, digest: Digest) -> Step_<()> {
         match self.round.partition {
-            None => return Err(Stage::Partition { digest }),
-            Some(fixed) if fixed != digest => return Err(Stage::Contradiction("a partition that does not follow")),
-            Some(_) => {}
+            None => Err(Stage::Partition { digest }),
+            Some(fixed) if fixed != digest => Err(Stage::Contradiction("a partition that does not follow")),
+            Some(_) => Ok(()),
         }
+    }
+
+    fn groups(&self, layout: &Layout, partition: &Partition, totals: &Totals) -> Step_<Vec<Totals>> {
+        let assignment: Vec<u8> = partition.assignment.iter().map(|block| byte(*block)).collect();
+        self.partitioned(partition_digest(byte(partition.k), &assignment))?;
         if partition.blocks.len() == 1 {
             return Ok(vec![totals.clone()]);
         }
@@ -345,13 +374,8 @@ fn point_functional(layout: &Layout, map: &Map, axis: usize, mu: &[i64]) -> Func
     Functional { coefficients }
 }
 
-/// Returns the digest that pins a partition.
-pub fn partition_digest(partition: &Partition) -> Digest {
-    let mut bytes = Vec::new();
-    row(partition.k).encode(&mut bytes);
-    let assignment: Vec<u32> = partition.assignment.iter().map(|block| row(*block)).collect();
-    chorus_crypto::codec::put_seq(&mut bytes, &assignment);
-    hash::content(&bytes)
+fn byte(value: usize) -> u8 {
+    u8::try_from(value).expect("a partition has at most MAX_BLOCKS blocks")
 }
 
 /// Reads an opened product, column by column; `None` if it is no sum of ballots.

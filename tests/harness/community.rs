@@ -2,14 +2,18 @@
 
 use chorus_crypto::{
     ballot::Vote,
-    credential::LeafSecret,
-    domain,
+    credential::{LeafSecret, SLOTS},
     sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
     config::{Genesis, Policy},
     id::{BlobId, CommunityId, PollId, RoundId},
     log::entry::{Entry, PollKind, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+    registry::{
+        attestation::{Attestation, Claim},
+        policy::Attester,
+    },
+    time::Timestamp,
 };
 use rand_chacha::{
     ChaCha20Rng,
@@ -34,8 +38,8 @@ pub struct Community {
     pub genesis: Genesis,
     /// The operators' keys, in the order of the document.
     pub operators: Vec<SecretKey>,
-    /// The attester's key.
-    pub attester: SecretKey,
+    /// The attesters' keys, in the order of the document.
+    pub attesters: Vec<SecretKey>,
     /// The members.
     pub people: Vec<Person>,
 }
@@ -48,24 +52,38 @@ fn rng(seed: u64, what: &str, index: usize) -> ChaCha20Rng {
 }
 
 impl Community {
-    /// Founds a community.
+    /// Founds a community with one attester.
     pub fn new(seed: u64, operators: usize, people: usize, policy: Policy) -> Self {
+        Self::with_attesters(seed, operators, (people, [0; SLOTS]), 1, policy)
+    }
+
+    /// Founds a community of people with the same attributes, and attesters of which each is an organisation.
+    pub fn with_attesters(
+        seed: u64,
+        operators: usize,
+        (people, attributes): (usize, [u64; SLOTS]),
+        attesters: usize,
+        policy: Policy,
+    ) -> Self {
         let mut operators: Vec<SecretKey> =
             (0..operators).map(|index| SecretKey::random(&mut rng(seed, "operator", index))).collect();
         operators.sort_by_key(SecretKey::public);
-        let attester = SecretKey::random(&mut rng(seed, "attester", 0));
+        let mut attesters: Vec<SecretKey> =
+            (0..attesters).map(|index| SecretKey::random(&mut rng(seed, "attester", index))).collect();
+        attesters.sort_by_key(SecretKey::public);
+        let attester = |key: &SecretKey| Attester { key: key.public(), organisation: key.public().to_string() };
         let person = |index| {
             let mut rng = rng(seed, "person", index);
-            Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random([0; 4], &mut rng), rng }
+            Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random(attributes, &mut rng), rng }
         };
         let genesis = Genesis {
             name: "Harbour".into(),
             purpose: "An assistant for the people of a small harbour town".into(),
             operators: operators.iter().map(SecretKey::public).collect(),
-            attesters: vec![attester.public()],
+            attesters: attesters.iter().map(attester).collect(),
             policy,
         };
-        Self { genesis, operators, attester, people: (0..people).map(person).collect() }
+        Self { genesis, operators, attesters, people: (0..people).map(person).collect() }
     }
 
     /// Returns the community's id.
@@ -76,13 +94,17 @@ impl Community {
     /// Returns the entry that makes a person a member.
     pub fn registration(&mut self, person: usize) -> SignedEntry {
         let community = self.id();
+        let claim = Claim::of(self.people[person].key.public(), &self.people[person].leaf);
+        let attestations = self.attesters.iter().map(|attester| self.attestation(attester, claim)).collect();
         let person = &mut self.people[person];
-        let (key, leaf) = (person.key.public(), person.leaf.leaf());
-        let opening = person.leaf.prove_opening(&Registration::opening_context(community, key), &mut person.rng);
-        let attested = Registration::attested_bytes(community, key, &leaf);
-        let attestation = self.attester.sign(domain::ATTESTATION, &attested);
-        let registration = Registration { key, leaf, opening, attester: self.attester.public(), attestation };
+        let registration = Registration::new(community, claim, &person.leaf, attestations, &mut person.rng);
         SignedEntry::sign(&person.key, community, Entry::Register(registration))
+    }
+
+    /// Returns an attester's word on a claim, valid for ever.
+    pub fn attestation(&self, attester: &SecretKey, claim: Claim) -> Attestation {
+        let ever = (Timestamp::default(), Timestamp::from_millis(u64::MAX));
+        Attestation::sign(attester, self.id(), claim, self.genesis.policy_digest(), ever)
     }
 
     /// Returns the opening of a poll of `items` synthetic items, the proposals, and the plan of its first round.
@@ -98,6 +120,7 @@ impl Community {
             items: texts.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
             duration_millis,
             key_grace_millis: 2_000,
+            classes: None,
         };
         let round = plan.id(community);
         let proposals = texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect();

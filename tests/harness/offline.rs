@@ -41,11 +41,9 @@ impl OpenRound {
         let keys: Vec<SealSecret> = (0..operators).map(|_| SealSecret::random(&mut rng)).collect();
         let offers = keys.iter().map(|key| Entry::RoundKey(RoundKey { round: poll.round, key: key.public() }));
         let offers: Vec<Entry> = offers.collect();
-        let opening = RoundOpening {
-            round: poll.round,
-            keys: keys.iter().map(|key| Some(key.public())).collect(),
-            snapshot: ledger.snapshot().root(),
-        };
+        let public: Vec<_> = keys.iter().map(|key| Some(key.public())).collect();
+        let opening =
+            RoundOpening { round: poll.round, snapshot: ledger.snapshot(poll.round, &public).root(), keys: public };
         let first = community.operators.first().expect("an operator");
         let by_first = [poll.opening.clone()].into_iter().chain(poll.proposals.clone()).chain([poll.plan.clone()]);
         let by_first = by_first.map(|entry| SignedEntry::sign(first, community.id(), entry));

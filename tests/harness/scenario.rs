@@ -147,7 +147,7 @@ impl Play {
         let ledger = self.network.peer(host).ledger();
         let round = &ledger.rounds()[&self.poll.round];
         let person = &mut self.community.people[person];
-        let contributor = Contributor { leaf: &person.leaf, sequence, on_map: true };
+        let contributor = Contributor { sequence, ..Contributor::anonymous(&person.leaf) };
         let submission = contributor.cast(ledger, round, votes, &mut person.rng).expect("a member may vote");
         self.network.command(host, Command::Contribute(submission));
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use chorus_crypto::{codec::Encode as _, credential::LeafSecret, sign::SecretKey};
+use chorus_protocol::registry::policy::Attester;
 use chorus_protocol::{
     config::{Genesis, Policy},
     contribution::Submission,
@@ -38,7 +39,7 @@ impl Fixture {
             name: "Choir".into(),
             purpose: "To sing".into(),
             operators: vec![key.public()],
-            attesters: vec![key.public()],
+            attesters: vec![Attester { key: key.public(), organisation: String::new() }],
             policy: Policy { min_contributions: 2, floor: 2, group_floor: 4, ..Policy::default() },
         };
         let node = Node::start(NodeOptions {

@@ -341,6 +341,8 @@ pub enum Outcome {
     TooFew,
     /// Totals, without a map.
     Totals,
+    /// Totals, and those of each class.
+    Classes,
     /// Totals, map and groups.
     Map,
 }

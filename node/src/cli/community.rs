@@ -4,6 +4,7 @@ use chorus_crypto::sign::{PublicKey, SecretKey};
 use chorus_protocol::{
     config::{Genesis, Policy},
     limits,
+    registry::policy::{Admission, Attester, Quorum},
 };
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -93,19 +94,23 @@ impl Create {
         }
         let dir = global.data_dir()?;
         let own = SecretKey::from_seed(&keys::open(global, &dir)?.signing).public();
+        let attester = |key: PublicKey| Attester { key, organisation: key.to_string() };
+        let attesters: Vec<Attester> = sorted(own, &self.attesters).into_iter().map(attester).collect();
         let policy = Policy {
+            admission: Admission::Quorum(Quorum::usual(attesters.len())),
             min_contributions: self.policy.min_contributions,
             floor: self.policy.floor,
             group_floor: self.policy.group_floor,
             bar_numerator: self.policy.bar.0,
             bar_denominator: self.policy.bar.1,
             min_seen: self.policy.min_seen,
+            ..Policy::default()
         };
         let genesis = Genesis {
             name: self.name,
             purpose: self.purpose,
             operators: sorted(own, &self.operators),
-            attesters: sorted(own, &self.attesters),
+            attesters,
             policy,
         };
         genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;

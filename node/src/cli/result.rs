@@ -102,6 +102,7 @@ fn text(result: &view::PollResult) -> String {
             return lines.finish();
         }
         view::Outcome::Totals => lines.field("groups", "none: too few ballots or items for an opinion map"),
+        view::Outcome::Classes => lines.field("groups", "none: the round was summed by classes"),
         view::Outcome::Map => lines.field("groups", groups_line(result)),
     };
     if !result.explained_variance.is_empty() {

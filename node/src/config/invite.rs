@@ -1,11 +1,13 @@
 //! What members hand on as text: an invitation to a community, and the request of a newcomer to be attested.
 
 use chorus_crypto::{
-    credential::{CredentialError, Leaf, LeafOpening, LeafSecret},
+    credential::{CredentialError, LeafOpening, LeafSecret},
     sign::PublicKey,
     wire_struct,
 };
-use chorus_protocol::{config::Genesis, id::CommunityId, limits, log::entry::Registration};
+use chorus_protocol::{
+    config::Genesis, id::CommunityId, limits, log::entry::Registration, registry::attestation::Claim,
+};
 use rand_core::CryptoRng;
 
 use super::token::TextForm;
@@ -39,7 +41,7 @@ wire_struct!(Invite { genesis, addresses[MAX_ADDRESSES] });
 impl TextForm for Invite {
     const NAME: &'static str = "chorus-invite";
     const WHAT: &'static str = "invitation";
-    const MAX_BYTES: usize = 16 * 1024;
+    const MAX_BYTES: usize = limits::MAX_GENESIS_BYTES + 4096;
 }
 
 impl Invite {
@@ -49,19 +51,17 @@ impl Invite {
     }
 }
 
-/// A newcomer's request: the registration without the attestation.
+/// A newcomer's request: the registration without attestations.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AttestationRequest {
     /// The community.
     pub community: CommunityId,
-    /// The newcomer's public key.
-    pub key: PublicKey,
-    /// The newcomer's hiding leaf.
-    pub leaf: Leaf,
+    /// What is to be attested.
+    pub claim: Claim,
     /// Proof that the newcomer knows the leaf's opening.
     pub opening: LeafOpening,
 }
-wire_struct!(AttestationRequest { community, key, leaf, opening });
+wire_struct!(AttestationRequest { community, claim, opening });
 
 impl TextForm for AttestationRequest {
     const NAME: &'static str = "chorus-request";
@@ -72,8 +72,9 @@ impl TextForm for AttestationRequest {
 impl AttestationRequest {
     /// Writes the request of the person with these secrets.
     pub fn new(community: CommunityId, key: PublicKey, secret: &LeafSecret, rng: &mut impl CryptoRng) -> Self {
-        let opening = secret.prove_opening(&Registration::opening_context(community, key), rng);
-        Self { community, key, leaf: secret.leaf(), opening }
+        let claim = Claim::of(key, secret);
+        let opening = Registration::new(community, claim, secret, Vec::new(), rng).opening;
+        Self { community, claim, opening }
     }
 
     /// Checks that whoever wrote it knows the opening of the leaf, for this community and key.
@@ -82,6 +83,7 @@ impl AttestationRequest {
     ///
     /// Returns why the proof does not hold.
     pub fn verify(&self) -> Result<(), CredentialError> {
-        self.opening.verify(&self.leaf, &Registration::opening_context(self.community, self.key))
+        let context = Registration::opening_context(self.community, &self.claim);
+        self.opening.verify(&self.claim.leaf, &context, &Registration::zero_slots(self.claim.slots))
     }
 }

@@ -1,5 +1,5 @@
 use chorus_crypto::{credential::LeafSecret, sign::SecretKey};
-use chorus_protocol::config::Policy;
+use chorus_protocol::{config::Policy, registry::policy::Attester};
 
 use super::{
     invite::{Address, AttestationRequest},
@@ -12,7 +12,7 @@ fn invite(name: &str) -> Invite {
         name: name.into(),
         purpose: "To sing together".into(),
         operators: vec![key],
-        attesters: vec![key],
+        attesters: vec![Attester { key, organisation: String::new() }],
         policy: Policy::default(),
     };
     Invite { genesis, addresses: vec![Address { text: "/ip4/127.0.0.1/tcp/4101".into() }] }

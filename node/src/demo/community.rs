@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use chorus_crypto::{credential::LeafSecret, domain, sign::SecretKey};
+use chorus_crypto::{credential::LeafSecret, sign::SecretKey};
 use chorus_protocol::{
     config::{Genesis, Policy},
     id::CommunityId,
@@ -12,6 +12,11 @@ use chorus_protocol::{
         entry::{Entry, Registration, SignedEntry},
     },
     peer::{Config, Notice, Peer},
+    registry::{
+        attestation::{Attestation, Claim},
+        policy::Attester,
+    },
+    time::Timestamp,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -88,7 +93,7 @@ impl Community {
             name: population.name.clone(),
             purpose: population.purpose.clone(),
             operators: operators.iter().map(SecretKey::public).collect(),
-            attesters: vec![attester.public()],
+            attesters: vec![Attester { key: attester.public(), organisation: "town hall".into() }],
             policy: policy(population.ballots.len()),
         };
         genesis.validate()?;
@@ -98,11 +103,10 @@ impl Community {
     /// Returns the entry that makes a person a member, with the attester's word.
     pub(super) fn registration(&mut self, person: usize) -> SignedEntry {
         let person = &mut self.people[person];
-        let (key, leaf) = (person.key.public(), person.leaf.leaf());
-        let opening = person.leaf.prove_opening(&Registration::opening_context(self.id, key), &mut person.rng);
-        let attested = Registration::attested_bytes(self.id, key, &leaf);
-        let attestation = self.attester.sign(domain::ATTESTATION, &attested);
-        let registration = Registration { key, leaf, opening, attester: self.attester.public(), attestation };
+        let claim = Claim::of(person.key.public(), &person.leaf);
+        let ever = (Timestamp::default(), Timestamp::from_millis(u64::MAX));
+        let attestation = Attestation::sign(&self.attester, self.id, claim, self.genesis.policy_digest(), ever);
+        let registration = Registration::new(self.id, claim, &person.leaf, vec![attestation], &mut person.rng);
         SignedEntry::sign(&person.key, self.id, Entry::Register(registration))
     }
 

@@ -123,6 +123,7 @@ async fn open(
         items: population.items.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
         duration_millis: u64::try_from(voting.as_millis()).unwrap_or(u64::MAX),
         key_grace_millis: 30_000,
+        classes: None,
     };
     let round = plan.id(community.id);
     hosts.operator().command(Command::Post(Entry::Plan(plan))).await?;
@@ -196,7 +197,7 @@ fn cast(
     votes: &[chorus_crypto::ballot::Vote],
 ) -> anyhow::Result<Submission> {
     let (ledger, round) = state;
-    let contributor = Contributor { leaf: &person.leaf, sequence: 0, on_map: true };
+    let contributor = Contributor::anonymous(&person.leaf);
     let mut rng = ChaCha20Rng::from_rng(&mut person.rng);
     Ok(contributor.cast(ledger, round, votes, &mut rng)?)
 }

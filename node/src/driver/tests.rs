@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use chorus_crypto::sign::SecretKey;
+use chorus_protocol::registry::policy::Attester;
 use chorus_protocol::{
     config::Policy,
     log::entry::{ClockReading, Entry, PollKind, PollOpening},
@@ -24,7 +25,7 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
             name: "Pier".into(),
             purpose: "A try-out".into(),
             operators: vec![key().public()],
-            attesters: vec![key().public()],
+            attesters: vec![Attester { key: key().public(), organisation: String::new() }],
             policy: Policy::default(),
         },
         operator,

@@ -112,7 +112,16 @@ impl Replay {
             | Entry::Share(_)
             | Entry::EndPass(_)
             | Entry::Partition(_)
-            | Entry::Erased(_) => {}
+            | Entry::Erased(_)
+            | Entry::Attest(_)
+            | Entry::Revoke(_)
+            | Entry::Vouch(_)
+            | Entry::Rotate(_)
+            | Entry::Veto(_)
+            | Entry::RemoveAttester(_)
+            | Entry::Expel(_)
+            | Entry::Census(_)
+            | Entry::ProposeAnonymously(_) => {}
         }
     }
 
@@ -176,9 +185,33 @@ pub(super) fn counting(attempts: &BTreeMap<u8, SealedContribution>) -> Option<&S
 }
 
 fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyError {
-    if matches!(entry, Entry::Register(_)) {
-        VerifyError::Registration { height, index, fault }
-    } else {
-        VerifyError::Entry { height, index, fault }
+    match entry {
+        Entry::Register(_)
+        | Entry::Attest(_)
+        | Entry::Revoke(_)
+        | Entry::Vouch(_)
+        | Entry::Rotate(_)
+        | Entry::Veto(_)
+        | Entry::RemoveAttester(_)
+        | Entry::Expel(_)
+        | Entry::Census(_)
+        | Entry::ProposeAnonymously(_) => VerifyError::Registration { height, index, fault },
+        Entry::Poll(_)
+        | Entry::Propose(_)
+        | Entry::Plan(_)
+        | Entry::RoundKey(_)
+        | Entry::Open(_)
+        | Entry::Contribution(_)
+        | Entry::Clock(_)
+        | Entry::Close(_)
+        | Entry::Opening(_)
+        | Entry::Opened(_)
+        | Entry::ShareHash(_)
+        | Entry::Share(_)
+        | Entry::EndPass(_)
+        | Entry::Partition(_)
+        | Entry::Result(_)
+        | Entry::Erased(_)
+        | Entry::Evidence(_) => VerifyError::Entry { height, index, fault },
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     id::BlobId,
     limits,
     log::batch::Height,
+    registry::policy::Attester,
 };
 
 fn genesis() -> Genesis {
@@ -18,7 +19,7 @@ fn genesis() -> Genesis {
         name: "Choir".into(),
         purpose: "To sing".into(),
         operators: vec![SecretKey::from_seed(&[1; 32]).public()],
-        attesters: vec![SecretKey::from_seed(&[2; 32]).public()],
+        attesters: vec![Attester { key: SecretKey::from_seed(&[2; 32]).public(), organisation: String::new() }],
         policy: Policy::default(),
     }
 }

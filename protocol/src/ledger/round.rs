@@ -1,6 +1,9 @@
 //! One round as the log tells it: keys, opening, accepted contributions, seal, openings, passes, result.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chorus_crypto::{
     Scalar,
@@ -13,16 +16,17 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
-use super::{Snapshot, scope};
+use super::{Purpose, scope};
 use crate::{
     config::Genesis,
-    fault::Fault,
+    fault::{Fault, bound},
     id::{BlobId, CommunityId, RoundId, SetId},
     limits,
     log::entry::{
         AcceptedContribution, ContributionHeader, EndPass, MaskOpening, OpenedValues, PartitionChoice, PassId,
         PollKind, RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step,
     },
+    registry::{Snapshot, snapshot::LazyRing},
     time::Timestamp,
 };
 
@@ -34,21 +38,45 @@ pub(super) struct Rules<'a> {
     pub(super) now: Timestamp,
 }
 
+/// What the state of the community pins when a round opens.
+pub(super) struct Pinned {
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) classes: Vec<OpenClass>,
+}
+
+/// A class that contributions to a round may show.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct OpenClass {
+    /// Its number: the value of an attribute, or 1 + an opinion group.
+    pub number: u16,
+    /// For an opinion group: the scope of its members' tags, and their ring.
+    pub group: Option<(Digest, Arc<LazyRing>)>,
+}
+
 /// What was pinned when the round opened. Its digest is the first thing a contribution's transcript absorbs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Manifest {
     /// The sealing key of each operator; none for one that takes no part.
     pub keys: Vec<Option<SealPublic>>,
-    /// The ring.
-    pub snapshot: Snapshot,
-    /// The ring's root.
+    /// The members.
+    pub snapshot: Arc<Snapshot>,
+    /// The snapshot's root.
     pub root: Digest,
+    /// The classes that may be shown, ascending; contributions of other classes are "other".
+    pub classes: Vec<OpenClass>,
     /// The scope of a vote in this round.
     pub scope: Digest,
-    /// The digest of plan, keys and root.
+    /// The digest of plan, keys, root and classes.
     pub digest: Digest,
     /// From which log time on the round may close.
     pub deadline: Timestamp,
+}
+
+impl Manifest {
+    /// Returns the class with this number, if contributions may show it.
+    pub fn class(&self, number: u16) -> Option<&OpenClass> {
+        self.classes.iter().find(|class| class.number == number)
+    }
 }
 
 /// Where a round stands.
@@ -224,7 +252,7 @@ impl RoundRecord {
         insert_once(&mut self.offered, operator, offer.key, "a round key")
     }
 
-    pub(super) fn open(&mut self, opening: &RoundOpening, snapshot: Snapshot, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn open(&mut self, opening: &RoundOpening, pinned: Pinned, rules: &Rules<'_>) -> Result<(), Fault> {
         if self.manifest.is_some() {
             return Err(Fault::Duplicate("the round's opening"));
         }
@@ -242,17 +270,20 @@ impl RoundRecord {
         if self.offered.len() < usize::from(operators) && rules.now < grace {
             return Err(Fault::Early { what: "an opening without every key", from: grace, now: rules.now });
         }
+        let Pinned { snapshot, classes } = pinned;
         let root = snapshot.root();
         if opening.snapshot != root {
             return Err(Fault::Mismatch("the snapshot"));
         }
-        let scope = scope(rules.community, rules.genesis.policy_digest(), root, self.id, "vote");
+        let scope = scope(rules.community, rules.genesis.policy_digest(), root, self.id, Purpose::Vote);
         let mut bytes = self.plan.to_bytes();
         put_seq(&mut bytes, &opening.keys);
         root.encode(&mut bytes);
+        put_seq(&mut bytes, &classes.iter().map(|class| class.number).collect::<Vec<_>>());
         let digest = hash::digest_bytes(domain::OBJECT, &bytes);
         let deadline = rules.now.plus_millis(self.plan.duration_millis);
-        self.manifest = Some(Manifest { keys: opening.keys.clone(), snapshot, root, scope, digest, deadline });
+        let keys = opening.keys.clone();
+        self.manifest = Some(Manifest { keys, snapshot, root, classes, scope, digest, deadline });
         Ok(())
     }
 
@@ -263,13 +294,18 @@ impl RoundRecord {
         }
         let header = &accepted.header;
         check_acknowledgements(accepted, rules)?;
-        super::bound("sequence number", limits::MAX_SEQUENCE.into(), header.sequence.into())?;
+        bound("sequence number", limits::MAX_SEQUENCE.into(), header.sequence.into())?;
         if !header.is_withdrawal() && header.seed_digests.len() != rules.sharing.subset_count() {
             return Err(Fault::Mismatch("the number of seeds"));
         }
+        let is_shown = header.class == 0 || manifest.class(header.class).is_some();
+        if !is_shown || (header.class != 0 && header.is_withdrawal()) || (header.on_map && self.plan.classes.is_some())
+        {
+            return Err(Fault::Mismatch("the class"));
+        }
         let known = self.contributions.get(&header.tag);
         if known.is_none() {
-            super::bound("distinct tags", manifest.snapshot.leaves.len(), self.contributions.len() + 1)?;
+            bound("distinct tags", manifest.snapshot.leaves().len(), self.contributions.len() + 1)?;
         }
         if known.is_some_and(|known| known.contains_key(&header.sequence)) {
             return Err(Fault::Duplicate("a contribution with this tag and sequence"));
@@ -337,8 +373,8 @@ impl RoundRecord {
 
     pub(super) fn on_share_hash(&mut self, operator: u8, hash: &ShareHash) -> Result<(), Fault> {
         self.sealed_as(hash.set)?;
-        super::bound("pass", limits::MAX_PASSES.into(), usize::from(hash.pass.pass) + 1)?;
-        super::bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(hash.pass.attempt) + 1)?;
+        bound("pass", limits::MAX_PASSES.into(), usize::from(hash.pass.pass) + 1)?;
+        bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(hash.pass.attempt) + 1)?;
         let pass = self.passes.entry(hash.pass).or_default();
         if !pass.shares.is_empty() {
             return Err(Fault::Phase("a share's hash after the first share"));
@@ -377,8 +413,8 @@ impl RoundRecord {
         if self.sealed.is_none() {
             return Err(Fault::Phase("the end of a pass"));
         }
-        super::bound("pass", limits::MAX_PASSES.into(), usize::from(end.pass.pass) + 1)?;
-        super::bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(end.pass.attempt) + 1)?;
+        bound("pass", limits::MAX_PASSES.into(), usize::from(end.pass.pass) + 1)?;
+        bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(end.pass.attempt) + 1)?;
         let pass = self.passes.entry(end.pass).or_default();
         if pass.product.is_some() {
             return Err(Fault::Phase("the end of a pass that has its product"));

@@ -6,7 +6,7 @@
 use chorus_crypto::{
     Scalar,
     codec::{Encode, put_seq},
-    credential::{Leaf, LeafOpening, Tag},
+    credential::{Credential, Tag},
     domain,
     hash::{self, Digest},
     seal::SealPublic,
@@ -18,7 +18,12 @@ use crate::{
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, PollId, RoundId, SetId},
     limits,
+    registry::attestation::Attestation,
     time::Timestamp,
+};
+
+pub use crate::registry::entry::{
+    AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch,
 };
 
 /// An entry with its author's signature.
@@ -103,6 +108,24 @@ pub enum Entry {
     Erased(Erasure),
     /// Self-standing evidence that somebody signed contradictions.
     Evidence(Evidence),
+    /// An attester states that somebody who registered is one distinct person.
+    Attest(Attestation),
+    /// An attester takes its word back, or a member leaves.
+    Revoke(Revocation),
+    /// A member vouches for somebody, or takes that back.
+    Vouch(Vouch),
+    /// A member takes a fresh leaf.
+    Rotate(LeafRotation),
+    /// The owner of a key denies its loss.
+    Veto(Veto),
+    /// An operator wants an attester removed.
+    RemoveAttester(AttesterRemoval),
+    /// An operator wants a member expelled.
+    Expel(Expulsion),
+    /// An attester says how many people it has checked for each value of an attribute.
+    Census(Census),
+    /// Some member proposes an item.
+    ProposeAnonymously(AnonymousProposal),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -123,39 +146,16 @@ wire_enum!(Entry {
     16 => Result(it),
     17 => Erased(it),
     18 => Evidence(it),
+    19 => Attest(it),
+    20 => Revoke(it),
+    21 => Vouch(it),
+    22 => Rotate(it),
+    23 => Veto(it),
+    24 => RemoveAttester(it),
+    25 => Expel(it),
+    26 => Census(it),
+    27 => ProposeAnonymously(it),
 });
-
-/// A leaf, the key it belongs to, and an attester's word that this is one distinct person.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Registration {
-    /// The member's public, accountable key.
-    pub key: PublicKey,
-    /// The member's hiding leaf.
-    pub leaf: Leaf,
-    /// Proof that the member knows the leaf's opening.
-    pub opening: LeafOpening,
-    /// Who attests.
-    pub attester: PublicKey,
-    /// The attester's signature over (community, key, leaf).
-    pub attestation: Signature,
-}
-wire_struct!(Registration { key, leaf, opening, attester, attestation });
-
-impl Registration {
-    /// Returns what an attester signs: community, key, leaf.
-    pub fn attested_bytes(community: CommunityId, key: PublicKey, leaf: &Leaf) -> Vec<u8> {
-        let mut bytes = Self::opening_context(community, key);
-        leaf.encode(&mut bytes);
-        bytes
-    }
-
-    /// Returns what the proof of the leaf's opening is bound to: community, key.
-    pub fn opening_context(community: CommunityId, key: PublicKey) -> Vec<u8> {
-        let mut bytes = community.to_bytes();
-        key.encode(&mut bytes);
-        bytes
-    }
-}
 
 /// What a poll asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -198,6 +198,56 @@ pub struct Proposal {
 }
 wire_struct!(Proposal { poll, text(limits::MAX_STATEMENT_BYTES) });
 
+/// An item that some member proposes, without saying which one.
+///
+/// The entry's author is a key made for this one entry; the credential's transcript absorbs it with all the rest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AnonymousProposal {
+    /// The poll.
+    pub poll: PollId,
+    /// The item's text.
+    pub text: String,
+    /// Which of the member's anonymous proposals for this poll it is, from 0.
+    pub number: u8,
+    /// The member's tag for this poll and number.
+    pub tag: Tag,
+    /// Proof that one member of the poll's snapshot proposes this.
+    pub credential: Credential,
+}
+wire_struct!(AnonymousProposal { poll, text(limits::MAX_STATEMENT_BYTES), number, tag, credential });
+
+/// What tells the classes of a round apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ClassSource {
+    /// The value of the attribute in a slot of the leaf, disclosed by the credential.
+    Attribute(u8),
+    /// The opinion group in an earlier round over the same snapshot, proved without showing whose ballot it was.
+    Groups(EarlierGroups),
+}
+wire_enum!(ClassSource { 1 => Attribute(slot), 2 => Groups(groups) });
+
+/// The opinion groups of an earlier round, as its partition fixed them.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct EarlierGroups {
+    /// The round.
+    pub round: RoundId,
+    /// How many groups there are.
+    pub k: u8,
+    /// The block of each ballot of the sealed set; blocks from k on are no groups.
+    pub assignment: Vec<u8>,
+}
+wire_struct!(EarlierGroups { round, k, assignment{limits::MAX_MEMBERS} });
+
+/// Classes whose sums are opened, each with its public weight.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ClassPlan {
+    /// What tells them apart.
+    pub source: ClassSource,
+    /// The weight of "other", which is no larger than any, and of class 1, 2, ….
+    pub weights: Vec<u32>,
+}
+wire_struct!(ClassPlan { source, weights[limits::MAX_CLASSES] });
+
 /// The plan of a round: everything a ballot depends on except the operators' keys and the snapshot.
 ///
 /// It holds no clock reading, so that two runs with the same seeds give the same bytes.
@@ -213,8 +263,11 @@ pub struct RoundPlan {
     pub duration_millis: u64,
     /// How long to wait for the sealing keys of all operators before opening without the missing ones.
     pub key_grace_millis: u64,
+    /// The classes whose sums are opened. A round with classes has no opinion map: attributes are disclosed only where
+    /// nothing of a single ballot is opened.
+    pub classes: Option<ClassPlan>,
 }
-wire_struct!(RoundPlan { poll, number, items[limits::MAX_ITEMS], duration_millis, key_grace_millis });
+wire_struct!(RoundPlan { poll, number, items[limits::MAX_ITEMS], duration_millis, key_grace_millis, classes });
 
 impl RoundPlan {
     /// Returns the round's id.
@@ -256,6 +309,8 @@ pub struct ContributionHeader {
     pub sequence: u8,
     /// Whether the contributor consents to a public point on the opinion map.
     pub on_map: bool,
+    /// The class that the credential shows; 0 is "other".
+    pub class: u16,
     /// The public body.
     pub body: BlobId,
     /// The digest of the core; what the sealed set's digest is made of.
@@ -263,7 +318,16 @@ pub struct ContributionHeader {
     /// `h_T` for every T; empty for a withdrawal.
     pub seed_digests: Vec<Digest>,
 }
-wire_struct!(ContributionHeader { round, tag, sequence, on_map, body, core, seed_digests[limits::MAX_SUBSETS] });
+wire_struct!(ContributionHeader {
+    round,
+    tag,
+    sequence,
+    on_map,
+    class,
+    body,
+    core,
+    seed_digests[limits::MAX_SUBSETS],
+});
 
 impl ContributionHeader {
     /// Returns whether this takes an earlier contribution back.

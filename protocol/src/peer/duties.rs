@@ -29,6 +29,9 @@ use chorus_crypto::mask::Shape;
 /// How often duties are looked at while a round runs, in milliseconds.
 const TICK_MILLIS: u64 = 250;
 
+/// How old an operator's latest clock reading on the log may become, in milliseconds.
+const HEARTBEAT_MILLIS: u64 = 3_600_000;
+
 /// How long shares' hashes of slow operators are waited for once enough are logged, in milliseconds.
 const HASH_GRACE_MILLIS: u64 = 1_500;
 
@@ -126,7 +129,20 @@ impl Peer {
                 (RoundState::Planned | RoundState::Open, None) => {}
             }
         }
-        self.duties.next = running.then(|| self.now.plus_millis(TICK_MILLIS));
+        let tick = running.then(|| self.now.plus_millis(TICK_MILLIS));
+        let heartbeat = operator.map(|operator| self.heartbeat(operator));
+        self.duties.next = tick.into_iter().chain(heartbeat).min();
+    }
+
+    /// Keeps the log's time from standing still where nothing else needs it: attestations and vouches expire by it.
+    /// Returns when to look again.
+    fn heartbeat(&mut self, operator: u8) -> Timestamp {
+        let due = self.ledger.clock(operator).plus_millis(HEARTBEAT_MILLIS);
+        if due > self.now {
+            return due;
+        }
+        self.say(RoundId::default(), "clock", 0, Entry::Clock(ClockReading { time: self.now }));
+        self.now.plus_millis(REPOST_MILLIS)
     }
 
     /// Whether an own entry may be posted: it was not a moment ago.
@@ -170,9 +186,10 @@ impl Peer {
         if !all {
             self.tell_time(round.id, operator, grace);
         }
-        if all || (enough && self.ledger.time() >= grace) {
-            let keys = (1..=operators).map(|operator| round.offered.get(&operator).copied()).collect();
-            let snapshot = self.ledger.snapshot().root();
+        let due = all || (enough && self.ledger.time() >= grace);
+        if due && self.may_say(round.id, "open", 0) {
+            let keys: Vec<_> = (1..=operators).map(|operator| round.offered.get(&operator).copied()).collect();
+            let snapshot = self.ledger.snapshot(round.id, &keys).root();
             self.derive(round.id, "open", Entry::Open(RoundOpening { round: round.id, keys, snapshot }));
         }
     }

@@ -5,6 +5,7 @@ use chorus_crypto::{
     wire_struct,
 };
 
+use super::classes::ClassReport;
 use crate::{
     deliberation::{
         consensus::{Bar, Support, support},
@@ -102,6 +103,13 @@ pub enum Outcome {
         /// The totals of the sealed set.
         totals: Totals,
     },
+    /// Totals, and those of each class.
+    Classes {
+        /// The totals of the sealed set.
+        totals: Totals,
+        /// The classes.
+        classes: ClassReport,
+    },
     /// Totals, map and groups.
     Map {
         /// The totals of the sealed set.
@@ -124,6 +132,11 @@ impl Encode for Outcome {
                 totals.encode(out);
                 map.encode(out);
             }
+            Self::Classes { totals, classes } => {
+                out.push(3);
+                totals.encode(out);
+                classes.encode(out);
+            }
         }
     }
 }
@@ -134,6 +147,7 @@ impl Decode for Outcome {
             0 => Ok(Self::TooFew),
             1 => Ok(Self::Totals { totals: Totals::decode(input)? }),
             2 => Ok(Self::Map { totals: Totals::decode(input)?, map: Box::new(MapReport::decode(input)?) }),
+            3 => Ok(Self::Classes { totals: Totals::decode(input)?, classes: ClassReport::decode(input)? }),
             found => Err(DecodeError::UnknownTag { of: "outcome", found: found.into() }),
         }
     }
@@ -176,23 +190,33 @@ impl RoundReport {
     pub const fn totals(&self) -> Option<&Totals> {
         match &self.outcome {
             Outcome::TooFew => None,
-            Outcome::Totals { totals } | Outcome::Map { totals, .. } => Some(totals),
+            Outcome::Totals { totals } | Outcome::Classes { totals, .. } | Outcome::Map { totals, .. } => Some(totals),
         }
     }
 
     /// Returns the map, if there is one.
     pub const fn map(&self) -> Option<&MapReport> {
         match &self.outcome {
-            Outcome::TooFew | Outcome::Totals { .. } => None,
+            Outcome::TooFew | Outcome::Totals { .. } | Outcome::Classes { .. } => None,
             Outcome::Map { map, .. } => Some(map),
         }
     }
 
-    /// Returns the tallies that consensus is computed from: those of the groups, or the whole as one group.
+    /// Returns the classes, if the round had some.
+    pub const fn classes(&self) -> Option<&ClassReport> {
+        match &self.outcome {
+            Outcome::TooFew | Outcome::Totals { .. } | Outcome::Map { .. } => None,
+            Outcome::Classes { classes, .. } => Some(classes),
+        }
+    }
+
+    /// Returns the tallies that consensus is computed from: those of the groups, or the whole as one group, in which
+    /// classes have their weights.
     pub fn groups(&self) -> Vec<Totals> {
         match &self.outcome {
             Outcome::TooFew => Vec::new(),
             Outcome::Totals { totals } => vec![totals.clone()],
+            Outcome::Classes { classes, .. } => vec![classes.weighted()],
             Outcome::Map { map, .. } => map.groups.clone(),
         }
     }
@@ -218,6 +242,16 @@ impl RoundReport {
         }))
     }
 
+    /// Which items so few people have seen that weights must not make up for it; nobody's are, without classes.
+    fn seen_by_few(&self, min_seen: u32) -> Vec<bool> {
+        match &self.outcome {
+            Outcome::Classes { totals, .. } => {
+                totals.items.iter().map(|tally| tally.seen() < u64::from(min_seen)).collect()
+            }
+            Outcome::TooFew | Outcome::Totals { .. } | Outcome::Map { .. } => Vec::new(),
+        }
+    }
+
     /// Returns the constitution that follows: for a statement poll whose totals were opened.
     pub fn constitution(&self, ledger: &Ledger) -> Option<Constitution> {
         self.totals()?;
@@ -241,6 +275,6 @@ impl RoundReport {
             let id = self.items.get(item)?;
             poll.items.iter().find(|(known, _, _)| known == id).map(|(_, text, _)| text.clone())
         };
-        Some(Constitution::draft(preamble, criteria, &self.groups(), &[], text))
+        Some(Constitution::draft(preamble, criteria, &self.groups(), &self.seen_by_few(policy.min_seen), text))
     }
 }

@@ -4,7 +4,7 @@ use chorus_crypto::{
     Scalar,
     ballot::{Proof, Vote, Witness},
     codec::{Encode, put_seq},
-    credential::{Credential, LeafSecret, Statement},
+    credential::{Credential, Holder, LeafSecret, ShownLeaf, Statement},
     domain,
     group::{Base, Generators, Point},
     hash::{self, Digest},
@@ -47,12 +47,12 @@ pub fn forge(
 ) -> Submission {
     let manifest = round.manifest.as_ref().expect("the round is open");
     let tag = leaf.tag(&manifest.scope);
-    let leaf_index = manifest.snapshot.index(&leaf.leaf()).expect("a member");
+    let index = manifest.snapshot.index(&leaf.leaf()).expect("a member");
     let statement = Statement {
         scopes: vec![(manifest.scope, tag)],
-        leaf: leaf.leaf(),
-        leaf_index,
+        holder: Holder::Open(ShownLeaf { index, leaf: leaf.leaf() }),
         disclosed: Vec::new(),
+        group: None,
         snapshot_root: manifest.root,
     };
     let context = context(ledger.community(), round.id, &tag, sequence);
@@ -78,7 +78,7 @@ pub fn forge(
         Cheat::None | Cheat::Blinding | Cheat::Bucket => masking.seed_digests(),
     };
     let masked_digest = masked_digest(&masked);
-    let core = core_digest(&(context, true), &shape, &commitments, &seed_digests, &masked_digest);
+    let core = core_digest(&(context, (true, 0)), &shape, &commitments, &seed_digests, &masked_digest);
     let boxes = boxes(ledger, round, &core, &masking, rng);
     let mut bytes = Vec::new();
     put_seq(&mut bytes, &boxes);
@@ -120,13 +120,14 @@ pub fn opening_transcript(
 
 /// Returns the digest of a core: context and consent, shape, commitments, seed digests, H(E).
 pub fn core_digest(
-    context: &(Digest, bool),
+    (context, choices): &(Digest, (bool, u16)),
     shape: &Shape,
     commitments: &[Point],
     seed_digests: &[Digest],
     masked: &Digest,
 ) -> Digest {
     let mut core = context.to_bytes();
+    choices.encode(&mut core);
     shape.encode(&mut core);
     put_seq(&mut core, commitments);
     put_seq(&mut core, seed_digests);

@@ -1,7 +1,10 @@
 //! Admission: a newcomer's request, and an attester's word on it.
 
-use chorus_crypto::domain;
-use chorus_protocol::log::entry::{Entry, Registration};
+use chorus_protocol::{
+    log::entry::{Entry, Registration},
+    registry::attestation::Attestation,
+    time::Timestamp,
+};
 
 use super::{ApiError, Service, text, view, wait};
 use crate::config::{invite::AttestationRequest, token::TextForm as _};
@@ -16,7 +19,7 @@ impl Service {
         let person = self.person()?;
         let key = person.key.public();
         let ledger = self.ledger().await?;
-        if ledger.members().contains_key(&key) {
+        if ledger.is_member(&key) {
             return Err(ApiError::refused("you are a member already"));
         }
         let mut rng = self.randomness.generator("attestation request", &[]);
@@ -36,24 +39,25 @@ impl Service {
             AttestationRequest::from_text(&request.request).map_err(|error| ApiError::invalid(error.to_string()))?;
         let mut ledger = self.ledger().await?;
         let own = person.key.public();
-        if !ledger.genesis().attesters.contains(&own) {
+        if ledger.genesis().attester(&own).is_none() {
             return Err(ApiError::refused("you are no attester of this community"));
         }
         if asked.community != ledger.community() {
             return Err(ApiError::refused("the request is of another community"));
         }
         asked.verify().map_err(|error| ApiError::refused(format!("the request does not hold: {error}")))?;
-        let attested = Registration::attested_bytes(asked.community, asked.key, &asked.leaf);
-        let registration = Registration {
-            key: asked.key,
-            leaf: asked.leaf,
-            opening: asked.opening,
-            attester: own,
-            attestation: person.key.sign(domain::ATTESTATION, &attested),
+        let ever = (ledger.time(), Timestamp::from_millis(u64::MAX));
+        let policy = ledger.genesis().policy_digest();
+        let attestation = Attestation::sign(&person.key, asked.community, asked.claim, policy, ever);
+        let key = asked.claim.key;
+        let entry = if ledger.registry().person(&key).is_some() {
+            Entry::Attest(attestation)
+        } else {
+            let attestations = vec![attestation];
+            Entry::Register(Registration { claim: asked.claim, opening: asked.opening, attestations })
         };
-        self.say(&mut ledger, vec![Entry::Register(registration)]).await?;
-        let key = asked.key;
-        self.until(|peer| peer.ledger().members().contains_key(&key), wait(request.wait_seconds)).await?;
+        self.say(&mut ledger, vec![entry]).await?;
+        self.until(|peer| peer.ledger().is_member(&key), wait(request.wait_seconds)).await?;
         Ok(view::Member { key: text(key), attester: text(own), own: key == own })
     }
 
@@ -65,9 +69,11 @@ impl Service {
     pub async fn members(&self) -> Result<Vec<view::Member>, ApiError> {
         let own = self.person.as_ref().map(|person| person.key.public());
         let ledger = self.ledger().await?;
-        let member = |(key, member): (&chorus_crypto::sign::PublicKey, &chorus_protocol::ledger::Member)| {
-            view::Member { key: text(*key), attester: text(member.attester), own: own == Some(*key) }
+        let member = |key: chorus_crypto::sign::PublicKey| {
+            let attesters = ledger.registry().person(&key).into_iter().flat_map(|person| person.attestations.keys());
+            let attester = attesters.map(|attester| text(*attester)).next().unwrap_or_default();
+            view::Member { key: text(key), attester, own: own == Some(key) }
         };
-        Ok(ledger.members().iter().map(member).collect())
+        Ok(ledger.members().into_iter().map(member).collect())
     }
 }

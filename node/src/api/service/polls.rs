@@ -137,7 +137,8 @@ impl Service {
         let mut ledger = self.ledger().await?;
         let rounds = ledger.polls().get(&poll).map_or(0, |poll| poll.rounds.len());
         let number = u32::try_from(rounds + 1).unwrap_or(u32::MAX);
-        let plan = RoundPlan { poll, number, items, duration_millis, key_grace_millis: KEY_GRACE_MILLIS };
+        let plan =
+            RoundPlan { poll, number, items, duration_millis, key_grace_millis: KEY_GRACE_MILLIS, classes: None };
         let round = plan.id(ledger.community());
         self.say(&mut ledger, vec![Entry::Plan(plan)]).await?;
         let open = move |peer: &chorus_protocol::peer::Peer| {

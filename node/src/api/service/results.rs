@@ -114,6 +114,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
         outcome: match &report.outcome {
             Outcome::TooFew => view::Outcome::TooFew,
             Outcome::Totals { .. } => view::Outcome::Totals,
+            Outcome::Classes { .. } => view::Outcome::Classes,
             Outcome::Map { .. } => view::Outcome::Map,
         },
         items: report.items.iter().enumerate().map(item).collect(),

@@ -110,7 +110,7 @@ impl Service {
         let make = move || -> Result<Submission, ContributeError> {
             let round = ledger.rounds().get(&id).ok_or(ContributeError::NotOpen)?;
             let on_map = matches!(wish, Wish::Votes(_, true));
-            let contributor = Contributor { leaf: &person.leaf, sequence, on_map };
+            let contributor = Contributor { sequence, on_map, ..Contributor::anonymous(&person.leaf) };
             match wish {
                 Wish::Votes(votes, _) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
                 Wish::Withdraw => contributor.withdraw(&ledger, round, &mut rng),

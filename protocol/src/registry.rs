@@ -1,0 +1,534 @@
+//! Who is a member, as the log tells it: registrations, attestations, vouches, rotation, recovery, revocation.
+//!
+//! Nothing here is final until a [`Snapshot`] is taken: a round pins one when it opens, and whatever is said later takes
+//! effect at the next one. What was cast under a snapshot stays.
+//!
+//! A person is in a snapshot iff they have registered, have neither left nor been expelled, are not recovered by another
+//! key, and the community's [admission rule](policy::Admission) holds for them at that moment.
+
+pub mod attestation;
+pub mod entry;
+pub mod flow;
+pub mod merkle;
+pub mod policy;
+pub mod proposal;
+pub mod snapshot;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use chorus_crypto::{
+    credential::{Leaf, SLOTS},
+    hash::Digest,
+    sign::PublicKey,
+};
+
+pub use self::snapshot::Snapshot;
+use self::{
+    attestation::{Attestation, Claim},
+    entry::{AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch},
+};
+use crate::{
+    config::Genesis,
+    fault::{Fault, bound},
+    id::CommunityId,
+    limits,
+    time::Timestamp,
+};
+
+/// How often the effect of new vouches is computed between snapshots, in milliseconds of log time.
+const REFRESH_MILLIS: u64 = 3_600_000;
+
+/// What the rules depend on besides the registry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'a> {
+    pub(crate) genesis: &'a Genesis,
+    pub(crate) community: CommunityId,
+    pub(crate) now: Timestamp,
+}
+
+/// Why somebody who registered is no member any more.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Departure {
+    /// They left.
+    Left,
+    /// n − f operators called them no distinct person.
+    Expelled,
+    /// They took another key.
+    Recovered(PublicKey),
+}
+
+/// Another key that is to take over from a lost one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Recovery {
+    /// From which log time on it can.
+    pub due: Timestamp,
+    /// Whether the owner of the old key denied the loss.
+    pub vetoed: bool,
+    /// Whether it has taken over.
+    pub done: bool,
+}
+
+/// Somebody who registered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Person {
+    /// Key, current leaf, slots.
+    pub claim: Claim,
+    /// The attestations that have not been taken back.
+    pub attestations: BTreeMap<PublicKey, Attestation>,
+    /// Why they are gone, if they are.
+    pub departure: Option<Departure>,
+    /// Whether this key takes over from another.
+    pub recovery: Option<Recovery>,
+    /// When attesters took their word back: an older attestation does not count again.
+    withdrawn: BTreeMap<PublicKey, Timestamp>,
+    /// The number of snapshots at the last rotation: one rotation takes effect at each.
+    rotated: Option<u64>,
+}
+
+impl Person {
+    const fn is_active(&self) -> bool {
+        let waits = match self.recovery {
+            Some(recovery) => !recovery.done,
+            None => false,
+        };
+        self.departure.is_none() && !waits
+    }
+}
+
+/// Who is a member, as the log tells it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Registry {
+    people: BTreeMap<PublicKey, Arc<Person>>,
+    /// Every leaf that was ever registered.
+    leaves: BTreeSet<Leaf>,
+    /// Live vouches, voucher first, and when they were given.
+    vouches: BTreeMap<(PublicKey, PublicKey), Timestamp>,
+    last_vouch: BTreeMap<PublicKey, Timestamp>,
+    penalised: BTreeMap<PublicKey, Timestamp>,
+    /// Those whom vouches admitted when that was last computed.
+    vouched: Arc<BTreeSet<PublicKey>>,
+    refreshed: Timestamp,
+    removals: BTreeMap<PublicKey, BTreeSet<u8>>,
+    removed: BTreeMap<PublicKey, Timestamp>,
+    expulsions: BTreeMap<PublicKey, BTreeSet<u8>>,
+    census: BTreeMap<(u8, PublicKey), Vec<u32>>,
+    snapshots: u64,
+}
+
+impl Registry {
+    /// Returns everybody who registered, members or not.
+    pub fn people(&self) -> impl Iterator<Item = (&PublicKey, &Person)> {
+        self.people.iter().map(|(key, person)| (key, person.as_ref()))
+    }
+
+    /// Returns somebody who registered.
+    pub fn person(&self, key: &PublicKey) -> Option<&Person> {
+        self.people.get(key).map(Arc::as_ref)
+    }
+
+    /// Returns the attesters that were removed, and when.
+    pub const fn removed_attesters(&self) -> &BTreeMap<PublicKey, Timestamp> {
+        &self.removed
+    }
+
+    /// Returns the vouches that stand: (voucher, for whom), and since when.
+    pub const fn vouches(&self) -> &BTreeMap<(PublicKey, PublicKey), Timestamp> {
+        &self.vouches
+    }
+
+    /// Returns whether somebody is a member now. Vouches count as of the last time that their effect was computed.
+    pub fn is_member(&self, genesis: &Genesis, key: &PublicKey, now: Timestamp) -> bool {
+        self.people.get(key).is_some_and(|person| person.is_active() && self.is_admitted(genesis, person, now))
+    }
+
+    /// Returns the keys of all members.
+    pub fn members(&self, genesis: &Genesis, now: Timestamp) -> impl Iterator<Item = &PublicKey> {
+        let is_in = move |person: &Person| person.is_active() && self.is_admitted(genesis, person, now);
+        self.people.iter().filter(move |(_, person)| is_in(person)).map(|(key, _)| key)
+    }
+
+    fn is_admitted(&self, genesis: &Genesis, person: &Person, now: Timestamp) -> bool {
+        let grace = genesis.policy.grace_millis;
+        let counts = |attester: &PublicKey| {
+            let trusted = self.removed.get(attester).is_none_or(|at| now < at.plus_millis(grace));
+            trusted && person.attestations.get(attester).is_some_and(|attestation| attestation.is_valid_at(now))
+        };
+        let attested =
+            |quorum: &policy::Quorum| quorum.is_met(genesis.attesters.iter().filter(|attester| counts(&attester.key)));
+        genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
+    }
+
+    /// Takes a snapshot: completes recoveries, and returns the members' leaves.
+    pub(crate) fn take_snapshot(&mut self, scene: &Scene<'_>, policy: Digest, beacon: Digest) -> Snapshot {
+        self.refresh_vouched(scene);
+        self.complete_recoveries(scene);
+        self.snapshots += 1;
+        let keys: Vec<PublicKey> = self.members(scene.genesis, scene.now).copied().collect();
+        let leaves = keys.iter().filter_map(|key| Some(self.people.get(key)?.claim.leaf)).collect();
+        Snapshot::new(leaves, policy, beacon)
+    }
+
+    /// Computes the effect of vouches if that has not been done for long.
+    pub(crate) fn on_time(&mut self, scene: &Scene<'_>) {
+        if scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS) {
+            self.refresh_vouched(scene);
+        }
+    }
+
+    fn refresh_vouched(&mut self, scene: &Scene<'_>) {
+        let Some(vouching) = scene.genesis.policy.admission.vouching() else { return };
+        self.refreshed = scene.now;
+        let (now, lasts) = (scene.now, vouching.expiry_millis);
+        self.vouches.retain(|_, given| now < given.plus_millis(lasts));
+        let is_active = |key: &PublicKey| self.people.get(key).is_some_and(|person| person.is_active());
+        let may_take_over = |key: &PublicKey| self.people.get(key).is_some_and(|person| person.departure.is_none());
+        let live = self.vouches.keys().filter(|(from, to)| is_active(from) && may_take_over(to)).copied().collect();
+        self.vouched = Arc::new(flow::accepted(vouching, &live));
+    }
+
+    fn complete_recoveries(&mut self, scene: &Scene<'_>) {
+        let due: Vec<(PublicKey, PublicKey)> = self
+            .people
+            .values()
+            .filter(|person| {
+                let waits = |recovery: Recovery| !recovery.vetoed && !recovery.done && recovery.due <= scene.now;
+                person.departure.is_none()
+                    && person.recovery.is_some_and(waits)
+                    && self.is_admitted(scene.genesis, person, scene.now)
+            })
+            .filter_map(|person| Some((person.claim.recovers?, person.claim.key)))
+            .collect();
+        for (old, new) in due {
+            // Somebody else may have been faster, or the old key may have left.
+            if !self.people.get(&old).is_some_and(|person| person.is_active()) {
+                continue;
+            }
+            self.change(old, |person| person.departure = Some(Departure::Recovered(new)));
+            self.change(new, |person| {
+                if let Some(recovery) = &mut person.recovery {
+                    recovery.done = true;
+                }
+            });
+        }
+    }
+
+    fn change(&mut self, key: PublicKey, change: impl FnOnce(&mut Person)) {
+        if let Some(person) = self.people.get_mut(&key) {
+            change(Arc::make_mut(person));
+        }
+    }
+
+    fn active(&self, key: &PublicKey, what: &'static str) -> Result<&Person, Fault> {
+        let person = self.people.get(key).ok_or(Fault::Unknown("member"))?;
+        if person.is_active() { Ok(person) } else { Err(Fault::NotAllowed(what)) }
+    }
+
+    fn is_trusted_attester(&self, scene: &Scene<'_>, key: &PublicKey) -> bool {
+        scene.genesis.attester(key).is_some() && !self.removed.contains_key(key)
+    }
+
+    fn check_attestation(&self, scene: &Scene<'_>, claim: &Claim, attestation: &Attestation) -> Result<(), Fault> {
+        if !self.is_trusted_attester(scene, &attestation.attester) {
+            return Err(Fault::NotAllowed("an attestation"));
+        }
+        if attestation.claim != *claim {
+            return Err(Fault::Mismatch("what is attested"));
+        }
+        if attestation.policy != scene.genesis.policy_digest() {
+            return Err(Fault::Mismatch("the policy of an attestation"));
+        }
+        if attestation.valid_from >= attestation.expires {
+            return Err(Fault::Mismatch("the time of an attestation"));
+        }
+        attestation.verify(scene.community)
+    }
+
+    pub(crate) fn register(
+        &mut self,
+        scene: &Scene<'_>,
+        author: PublicKey,
+        registration: &Registration,
+    ) -> Result<(), Fault> {
+        let claim = &registration.claim;
+        self.may_register(scene, author, registration)?;
+        bound("registrations", limits::MAX_REGISTRATIONS, self.people.len() + 1)?;
+        if self.people.contains_key(&claim.key) || self.leaves.contains(&claim.leaf) {
+            return Err(Fault::Duplicate("this registration"));
+        }
+        let defined = scene.genesis.policy.attributes.len();
+        if (defined..SLOTS.max(8)).any(|slot| u32::from(claim.slots) >> slot & 1 == 1) {
+            return Err(Fault::Mismatch("the slots of a leaf"));
+        }
+        let recovery = claim.recovers.map(|old| self.begin_recovery(scene, old)).transpose()?;
+        let mut attestations = BTreeMap::new();
+        for attestation in &registration.attestations {
+            self.check_attestation(scene, claim, attestation)?;
+            if attestations.insert(attestation.attester, *attestation).is_some() {
+                return Err(Fault::Mismatch("attestations of one attester"));
+            }
+        }
+        let context = Registration::opening_context(scene.community, claim);
+        registration.opening.verify(&claim.leaf, &context, &Registration::zero_slots(claim.slots))?;
+        self.leaves.insert(claim.leaf);
+        let person = Person {
+            claim: *claim,
+            attestations,
+            departure: None,
+            recovery,
+            withdrawn: BTreeMap::new(),
+            rotated: None,
+        };
+        self.people.insert(claim.key, Arc::new(person));
+        Ok(())
+    }
+
+    /// Whoever registers brings an attester's word, is a seed, or is registered by a member who can vouch: else anybody
+    /// could fill the registry.
+    fn may_register(&self, scene: &Scene<'_>, author: PublicKey, registration: &Registration) -> Result<(), Fault> {
+        let key = registration.claim.key;
+        let attests = |attestation: &Attestation| attestation.attester == author;
+        let vouching = scene.genesis.policy.admission.vouching();
+        let by_member = vouching.is_some() && self.is_voucher(scene, &author);
+        let by_attester = registration.attestations.iter().any(attests);
+        let by_self = author == key
+            && (!registration.attestations.is_empty() || vouching.is_some_and(|vouching| vouching.is_seed(&key)));
+        if by_self || by_attester || by_member { Ok(()) } else { Err(Fault::NotAllowed("this registration")) }
+    }
+
+    fn begin_recovery(&self, scene: &Scene<'_>, old: PublicKey) -> Result<Recovery, Fault> {
+        self.active(&old, "the recovery of a key that is no member's")?;
+        let pending = |person: &Person| {
+            person.claim.recovers == Some(old) && person.recovery.is_some_and(|recovery| !recovery.vetoed)
+        };
+        if self.people.values().any(|person| pending(person)) {
+            return Err(Fault::Duplicate("a recovery of this key"));
+        }
+        Ok(Recovery { due: scene.now.plus_millis(scene.genesis.policy.veto_millis), vetoed: false, done: false })
+    }
+
+    pub(crate) fn attest(&mut self, scene: &Scene<'_>, attestation: &Attestation) -> Result<(), Fault> {
+        let key = attestation.claim.key;
+        let person = self.people.get(&key).ok_or(Fault::Unknown("member"))?;
+        if person.departure.is_some() {
+            return Err(Fault::NotAllowed("an attestation of somebody who is gone"));
+        }
+        self.check_attestation(scene, &person.claim, attestation)?;
+        let attester = attestation.attester;
+        if person.withdrawn.get(&attester).is_some_and(|at| attestation.valid_from <= *at) {
+            return Err(Fault::Duplicate("an attestation from before it was taken back"));
+        }
+        if person.attestations.get(&attester).is_some_and(|known| known.expires >= attestation.expires) {
+            return Err(Fault::Duplicate("this attestation"));
+        }
+        self.change(key, |person| {
+            person.attestations.insert(attester, *attestation);
+        });
+        Ok(())
+    }
+
+    pub(crate) fn revoke(
+        &mut self,
+        scene: &Scene<'_>,
+        author: PublicKey,
+        revocation: &Revocation,
+    ) -> Result<(), Fault> {
+        let key = revocation.key;
+        let person = self.people.get(&key).ok_or(Fault::Unknown("member"))?;
+        if author == key {
+            if person.departure.is_some() {
+                return Err(Fault::Duplicate("the departure"));
+            }
+            self.change(key, |person| person.departure = Some(Departure::Left));
+            return Ok(());
+        }
+        if scene.genesis.attester(&author).is_none() {
+            return Err(Fault::NotAllowed("a revocation"));
+        }
+        if !person.attestations.contains_key(&author) {
+            return Err(Fault::Duplicate("the revocation of an attestation"));
+        }
+        self.change(key, |person| {
+            person.attestations.remove(&author);
+            person.withdrawn.insert(author, scene.now);
+        });
+        Ok(())
+    }
+
+    /// Whether somebody may vouch: a member, or a seed that has registered.
+    fn is_voucher(&self, scene: &Scene<'_>, key: &PublicKey) -> bool {
+        let is_seed = scene.genesis.policy.admission.vouching().is_some_and(|vouching| vouching.is_seed(key));
+        let is_active = || self.people.get(key).is_some_and(|person| person.is_active());
+        (is_seed && is_active()) || self.is_member(scene.genesis, key, scene.now)
+    }
+
+    pub(crate) fn vouch(&mut self, scene: &Scene<'_>, author: PublicKey, vouch: &Vouch) -> Result<(), Fault> {
+        let vouching = scene
+            .genesis
+            .policy
+            .admission
+            .vouching()
+            .ok_or(Fault::NotAllowed("a vouch in a community without them"))?;
+        let (edge, now) = ((author, vouch.key), scene.now);
+        if !vouch.stands {
+            return self.vouches.remove(&edge).map(|_| ()).ok_or(Fault::Duplicate("the end of a vouch"));
+        }
+        if !self.is_voucher(scene, &author) || author == vouch.key {
+            return Err(Fault::NotAllowed("a vouch"));
+        }
+        let person = self.people.get(&vouch.key).ok_or(Fault::Unknown("member"))?;
+        if person.departure.is_some() {
+            return Err(Fault::NotAllowed("a vouch for somebody who is gone"));
+        }
+        if self.vouches.get(&edge).is_some_and(|given| now < given.plus_millis(vouching.expiry_millis)) {
+            return Err(Fault::Duplicate("this vouch"));
+        }
+        let early = |what, from| if now < from { Err(Fault::Early { what, from, now }) } else { Ok(()) };
+        if let Some(until) = self.penalised.get(&author) {
+            early("a vouch of somebody who vouched for an expelled member", *until)?;
+        }
+        if let Some(last) = self.last_vouch.get(&author) {
+            early("the next vouch", last.plus_millis(vouching.interval_millis))?;
+        }
+        let is_live = |given: &Timestamp| now < given.plus_millis(vouching.expiry_millis);
+        let from = (author, PublicKey::from([0; 32]))..=(author, PublicKey::from([0xFF; 32]));
+        let live = self.vouches.range(from).filter(|(_, given)| is_live(given)).count();
+        bound("vouches of one member", vouching.stock.into(), live + 1)?;
+        self.vouches.insert(edge, now);
+        self.last_vouch.insert(author, now);
+        Ok(())
+    }
+
+    pub(crate) fn rotate(
+        &mut self,
+        scene: &Scene<'_>,
+        author: PublicKey,
+        rotation: &LeafRotation,
+    ) -> Result<(), Fault> {
+        let person = self.active(&author, "a rotation")?;
+        if person.rotated == Some(self.snapshots) {
+            return Err(Fault::Duplicate("a rotation since the last snapshot"));
+        }
+        if self.leaves.contains(&rotation.leaf) {
+            return Err(Fault::Duplicate("this leaf"));
+        }
+        // Leaves are kept for ever, so that no leaf is ever two people's.
+        bound("leaves", 4 * limits::MAX_REGISTRATIONS, self.leaves.len() + 1)?;
+        let context = LeafRotation::context(scene.community, author);
+        rotation.proof.verify(&person.claim.leaf, &rotation.leaf, &context)?;
+        self.leaves.insert(rotation.leaf);
+        let snapshots = self.snapshots;
+        self.change(author, |person| {
+            person.claim.leaf = rotation.leaf;
+            person.claim.recovers = None;
+            person.rotated = Some(snapshots);
+        });
+        Ok(())
+    }
+
+    pub(crate) fn veto(&mut self, author: PublicKey, veto: &Veto) -> Result<(), Fault> {
+        let person = self.people.get(&veto.key).ok_or(Fault::Unknown("recovery"))?;
+        if person.claim.recovers != Some(author) {
+            return Err(Fault::NotAllowed("a veto of somebody else's recovery"));
+        }
+        match person.recovery {
+            Some(recovery) if !recovery.vetoed && !recovery.done => {
+                self.change(veto.key, |person| {
+                    person.recovery = Some(Recovery { vetoed: true, ..recovery });
+                });
+                Ok(())
+            }
+            Some(_) | None => Err(Fault::Duplicate("the veto, or the end of the recovery")),
+        }
+    }
+
+    /// Takes an operator's word against an attester; `enough` of them decide.
+    pub(crate) fn remove_attester(
+        &mut self,
+        scene: &Scene<'_>,
+        (operator, enough): (u8, usize),
+        removal: &AttesterRemoval,
+    ) -> Result<(), Fault> {
+        if scene.genesis.attester(&removal.attester).is_none() {
+            return Err(Fault::Unknown("attester"));
+        }
+        let votes = self.removals.entry(removal.attester).or_default();
+        if !votes.insert(operator) {
+            return Err(Fault::Duplicate("the removal of this attester"));
+        }
+        if votes.len() >= enough {
+            self.removed.entry(removal.attester).or_insert(scene.now);
+        }
+        Ok(())
+    }
+
+    /// Takes an operator's word against a member; `enough` of them decide. Whoever vouched for an expelled member may not
+    /// vouch for a time; whomever that member vouched for loses that vouch and nothing else.
+    pub(crate) fn expel(
+        &mut self,
+        scene: &Scene<'_>,
+        (operator, enough): (u8, usize),
+        expulsion: &Expulsion,
+    ) -> Result<(), Fault> {
+        let key = expulsion.key;
+        let person = self.people.get(&key).ok_or(Fault::Unknown("member"))?;
+        if person.departure == Some(Departure::Expelled) {
+            return Err(Fault::Duplicate("the expulsion"));
+        }
+        let votes = self.expulsions.entry(key).or_default();
+        if !votes.insert(operator) {
+            return Err(Fault::Duplicate("the expulsion of this member"));
+        }
+        if votes.len() < enough {
+            return Ok(());
+        }
+        self.change(key, |person| person.departure = Some(Departure::Expelled));
+        if let Some(vouching) = scene.genesis.policy.admission.vouching() {
+            let until = scene.now.plus_millis(vouching.penalty_millis);
+            let vouchers: Vec<PublicKey> =
+                self.vouches.keys().filter(|(_, to)| *to == key).map(|(from, _)| *from).collect();
+            self.penalised.extend(vouchers.into_iter().map(|voucher| (voucher, until)));
+        }
+        self.vouches.retain(|(from, to), _| *from != key && *to != key);
+        Ok(())
+    }
+
+    pub(crate) fn count(&mut self, scene: &Scene<'_>, author: PublicKey, census: &Census) -> Result<(), Fault> {
+        if !self.is_trusted_attester(scene, &author) {
+            return Err(Fault::NotAllowed("a census"));
+        }
+        let policy = &scene.genesis.policy;
+        let attribute = policy.attributes.get(usize::from(census.slot)).ok_or(Fault::Unknown("attribute"))?;
+        let is_coarse = |count: &u32| *count == 0 || *count >= policy.class_members;
+        if census.counts.len() != attribute.values.len() || !census.counts.iter().all(is_coarse) {
+            return Err(Fault::Mismatch("the counts of a census"));
+        }
+        if self.census.get(&(census.slot, author)) == Some(&census.counts) {
+            return Err(Fault::Duplicate("this census"));
+        }
+        self.census.insert((census.slot, author), census.counts.clone());
+        Ok(())
+    }
+
+    /// Returns the values (1, 2, …) of an attribute that may be disclosed: f + 1 attesters have each checked at least
+    /// `class_members` people with the value, of whom one attester is honest.
+    pub fn open_values(&self, genesis: &Genesis, slot: u8) -> Vec<u16> {
+        let Some(attribute) = genesis.policy.attributes.get(usize::from(slot)) else { return Vec::new() };
+        let faulty = usize::from(genesis.policy.admission.faulty_attesters());
+        let counts: Vec<&Vec<u32>> = self
+            .census
+            .iter()
+            .filter(|((of, attester), _)| *of == slot && !self.removed.contains_key(attester))
+            .map(|(_, counts)| counts)
+            .collect();
+        let is_open = |index: &u16| {
+            let enough = |counts: &&&Vec<u32>| {
+                counts.get(usize::from(*index)).is_some_and(|count| *count >= genesis.policy.class_members)
+            };
+            counts.iter().filter(enough).count() > faulty
+        };
+        (0u16..).take(attribute.values.len()).filter(is_open).map(|index| index + 1).collect()
+    }
+}
