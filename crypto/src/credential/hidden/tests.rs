@@ -573,6 +573,26 @@ fn nonces_differ_between_runs_and_statements() {
 }
 
 #[test]
+fn nonces_differ_for_every_part_of_the_witness() {
+    let (community, honest, statement, _) = honest();
+    let other = hiding(8);
+    let announced = |person: usize, leaf, group| {
+        let hiding = Hiding { leaf, group };
+        community.forge(&statement, &community.people[person], &hiding, (2, 8)).leaf_announcement
+    };
+
+    let announcements = [
+        announced(0, honest.leaf, honest.group),
+        announced(1, honest.leaf, honest.group),
+        announced(0, other.leaf, honest.group),
+        announced(0, honest.leaf, other.group),
+    ];
+
+    let distinct: std::collections::BTreeSet<_> = announcements.iter().collect();
+    assert_eq!(distinct.len(), announcements.len());
+}
+
+#[test]
 #[should_panic(expected = "a prover's leaf stands in its cohort")]
 fn an_outsider_is_told_so_by_the_prover() {
     let (community, hiding, mut statement, _) = honest();

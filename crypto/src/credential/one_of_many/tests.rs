@@ -218,7 +218,7 @@ fn a_proof_of_another_shape_or_with_bytes_that_are_no_points_is_refused() {
 fn commitments_do_not_repeat_and_depend_on_the_nonces() {
     let ring = Ring::of_leaves(&leaves(10)).expect("a ring");
     let commitments = |seed| Prover::commit(&ring, 4, &mut nonces(seed)).1;
-    let points = |it: Commitments| {
+    let points = |it: MembershipCommitments| {
         [it.masks, it.digits, it.products, it.squares].into_iter().chain(it.lower).collect::<Vec<_>>()
     };
 
