@@ -4,6 +4,7 @@ import group
 from codec import sequence, uint
 from edwards import L
 from group import point, require, require_zero
+from transcript import Transcript
 
 MAX_ITEMS = 500
 DITHER_BITS, BUCKETS, FIRST_BUCKET, AXES = 20, 8, 7, 2
@@ -73,7 +74,7 @@ class Proof:
 
         w = [(weight, rows[row]) for row, weight in enumerate(weights(layout, r))]
         square = list(w)
-        for r_i, tau_i, (linear, quadratic) in zip(r, tau, rounds):
+        for r_i, tau_i, (linear, quadratic) in zip(r, tau, rounds, strict=True):
             square += [(r_i - tau_i, linear), (r_i * r_i - tau_i, quadratic)]
         zero = [(factor, rows[row]) for factor, row in relations(layout, lam)]
         zero.append((constant(layout, lam), group.column(0)))
@@ -105,7 +106,7 @@ def scaled(factor, terms):
 
 
 def eq(point, index):
-    """Return eq(point, x) for the cube's corner with the bits of `index`; the first variable is the top bit."""
+    """Return the value of eq at `point` and the corner with the bits of `index`, the first variable on top."""
     product = 1
     for place, coordinate in enumerate(reversed(point)):
         product = product * (coordinate if index >> place & 1 else 1 - coordinate) % L
@@ -123,7 +124,7 @@ def weights(layout, r):
 
 
 def relations(layout, lam):
-    """Return the rows of Z as (factor, row): relations (4) and (5) with right sides moved left, combined with lambda."""
+    """Return the rows of Z as (factor, row): relations (4) and (5), right sides moved left, combined with lambda."""
     if not layout.has_map:
         return []
     below, used = layout.first_count - 1, len(layout.edges)
@@ -150,8 +151,6 @@ def constant(layout, lam):
 
 def check(case):
     """Check a vector: a ballot proof alone, over commitments that the transcript absorbs as the statement."""
-    from transcript import Transcript
-
     layout = Layout(case.int("items"), case.bool("map"))
     commitments = case.decode("commitments", lambda reader: reader.sequence(3 * MAX_ITEMS + 48, reader.digest))
     proof = case.decode("proof", Proof)

@@ -9,21 +9,40 @@ import sys
 import time
 from pathlib import Path
 
+import attestation
 import ballot
 import blake3
 import codec
+import contribution
+import credential
 import ed25519
 import group
+import leaf
 import link
 import merlin
 import ristretto
+import snapshot
 import transcript
 from codec import Refused
 
-PARTS = [blake3, merlin, ristretto, ed25519, codec, group, transcript, link, ballot]
+PARTS = [
+    *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
+    *(leaf, attestation, credential, snapshot, link, ballot, contribution),
+]
 """What tests itself before it judges anything."""
 
-SUITES = {"link": link.check, "proof": ballot.check}
+SUITES = {
+    "signature": attestation.check_signature,
+    "leaf": leaf.check,
+    "rotation": leaf.check_rotation,
+    "attestation": attestation.check,
+    "snapshot": snapshot.check,
+    "cohorts": snapshot.check_cohorts,
+    "credential": credential.check,
+    "link": link.check,
+    "proof": ballot.check,
+    "ballot": contribution.check,
+}
 """The check of each file of vectors."""
 
 
@@ -50,6 +69,10 @@ class Case:
         assert isinstance(value, bool)
         return value
 
+    def text(self, name):
+        """Return a value that is text."""
+        return self._values[name]
+
     def decode(self, name, read):
         """Return what the whole of an encoded value decodes to."""
         return codec.whole(self.bytes(name), read)
@@ -62,13 +85,18 @@ def cases(suite):
     for bad in suite["bad"]:
         values = dict(good[bad["of"]])
         for name, change in bad["changes"].items():
-            if isinstance(change, dict):
-                before, at, to = values[name], 2 * change["at"], change["to"]
-                change = before[:at] + to + before[at + len(to) :]
-            assert values[name] != change, f"{bad['breaks']}: nothing is changed"
-            values[name] = change
+            values[name] = changed_value(values[name], change)
+            assert values[name] != good[bad["of"]][name], f"{bad['breaks']}: nothing is changed"
         changed.append(Case(bad["of"], values, bad["breaks"]))
     return [Case(name, values) for name, values in good.items()] + changed
+
+
+def changed_value(before, change):
+    """Return what a value becomes."""
+    if not isinstance(change, dict):
+        return change
+    at, to = 2 * change["at"], change["to"]
+    return before[:at] + to + before[at + len(to) :]
 
 
 def verdict(check, case):

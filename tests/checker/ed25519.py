@@ -8,7 +8,7 @@ order, so that no signature with one of them could hold anyway.
 import hashlib
 
 import edwards
-from edwards import D, IDENTITY, L, P, double, equal, is_negative, multiply, sqrt_ratio
+from edwards import IDENTITY, D, L, P, double, equal, is_negative, multiply, sqrt_ratio
 
 _BASE_Y = 4 * pow(5, -1, P) % P
 

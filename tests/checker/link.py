@@ -6,6 +6,7 @@ import group
 from codec import Reader, sequence, uint
 from edwards import L
 from group import digest, point, require, require_zero
+from transcript import Transcript
 
 USABLE_BITS = 250
 MAX_COLUMNS = MAX_DATA_ROWS = 1 << 14
@@ -53,8 +54,7 @@ class Link:
         self.response = reader.sequence(MAX_COLUMNS, reader.scalar)
         self.blinding = reader.scalar()
         self.folds = reader.sequence(MAX_SUBSETS, lambda: self._fold(reader))
-        end, reader.position = reader.position, start
-        self.encoded = reader.take(end - start)
+        self.encoded = reader.since(start)
 
     @staticmethod
     def _fold(reader):
@@ -72,7 +72,8 @@ class Link:
         require(len(self.folds) == len(subsets(operators)), "link: number of folds")
         require(all(len(values) == shape.packed for values, _ in self.folds), "link: length of a fold")
         require(len(commitments) == 1 + shape.rows, "link: number of commitments")
-        require(self.blinding == sum(part for _, part in self.folds) % L, "link: the blinding is not the sum of its parts")
+        total = sum(part for _, part in self.folds) % L
+        require(self.blinding == total, "link: the blinding is not the sum of its parts")
         terms = [(value, group.column(index)) for index, value in enumerate(self.response)]
         terms.append((self.blinding, group.blinding()))
         power = -1 % L
@@ -84,7 +85,10 @@ class Link:
     def check_masked(self, shape, gamma, masked):
         """Check that the masked vector plus the claimed masks is the committed matrix, packed."""
         require(len(masked) == (1 + shape.rows) * shape.packed, "link: length of the masked vector")
-        sums = [sum(parts) for parts in zip(*(values for values, _ in self.folds), fold(masked, shape.packed, gamma))]
+        sums = [
+            sum(parts)
+            for parts in zip(*(values for values, _ in self.folds), fold(masked, shape.packed, gamma), strict=True)
+        ]
         require([value % L for value in sums] == shape.pack(self.response), "link: masked vector")
 
     def check_seed(self, index, operators, shape, gamma, context, seed):
@@ -99,7 +103,7 @@ def fold(values, packed, gamma):
     """Return the sum of gamma^r * row_r over the rows of a row-major vector."""
     sums = [0] * packed
     for start in range(len(values) - packed, -1, -packed):
-        sums = [(total * gamma + value) % L for total, value in zip(sums, values[start : start + packed])]
+        sums = [(total * gamma + value) % L for total, value in zip(sums, values[start : start + packed], strict=True)]
     return sums
 
 
@@ -130,7 +134,8 @@ def _scalars(key, count):
 
 def _chacha20(key, counter):
     """Return one block of the ChaCha20 key stream (RFC 8439) with a nonce of zeros."""
-    words = [int.from_bytes(part[i : i + 4], "little") for part in (b"expand 32-byte k", key) for i in range(0, len(part), 4)]
+    seed = b"expand 32-byte k" + key
+    words = [int.from_bytes(seed[i : i + 4], "little") for i in range(0, len(seed), 4)]
     initial = [*words, counter, 0, 0, 0]
     x = list(initial)
     columns = [(i, 4 + i, 8 + i, 12 + i) for i in range(4)]
@@ -140,13 +145,11 @@ def _chacha20(key, counter):
             x[left] = x[left] + x[right] & 0xFFFFFFFF
             mixed = x[target] ^ x[left]
             x[target] = (mixed << shift | mixed >> 32 - shift) & 0xFFFFFFFF
-    return b"".join((value + start & 0xFFFFFFFF).to_bytes(4, "little") for value, start in zip(x, initial))
+    return b"".join((value + start & 0xFFFFFFFF).to_bytes(4, "little") for value, start in zip(x, initial, strict=True))
 
 
 def check(case):
     """Check a vector: a link alone, with the private parts that holders of the seeds see."""
-    from transcript import Transcript
-
     shape = Shape(case.int("rows"), case.int("columns"), case.int("lane_bits"))
     operators, context = case.int("operators"), case.bytes("context")
     commitments = case.decode("commitments", lambda reader: reader.sequence(1 + MAX_DATA_ROWS, reader.digest))
@@ -162,7 +165,7 @@ def check(case):
     link.check(operators, shape, gamma, [point(data, "commitment") for data in commitments])
     link.check_masked(shape, gamma, masked)
     require(len(seeds) == len(subsets(operators)) == len(digests), "link: number of seeds")
-    for index, (subset, seed) in enumerate(zip(subsets(operators), seeds)):
+    for index, (subset, seed) in enumerate(zip(subsets(operators), seeds, strict=True)):
         require(seed_digest(context, subset, seed) == digests[index], "link: a seed is not the one committed to")
         link.check_seed(index, operators, shape, gamma, context, seed)
 

@@ -85,14 +85,17 @@ class _Strobe:
             self._permute()
 
     def meta_ad(self, data):
+        """Absorb what describes the next operation."""
         self._begin(self.FLAG_M | self.FLAG_A)
         self._absorb(data)
 
     def ad(self, data):
+        """Absorb data."""
         self._begin(self.FLAG_A)
         self._absorb(data)
 
     def prf(self, length):
+        """Squeeze bytes out."""
         self._begin(self.FLAG_I | self.FLAG_A | self.FLAG_C)
         out = bytearray()
         for _ in range(length):

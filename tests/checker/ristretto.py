@@ -4,7 +4,7 @@ Elements are edwards25519 points; several points stand for one element, so only 
 """
 
 import edwards
-from edwards import D, IDENTITY, P, SQRT_M1, Tables, add, is_negative, multiply, negate, sqrt_ratio
+from edwards import IDENTITY, SQRT_M1, D, P, Tables, add, is_negative, multiply, negate, sqrt_ratio
 
 _INV_SQRT_A_MINUS_D = sqrt_ratio(1, -1 - D)[1]
 _ONE_MINUS_D_SQ = (1 - D * D) % P

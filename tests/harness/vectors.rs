@@ -5,8 +5,14 @@
 //! what, and stands in the file as the difference. Two verifiers judge them: [`accepts`], which is the code of the
 //! crates, and `tests/checker`, which is plain Python and shares nothing with it but the specification.
 
+mod attestation;
+mod ballot;
+mod credential;
+mod leaf;
 mod link;
 mod proof;
+mod signature;
+mod snapshot;
 
 use std::collections::BTreeMap;
 
@@ -75,12 +81,30 @@ pub struct Case {
     pub values: Values,
 }
 
-/// The names of the suites.
-pub const NAMES: [&str; 2] = ["link", "proof"];
+/// The name of a suite, how it is made, and how the crates judge a case of it.
+type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
+
+const SUITES: [Entry; 10] = [
+    ("signature", signature::suite, signature::check),
+    ("leaf", leaf::suite, leaf::check),
+    ("rotation", leaf::rotation_suite, leaf::check_rotation),
+    ("attestation", attestation::suite, attestation::check),
+    ("snapshot", snapshot::suite, snapshot::check),
+    ("cohorts", snapshot::cohorts_suite, snapshot::check_cohorts),
+    ("credential", credential::suite, credential::check),
+    ("link", link::suite, link::check),
+    ("proof", proof::suite, proof::check),
+    ("ballot", ballot::suite, ballot::check),
+];
 
 /// Makes all suites, by name.
 pub fn suites() -> BTreeMap<&'static str, Suite> {
-    BTreeMap::from([("link", link::suite()), ("proof", proof::suite())])
+    SUITES.iter().map(|(name, make, _)| (*name, make())).collect()
+}
+
+/// Returns the names of all suites.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    SUITES.iter().map(|(name, ..)| *name)
 }
 
 /// Returns whether the crates accept a case of a suite.
@@ -89,12 +113,8 @@ pub fn suites() -> BTreeMap<&'static str, Suite> {
 ///
 /// Panics if there is no such suite.
 pub fn accepts(suite: &str, values: &Values) -> bool {
-    let verdict = match suite {
-        "link" => link::check(values),
-        "proof" => proof::check(values),
-        _ => panic!("there is no suite {suite}"),
-    };
-    verdict.is_ok()
+    let (.., check) = SUITES.iter().find(|(name, ..)| *name == suite).expect("a suite with this name");
+    check(values).is_ok()
 }
 
 impl Suite {
@@ -212,6 +232,10 @@ impl Values {
         number.expect("a number of the right size")
     }
 
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().expect("text")
+    }
+
     fn truth(&self, name: &str) -> bool {
         self.0[name].as_bool().expect("a truth value")
     }
@@ -222,8 +246,8 @@ impl Values {
         if *before == value {
             return None;
         }
-        let (Some(old), Some(new)) = (before.as_str(), value.as_str()) else { return Some(Change::Value(value)) };
-        let (old, new) = (hex(old), hex(new));
+        let bytes = |value: &Value| data_encoding::HEXLOWER.decode(value.as_str()?.as_bytes()).ok();
+        let (Some(old), Some(new)) = (bytes(before), bytes(&value)) else { return Some(Change::Value(value)) };
         if old.len() != new.len() {
             return Some(Change::Value(value));
         }
