@@ -39,7 +39,7 @@ class Genesis:
             reader.uint(4)
         reader.tag("Admission", (QUORUM,))
         self.needed, _, self.per_organisation = (reader.uint(1) for _ in range(3))
-        reader.sequence(SLOTS, lambda: self._attribute(reader))
+        self.attributes = len(reader.sequence(SLOTS, lambda: self._attribute(reader)))
         for size in (4, 4, 8, 8, 1):
             reader.uint(size)
 
@@ -63,8 +63,7 @@ class Plan:
 
     def __init__(self, reader):
         start = reader.position
-        self.poll = reader.digest()
-        reader.uint(4)
+        self.poll, self.number = reader.digest(), reader.uint(4)
         self.items = reader.sequence(ballot.MAX_ITEMS, reader.digest)
         reader.uint(8)
         reader.uint(8)
@@ -72,62 +71,88 @@ class Plan:
         self.encoded = reader.since(start)
 
 
+class Poll:
+    """A poll, its items and how many rounds it has had."""
+
+    def __init__(self, kind):
+        self.kind, self.items, self.rounds = kind, [], 0
+
+
 class Log:
     """The state that a log leads to: as much of it as contributions depend on."""
 
     def __init__(self, genesis):
         self.genesis = genesis
-        self.registrations, self.clocks, self.kinds, self.plans, self.manifests = [], {}, {}, {}, {}
+        self.people, self.clocks, self.polls, self.plans, self.keys, self.manifests = {}, {}, {}, {}, {}, {}
 
     def apply(self, reader):
-        """Read one entry, check its author's signature and take it in."""
+        """Read one entry, take it in and check its author's signature."""
         author, start = reader.digest(), reader.position
         tag = reader.uint(1)
-        known = {
-            1: self._register,
-            2: self._poll,
-            3: self._propose,
-            4: self._plan,
-            5: self._key,
-            6: self._open,
-            8: self._clock,
-        }
-        require(tag in known, f"log: entries of kind {tag} are not checked here")
-        known[tag](reader, author)
+        by_operators = {2: self._poll, 4: self._plan, 5: self._key, 6: self._open, 8: self._clock}
+        by_others = {1: self._register, 3: self._propose}
+        require(tag in by_operators | by_others, f"log: entries of kind {tag} are not checked here")
+        require(tag in by_others or author in self.genesis.operators, "log: author is no operator")
+        (by_operators | by_others)[tag](reader, author)
         signed = self.genesis.community + author + reader.since(start)
         require(verify("log/entry", author, signed, reader.take(64)), "log: signature of an entry")
 
-    def _register(self, reader, _author):
+    def _register(self, reader, author):
         registration = Registration(reader)
-        registration.check(self.genesis.community)
-        for word in registration.attestations:
+        claim, words = registration.claim, registration.attestations
+        require(claim.recovers is None, "log: recoveries are not checked here")
+        require(claim.slots >> self.genesis.attributes == 0, "log: slots that mean nothing")
+        require(author in {word.attester for word in words} or (author == claim.key and words), "log: registrar")
+        for word in words:
             require(word.attester in self.genesis.organisations, "log: attester")
             require(word.policy == self.genesis.policy, "log: policy of an attestation")
-        self.registrations.append(registration)
+            require(word.valid_from < word.expires, "log: time of an attestation")
+        registration.check(self.genesis.community)
+        leaves = {person.claim.leaf for person in self.people.values()}
+        require(claim.key not in self.people and claim.leaf not in leaves, "log: registered twice")
+        self.people[claim.key] = registration
+
+    def members(self):
+        """Return the registrations of all members, as of now."""
+        now = self.time()
+        return [person for person in self.people.values() if self.genesis.admits(person, now)]
 
     def _poll(self, reader, _author):
         start = reader.position
-        kind = reader.tag("PollKind", (1, 2, 3))
-        reader.text(MAX_TEXT)
+        poll = Poll(reader.tag("PollKind", (1, 2, 3)))
+        require(reader.text(MAX_TEXT).strip(), "log: question")
         reader.text(MAX_STATEMENT)
-        self.kinds[digest("poll", self.genesis.community + content(reader.since(start)))] = kind
+        identity = digest("poll", self.genesis.community + content(reader.since(start)))
+        require(identity not in self.polls, "log: a poll that is there")
+        self.polls[identity] = poll
 
-    def _propose(self, reader, _author):
-        require(reader.digest() in self.kinds, "log: poll of an item")
-        reader.text(MAX_STATEMENT)
+    def _propose(self, reader, author):
+        is_member = author in {member.claim.key for member in self.members()}
+        require(author in self.genesis.operators or is_member, "log: proposer")
+        poll, text = reader.digest(), reader.text(MAX_STATEMENT)
+        require(poll in self.polls and text.strip(), "log: item")
+        require(content(text.encode()) not in self.polls[poll].items, "log: an item that is there")
+        self.polls[poll].items.append(content(text.encode()))
 
     def _plan(self, reader, _author):
         plan = Plan(reader)
-        require(plan.poll in self.kinds, "log: poll of a round")
+        require(plan.poll in self.polls, "log: poll of a round")
+        poll, items = self.polls[plan.poll], set(plan.items)
+        require(plan.number == poll.rounds + 1, "log: number of a round")
+        require(items and len(items) == len(plan.items) and items <= set(poll.items), "log: items of a round")
+        poll.rounds += 1
         self.plans[digest("round", self.genesis.community + content(plan.encoded))] = plan
 
     def _key(self, reader, author):
-        require(reader.digest() in self.plans and author in self.genesis.operators, "log: round key")
-        reader.digest()
+        identity, key = reader.digest(), reader.digest()
+        require(identity in self.plans and identity not in self.manifests, "log: round of a key")
+        require((identity, author) not in self.keys, "log: a key that is there")
+        self.keys[identity, author] = key
 
     def _clock(self, reader, author):
-        require(author in self.genesis.operators, "log: clock")
-        self.clocks[author] = reader.uint(8)
+        now = reader.uint(8)
+        require(now > self.clocks.get(author, 0), "log: a clock that runs backwards")
+        self.clocks[author] = now
 
     def time(self):
         """Return log time: the lower median of the operators' clocks."""
@@ -136,28 +161,29 @@ class Log:
 
     def _open(self, reader, _author):
         identity, start = reader.digest(), reader.position
+        require(identity in self.plans and identity not in self.manifests, "log: round of an opening")
         keys = reader.sequence(MAX_OPERATORS, lambda: reader.optional(reader.digest))
         encoded_keys, claimed = reader.since(start), reader.digest()
-        require(identity in self.plans and len(keys) == len(self.genesis.operators), "log: opening")
-        now = self.time()
-        members = [person.claim.leaf for person in self.registrations if self.genesis.admits(person, now)]
-        leaves = sorted(members)
+        require(None not in keys, "log: openings without every key are not checked here")
+        require(keys == [self.keys.get((identity, operator)) for operator in self.genesis.operators], "log: keys")
+        leaves = sorted(member.claim.leaf for member in self.members())
         root = snapshot.root(leaves, self.genesis.policy)
         require(root == claimed, "log: snapshot of a round")
         beacon = digest("registry/cohort", identity + encoded_keys)
-        self.manifests[identity] = Manifest(self, identity, leaves, root, encoded_keys, beacon)
+        self.manifests[identity] = Manifest(self, identity, leaves, encoded_keys, beacon)
 
 
 class Manifest:
     """What an open round pins."""
 
-    def __init__(self, log, identity, leaves, root, keys, beacon):
+    def __init__(self, log, identity, leaves, keys, beacon):
         plan, genesis = log.plans[identity], log.genesis
-        self.leaves, self.root, self.cohorts = leaves, root, snapshot.cohorts(leaves, beacon)
-        self.digest = digest("object", plan.encoded + keys + root + sequence([]))
-        subject = genesis.community + genesis.policy + root + identity
+        self.leaves, self.cohorts = leaves, snapshot.cohorts(leaves, beacon)
+        self.root = snapshot.root(leaves, genesis.policy)
+        self.digest = digest("object", plan.encoded + keys + self.root + sequence([]))
+        subject = genesis.community + genesis.policy + self.root + identity
         self.scope = digest("scope", subject + data(b"vote"))
-        self.layout = ballot.Layout(len(plan.items), log.kinds[plan.poll] == STATEMENTS)
+        self.layout = ballot.Layout(len(plan.items), log.polls[plan.poll].kind == STATEMENTS)
 
 
 class Ballot:

@@ -1,22 +1,23 @@
 //! Whole contributions: a founding document, the log of an open round, and the public body of one contribution.
 
-use chorus_crypto::ballot::Vote;
 use chorus_crypto::{
     Scalar,
+    ballot::Vote,
     batch::Batch,
     codec::Encode as _,
     credential::{Credential, RingCredential, SLOTS},
     group::{Base, Point},
     seal::SealSecret,
+    sign::SecretKey,
 };
 use chorus_protocol::{
     config::{Genesis, Policy},
     contribution::{BallotContent, Body, CheckedForm, Content, Contributor, Level},
-    id::RoundId,
+    id::{BlobId, RoundId},
     ledger::Ledger,
     log::entry::{ClockReading, Entry, PollKind, Registration, RoundKey, RoundOpening, SignedEntry},
     registry::{
-        attestation::Claim,
+        attestation::{Attestation, Claim},
         policy::{Admission, Quorum},
     },
     time::Timestamp,
@@ -160,7 +161,7 @@ pub(super) fn suite() -> Suite {
     credentials(&mut suite);
     withdrawals(&mut suite);
     elsewhere(&mut suite, &statements);
-    logs(&mut suite);
+    logs(&mut suite, &values);
     encodings(&mut suite);
     suite
 }
@@ -327,28 +328,85 @@ fn elsewhere(suite: &mut Suite, here: &Scene) {
     });
 }
 
-fn logs(suite: &mut Suite) {
+/// Logs that the contribution fits, but that no honest peer would have.
+fn logs(suite: &mut Suite, scene: &Scene) {
     let log = |change: fn(&mut Vec<SignedEntry>)| {
         move |values: &mut Values| values.edit_as("log", |log: &mut Seq<SignedEntry>| change(&mut log.0))
     };
     suite.bad(OPEN, "log: an entry under another entry's signature", log(|log| log[1].signature = log[0].signature));
     suite.bad(OPEN, "log: a registration that is missing", log(|log| drop(log.drain(..1))));
     suite.bad(OPEN, "log: an opening that is missing", log(shorten));
-    suite.bad(
-        OPEN,
-        "log: an attestation of somebody who is no attester",
-        log(|log| {
-            let author = log[1].author;
-            if let Entry::Register(registration) = &mut log[0].entry {
-                registration.attestations[0].attester = author;
-            }
-        }),
-    );
+    suite.bad(OPEN, "log: the same registration twice", log(|log| log.insert(1, log[0].clone())));
+    suite.bad(OPEN, "log: the same item twice", log(|log| log.insert(9, log[8].clone())));
+    suite.bad(OPEN, "log: the same clock reading twice", log(|log| log.insert(17, log[16].clone())));
     suite.bad(OPEN, "the founding document", |values| {
         values.edit_as("genesis", |genesis: &mut Genesis| genesis.purpose.push('!'));
     });
     suite.bad(OPEN, "the policy", |values| {
         values.edit_as("genesis", |genesis: &mut Genesis| genesis.policy.group_floor += 1);
+    });
+    signed_logs(suite, scene);
+}
+
+/// Entries against the rules, signed by their authors.
+fn signed_logs(suite: &mut Suite, scene: &Scene) {
+    let mut bad = |breaks: &str, index: usize, by: &SecretKey, change: &dyn Fn(&mut Entry)| {
+        let mut log = scene.log.clone();
+        change(&mut log[index].entry);
+        log[index] = SignedEntry::sign(by, scene.community.id(), log[index].entry.clone());
+        suite.bad(OPEN, format!("log: {breaks}"), |values| *values = values.clone().encoded("log", &Seq(log)));
+    };
+    let Community { operators, people, .. } = &scene.community;
+    let (operator, member, stranger) = (&operators[0], &people[0].key, &people[5].key);
+    let last = scene.log.len() - 1;
+    for (what, index) in
+        [("a poll", 6), ("a plan", 10), ("a sealing key", 11), ("a clock reading", 15), ("an opening", last)]
+    {
+        bad(&format!("{what} by somebody who is no operator"), index, member, &|_| {});
+    }
+    bad("an item by somebody who is no member", 7, stranger, &|_| {});
+    bad("a registration by somebody else", 0, stranger, &|_| {});
+    let word = |entry: &mut Entry, change: &dyn Fn(&mut Attestation)| {
+        if let Entry::Register(registration) = entry {
+            change(&mut registration.attestations[1]);
+        }
+    };
+    let sign = |by: &SecretKey, word: &Attestation, policy| {
+        Attestation::sign(by, scene.community.id(), word.claim, policy, (word.valid_from, word.expires))
+    };
+    bad("the word of somebody who is no attester", 0, member, &|entry| {
+        if let Entry::Register(registration) = entry {
+            let word = registration.attestations[0];
+            registration.attestations.push(sign(stranger, &word, word.policy));
+        }
+    });
+    let attester = &scene.community.attesters[1];
+    bad("a word under another policy", 0, member, &|entry| word(entry, &|it| *it = sign(attester, it, [0; 32])));
+    bad("a word that ends before it begins", 0, member, &|entry| {
+        word(entry, &|it| {
+            it.expires = it.valid_from;
+            *it = sign(attester, it, it.policy);
+        });
+    });
+    bad("an opening of another snapshot", last, operator, &|entry| {
+        if let Entry::Open(opening) = entry {
+            opening.snapshot[0] ^= 1;
+        }
+    });
+    bad("an opening with another sealing key", last, operator, &|entry| {
+        if let Entry::Open(opening) = entry {
+            opening.keys.swap(0, 1);
+        }
+    });
+    bad("a plan of an item that nobody proposed", 10, operator, &|entry| {
+        if let Entry::Plan(plan) = entry {
+            plan.items[0] = BlobId::default();
+        }
+    });
+    bad("a plan of a round that is not the next", 10, operator, &|entry| {
+        if let Entry::Plan(plan) = entry {
+            plan.number = 2;
+        }
     });
 }
 

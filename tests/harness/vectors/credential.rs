@@ -351,8 +351,11 @@ fn edit_ring(values: &mut Values, change: impl FnOnce(&mut RingCredential)) {
     });
 }
 
+/// A name and a change.
+type Named<T> = (&'static str, fn(&mut T));
+
 /// Each part of a one-out-of-many proof.
-fn membership() -> Vec<(&'static str, fn(&mut OneOfMany))> {
+fn membership() -> Vec<Named<OneOfMany>> {
     vec![
         ("A, the commitment to the masks", |proof| shift(&mut proof.commitments.masks)),
         ("B, the commitment to the digits", |proof| shift(&mut proof.commitments.digits)),

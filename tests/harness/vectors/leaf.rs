@@ -1,11 +1,12 @@
 //! Leaves: the generators, a leaf from its opening, and the proof that the opening is known; then rotation.
 
 use chorus_crypto::{
-    RistrettoPoint,
+    RistrettoPoint, Scalar,
     credential::{Leaf, LeafOpening, LeafSecret, Rotation, SLOTS},
     domain,
     group::{Base, Point},
-    hash::to_group,
+    hash::{Stream, to_group},
+    transcript::{Item, Transcript},
 };
 
 use super::{
@@ -162,6 +163,8 @@ pub(super) fn rotation_suite() -> Suite {
     let cheat = rotated(&LeafSecret::random([1, 0, 3, 5], &mut other));
     suite.bad(ROTATION, "an attribute that is not the same", |values| *values = cheat);
 
+    suite.bad(ROTATION, "a new leaf that is the identity, with a proof that holds", |values| *values = to_identity());
+
     let fields = ["the old secret", "the new secret", "attribute 0", "attribute 1", "attribute 2", "attribute 3"];
     let fields = fields.into_iter().chain(["the old blinding", "the new blinding"]).enumerate();
     for (index, name) in fields {
@@ -195,4 +198,31 @@ pub(super) fn rotation_suite() -> Suite {
         values.edit("rotation", |bytes| add_order(&mut bytes[64..96]));
     });
     suite
+}
+
+/// What somebody without attributes could prove if a leaf were allowed to be the identity: s, all a_j and b are zero.
+fn to_identity() -> Values {
+    let mut stream = Stream::new(domain::NONCE, b"identity");
+    let [secret, blinding, ..]: [Scalar; 8] = core::array::from_fn(|_| stream.next_scalar());
+    let masks: [Scalar; 8] = core::array::from_fn(|_| stream.next_scalar());
+    let leaf = |s: Scalar, attributes: &[Scalar], b: Scalar| -> Point {
+        let slots = (0u8..).zip(attributes).map(|(slot, value)| Base::LeafAttribute(slot).point() * value);
+        let ends = Base::LeafSecret.point() * s + Base::LeafBlinding.point() * b;
+        (slots.sum::<RistrettoPoint>() + ends).into()
+    };
+    let [old_s, new_s, attributes @ .., old_b, new_b] = masks;
+    let (old, new) = (leaf(secret, &[], blinding), Point::from([0; 32]));
+    let announcements = (leaf(old_s, &attributes, old_b), leaf(new_s, &attributes, new_b));
+    let mut transcript = Transcript::new(domain::LEAF_ROTATION);
+    transcript.absorb_seq(Item::Statement, CONTEXT);
+    transcript.absorb(Item::Statement, &old);
+    transcript.absorb(Item::Statement, &new);
+    transcript.absorb(Item::Announcement, &announcements.0);
+    transcript.absorb(Item::Announcement, &announcements.1);
+    let challenge = transcript.challenge(Item::Challenge);
+    let responses = ((old_s + challenge * secret, new_s), Seq(attributes.to_vec()));
+    let proof = ((announcements, responses), (old_b + challenge * blinding, new_b));
+    let mut values = Values::default().encoded("old", &old).encoded("new", &new).encoded("rotation", &proof);
+    values.put("context", CONTEXT);
+    values
 }

@@ -27,6 +27,7 @@ struct Contribution {
     context: Digest,
     masking: Masking,
     data: Vec<Vec<Scalar>>,
+    digests: Vec<Digest>,
     commitments: Vec<Point>,
     masked: Vec<Scalar>,
 }
@@ -41,11 +42,12 @@ impl Contribution {
         let mut entry = || Scalar::from(rng.next_u32() % bound);
         let data: Vec<Vec<_>> = (0..shape.data_rows).map(|_| (0..shape.columns).map(|_| entry()).collect()).collect();
         let (commitments, masked) = masking.commit_and_mask(&Generators::new(shape.columns), &data);
-        Self { committee, shape, context, masking, data, commitments, masked }
+        let digests = masking.seed_digests();
+        Self { committee, shape, context, masking, data, digests, commitments, masked }
     }
 
     fn transcript(&self) -> Transcript {
-        transcript(&self.commitments, &self.masking.seed_digests(), &self.masked)
+        transcript(&self.commitments, &self.digests, &self.masked)
     }
 
     fn values(&self) -> Values {
@@ -60,7 +62,7 @@ impl Contribution {
             .encoded("commitments", &Seq(self.commitments.clone()))
             .encoded("masked", &Seq(self.masked.clone()))
             .encoded("seeds", &seeds)
-            .encoded("seed_digests", &Seq(self.masking.seed_digests()))
+            .encoded("seed_digests", &Seq(self.digests.clone()))
             .encoded("link", &link)
     }
 }
@@ -163,6 +165,10 @@ fn liars(suite: &mut Suite) {
     suite.bad(BALLOT, "a masked vector of another bit than the committed one", |values| *values = liar.values());
 
     // All public checks hold: only holders of the seed can tell.
+    let mut liar = contribution();
+    liar.digests[1][0] ^= 1;
+    suite.bad(BALLOT, "a digest of another seed than the one that masks", |values| *values = liar.values());
+
     let mut jam = contribution();
     jam.commitments[2] = shifted(jam.commitments[2], Base::Blinding);
     let power = jam.transcript().challenge(Item::LinkChallenge);
@@ -189,7 +195,7 @@ fn liars(suite: &mut Suite) {
 fn encodings(suite: &mut Suite) {
     let at_blinding = 4 + 32;
     suite.bad(BALLOT, "encoding: bytes after the link", |values| values.edit("link", |link| link.push(0)));
-    suite.bad(BALLOT, "encoding: a link cut short", |values| values.edit("link", |link| shorten(link)));
+    suite.bad(BALLOT, "encoding: a link cut short", |values| values.edit("link", shorten));
     suite.bad(BALLOT, "encoding: a count over its bound", |values| values.edit("link", |link| link[0] = 0xFF));
     suite.bad(BALLOT, "encoding: a scalar that is not reduced", |values| {
         values.edit("link", |link| add_order(&mut link[at_blinding..at_blinding + 32]));

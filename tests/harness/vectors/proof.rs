@@ -180,7 +180,7 @@ fn liars(suite: &mut Suite) {
 /// Bytes that are no encoding, or not the canonical one.
 fn encodings(suite: &mut Suite) {
     suite.bad(PLAIN, "encoding: bytes after the proof", |values| values.edit("proof", |proof| proof.push(0)));
-    suite.bad(PLAIN, "encoding: a proof cut short", |values| values.edit("proof", |proof| shorten(proof)));
+    suite.bad(PLAIN, "encoding: a proof cut short", |values| values.edit("proof", shorten));
     suite.bad(PLAIN, "encoding: a count over its bound", |values| values.edit("proof", |proof| proof[0] = 1));
     suite.bad(PLAIN, "encoding: a response that is not reduced", |values| from_end(values, 32, add_order));
     suite
