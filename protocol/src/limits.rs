@@ -121,7 +121,7 @@ pub const MAX_ANONYMOUS_PROPOSALS: u8 = 20;
 /// Groups of seeds: every choice of those that may be corrupt is one flow, C(7, 3) = 35 at the most.
 pub const MAX_SEED_GROUPS: usize = 7;
 
-/// Seeds of one group: six percent of `MAX_MEMBERS` in five groups are 197 each.
+/// Seeds of one group: eight percent of 16,000 members in five groups.
 pub const MAX_SEEDS_PER_GROUP: usize = 256;
 
 /// Distances from the seeds that have a capacity of their own. Beyond six steps a vouch says little about a seed.

@@ -7,5 +7,6 @@ pub mod malice;
 pub mod network;
 pub mod offline;
 pub mod scenario;
+pub mod sybil;
 pub mod tap;
 pub mod vectors;

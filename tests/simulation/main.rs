@@ -10,4 +10,4 @@ mod registry;
 mod regressions;
 mod round;
 mod secrecy;
-mod vectors;
+mod sybil;

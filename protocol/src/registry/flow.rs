@@ -44,9 +44,10 @@
 //! # Operating conditions
 //!
 //! All flow leaves the seeds by their vouches, and at most four units enter a person who is no seed: `n` people need
-//! more than `n/4` of them vouched for by active seeds. Seeds of all groups together should be six percent of the
-//! community, in every part of it; members should seek eight vouches or more (`Sybil resistance, measured` in the
-//! README of this crate has the numbers, also of what happens outside of these conditions).
+//! more than `n/4` of them vouched for by active seeds. Seeds of all groups together should be eight percent of the
+//! community, in every part of it; members should seek eight vouches or more. Below that the bound on fakes still
+//! holds, but honest people are refused, and soon all at once, since whoever is refused vouches for nobody (*Sybil
+//! resistance, measured* in the README of this crate).
 
 mod network;
 mod seeds;
@@ -57,6 +58,7 @@ use chorus_crypto::{sign::PublicKey, wire_struct};
 
 use crate::limits;
 use network::{Graph, Network};
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 pub use seeds::SeedGroup;
 
 const DAY_MILLIS: u64 = 24 * 60 * 60 * 1000;
@@ -234,9 +236,9 @@ impl Vouching {
     }
 }
 
-/// See [`Vouching::recommended`]. A seed's capacity is what twelve vouchees can take, and itself; nobody else brings
-/// more than three, and nobody farther than three steps from a seed brings anybody.
-pub const RECOMMENDED_CAPACITIES: [u16; 4] = [49, 4, 4, 2];
+/// See [`Vouching::recommended`]. A seed's capacity is what twelve vouchees can take, and itself; those next to a seed
+/// bring three at most, those two steps away one, and nobody farther brings anybody.
+pub const RECOMMENDED_CAPACITIES: [u16; 4] = [49, 4, 2, 1];
 
 /// What decides about acceptance, over any kind of key: the part of [`Vouching`] that is no rule of time.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +263,7 @@ pub fn accepted(vouching: &Vouching, vouches: &BTreeSet<(PublicKey, PublicKey)>)
     Acceptance { seeds: &seeds, tolerated, capacities, min_vouches }.accepted(vouches)
 }
 
-impl<K: Ord + Copy> Acceptance<'_, K> {
+impl<K: Ord + Copy + Sync> Acceptance<'_, K> {
     /// Returns who is accepted, given the live vouches `(voucher, vouchee)`.
     ///
     /// A person is accepted who is a seed, or for whom there is room in the flow whichever `tolerated` groups of seeds
@@ -271,12 +273,13 @@ impl<K: Ord + Copy> Acceptance<'_, K> {
         let index: BTreeMap<K, usize> = keys.iter().enumerate().map(|(index, key)| (*key, index)).collect();
         let graph = Graph::new(keys.len(), vouches.iter().map(|(from, to)| (index[from], index[to])));
         let groups: Vec<Vec<usize>> = self.groups().map(|group| group.iter().map(|key| index[key]).collect()).collect();
-        let mut is_accepted = vec![true; keys.len()];
-        for active in active_groups(groups.len(), self.tolerated) {
+        let run = |active: Vec<usize>| {
             let seeds = active.into_iter().flat_map(|group| groups[group].iter().copied());
-            let admitted = Network::new(&graph, self.capacities, seeds).fill();
-            is_accepted.iter_mut().zip(admitted).for_each(|(all, this)| *all &= this);
-        }
+            Network::new(&graph, self.capacities, seeds).fill()
+        };
+        let both = |one: Vec<bool>, other: Vec<bool>| one.into_iter().zip(other).map(|(a, b)| a && b).collect();
+        let flows = active_groups(groups.len(), self.tolerated).into_par_iter().map(run);
+        let mut is_accepted: Vec<bool> = flows.reduce(|| vec![true; keys.len()], both);
         let mut is_seed = vec![false; keys.len()];
         groups.iter().flatten().for_each(|&seed| is_seed[seed] = true);
         is_accepted.iter_mut().zip(&is_seed).for_each(|(accepted, seed)| *accepted |= seed);
@@ -299,11 +302,12 @@ impl<K: Ord + Copy> Acceptance<'_, K> {
     }
 }
 
-/// Returns the groups that stay, for each way to leave `left_out` of `groups` groups out.
+/// Returns the groups that stay, for each way to leave `left_out` of `groups` groups out; none if that is too many.
 fn active_groups(groups: usize, left_out: u8) -> Vec<Vec<usize>> {
+    let left_out = usize::from(left_out).min(groups);
     let stays = |choice: u32, group: usize| choice >> group & 1 == 0;
     (0..1_u32 << groups)
-        .filter(|choice| choice.count_ones() == u32::from(left_out))
+        .filter(|choice| choice.count_ones() as usize == left_out)
         .map(|choice| (0..groups).filter(|&group| stays(choice, group)).collect())
         .collect()
 }

@@ -139,6 +139,16 @@ fn a_path_is_rerouted_so_that_as_many_as_possible_are_accepted() {
 }
 
 #[test]
+fn rules_that_trust_no_group_admit_nobody() {
+    let vouches = all([0, 1], 10..11);
+
+    assert_eq!(accept(&[vec![0], vec![1]], 1, 1, &vouches).len(), 3);
+    assert_eq!(accept(&[vec![0], vec![1]], 2, 1, &vouches).len(), 2);
+    assert_eq!(accept(&[vec![0], vec![1]], 9, 1, &vouches).len(), 2);
+    assert_eq!(accept(&[], 0, 1, &vouches).len(), 0);
+}
+
+#[test]
 fn vouches_for_oneself_are_nothing() {
     assert_eq!(accept(&[vec![0]], 0, 1, &BTreeSet::from([(5, 5), (0, 0)])), BTreeSet::from([0]));
 }
