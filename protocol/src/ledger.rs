@@ -196,7 +196,7 @@ impl Ledger {
         let author = signed.author;
         match &signed.entry {
             Entry::Register(it) => self.in_registry(|registry, scene| registry.register(scene, author, it)),
-            Entry::Attest(it) => self.in_registry(|registry, scene| registry.attest(scene, it)),
+            Entry::Attest(it) => self.in_registry(|registry, scene| registry.attest(scene, author, it)),
             Entry::Revoke(it) => self.in_registry(|registry, scene| registry.revoke(scene, author, it)),
             Entry::Vouch(it) => self.in_registry(|registry, scene| registry.vouch(scene, author, it)),
             Entry::Rotate(it) => self.in_registry(|registry, scene| registry.rotate(scene, author, it)),

@@ -115,6 +115,13 @@ pub const MAX_WEIGHT: u32 = 1_000_000;
 /// People who have registered, admitted or not: each holds a leaf that nobody may use again.
 pub const MAX_REGISTRATIONS: usize = 2 * MAX_MEMBERS;
 
+/// People whom one attester registered and whom no quorum admits yet. A third of `MAX_ATTESTERS`, corrupt, fill a third of
+/// `MAX_REGISTRATIONS`.
+pub const MAX_CANDIDATES_PER_ATTESTER: usize = 512;
+
+/// People whom one member introduced and whom vouches do not admit yet.
+pub const MAX_CANDIDATES_PER_MEMBER: usize = 16;
+
 /// Items one member may propose anonymously for one poll.
 pub const MAX_ANONYMOUS_PROPOSALS: u8 = 20;
 

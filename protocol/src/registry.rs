@@ -82,6 +82,8 @@ pub struct Person {
     pub departure: Option<Departure>,
     /// Whether this key takes over from another.
     pub recovery: Option<Recovery>,
+    /// Who answers for the registration: an attester, a member, or a seed itself.
+    sponsor: PublicKey,
     /// When attesters took their word back: an older attestation does not count again.
     withdrawn: BTreeMap<PublicKey, Timestamp>,
     /// The number of snapshots at the last rotation: one rotation takes effect at each.
@@ -253,7 +255,8 @@ impl Registry {
         registration: &Registration,
     ) -> Result<(), Fault> {
         let claim = &registration.claim;
-        self.may_register(scene, author, registration)?;
+        let sponsor = self.sponsor(scene, author, registration)?;
+        self.has_room_for(scene, sponsor)?;
         bound("registrations", limits::MAX_REGISTRATIONS, self.people.len() + 1)?;
         if self.people.contains_key(&claim.key) || self.leaves.contains(&claim.leaf) {
             return Err(Fault::Duplicate("this registration"));
@@ -278,6 +281,7 @@ impl Registry {
             attestations,
             departure: None,
             recovery,
+            sponsor,
             withdrawn: BTreeMap::new(),
             rotated: None,
         };
@@ -285,17 +289,32 @@ impl Registry {
         Ok(())
     }
 
-    /// Whoever registers brings an attester's word, is a seed, or is registered by a member who can vouch: else anybody
-    /// could fill the registry.
-    fn may_register(&self, scene: &Scene<'_>, author: PublicKey, registration: &Registration) -> Result<(), Fault> {
+    /// Returns who answers for a registration: whoever registers brings an attester's word, is a seed, or is registered by a
+    /// member who can vouch. Else anybody could fill the registry.
+    fn sponsor(&self, scene: &Scene<'_>, author: PublicKey, registration: &Registration) -> Result<PublicKey, Fault> {
         let key = registration.claim.key;
-        let attests = |attestation: &Attestation| attestation.attester == author;
+        let mut attesters = registration.attestations.iter().map(|attestation| attestation.attester);
         let vouching = scene.genesis.policy.admission.vouching();
-        let by_member = vouching.is_some() && self.is_voucher(scene, &author);
-        let by_attester = registration.attestations.iter().any(attests);
-        let by_self = author == key
-            && (!registration.attestations.is_empty() || vouching.is_some_and(|vouching| vouching.is_seed(&key)));
-        if by_self || by_attester || by_member { Ok(()) } else { Err(Fault::NotAllowed("this registration")) }
+        let by_member = || vouching.is_some() && self.is_voucher(scene, &author);
+        if attesters.clone().any(|attester| attester == author) || by_member() {
+            return Ok(author);
+        }
+        if author != key {
+            return Err(Fault::NotAllowed("this registration"));
+        }
+        let is_seed = vouching.is_some_and(|vouching| vouching.is_seed(&key));
+        attesters.next().or(is_seed.then_some(key)).ok_or(Fault::NotAllowed("this registration"))
+    }
+
+    /// Keeps one sponsor from filling the registry with people whom nobody else admits.
+    fn has_room_for(&self, scene: &Scene<'_>, sponsor: PublicKey) -> Result<(), Fault> {
+        let most = match scene.genesis.attester(&sponsor) {
+            Some(_) => limits::MAX_CANDIDATES_PER_ATTESTER,
+            None => limits::MAX_CANDIDATES_PER_MEMBER,
+        };
+        let waits =
+            |person: &&Arc<Person>| person.sponsor == sponsor && !self.is_admitted(scene.genesis, person, scene.now);
+        bound("people of one sponsor who are not admitted", most, self.people.values().filter(waits).count() + 1)
     }
 
     fn begin_recovery(&self, scene: &Scene<'_>, old: PublicKey) -> Result<Recovery, Fault> {
@@ -309,8 +328,16 @@ impl Registry {
         Ok(Recovery { due: scene.now.plus_millis(scene.genesis.policy.veto_millis), vetoed: false, done: false })
     }
 
-    pub(crate) fn attest(&mut self, scene: &Scene<'_>, attestation: &Attestation) -> Result<(), Fault> {
+    pub(crate) fn attest(
+        &mut self,
+        scene: &Scene<'_>,
+        author: PublicKey,
+        attestation: &Attestation,
+    ) -> Result<(), Fault> {
         let key = attestation.claim.key;
+        if author != attestation.attester && author != key {
+            return Err(Fault::NotAllowed("somebody else's attestation"));
+        }
         let person = self.people.get(&key).ok_or(Fault::Unknown("member"))?;
         if person.departure.is_some() {
             return Err(Fault::NotAllowed("an attestation of somebody who is gone"));

@@ -37,6 +37,9 @@ impl Play {
     }
 }
 
+/// The seed of the key with which somebody proposes anonymously in tests.
+pub const MOMENT: [u8; 32] = [8; 32];
+
 /// A log in the hands of people who hold every key of the community: whatever they write, they can sign and certify.
 #[derive(Clone, Debug)]
 pub struct Corrupt {
@@ -58,7 +61,9 @@ impl Corrupt {
     /// Panics if the bundle does not hold entries.
     pub fn new(community: &Community, bundle: &Bundle) -> Self {
         let people = community.people.iter().map(|person| &person.key);
-        let keys = community.operators.iter().chain(&community.attesters).chain(people);
+        // Whoever proposes anonymously signs with a key of the moment; tests make it from this seed.
+        let moment = SecretKey::from_seed(&MOMENT);
+        let keys = community.operators.iter().chain(&community.attesters).chain(people).chain([&moment]);
         let entry = |bytes: &Vec<u8>| SignedEntry::from_bytes(bytes).expect("an entry");
         let entries = |decision: &Decision| decision.batch.entries().iter().map(entry).collect();
         let mut corrupt = Self {

@@ -13,19 +13,32 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use chorus_crypto::codec::Encode as _;
+use chorus_crypto::{
+    codec::Encode as _,
+    credential::{LeafSecret, Rotation},
+    sign::SecretKey,
+};
 use chorus_protocol::{
     audit::{self, Bundle, Progress, Report, VerifyError, WriteError, verify},
-    config::Policy,
+    config::{Attribute, Name, Policy},
     contribution::Contributor,
     id::{BlobId, RoundId},
     ledger::RoundState,
     log::consensus::Decision,
-    log::entry::{EndPass, Entry, PassId, PollKind, Step},
+    log::entry::{
+        AnonymousProposal, AttesterRemoval, Census, EndPass, Entry, Expulsion, LeafRotation, PassId, PollKind,
+        Registration, Revocation, SignedEntry, Step, Veto, Vouch,
+    },
     peer::Command,
+    registry::{
+        attestation::{Attestation, Claim},
+        flow::Vouching,
+        policy::{Admission, Quorum},
+    },
+    time::Timestamp,
 };
 use chorus_tests::{
-    bundle::{Corrupt, equivocation},
+    bundle::{Corrupt, MOMENT, equivocation},
     community::{Community, population},
     network::Network,
     scenario::{Play, Scenario},
@@ -39,6 +52,10 @@ const CHANGED: usize = 3;
 const WITHDREW: usize = VOTERS - 1;
 /// The member who does not vote.
 const ABSENT: usize = VOTERS;
+/// A member whose attestation is taken back and given again, and who takes a fresh leaf.
+const RENEWED: usize = VOTERS + 1;
+/// A member who leaves after the first round has opened.
+const LEFT: usize = VOTERS + 2;
 /// Those who vote in the second round: too few.
 const FEW: usize = 3;
 
@@ -58,6 +75,7 @@ static BASE: LazyLock<Base> = LazyLock::new(base);
 fn base() -> Base {
     let mut play = start();
     assert!(play.open(), "the round opens: {:?}", play.network.notices);
+    change_members(&mut play);
     let evidence = equivocation(&play.community, &play.community.operators[4]);
     play.post(0, Entry::Evidence(evidence));
     for person in 0..VOTERS {
@@ -87,14 +105,65 @@ fn base() -> Base {
 
 /// Founds a community whose policy lets so few have an opinion map.
 fn start() -> Play {
-    let scenario = Scenario { people: VOTERS + 1, followers: 1, items: 16, ..Scenario::default() };
-    let policy = Policy { min_contributions: 10, floor: 5, group_floor: 20, ..Policy::default() };
-    let community = Community::new(scenario.seed, scenario.operators, scenario.people, policy);
+    let scenario = Scenario { people: VOTERS + 3, followers: 1, items: 16, ..Scenario::default() };
+    let found = |admission| {
+        let attributes = vec![Attribute { name: "region".into(), values: vec![Name { text: "north".into() }] }];
+        let limits = Policy { min_contributions: 10, floor: 5, group_floor: 20, ..Policy::default() };
+        let policy = Policy { admission, attributes, ..limits };
+        Community::new(scenario.seed, scenario.operators, scenario.people, policy)
+    };
+    let attested = || Admission::Quorum(Quorum::usual(1));
+    let seed = found(attested()).people[0].key.public();
+    let vouching = Vouching { tolerated: 0, ..Vouching::recommended(vec![[seed].into_iter().collect()]) };
+    let community = found(Admission::Any(vec![attested(), Admission::Vouch(vouching)]));
     let genesis = community.genesis.clone();
     let network = Network::new(scenario.seed, genesis, &community.operators, scenario.followers, scenario.links);
     let poll = community.poll(scenario.kind, scenario.items, scenario.duration_millis);
     let votes = population(scenario.seed, scenario.people, scenario.items, scenario.camps);
     Play { network, community, poll, votes, scenario }
+}
+
+/// Puts every other kind of entry about membership on the log.
+fn change_members(play: &mut Play) {
+    let community = play.community.id();
+    let (attester, operator) = (play.community.attesters[0].clone(), play.community.operators[0].clone());
+    let (renewed, left) = (play.community.people[RENEWED].key.clone(), play.community.people[LEFT].key.clone());
+    let (first, mut rng) = (play.community.people[0].key.clone(), play.community.people[RENEWED].rng.clone());
+    let now = play.network.peer(0).ledger().time();
+    let claim = Claim::of(renewed.public(), &play.community.people[RENEWED].leaf);
+    let again = (now.plus_millis(1), Timestamp::from_millis(u64::MAX));
+    let attestation = Attestation::sign(&attester, community, claim, play.community.genesis.policy_digest(), again);
+    let old = &play.community.people[RENEWED].leaf;
+    let new = old.rotated(&mut rng);
+    let proof = Rotation::prove(old, &new, &LeafRotation::context(community, renewed.public()), &mut rng);
+    let (thief, stolen) = (SecretKey::random(&mut rng), LeafSecret::random([0; 4], &mut rng));
+    let theft = Claim { recovers: Some(left.public()), ..Claim::of(thief.public(), &stolen) };
+    let words = vec![play.community.attestation(&attester, theft)];
+    let theft = Registration::new(community, theft, &stolen, words, &mut rng);
+    let author = SecretKey::from_seed(&MOMENT);
+    let ledger = play.network.peer(0).ledger();
+    let by = (&play.community.people[0].leaf, 0);
+    let item = AnonymousProposal::make(ledger, play.poll.poll, "Nobody says this", by, author.public(), &mut rng);
+    let revoke = |key| Entry::Revoke(Revocation { key, reason: "seen twice".into() });
+    let said = [
+        (&attester, revoke(renewed.public())),
+        (&attester, Entry::Attest(attestation)),
+        (&renewed, Entry::Rotate(LeafRotation { leaf: new.leaf(), proof })),
+        (&attester, Entry::Register(theft)),
+        (&left, Entry::Veto(Veto { key: thief.public() })),
+        (&left, revoke(left.public())),
+        (&first, Entry::Vouch(Vouch { key: renewed.public(), stands: true })),
+        (&operator, Entry::RemoveAttester(AttesterRemoval { attester: attester.public(), reason: "?".into() })),
+        (&operator, Entry::Expel(Expulsion { key: renewed.public(), reason: "?".into() })),
+        (&attester, Entry::Census(Census { slot: 0, counts: vec![0] })),
+        (&author, Entry::ProposeAnonymously(item.expect("a member proposes"))),
+    ];
+    for (key, entry) in said {
+        play.network.command(0, Command::Relay(SignedEntry::sign(key, community, entry)));
+        play.network.run_until(1_000, |_| false);
+    }
+    let proposed = |network: &Network| network.peer(0).ledger().polls()[&play.poll.poll].items.len() == 17;
+    assert!(play.network.run_until(60_000, proposed), "{:?}", play.network.notices);
 }
 
 fn withdraw(play: &mut Play, person: usize) {
@@ -161,7 +230,7 @@ fn an_honest_bundle_verifies_and_says_what_happened() {
     let report = report.unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!(report.community, BASE.community.id());
-    assert_eq!(report.members, VOTERS + 1);
+    assert_eq!(report.members, VOTERS + 2);
     assert_eq!(report.contributions, (VOTERS + FEW) as u64);
     assert_eq!(verified, report.contributions);
     assert_eq!(report.bytes, BASE.bytes.len() as u64);
@@ -181,7 +250,7 @@ fn every_kind_of_entry_is_on_the_log_that_is_tampered_with() {
     let kinds: BTreeSet<u8> =
         corrupt().log.iter().flatten().filter_map(|entry| entry.entry.to_bytes().first().copied()).collect();
 
-    assert_eq!(kinds, (1..=18).collect());
+    assert_eq!(kinds, (1..=27).collect());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use chorus_protocol::{
     contribution::{ContributeError, Contributor, Level},
     fault::Fault,
     id::RoundId,
+    limits,
     log::entry::{
         AnonymousProposal, AttesterRemoval, Census, ClassPlan, ClassSource, Entry, Expulsion, LeafRotation, PollKind,
         Registration, Revocation, SignedEntry, Veto, Vouch,
@@ -345,6 +346,18 @@ fn vouches_of_seeds_admit_and_their_end_excludes() {
     let three = open(&mut town, "With one again?");
     assert_eq!(leaves(&town, three).len(), 2);
     assert!(matches!(vouch_for(&mut town, 1, 2, false), Err(Fault::Duplicate(_))));
+}
+
+#[test]
+fn one_member_introduces_so_many_strangers_and_no_more() {
+    let most = limits::MAX_CANDIDATES_PER_MEMBER;
+    let mut town = vouching_town(most + 3);
+    (2..most + 2).for_each(|person| introduce(&mut town, 0, person));
+    let SignedEntry { entry, .. } = town.community.registration(most + 2);
+    let (one, other) = (town.community.people[0].key.clone(), town.community.people[1].key.clone());
+
+    assert!(matches!(town.say(&one, entry.clone()), Err(Fault::Bound { .. })));
+    assert_eq!(town.say(&other, entry), Ok(()), "another member still can");
 }
 
 #[test]

@@ -243,12 +243,22 @@ impl Peer {
         // refused here, and what is on the log already is passed over.
         match self.ledger.clone().apply(&entry) {
             Err(Fault::Duplicate(_)) => Ok(()),
-            Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => {
+            Ok(()) => self.pool(entry),
+            Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => {
                 entry.verify(self.community)?;
-                self.pool(entry)
+                // Anybody can make keys: what strangers say waits at their own nodes until it holds.
+                if self.is_known(&entry.author) { self.pool(entry) } else { Ok(()) }
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Whether somebody holds an office or has registered.
+    fn is_known(&self, author: &PublicKey) -> bool {
+        let genesis = &self.config.genesis;
+        genesis.operator(author).is_some()
+            || genesis.attester(author).is_some()
+            || self.ledger.registry().person(author).is_some()
     }
 
     pub(super) fn on_consensus(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {

@@ -58,6 +58,9 @@ impl InclusionProof {
     }
 
     /// Returns the root that follows from `leaf` and the siblings; `None` if there are too few or too many of them.
+    ///
+    /// The root alone does not bind the number of leaves: compare what the [snapshot's](super::Snapshot::root) root covers,
+    /// which is (policy, number of leaves, this root).
     pub fn root(&self, leaf: &Leaf) -> Option<Digest> {
         if self.index >= self.count {
             return None;

@@ -55,7 +55,7 @@ fn refuse_first<T>(what: &str, code: u8, pick: impl Fn(&mut Entry) -> Option<&mu
 
 /// Ways into an entry of one kind.
 mod pick {
-    use chorus_protocol::log::entry::*;
+    use chorus_protocol::{log::entry::*, registry::attestation::Attestation};
 
     macro_rules! pick {
         ($($name:ident $kind:ident $type:ident),* $(,)?) => {
@@ -82,6 +82,15 @@ mod pick {
         result Result RoundResult,
         erased Erased Erasure,
         evidence Evidence Evidence,
+        attest Attest Attestation,
+        revoke Revoke Revocation,
+        vouch Vouch Vouch,
+        rotate Rotate LeafRotation,
+        veto Veto Veto,
+        remove_attester RemoveAttester AttesterRemoval,
+        expel Expel Expulsion,
+        census Census Census,
+        propose_anonymously ProposeAnonymously AnonymousProposal,
     }
 }
 
@@ -125,6 +134,40 @@ fn nobody_is_made_a_member_against_the_rules() {
         let first = log.log.iter().flatten().find(|entry| matches!(entry.entry, Entry::Register(_))).cloned();
         log.log.last_mut().expect("a batch").extend(first);
     });
+}
+
+#[test]
+fn membership_does_not_change_against_the_rules() {
+    let stranger = SecretKey::from_seed(&[9; 32]).public();
+    let (operator, member) = (BASE.community.operators[0].public(), BASE.community.people[1].key.public());
+    refuse_first("another time", 22, pick::attest, |it| it.expires = Timestamp::from_millis(u64::MAX - 1));
+    refuse_first("slots that nobody checked", 22, pick::attest, |it| it.claim.slots = 1);
+    refuse_first("an attester of nobody", 22, pick::attest, |it| it.attester = operator);
+    refuse_first("a stranger's word taken back", 22, pick::revoke, |it| it.key = stranger);
+    refuse_first("a vouch for a stranger", 22, pick::vouch, |it| it.key = stranger);
+    refuse_first("a vouch that ends before it began", 22, pick::vouch, |it| it.stands = false);
+    refuse_first("a rotation to another leaf", 22, pick::rotate, |it| it.leaf = BASE.community.people[1].leaf.leaf());
+    refuse_first("a veto of nothing", 22, pick::veto, |it| it.key = member);
+    refuse_first("an attester that there is not", 22, pick::remove_attester, |it| it.attester = stranger);
+    refuse_first("a member that there is not", 22, pick::expel, |it| it.key = stranger);
+    refuse_first("one person in a census", 22, pick::census, |it| it.counts[0] = 1);
+    refuse_first("an attribute that there is not", 22, pick::census, |it| it.slot = 1);
+    refuse_first("an anonymous item's text", 22, pick::propose_anonymously, |it| it.text.push('!'));
+    refuse_first("an anonymous item's number", 22, pick::propose_anonymously, |it| it.number += 1);
+    refuse_first("an anonymous item's tag", 22, pick::propose_anonymously, |it| {
+        it.tag = BASE.community.people[1].leaf.tag(&[1; 32]);
+    });
+    let by = |what: &str, of: fn(&Entry) -> bool, author| {
+        refuse(what, 22, |log| log.entries().find(|entry| of(&entry.entry)).expect("one").author = author);
+    };
+    by("somebody else's attestation", |entry| matches!(entry, Entry::Attest(_)), operator);
+    by("a word taken back by another", |entry| matches!(entry, Entry::Revoke(_)), operator);
+    by("a rotation by another", |entry| matches!(entry, Entry::Rotate(_)), member);
+    by("a veto by another", |entry| matches!(entry, Entry::Veto(_)), member);
+    by("a removal by a member", |entry| matches!(entry, Entry::RemoveAttester(_)), member);
+    by("an expulsion by a member", |entry| matches!(entry, Entry::Expel(_)), member);
+    by("a census of an operator", |entry| matches!(entry, Entry::Census(_)), operator);
+    by("an anonymous item of another author", |entry| matches!(entry, Entry::ProposeAnonymously(_)), member);
 }
 
 #[test]
@@ -275,6 +318,8 @@ fn headers_and_acknowledgements_of_contributions_cannot_be_changed() {
     });
     header("the sequence", 23, &|it| it.sequence += 5);
     header("no such attempt", 21, &|it| it.sequence = 16);
+    header("a consent never given, or taken away", 23, &|it| it.on_map = !it.on_map);
+    header("a class in a round without one", 21, &|it| it.class = 1);
     header("the core", 23, &|it| it.core = flip(&it.core));
     header("a seed", 23, &|it| it.seed_digests[0] = flip(&it.seed_digests[0]));
     header("a seed of another", 21, &|it| it.seed_digests[0] = second.seed_digests[0]);

@@ -114,7 +114,7 @@ fn entries_of_every_kind_cannot_be_changed_dropped_repeated_or_reordered() {
             }
         }
     }
-    assert_eq!(seen, (1..=18).collect());
+    assert_eq!(seen, (1..=27).collect());
 }
 
 /// Changes the entries of a batch, and what the certificate says of it, but not the signatures.
