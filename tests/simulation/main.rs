@@ -11,3 +11,4 @@ mod regressions;
 mod round;
 mod secrecy;
 mod sybil;
+mod vectors;
