@@ -12,3 +12,4 @@ mod regressions;
 mod round;
 mod secrecy;
 mod sybil;
+mod vectors;
