@@ -10,3 +10,4 @@ pub mod network;
 pub mod polis;
 pub mod store;
 pub mod telemetry;
+pub mod vault;
