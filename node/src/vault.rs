@@ -28,7 +28,7 @@ use chorus_crypto::{
     codec::Reader,
     credential::{Leaf, LeafSecret, SLOTS},
     domain, hash,
-    sign::SecretKey,
+    sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
     ledger::{Ledger, RoundState},
@@ -71,6 +71,17 @@ pub enum VaultError {
     /// The disk failed.
     #[error("the disk failed")]
     Io(#[from] io::Error),
+}
+
+/// Why a person cannot speak somewhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoLeaf {
+    /// No leaf of the person was in the snapshot, or it has been rotated and dropped.
+    #[error("you were not a member when this began, or have rotated your leaf since")]
+    NotInForce,
+    /// The registered leaf was made by another data directory.
+    #[error("the leaf that you are registered with is not here: copy the file `leaves` from where you last rotated it")]
+    Elsewhere,
 }
 
 /// A person's leaves.
@@ -150,7 +161,7 @@ impl Vault {
     /// # Errors
     ///
     /// Returns [`VaultError::Damaged`] if the file does not open under the key of `owner`.
-    pub fn open(path: PathBuf, owner: &SecretKey, first: &[u8], rng: &mut impl CryptoRng) -> Result<Self, VaultError> {
+    pub fn open(path: PathBuf, owner: &SecretKey, first: &[u8]) -> Result<Self, VaultError> {
         let key = Zeroizing::new(hash::digest_bytes(domain::LEAF_VAULT, owner.to_seed().as_slice()));
         let vault = |leaves| Self { path: path.clone(), key: key.clone(), leaves: Mutex::new(leaves) };
         if let Some(file) = read(&path)? {
@@ -160,7 +171,7 @@ impl Vault {
         let current = Arc::new(LeafSecret::from_bytes(first).map_err(|_| VaultError::NoLeaf)?);
         let vault = vault(Leaves { current, registered: false, next: None, others: Vec::new() });
         let leaves = vault.leaves().clone();
-        vault.write(&leaves, rng)?;
+        vault.write(&leaves)?;
         Ok(vault)
     }
 
@@ -177,6 +188,25 @@ impl Vault {
     /// Returns the secret of the leaf that is in a snapshot.
     pub fn in_snapshot(&self, snapshot: &Snapshot) -> Option<Arc<LeafSecret>> {
         self.leaves().all().find(|secret| snapshot.index(&secret.leaf()).is_some()).cloned()
+    }
+
+    /// Returns the secret to speak with where a snapshot decides who may.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NoLeaf`]: none of the person's leaves is in it.
+    pub fn for_snapshot(
+        &self,
+        ledger: &Ledger,
+        owner: &PublicKey,
+        snapshot: &Snapshot,
+    ) -> Result<Arc<LeafSecret>, NoLeaf> {
+        let elsewhere = || {
+            let registered = ledger.registry().person(owner).map(|person| person.claim.leaf);
+            registered.is_some_and(|leaf| self.find(&leaf).is_none())
+        };
+        let missing = || if elsewhere() { NoLeaf::Elsewhere } else { NoLeaf::NotInForce };
+        self.in_snapshot(snapshot).ok_or_else(missing)
     }
 
     /// Returns the leaf to request admission with: the current one if it has these attributes, else a fresh one. The
@@ -199,15 +229,12 @@ impl Vault {
         }
         let mut after = leaves.clone();
         let known = after.others.iter().position(|secret| *secret.attributes() == attributes);
-        let fresh = known.map_or_else(
-            || Arc::new(LeafSecret::random(attributes, rng)),
-            |at| after.others.remove(at),
-        );
+        let fresh = known.map_or_else(|| Arc::new(LeafSecret::random(attributes, rng)), |at| after.others.remove(at));
         after.others.push(core::mem::replace(&mut after.current, fresh.clone()));
         if after.others.len() > MAX_OTHERS {
             return Err(VaultError::TooMany);
         }
-        self.write(&after, rng)?;
+        self.write(&after)?;
         *leaves = after;
         Ok(fresh)
     }
@@ -225,7 +252,7 @@ impl Vault {
         let mut after = leaves.clone();
         let next = Arc::new(after.current.rotated(rng));
         after.next = Some(next.clone());
-        self.write(&after, rng)?;
+        self.write(&after)?;
         *leaves = after;
         Ok((leaves.current.clone(), next))
     }
@@ -238,12 +265,7 @@ impl Vault {
     /// # Errors
     ///
     /// Returns that the disk failed; nothing has changed then.
-    pub fn settle(
-        &self,
-        registered: &Leaf,
-        pinned: &[Arc<Snapshot>],
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), VaultError> {
+    pub fn settle(&self, registered: &Leaf, pinned: &[Arc<Snapshot>]) -> Result<(), VaultError> {
         let mut leaves = self.leaves();
         let mut after = leaves.clone();
         if !after.follow(registered) {
@@ -254,7 +276,7 @@ impl Vault {
             && after.registered == leaves.registered
             && Arc::ptr_eq(&after.current, &leaves.current);
         if !unchanged {
-            self.write(&after, rng)?;
+            self.write(&after)?;
             *leaves = after;
         }
         Ok(())
@@ -265,8 +287,8 @@ impl Vault {
         self.leaves.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, leaves: &Leaves, rng: &mut impl CryptoRng) -> io::Result<()> {
-        files::replace(&self.path, PURPOSE, &seal(leaves, &self.key, rng))
+    fn write(&self, leaves: &Leaves) -> io::Result<()> {
+        files::replace(&self.path, PURPOSE, &seal(leaves, &self.key))
     }
 }
 
@@ -287,9 +309,9 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-fn seal(leaves: &Leaves, key: &[u8; 32], rng: &mut impl CryptoRng) -> Vec<u8> {
-    let mut nonce = [0; NONCE_LEN];
-    rng.fill_bytes(&mut nonce);
+fn seal(leaves: &Leaves, key: &[u8; 32]) -> Vec<u8> {
+    // From the system always: a nonce that comes again under this key would show the leaves.
+    let nonce: [u8; NONCE_LEN] = rand::random();
     let payload = Payload { msg: &leaves.to_bytes(), aad: &associated() };
     let sealed = XChaCha20Poly1305::new(key.into())
         .encrypt(&XNonce::from(nonce), payload)

@@ -22,7 +22,7 @@ impl Home {
 
     fn open(&self) -> Vault {
         let first = self.first.to_bytes();
-        Vault::open(self.path(), &self.owner, first.as_slice(), &mut rand::rng()).expect("opens")
+        Vault::open(self.path(), &self.owner, first.as_slice()).expect("opens")
     }
 }
 
@@ -36,14 +36,14 @@ fn the_leaf_of_the_keystore_is_the_first_and_a_rotation_survives_restarts() {
     let vault = home.open();
     let first = vault.current().leaf();
     assert_eq!(first, home.first.leaf());
-    vault.settle(&first, &[], &mut rand::rng()).expect("settles");
+    vault.settle(&first, &[]).expect("settles");
     let next = vault.successor(&mut rand::rng()).expect("drawn").1.leaf();
 
     let vault = home.open();
 
     assert_eq!(vault.current().leaf(), first, "the log has not said so yet");
     assert_eq!(vault.successor(&mut rand::rng()).expect("the same").1.leaf(), next);
-    vault.settle(&next, &[], &mut rand::rng()).expect("settles");
+    vault.settle(&next, &[]).expect("settles");
     assert_eq!(home.open().current().leaf(), next);
     assert!(home.open().find(&first).is_none(), "nothing pins it");
 }
@@ -53,16 +53,16 @@ fn an_older_leaf_is_kept_while_an_unfinished_round_pins_it_or_the_log_is_behind(
     let home = Home::new();
     let vault = home.open();
     let first = vault.current().leaf();
-    vault.settle(&first, &[], &mut rand::rng()).expect("settles");
+    vault.settle(&first, &[]).expect("settles");
     let next = vault.successor(&mut rand::rng()).expect("drawn").1.leaf();
     let round = snapshot(&[first]);
-    vault.settle(&next, core::slice::from_ref(&round), &mut rand::rng()).expect("settles");
+    vault.settle(&next, core::slice::from_ref(&round)).expect("settles");
 
     assert_eq!(vault.in_snapshot(&round).expect("kept").leaf(), first);
     assert_eq!(vault.in_snapshot(&snapshot(&[next])).expect("there").leaf(), next);
-    vault.settle(&first, &[], &mut rand::rng()).expect("a log that is behind changes nothing");
+    vault.settle(&first, &[]).expect("a log that is behind changes nothing");
     assert_eq!((vault.current().leaf(), vault.find(&first).is_some()), (next, true));
-    vault.settle(&next, &[], &mut rand::rng()).expect("settles");
+    vault.settle(&next, &[]).expect("settles");
     assert!(home.open().in_snapshot(&round).is_none(), "the round is finished");
 }
 
@@ -77,11 +77,11 @@ fn whichever_request_was_answered_the_log_decides() {
     assert_eq!(vault.with_attributes([0; 4], &mut rand::rng()).expect("the first").leaf(), plain);
     assert_eq!(vault.with_attributes([2, 0, 0, 0], &mut rand::rng()).expect("the same").leaf(), stated);
 
-    vault.settle(&plain, &[], &mut rand::rng()).expect("settles");
+    vault.settle(&plain, &[]).expect("settles");
 
     assert_eq!(home.open().current().leaf(), plain);
     assert!(matches!(vault.with_attributes([2, 0, 0, 0], &mut rand::rng()), Err(VaultError::Registered)));
-    vault.settle(&stated, &[], &mut rand::rng()).expect("nothing happens");
+    vault.settle(&stated, &[]).expect("nothing happens");
     assert_eq!(vault.current().leaf(), plain, "a registered leaf becomes another by rotation alone");
 }
 
@@ -106,7 +106,7 @@ fn a_file_that_was_changed_or_is_of_other_keys_is_not_taken_for_a_new_one() {
     drop(home.open());
     let stranger = SecretKey::random(&mut rand::rng());
     let first = home.first.to_bytes();
-    let refused = Vault::open(home.path(), &stranger, first.as_slice(), &mut rand::rng());
+    let refused = Vault::open(home.path(), &stranger, first.as_slice());
     assert!(matches!(refused, Err(VaultError::Damaged(_))));
 
     let whole = fs::read(home.path()).expect("readable");
@@ -115,7 +115,7 @@ fn a_file_that_was_changed_or_is_of_other_keys_is_not_taken_for_a_new_one() {
         let mut changed = whole.clone();
         changed[at] ^= 1;
         fs::write(home.path(), changed).expect("written");
-        let opened = Vault::open(home.path(), &home.owner, first.as_slice(), &mut rand::rng());
+        let opened = Vault::open(home.path(), &home.owner, first.as_slice());
         assert!(matches!(opened, Err(VaultError::Damaged(_))), "changed at {at}");
     }
 }
