@@ -5,6 +5,7 @@
 //! their way ([`ballots`](super::ballots)).
 
 mod attest;
+mod classes;
 mod membership;
 mod people;
 mod polls;
@@ -39,13 +40,13 @@ use super::{
     view,
 };
 use crate::{
+    attester::Desk,
     config::{
         DataDir,
-        settings::Settings,
         invite::{Address, Invite, MAX_ADDRESSES},
+        settings::Settings,
         token::TextForm as _,
     },
-    attester::Desk,
     driver::NodeHandle,
     vault::Vault,
 };

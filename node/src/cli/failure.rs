@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::output::Format;
 use crate::{
-    vault::VaultError,
     api::{ApiError, Kind, ServerError},
     config::{ConfigError, token::TokenError},
     driver::NodeError,
@@ -15,6 +14,7 @@ use crate::{
     network::NetworkError,
     polis::PolisError,
     store::{StoreError, blobs::BlobError, journal::JournalError},
+    vault::VaultError,
 };
 
 /// What kind of error it is: the exit codes that are documented.

@@ -79,9 +79,9 @@ impl Run {
         let api = global.api.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         // The node first: it fails if another one runs here, whose token and address must stay.
         let node = Node::start(options).await?;
-        let server = Server::bind(&dir, api).await?;
         // After the node's lock, so that nobody else writes the leaves.
         let person = if role == Role::Relay { None } else { Some(keys::person(&keys, &dir)?) };
+        let server = Server::bind(&dir, api).await?;
         let service = Service::start(node.clone(), &dir, role, person, global.randomness())?;
         let ready = Ready {
             event: "ready",
