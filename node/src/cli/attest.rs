@@ -90,6 +90,7 @@ pub(super) enum Attest {
 #[derive(Debug, Args)]
 pub(super) struct Request {
     /// An attribute for the attester to check, as in region=north; may be repeated. See `chorus status` for what there is.
+    /// Without any, those of the last request.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::pair)]
     attributes: Vec<(String, String)>,
     /// The attester's invite code, or what its hook asks for; - reads standard input.

@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// How long an attestation counts if nobody says how long: a year, in milliseconds.
-pub const USUAL_EXPIRY_MILLIS: u64 = 365 * 24 * 3_600_000;
+const USUAL_EXPIRY_MILLIS: u64 = 365 * 24 * 3_600_000;
 
 impl Service {
     /// Returns the request of the person at this node, to be handed to an attester. Somebody who has registered asks
@@ -46,7 +46,11 @@ impl Service {
         if asked.evidence.len() > MAX_EVIDENCE_BYTES {
             return Err(ApiError::invalid(format!("what is shown has over {MAX_EVIDENCE_BYTES} bytes")));
         }
-        let attributes = slots(policy, &asked.attributes)?;
+        // Who asks a second attester says the same as to the first.
+        let attributes = match asked.attributes.as_slice() {
+            [] => *person.vault.current().attributes(),
+            stated => slots(policy, stated)?,
+        };
         let recovers = asked.recovers.as_deref().map(|lost| people::find(&ledger, lost, key)).transpose()?;
         if recovers == Some(key) {
             return Err(ApiError::invalid("that is your present key: recover with the keys of a new data directory"));
@@ -54,7 +58,7 @@ impl Service {
         let (claim, leaf) = match ledger.registry().person(&key) {
             Some(registered) => {
                 let leaf = person.vault.find(&registered.claim.leaf).ok_or(crate::vault::NoLeaf::Elsewhere)?;
-                if !asked.attributes.is_empty() && *leaf.attributes() != attributes {
+                if *leaf.attributes() != attributes {
                     return Err(ApiError::refused(
                         "you have registered with other attributes, which cannot be changed",
                     ));

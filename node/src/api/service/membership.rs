@@ -163,12 +163,15 @@ impl Service {
         let wait = wait(asked.wait_seconds);
         let mut ledger = self.ledger().await?;
         let key = match AttestationRequest::from_text(&asked.whom) {
-            Ok(request) => self.register(&mut ledger, request, wait).await?,
+            Ok(request) => {
+                let key = self.register(&mut ledger, request, wait).await?;
+                if key == own {
+                    return Ok(view::Said { key: text(key), effect: "You have registered.".into() });
+                }
+                key
+            }
             Err(_) => people::find(&ledger, &asked.whom, own)?,
         };
-        if key == own && ledger.registry().person(&own).is_some() {
-            return Ok(view::Said { key: text(key), effect: "You have registered.".into() });
-        }
         let vouch = Vouch { key, stands: !asked.withdraw };
         self.say_until_logged(&mut ledger, Entry::Vouch(vouch), wait).await?;
         let effect = if asked.withdraw { "Your vouch is taken back." } else { "You vouch for them." };
