@@ -2,7 +2,7 @@
 //!
 //! Every equation a verifier checks has the form `Σ k_i·P_i = 0`. A [`Batch`] multiplies each by its own random
 //! 128-bit weight and adds them all up: one multi-scalar multiplication, in which a point that several equations
-//! mention stands once and a generator stands once for all contributions. If any equation is false, the sum is zero
+//! mention stands once, and a generator or a point of a ring stands once for all contributions. If any equation is false, the sum is zero
 //! with probability at most 2^-128 over the weights (Bellare, Garay, Rabin, *Fast batch verification*, 1998, §3).
 //!
 //! # Security
@@ -118,9 +118,16 @@ impl Batch {
     }
 
     /// Returns the coefficients of shared points, in the points' order, to add to: with the equations' weights in them.
+    ///
+    /// # Panics
+    ///
+    /// Panics if another number of points has been shared under the same id.
     pub fn shared(&mut self, points: &Arc<SharedPoints>) -> &mut [Scalar] {
-        let fresh = || (Arc::clone(points), vec![Scalar::ZERO; points.points.len()]);
-        &mut self.shared.entry(points.id).or_insert_with(fresh).1
+        let count = points.points.len();
+        let fresh = || (Arc::clone(points), vec![Scalar::ZERO; count]);
+        let (_, coefficients) = self.shared.entry(points.id).or_insert_with(fresh);
+        assert_eq!(coefficients.len(), count, "an id determines its points");
+        coefficients
     }
 
     /// Adds all equations of another batch, which must have been started from another seed.

@@ -54,7 +54,7 @@ mod tag;
 
 pub use hidden::{GroupClaim, GroupProof, HiddenLeaf, Hiding, RingCredential};
 pub use leaf::{Leaf, LeafOpening, LeafSecret, SLOTS};
-pub use one_of_many::{Commitments, OneOfMany};
+pub use one_of_many::{MembershipCommitments, OneOfMany};
 pub use open::OpenCredential;
 pub use ring::{MAX_RING, Ring};
 pub use rotation::Rotation;

@@ -4,6 +4,7 @@
 //! they talk over sockets. All secrets of operators and people follow from one seed, so that two runs end with the same
 //! result, byte for byte, however many nodes share the work.
 
+mod attacks;
 mod bundle;
 mod community;
 mod play;

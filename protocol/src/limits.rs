@@ -117,3 +117,18 @@ pub const MAX_REGISTRATIONS: usize = 2 * MAX_MEMBERS;
 
 /// Items one member may propose anonymously for one poll.
 pub const MAX_ANONYMOUS_PROPOSALS: u8 = 20;
+
+/// Groups of seeds: every choice of those that may be corrupt is one flow, C(7, 3) = 35 at the most.
+pub const MAX_SEED_GROUPS: usize = 7;
+
+/// Seeds of one group: eight percent of 16,000 members in five groups.
+pub const MAX_SEEDS_PER_GROUP: usize = 256;
+
+/// Distances from the seeds that have a capacity of their own. Beyond six steps a vouch says little about a seed.
+pub const MAX_CAPACITIES: usize = 7;
+
+/// The largest capacity of somebody who is no active seed: one for themselves, so a corrupt one brings at most three.
+pub const MAX_MEMBER_CAPACITY: u16 = 4;
+
+/// Live vouches of one member. The live vouches of all members are one snapshot's input: 64 × `MAX_MEMBERS`.
+pub const MAX_STOCK: u16 = 64;

@@ -129,7 +129,7 @@ impl Village {
             let ledger = node.view(|peer| peer.ledger().clone()).await.expect("runs");
             let votes = self.votes[person].clone();
             let member = &mut self.community.people[person];
-            let contributor = Contributor { leaf: &member.leaf, sequence: 0, on_map: true };
+            let contributor = Contributor::anonymous(&member.leaf);
             let cast = contributor.cast(&ledger, &ledger.rounds()[&round], &votes, &mut member.rng);
             node.command(Command::Contribute(cast.expect("a member may vote"))).await.expect("runs");
         }

@@ -69,6 +69,6 @@ fn of_size(items: usize) -> Vec<Figure> {
 fn cast(open: &mut OpenRound, person: usize, votes: &[Vote]) -> Submission {
     let round = open.round().clone();
     let person = &mut open.community.people[person];
-    let contributor = Contributor { leaf: &person.leaf, sequence: 0, on_map: true };
+    let contributor = Contributor::anonymous(&person.leaf);
     contributor.cast(&open.ledger, &round, votes, &mut person.rng).expect("a member may vote")
 }

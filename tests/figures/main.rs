@@ -6,9 +6,11 @@ mod ballot;
 mod contribution;
 mod deliberation;
 mod figure;
+mod identity;
+mod table;
 
 use clap::{Parser, ValueEnum};
-use figure::Figure;
+use table::Printed;
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -17,6 +19,8 @@ enum Topic {
     Ballot,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
+    /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
+    Identity,
 }
 
 /// How figures are printed.
@@ -37,16 +41,22 @@ struct Arguments {
     /// On how many random and mutated witnesses the ballot proof and its oracle are compared.
     #[arg(long, default_value_t = 1_000)]
     cases: u32,
+    /// From what the towns and attacks of `identity` are drawn.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-impl Topic {
-    fn figures(self, cases: u32) -> Vec<Figure> {
-        match self {
-            Self::Ballot => contribution::figures().into_iter().chain(ballot::figures(cases)).collect(),
-            Self::Deliberation => deliberation::figures(),
+impl Arguments {
+    fn figures(&self) -> Vec<Printed> {
+        match self.topic {
+            Topic::Ballot => {
+                contribution::figures().into_iter().chain(ballot::figures(self.cases)).map(Printed::from).collect()
+            }
+            Topic::Deliberation => deliberation::figures().into_iter().map(Printed::from).collect(),
+            Topic::Identity => identity::figures(self.seed),
         }
     }
 }
@@ -54,10 +64,10 @@ impl Topic {
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 fn main() {
     let arguments = Arguments::parse();
-    for figure in arguments.topic.figures(arguments.cases) {
+    for printed in arguments.figures() {
         match arguments.format {
-            Format::Text => println!("{figure}"),
-            Format::Json => println!("{}", figure.to_json()),
+            Format::Text => println!("{printed}"),
+            Format::Json => println!("{}", printed.to_json()),
         }
     }
 }

@@ -58,7 +58,7 @@ impl Corrupt {
     /// Panics if the bundle does not hold entries.
     pub fn new(community: &Community, bundle: &Bundle) -> Self {
         let people = community.people.iter().map(|person| &person.key);
-        let keys = community.operators.iter().chain([&community.attester]).chain(people);
+        let keys = community.operators.iter().chain(&community.attesters).chain(people);
         let entry = |bytes: &Vec<u8>| SignedEntry::from_bytes(bytes).expect("an entry");
         let entries = |decision: &Decision| decision.batch.entries().iter().map(entry).collect();
         let mut corrupt = Self {

@@ -8,7 +8,7 @@ use chorus_crypto::{
 use chorus_protocol::{
     config::{Genesis, Policy},
     id::{BlobId, CommunityId, PollId, RoundId},
-    log::entry::{Entry, PollKind, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+    log::entry::{ClassPlan, Entry, PollKind, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
     registry::{
         attestation::{Attestation, Claim},
         policy::Attester,
@@ -109,8 +109,18 @@ impl Community {
 
     /// Returns the opening of a poll of `items` synthetic items, the proposals, and the plan of its first round.
     pub fn poll(&self, kind: PollKind, items: usize, duration_millis: u64) -> Poll {
+        self.poll_by_class("What should the assistant do?", (kind, items, duration_millis), None)
+    }
+
+    /// As [`poll`](Self::poll), with another question and with classes.
+    pub fn poll_by_class(
+        &self,
+        question: &str,
+        (kind, items, duration_millis): (PollKind, usize, u64),
+        classes: Option<ClassPlan>,
+    ) -> Poll {
         let community = self.id();
-        let opening = PollOpening { kind, question: "What should the assistant do?".into(), context: String::new() };
+        let opening = PollOpening { kind, question: question.into(), context: String::new() };
         let poll = opening.id(community);
         let texts: Vec<String> =
             (0..items).map(|item| format!("The assistant should follow principle {item}.")).collect();
@@ -120,7 +130,7 @@ impl Community {
             items: texts.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
             duration_millis,
             key_grace_millis: 2_000,
-            classes: None,
+            classes,
         };
         let round = plan.id(community);
         let proposals = texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect();

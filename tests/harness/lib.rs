@@ -7,4 +7,5 @@ pub mod malice;
 pub mod network;
 pub mod offline;
 pub mod scenario;
+pub mod sybil;
 pub mod tap;

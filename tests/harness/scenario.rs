@@ -3,7 +3,7 @@
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_protocol::{
     config::Policy,
-    contribution::Contributor,
+    contribution::{Contributor, Level},
     id::BlobId,
     ledger::{RoundRecord, RoundState},
     log::entry::{Entry, PollKind, RoundResult},
@@ -144,10 +144,11 @@ impl Play {
     /// Panics if the round does not admit it.
     pub fn vote(&mut self, person: usize, sequence: u8, votes: &[Vote]) {
         let host = self.host_of(person);
+        let level = level_of(person);
         let ledger = self.network.peer(host).ledger();
         let round = &ledger.rounds()[&self.poll.round];
         let person = &mut self.community.people[person];
-        let contributor = Contributor { sequence, ..Contributor::anonymous(&person.leaf) };
+        let contributor = Contributor { sequence, level, ..Contributor::anonymous(&person.leaf) };
         let submission = contributor.cast(ledger, round, votes, &mut person.rng).expect("a member may vote");
         self.network.command(host, Command::Contribute(submission));
     }
@@ -203,6 +204,11 @@ impl Play {
     pub fn post(&mut self, host: usize, entry: Entry) {
         self.network.command(host, Command::Post(entry));
     }
+}
+
+/// Returns the level at which a member votes: every fourth shows who they are.
+pub const fn level_of(person: usize) -> Level {
+    if person % 4 == 3 { Level::Open } else { Level::Anonymous }
 }
 
 fn all_up(network: &Network, holds: impl Fn(&chorus_protocol::peer::Peer) -> bool) -> bool {

@@ -88,7 +88,16 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Close(_)
         | Entry::EndPass(_)
         | Entry::Erased(_)
-        | Entry::Evidence(_) => return None,
+        | Entry::Evidence(_)
+        | Entry::Attest(_)
+        | Entry::Revoke(_)
+        | Entry::Vouch(_)
+        | Entry::Rotate(_)
+        | Entry::Veto(_)
+        | Entry::RemoveAttester(_)
+        | Entry::Expel(_)
+        | Entry::Census(_)
+        | Entry::ProposeAnonymously(_) => return None,
     })
 }
 

@@ -101,7 +101,7 @@ fn withdraw(play: &mut Play, person: usize) {
     let host = play.host_of(person);
     let ledger = play.network.peer(host).ledger();
     let person = &mut play.community.people[person];
-    let contributor = Contributor { leaf: &person.leaf, sequence: 1, on_map: true };
+    let contributor = Contributor { sequence: 1, ..Contributor::anonymous(&person.leaf) };
     let round = &ledger.rounds()[&play.poll.round];
     let submission = contributor.withdraw(ledger, round, &mut person.rng).expect("a member may withdraw");
     play.network.command(host, Command::Contribute(submission));

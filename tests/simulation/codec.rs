@@ -169,7 +169,7 @@ fn a_leaf_that_is_the_identity_is_no_member() {
     let before = state(&play);
     let signed = play.community.registration(0);
     let Entry::Register(registration) = &signed.entry else { panic!("a registration") };
-    let leaf = registration.leaf.to_bytes();
+    let leaf = registration.claim.leaf.to_bytes();
     let mut bytes = signed.to_bytes();
     let at = bytes.windows(32).position(|window| window == leaf).expect("the leaf is in its registration");
     bytes[at..at + 32].fill(0);

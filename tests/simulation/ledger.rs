@@ -18,6 +18,7 @@ use chorus_protocol::{
         PartitionChoice, PassId, Proposal, Registration, RoundClosing, RoundKey, RoundOpening, RoundResult, Share,
         ShareHash, SignedEntry, Step,
     },
+    registry::attestation::Claim,
     time::Timestamp,
 };
 use chorus_tests::offline::OpenRound;
@@ -41,7 +42,7 @@ fn header(open: &mut OpenRound, person: usize, sequence: u8) -> ContributionHead
     let round = open.round().clone();
     let votes = vec![chorus_crypto::ballot::Vote::Agree; 4];
     let person = &mut open.community.people[person];
-    let contributor = Contributor { leaf: &person.leaf, sequence, on_map: false };
+    let contributor = Contributor { sequence, on_map: false, ..Contributor::anonymous(&person.leaf) };
     let submission = contributor.cast(&open.ledger, &round, &votes, &mut person.rng).expect("a member may vote");
     CheckedForm::new(&open.ledger, &submission.body).expect("well-formed").header
 }
@@ -292,19 +293,15 @@ fn registration_takes_an_attester_a_proof_and_a_fresh_leaf() {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let key = SecretKey::random(&mut rng);
     let secret = LeafSecret::random([0; 4], &mut rng);
-    let register = |attester: &SecretKey, leaf: Leaf, context_key: &SecretKey, rng: &mut ChaCha20Rng| {
-        let context = Registration::opening_context(community, context_key.public());
-        let attested = Registration::attested_bytes(community, key.public(), &leaf);
-        let registration = Registration {
-            key: key.public(),
-            leaf,
-            opening: secret.prove_opening(&context, rng),
-            attester: attester.public(),
-            attestation: attester.sign(domain::ATTESTATION, &attested),
-        };
+    let register = |attester: &SecretKey, leaf: Leaf, proved_for: &SecretKey, rng: &mut ChaCha20Rng| {
+        let claim = Claim { leaf, ..Claim::of(key.public(), &secret) };
+        let proved = Claim { key: proved_for.public(), ..claim };
+        let opening = Registration::new(community, proved, &secret, Vec::new(), rng).opening;
+        let attestations = vec![open.community.attestation(attester, claim)];
+        let registration = Registration { claim, opening, attestations };
         SignedEntry::sign(&key, community, Entry::Register(registration))
     };
-    let attester = &open.community.attester;
+    let attester = &open.community.attesters[0];
     let stranger = SecretKey::random(&mut rng);
     let good = register(attester, secret.leaf(), &key, &mut rng);
     let by_stranger = register(&stranger, secret.leaf(), &key, &mut rng);
@@ -313,7 +310,7 @@ fn registration_takes_an_attester_a_proof_and_a_fresh_leaf() {
     let Entry::Register(inner) = good.entry.clone() else { panic!("a registration") };
     let posted_by_another = SignedEntry::sign(&stranger, community, Entry::Register(inner.clone()));
     let mut forged = inner;
-    forged.attestation = stranger.sign(domain::ATTESTATION, b"anything");
+    forged.attestations[0].signature = stranger.sign(domain::ATTESTATION, b"anything");
     let forged = SignedEntry::sign(&key, community, Entry::Register(forged));
 
     assert_eq!(ledger.apply(&by_stranger), Err(Fault::NotAllowed("an attestation")));
@@ -378,16 +375,11 @@ fn identity_points_and_rubbish_are_no_leaves_or_tags() {
     let key = SecretKey::random(&mut person.rng);
     for bytes in [[0u8; 32], [0xFF; 32]] {
         let leaf = Leaf::from(Point::from(bytes));
-        let attested = Registration::attested_bytes(community, key.public(), &leaf);
-        let registration = Registration {
-            key: key.public(),
-            leaf,
-            opening: person
-                .leaf
-                .prove_opening(&Registration::opening_context(community, key.public()), &mut person.rng),
-            attester: case.open.community.attester.public(),
-            attestation: case.open.community.attester.sign(domain::ATTESTATION, &attested),
-        };
+        let person = &mut case.open.community.people[0];
+        let claim = Claim { leaf, ..Claim::of(key.public(), &person.leaf) };
+        let opening = Registration::new(community, claim, &person.leaf, Vec::new(), &mut person.rng).opening;
+        let attestations = vec![case.open.community.attestation(&case.open.community.attesters[0], claim)];
+        let registration = Registration { claim, opening, attestations };
         let signed = SignedEntry::sign(&key, community, Entry::Register(registration));
         assert!(matches!(case.open.ledger.apply(&signed), Err(Fault::Credential(_))));
     }

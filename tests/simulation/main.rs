@@ -6,6 +6,8 @@ mod deliberation;
 mod determinism;
 mod faults;
 mod ledger;
+mod registry;
 mod regressions;
 mod round;
 mod secrecy;
+mod sybil;

@@ -297,8 +297,8 @@ fn the_sixteenth_change_of_mind_is_refused() {
     let (form, _) = checked(&open, &cast(&open, 0, limits::MAX_SEQUENCE, &Cheat::None, 99));
     let beyond = ContributionHeader { sequence: limits::MAX_SEQUENCE + 1, ..form.header };
 
-    let contributor =
-        Contributor { leaf: &open.community.people[0].leaf, sequence: limits::MAX_SEQUENCE + 1, on_map: true };
+    let leaf = &open.community.people[0].leaf;
+    let contributor = Contributor { sequence: limits::MAX_SEQUENCE + 1, ..Contributor::anonymous(leaf) };
     let refused = contributor.cast(&open.ledger, open.round(), &votes(Vote::Pass), &mut rng(5));
     assert_eq!(refused, Err(ContributeError::Sequence));
     let over = cast(&open, 0, limits::MAX_SEQUENCE + 1, &Cheat::None, 7);
@@ -325,6 +325,7 @@ fn more_distinct_tags_than_members_are_refused() {
         tag: LeafSecret::random([0; 4], &mut rng(index.into())).tag(&scope),
         sequence: 0,
         on_map: true,
+        class: 0,
         body: BlobId::of(&[index]),
         core: [index; 32],
         seed_digests: (0..5).map(|subset| content(&[index, subset])).collect(),

@@ -10,7 +10,14 @@ use std::{
     sync::LazyLock,
 };
 
-use chorus_crypto::{Scalar, ballot::Vote, credential::Statement, mask::Seed, seal::SealSecret, transcript::Item};
+use chorus_crypto::{
+    Scalar,
+    ballot::Vote,
+    credential::{CredentialHolder, Holder, ShownLeaf, Statement},
+    mask::Seed,
+    seal::SealSecret,
+    transcript::Item,
+};
 use chorus_protocol::{
     contribution::{CheckedForm, Content, Submission, context, layout, split_seeds},
     deliberation::tally::mu,
@@ -196,12 +203,17 @@ impl Attacker<'_> {
     fn fold(&self, form: &CheckedForm, rows: usize) -> Equation {
         let Content::Ballot(content) = &form.body.content else { panic!("withdrawals are not in the set") };
         let manifest = self.round.manifest.as_ref().expect("the round was open");
-        let leaf_index = form.body.credential.leaf_index().expect("an open credential");
+        let holder = match form.body.credential.holder() {
+            CredentialHolder::Open { leaf_index: index } => {
+                Holder::Open(ShownLeaf { index, leaf: manifest.snapshot.leaves()[index as usize] })
+            }
+            CredentialHolder::Ring(hidden) => Holder::Ring(hidden),
+        };
         let statement = Statement {
             scopes: vec![(manifest.scope, form.body.tag)],
-            leaf: manifest.snapshot.leaves[leaf_index as usize],
-            leaf_index,
+            holder,
             disclosed: Vec::new(),
+            group: None,
             snapshot_root: manifest.root,
         };
         let context = context(self.ledger.community(), self.round.id, &form.body.tag, form.body.sequence);

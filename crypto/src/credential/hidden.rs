@@ -25,7 +25,7 @@ use crate::{
     credential::{
         CredentialError, Holder, Leaf, LeafSecret, MAX_SCOPES, Rings, SLOTS, Statement, Tag, absorb_announcements,
         knowledge::{Knowledge, Masks, announced},
-        one_of_many::{self, Commitments, OneOfMany, Prover},
+        one_of_many::{self, MembershipCommitments, OneOfMany, Prover},
         ring::{Kind, Ring},
     },
     group::{Base, Point},
@@ -286,8 +286,8 @@ fn absorb_statement(transcript: &mut Transcript, statement: &Statement, leaves: 
 
 fn absorb_first_messages(
     transcript: &mut Transcript,
-    (membership, leaf, tags): (&Commitments, &Point, &[Point]),
-    group: Option<(&Commitments, &Point)>,
+    (membership, leaf, tags): (&MembershipCommitments, &Point, &[Point]),
+    group: Option<(&MembershipCommitments, &Point)>,
 ) {
     transcript.absorb(Item::Membership, membership);
     if let Some((membership, _)) = group {
@@ -303,7 +303,7 @@ fn absorb_first_messages(
 struct GroupProver {
     claim: GroupClaim,
     prover: Prover,
-    commitments: Commitments,
+    commitments: MembershipCommitments,
     mask: Zeroizing<Scalar>,
     announcement: Point,
 }

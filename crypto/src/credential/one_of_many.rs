@@ -36,7 +36,7 @@ const MAX_RESPONSES: usize = 28;
 
 /// The first message of a proof.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Commitments {
+pub struct MembershipCommitments {
     /// `A = Com(a)`.
     pub masks: Point,
     /// `B = Com(δ)`.
@@ -48,13 +48,13 @@ pub struct Commitments {
     /// `X_t = Σ_i p_{i,t}·P_i + r_t·H` for t < m, where p_{i,t} is the coefficient of x^t in p_i.
     pub lower: Vec<Point>,
 }
-wire_struct!(Commitments { masks, digits, products, squares, lower[MAX_DIGITS] });
+wire_struct!(MembershipCommitments { masks, digits, products, squares, lower[MAX_DIGITS] });
 
 /// A proof that one of a ring's points differs from another point by a multiple of H.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct OneOfMany {
     /// What is committed to before the challenge.
-    pub commitments: Commitments,
+    pub commitments: MembershipCommitments,
     /// `f_{j,i}` for i ≥ 1, digit by digit; `f_{j,0} = x − Σ_{i≥1} f_{j,i}`.
     pub digits: Vec<Scalar>,
     /// `z_A = r_B·x + r_A`.
@@ -81,7 +81,7 @@ pub(super) struct Prover {
 
 impl Prover {
     /// Commits to `position` of `ring`. The time depends on the ring's shape alone.
-    pub(super) fn commit(ring: &Ring, position: usize, nonces: &mut Nonces) -> (Self, Commitments) {
+    pub(super) fn commit(ring: &Ring, position: usize, nonces: &mut Nonces) -> (Self, MembershipCommitments) {
         let shape = ring.shape();
         let position = u32::try_from(position).expect("a ring has at most 4,096 positions");
         let digits = Zeroizing::new(digits(shape, position));
@@ -97,7 +97,7 @@ impl Prover {
         (prover, commitments)
     }
 
-    fn commitments(&self, ring: &Ring) -> Commitments {
+    fn commitments(&self, ring: &Ring) -> MembershipCommitments {
         let [mask_blinding, digit_blinding, product_blinding, square_blinding] = &*self.blindings;
         let entries = || self.masks.iter().zip(self.digits.iter());
         let product = |(mask, digit): (&Scalar, &Scalar)| mask * (Scalar::ONE - (digit + digit));
@@ -113,7 +113,7 @@ impl Prover {
                 ring.points().iter().chain(iter::once(&blinding_base)),
             ))
         });
-        Commitments {
+        MembershipCommitments {
             masks: commit(&self.masks, mask_blinding),
             digits: commit(&self.digits, digit_blinding),
             products: commit(&products, product_blinding),
@@ -123,7 +123,7 @@ impl Prover {
     }
 
     /// Answers the challenge, where the ring's point at the position is `Q − r·H`.
-    pub(super) fn respond(self, commitments: Commitments, challenge: &Scalar, r: &Scalar) -> OneOfMany {
+    pub(super) fn respond(self, commitments: MembershipCommitments, challenge: &Scalar, r: &Scalar) -> OneOfMany {
         let [mask_blinding, digit_blinding, product_blinding, square_blinding] = &*self.blindings;
         let response = |index: usize| self.digits[index] * challenge + self.masks[index];
         let shown = (0..self.digits.len()).filter(|index| index % self.shape.base() != 0);
@@ -146,8 +146,13 @@ impl Prover {
 /// δ_{j,i}, without a branch or an index that depends on the position.
 fn digits(shape: Shape, position: u32) -> Vec<Scalar> {
     let bit = |is: Choice| Scalar::conditional_select(&Scalar::ZERO, &Scalar::ONE, is);
-    let of_digit = |j| (0..).take(shape.base()).map(move |i: u32| bit(shape.digit(position, j).ct_eq(&i)));
-    (0..shape.digits()).flat_map(of_digit).collect()
+    // Never grown, so that no copy of it stays behind.
+    let mut digits = Vec::with_capacity(shape.digits() * shape.base());
+    for j in 0..shape.digits() {
+        let digit = shape.digit(position, j);
+        digits.extend((0..).take(shape.base()).map(|i: u32| bit(digit.ct_eq(&i))));
+    }
+    digits
 }
 
 /// a_{j,i}: random for i ≥ 1, and `a_{j,0} = −Σ_{i≥1} a_{j,i}`.

@@ -75,6 +75,8 @@ pub struct Ring {
 impl Ring {
     /// Makes the ring of a cohort's leaves, in the order given.
     ///
+    /// A leaf that stands twice hides its holder no better, and harms nobody.
+    ///
     /// # Errors
     ///
     /// Returns [`CredentialError::RingSize`] for no leaf or more than [`MAX_RING`], and [`CredentialError::Point`] for
@@ -84,6 +86,10 @@ impl Ring {
     }
 
     /// Makes the ring of a group's tags, in the order given.
+    ///
+    /// # Security
+    ///
+    /// Only of tags whose credentials have been verified, so that somebody knows the secret of each and nobody else does.
     ///
     /// # Errors
     ///
@@ -173,4 +179,4 @@ impl fmt::Debug for Ring {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,32 +8,36 @@ use crate::{
 use curve25519_dalek::Scalar;
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
-const ATTRIBUTES: [u64; SLOTS] = [7, 3, 0, u64::MAX];
+pub(super) const ATTRIBUTES: [u64; SLOTS] = [7, 3, 0, u64::MAX];
 
-fn rng(seed: u8) -> ChaCha20Rng {
+pub(super) fn rng(seed: u8) -> ChaCha20Rng {
     ChaCha20Rng::from_seed([seed; 32])
 }
 
-fn scope(name: &[u8]) -> Digest {
+pub(super) fn scope(name: &[u8]) -> Digest {
     hash::digest_bytes(domain::SCOPE, name)
 }
 
-fn secret(seed: u8) -> LeafSecret {
+pub(super) fn secret(seed: u8) -> LeafSecret {
     LeafSecret::random(ATTRIBUTES, &mut rng(seed))
 }
 
 fn statement(secret: &LeafSecret, scopes: &[&[u8]], disclosed: &[u8]) -> Statement {
     Statement {
         scopes: scopes.iter().map(|name| (scope(name), secret.tag(&scope(name)))).collect(),
-        leaf: secret.leaf(),
-        leaf_index: 17,
+        holder: Holder::Open(ShownLeaf { index: 17, leaf: secret.leaf() }),
         disclosed: disclosed.iter().map(|slot| (*slot, ATTRIBUTES[usize::from(*slot)])).collect(),
+        group: None,
         snapshot_root: [8; 32],
     }
 }
 
+fn shown(index: u32, leaf: Leaf) -> Holder {
+    Holder::Open(ShownLeaf { index, leaf })
+}
+
 /// The transcript of a contribution, as it stands when its credential's turn comes.
-fn transcript(contribution: u8, statement: &Statement) -> Transcript {
+pub(super) fn transcript(contribution: u8, statement: &Statement) -> Transcript {
     let mut transcript = Transcript::new(domain::CONTRIBUTION);
     transcript.absorb(Item::Eligibility, statement);
     transcript.absorb(Item::Folds, &contribution);
@@ -41,15 +45,13 @@ fn transcript(contribution: u8, statement: &Statement) -> Transcript {
 }
 
 fn prove(statement: &Statement, secret: &LeafSecret) -> OpenCredential {
-    let Credential::Open(credential) =
-        Credential::prove_open(&mut transcript(1, statement), statement, secret, &mut rng(9));
-    credential
+    OpenCredential::prove(&mut transcript(1, statement), statement, secret, &mut rng(9))
 }
 
 fn verify_in(contribution: u8, statement: &Statement, credential: &OpenCredential) -> Result<bool, CredentialError> {
     let mut batch = Batch::new(&[3; 32]);
     let credential = Credential::Open(credential.clone());
-    credential.verify(&mut transcript(contribution, statement), statement, &mut batch)?;
+    credential.verify(&mut transcript(contribution, statement), statement, Rings::default(), &mut batch)?;
     Ok(batch.verify())
 }
 
@@ -114,7 +116,7 @@ fn a_leaf_with_another_blinding_or_attribute_is_refused() {
         let other = LeafSecret::from_bytes(bytes.as_ref()).expect("a reduced scalar");
         // Same secret, same tags: only the leaf's equation fails.
         let mut claimed = statement(&alice, &[b"vote"], &[]);
-        claimed.leaf = other.leaf();
+        claimed.holder = shown(17, other.leaf());
         assert_eq!(verify(&claimed, &prove(&claimed, &alice)), Ok(false));
     }
 }
@@ -137,7 +139,7 @@ fn every_part_of_the_statement_is_bound() {
         &|statement| statement.scopes[0].0 = scope(b"delta"),
         &|statement| statement.scopes[0].1 = alice.tag(&scope(b"delta")),
         &|statement| statement.scopes[0] = (scope(b"delta"), alice.tag(&scope(b"delta"))),
-        &|statement| statement.leaf = bob.leaf(),
+        &|statement| statement.holder = shown(17, bob.leaf()),
         &|statement| statement.disclosed[0].1 += 1,
         &|statement| statement.disclosed[0].0 = 2,
         &|statement| statement.snapshot_root[0] ^= 1,
@@ -149,7 +151,7 @@ fn every_part_of_the_statement_is_bound() {
         assert_eq!(verify(&changed, &credential), Ok(false), "{changed:?}");
     }
     let mut changed = honest.clone();
-    changed.leaf_index = 18;
+    changed.holder = shown(18, alice.leaf());
     assert_eq!(verify(&changed, &credential), Err(CredentialError::LeafIndex { expected: 18, found: 17 }));
     let moved = OpenCredential { leaf_index: 18, ..credential.clone() };
     assert_eq!(verify(&changed, &moved), Ok(false));
@@ -171,7 +173,7 @@ fn a_credential_signs_the_contribution_and_cannot_be_moved() {
     let mut other = statement.clone();
     other.snapshot_root[0] ^= 1;
     let mut batch = Batch::new(&[3; 32]);
-    assert_eq!(credential.verify(&mut bare(), &other, &mut batch), Ok(()));
+    assert_eq!(credential.verify(&mut bare(), &other, Rings::default(), &mut batch), Ok(()));
     assert!(!batch.verify());
 }
 
@@ -223,7 +225,7 @@ fn the_identity_is_no_tag_and_no_leaf() {
     let error = PointError::Identity;
     assert_eq!(verify(&changed, &credential), Err(CredentialError::Point { what: "tag", error }));
     let mut changed = honest.clone();
-    changed.leaf = Leaf::from(identity);
+    changed.holder = shown(17, Leaf::from(identity));
     assert_eq!(verify(&changed, &credential), Err(CredentialError::Point { what: "leaf", error }));
     let mut changed = honest;
     changed.scopes[0].1 = Tag::from(Point::from([0xFF; 32]));
@@ -255,33 +257,79 @@ fn malformed_statements_are_refused_also_from_bytes() {
         assert!(Statement::from_bytes(&changed.to_bytes()).is_err(), "change {index}");
     }
     let mut bytes = Credential::Open(credential).to_bytes();
-    bytes[0] = 2;
-    assert_eq!(Credential::from_bytes(&bytes), Err(DecodeError::UnknownTag { of: "Credential", found: 2 }));
+    bytes[0] = 3;
+    assert_eq!(Credential::from_bytes(&bytes), Err(DecodeError::UnknownTag { of: "Credential", found: 3 }));
+}
+
+#[test]
+fn an_open_credential_claims_no_group_and_fits_no_hidden_leaf() {
+    let alice = secret(1);
+    let honest = statement(&alice, &[b"vote"], &[]);
+    let credential = prove(&honest, &alice);
+
+    let mut changed = honest.clone();
+    changed.group = Some(GroupClaim { scope: scope(b"vote"), ring: [1; 32], commitment: alice.leaf().into() });
+    assert_eq!(verify(&changed, &credential), Err(CredentialError::Group));
+    assert!(Statement::from_bytes(&changed.to_bytes()).is_err());
+    let mut changed = honest;
+    changed.holder = Holder::Ring(HiddenLeaf { cohort: 17, leaf: alice.leaf() });
+    assert_eq!(verify(&changed, &credential), Err(CredentialError::Holder));
+    let credential = Credential::Open(credential);
+    assert_eq!((credential.holder(), credential.group()), (CredentialHolder::Open { leaf_index: 17 }, None));
 }
 
 #[test]
 fn a_leaf_opening_holds_for_its_leaf_and_context_only() {
     let (alice, bob) = (secret(1), secret(2));
-    let opening = alice.prove_opening(b"community, key, epoch 1", &mut rng(4));
+    let opening = alice.prove_opening(b"community, key, epoch 1", &[], &mut rng(4));
+    let verify = |opening: &LeafOpening, leaf, context: &[u8]| opening.verify(&leaf, context, &[]);
 
-    assert_eq!(opening.verify(&alice.leaf(), b"community, key, epoch 1"), Ok(()));
+    assert_eq!(verify(&opening, alice.leaf(), b"community, key, epoch 1"), Ok(()));
     assert_eq!(LeafOpening::from_bytes(&opening.to_bytes()), Ok(opening.clone()));
-    assert_eq!(opening.verify(&alice.leaf(), b"community, key, epoch 2"), Err(CredentialError::Proof));
-    assert_eq!(opening.verify(&bob.leaf(), b"community, key, epoch 1"), Err(CredentialError::Proof));
+    assert_eq!(verify(&opening, alice.leaf(), b"community, key, epoch 2"), Err(CredentialError::Proof));
+    assert_eq!(verify(&opening, bob.leaf(), b"community, key, epoch 1"), Err(CredentialError::Proof));
     let bytes = opening.to_bytes();
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
         changed[at] ^= 1;
         let refused = LeafOpening::from_bytes(&changed)
-            .is_ok_and(|opening| opening.verify(&alice.leaf(), b"community, key, epoch 1").is_ok());
+            .is_ok_and(|opening| verify(&opening, alice.leaf(), b"community, key, epoch 1").is_ok());
         assert!(!refused, "byte {at}");
     }
     // A leaf made from somebody else's: without its opening nothing proves it.
     let (a, b) = (alice.leaf().decompress().expect("a leaf"), bob.leaf().decompress().expect("a leaf"));
     let stolen = Leaf::from(Point::from(a + b));
-    assert_eq!(bob.prove_opening(b"", &mut rng(5)).verify(&stolen, b""), Err(CredentialError::Proof));
-    let identity = Leaf::from(Point::from([0; 32]));
-    assert!(matches!(opening.verify(&identity, b""), Err(CredentialError::Point { .. })));
+    assert_eq!(verify(&bob.prove_opening(b"", &[], &mut rng(5)), stolen, b""), Err(CredentialError::Proof));
+    assert!(matches!(verify(&opening, Leaf::from(Point::from([0; 32])), b""), Err(CredentialError::Point { .. })));
+}
+
+#[test]
+fn a_leaf_opening_shows_the_slots_it_says_and_no_other_value() {
+    let alice = secret(1);
+    let value = |slot: u8| (slot, ATTRIBUTES[usize::from(slot)]);
+    for disclosed in [[].as_slice(), &[2], &[0, 3], &[1, 2, 3], &[0, 1, 2, 3]] {
+        let opening = alice.prove_opening(b"context", disclosed, &mut rng(4));
+        let pairs: Vec<_> = disclosed.iter().map(|slot| value(*slot)).collect();
+        let verify = |pairs: &[(u8, u64)]| opening.verify(&alice.leaf(), b"context", pairs);
+
+        assert_eq!(verify(&pairs), Ok(()));
+        assert_eq!(LeafOpening::from_bytes(&opening.to_bytes()), Ok(opening.clone()));
+        for at in 0..pairs.len() {
+            let mut changed = pairs.clone();
+            changed[at].1 ^= 1;
+            assert_eq!(verify(&changed), Err(CredentialError::Proof));
+            changed.remove(at);
+            assert!(matches!(verify(&changed), Err(CredentialError::Length { .. })));
+        }
+    }
+    // Another slot's opening does not pass for it, not even with an equal value.
+    let twins = LeafSecret::random([5, 5, 0, 0], &mut rng(1));
+    let opening = twins.prove_opening(b"context", &[0], &mut rng(4));
+    assert_eq!(opening.verify(&twins.leaf(), b"context", &[(0, 5)]), Ok(()));
+    assert_eq!(opening.verify(&twins.leaf(), b"context", &[(1, 5)]), Err(CredentialError::Proof));
+    for malformed in [[(0, 5), (0, 5)], [(1, 5), (0, 5)], [(0, 5), (4, 0)]] {
+        assert_eq!(opening.verify(&twins.leaf(), b"context", &malformed), Err(CredentialError::Disclosed));
+    }
 }
 
 #[test]

@@ -14,7 +14,7 @@ use chorus_protocol::{
     peer::{Config, Notice, Peer},
     registry::{
         attestation::{Attestation, Claim},
-        policy::Attester,
+        policy::{Admission, Attester, Quorum},
     },
     time::Timestamp,
 };
@@ -28,6 +28,9 @@ use crate::driver::{Node, NodeHandle, NodeOptions};
 
 /// How long nodes of one machine may take to find each other.
 const MEETING: Duration = Duration::from_secs(60);
+
+/// Who attests. One of them is corrupt.
+const ORGANISATIONS: [&str; 5] = ["town hall", "library", "school", "health centre", "boat club"];
 
 /// A member with all their secrets.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ pub(super) struct Community {
     pub(super) genesis: Genesis,
     pub(super) id: CommunityId,
     operators: Vec<SecretKey>,
-    attester: SecretKey,
+    pub(super) attesters: Vec<SecretKey>,
     pub(super) people: Vec<Person>,
 }
 
@@ -74,7 +77,8 @@ pub(super) fn generator(seed: u64, what: &str, index: usize) -> ChaCha20Rng {
 fn policy(people: usize) -> Policy {
     let usual = Policy::default();
     let floor = usual.floor.min(u32::try_from(people).unwrap_or(u32::MAX)).max(2);
-    Policy { floor, min_contributions: floor, ..usual }
+    let admission = Admission::Quorum(Quorum::usual(ORGANISATIONS.len()));
+    Policy { floor, min_contributions: floor, class_floor: usual.class_floor.max(floor), admission, ..usual }
 }
 
 impl Community {
@@ -83,7 +87,11 @@ impl Community {
         let mut operators: Vec<SecretKey> =
             (0..operators).map(|index| SecretKey::random(&mut generator(seed, "operator", index))).collect();
         operators.sort_by_key(SecretKey::public);
-        let attester = SecretKey::random(&mut generator(seed, "attester", 0));
+        let mut attesters: Vec<SecretKey> =
+            (0..ORGANISATIONS.len()).map(|index| SecretKey::random(&mut generator(seed, "attester", index))).collect();
+        attesters.sort_by_key(SecretKey::public);
+        let organisations = ORGANISATIONS.iter().map(|name| (*name).to_owned());
+        let organised = attesters.iter().zip(organisations);
         let person = |index| {
             let mut rng = generator(seed, "person", index);
             Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random([0; 4], &mut rng), rng }
@@ -93,21 +101,27 @@ impl Community {
             name: population.name.clone(),
             purpose: population.purpose.clone(),
             operators: operators.iter().map(SecretKey::public).collect(),
-            attesters: vec![Attester { key: attester.public(), organisation: "town hall".into() }],
+            attesters: organised.map(|(key, organisation)| Attester { key: key.public(), organisation }).collect(),
             policy: policy(population.ballots.len()),
         };
         genesis.validate()?;
-        Ok(Self { id: genesis.id(), genesis, operators, attester, people })
+        Ok(Self { id: genesis.id(), genesis, operators, attesters, people })
     }
 
     /// Returns the entry that makes a person a member, with the attester's word.
     pub(super) fn registration(&mut self, person: usize) -> SignedEntry {
+        let claim = Claim::of(self.people[person].key.public(), &self.people[person].leaf);
+        // One of the five is corrupt, and never asked.
+        let attestations = self.attesters[1..].iter().map(|attester| self.attestation(attester, claim)).collect();
         let person = &mut self.people[person];
-        let claim = Claim::of(person.key.public(), &person.leaf);
-        let ever = (Timestamp::default(), Timestamp::from_millis(u64::MAX));
-        let attestation = Attestation::sign(&self.attester, self.id, claim, self.genesis.policy_digest(), ever);
-        let registration = Registration::new(self.id, claim, &person.leaf, vec![attestation], &mut person.rng);
+        let registration = Registration::new(self.id, claim, &person.leaf, attestations, &mut person.rng);
         SignedEntry::sign(&person.key, self.id, Entry::Register(registration))
+    }
+
+    /// Returns an attester's word on a claim.
+    pub(super) fn attestation(&self, attester: &SecretKey, claim: Claim) -> Attestation {
+        let ever = (Timestamp::default(), Timestamp::from_millis(u64::MAX));
+        Attestation::sign(attester, self.id, claim, self.genesis.policy_digest(), ever)
     }
 
     /// Starts all nodes on the loopback interface, and waits until they have met.

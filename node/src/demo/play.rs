@@ -18,7 +18,9 @@ use rand_core::SeedableRng as _;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    Options, bundle,
+    Options,
+    attacks::{Attackers, Attempt},
+    bundle,
     bundle::Checked,
     community::{Community, Hosts, Person},
     population::Population,
@@ -40,6 +42,7 @@ pub(super) struct Outcome {
     pub(super) height: u64,
     pub(super) voting: Duration,
     pub(super) erased: usize,
+    pub(super) attacks: Vec<Attempt>,
     pub(super) checked: Checked,
 }
 
@@ -51,12 +54,16 @@ pub(super) async fn run(
     options: &Options,
     stages: &mut Stages,
 ) -> anyhow::Result<Outcome> {
+    let mut attackers = Attackers::new(options.seed, community)?;
     register(community, hosts, stages).await?;
+    stages.begin("attacks", None);
+    attackers.enter(community, hosts).await?;
     let voting = voting_time(population, options);
     let round = open(community, hosts, population, voting, stages).await?;
-    let ballot_bytes = vote(community, hosts, population, round, stages).await?;
+    let ballot_bytes = vote(community, hosts, population, (round, &mut attackers), stages).await?;
     follow(community, hosts, round, population.ballots.len(), stages).await?;
     let result = agree(community, hosts, round).await?;
+    let attacks = attackers.outcome(community, hosts, round).await?;
     let erased = wait_for_erasure(community, hosts, round).await?;
     let report = RoundReport::from_bytes(&hosts.operator().fetch(result.result).await?)?;
     let constitution = match result.constitution {
@@ -72,7 +79,7 @@ pub(super) async fn run(
         }
     };
     let height = hosts.operator().view(|peer| peer.height().0).await?;
-    Ok(Outcome { result, report, constitution, ballot_bytes, height, voting, erased, checked })
+    Ok(Outcome { result, report, constitution, ballot_bytes, height, voting, erased, attacks, checked })
 }
 
 /// How long votes are taken. It is part of the round's plan, and so of the result's bytes: it follows from the size of
@@ -155,7 +162,7 @@ async fn vote(
     community: &mut Community,
     hosts: &Hosts,
     population: &Population,
-    round: RoundId,
+    (round, attackers): (RoundId, &mut Attackers),
     stages: &mut Stages,
 ) -> anyhow::Result<(usize, usize)> {
     let people = community.people.len();
@@ -163,6 +170,7 @@ async fn vote(
     let seen = |peer: &Peer| Some((peer.ledger().clone(), peer.ledger().rounds().get(&round)?.clone()));
     let (ledger, record) = hosts.of(0).view(seen).await?.context("the round is on the log")?;
     let state = Arc::new((ledger, record));
+    attackers.vote(hosts, &state).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let room = Arc::new(Semaphore::new(cores));
     let mut casting = JoinSet::new();
@@ -188,6 +196,7 @@ async fn vote(
         round.contributions.len() == people || round.sealed.is_some()
     };
     ensure!(hosts.operator().wait_until(counted, PATIENCE).await?, "not every ballot was accepted");
+    attackers.vote_twice(hosts, &state).await?;
     Ok(largest)
 }
 

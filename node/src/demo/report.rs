@@ -12,7 +12,7 @@ use chorus_protocol::{
 };
 use serde_json::{Value, json};
 
-use super::{Shape, play::Outcome, population::Population};
+use super::{Shape, attacks::Attempt, play::Outcome, population::Population};
 
 /// Characters of a line of text.
 const WIDTH: usize = 100;
@@ -20,8 +20,8 @@ const WIDTH: usize = 100;
 /// What each party learnt; see the README on what is promised.
 const LEARNT: [(&str, &str); 6] = [
     ("everybody", "how many agree, disagree and pass, for each statement and each opinion group"),
-    ("everybody", "of each ballot on the map, with its owner's consent: a blurred point, some ten bits"),
-    ("everybody", "which member each ballot and point is of: ballots are cast at the open level here"),
+    ("everybody", "of each ballot on the map a blurred point, some ten bits; not whose it is"),
+    ("everybody", "who is a member and which attesters said so; not who voted"),
     ("one operator", "no more than everybody: it holds some of the masks of a ballot, never all"),
     ("more than f operators", "together they could have opened ballots, until they erased their keys"),
     ("a watcher of the wires", "which node sent something of which length, and when"),
@@ -95,6 +95,7 @@ impl Summary {
             "groups": groups(report),
             "explained": explained(report),
             "principles": self.principles().iter().map(principle_json).collect::<Vec<_>>(),
+            "attacks": outcome.attacks.iter().map(attempt_json).collect::<Vec<_>>(),
             "bundle_bytes": outcome.checked.bytes,
             "verified": self.is_verified(),
         })
@@ -177,6 +178,14 @@ impl Summary {
         Ok(())
     }
 
+    fn write_attacks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nAttacks that were tried")?;
+        self.outcome.attacks.iter().try_for_each(|attempt| {
+            wrapped(f, "  ", attempt.what)?;
+            wrapped(f, "      refused: ", &attempt.outcome)
+        })
+    }
+
     fn write_learnt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nWho learnt what")?;
         LEARNT.iter().try_for_each(|(who, what)| wrapped(f, &format!("  {who:<24}"), what))
@@ -189,6 +198,7 @@ impl fmt::Display for Summary {
         self.write_times(f)?;
         self.write_groups(f)?;
         self.write_principles(f)?;
+        self.write_attacks(f)?;
         self.write_learnt(f)?;
         let checked = &self.outcome.checked;
         let verdict = if checked.verified { "Verified" } else { "NOT VERIFIED" };
@@ -232,6 +242,10 @@ fn groups(report: &RoundReport) -> Vec<usize> {
 
 fn explained(report: &RoundReport) -> Vec<f64> {
     report.map().map_or_else(Vec::new, |map| map.explained.iter().map(|part| part.approximate()).collect())
+}
+
+fn attempt_json(attempt: &Attempt) -> Value {
+    json!({ "tried": attempt.what, "outcome": attempt.outcome })
 }
 
 fn principle_json(principle: &Principle) -> Value {

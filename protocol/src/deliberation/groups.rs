@@ -17,6 +17,32 @@ pub const MAX_GROUPS: usize = 5;
 /// Least share of a group among the ballots with a point, in percent.
 const LEAST_PERCENT: usize = 5;
 
+/// How small a group may be.
+///
+/// A number of ballots alone is a floor for secrecy. The share is one against forgery: without it a handful of fakes
+/// that agree with nobody is a group, and vetoes every principle.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GroupFloor {
+    /// The least number of ballots in any block of the partition.
+    pub ballots: usize,
+    /// The least share of a group among the ballots with a point, in percent.
+    pub percent: usize,
+}
+
+impl From<usize> for GroupFloor {
+    /// The floor of a community whose blocks have at least so many ballots: groups have five percent besides.
+    fn from(ballots: usize) -> Self {
+        Self { ballots, percent: LEAST_PERCENT }
+    }
+}
+
+impl GroupFloor {
+    /// Returns the least size of a group when so many ballots have a point.
+    fn least(self, points: usize) -> usize {
+        self.ballots.max(1).max((points * self.percent).div_ceil(100))
+    }
+}
+
 /// What is public about the place of one ballot: its bucket, and its dithered coordinates if it has one.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Placed {
@@ -55,8 +81,8 @@ impl Partition {
 
 /// Makes the groups of a sealed set from the opened points.
 ///
-/// `floor` is the least number of ballots in any block; `ballots` come in the order of their tags.
-pub fn partition(map: &Map, edges: &BucketEdges, ballots: &[Placed], floor: usize) -> Partition {
+/// `floor`, if it is a number, is the least number of ballots in any block; `ballots` come in the order of their tags.
+pub fn partition(map: &Map, edges: &BucketEdges, ballots: &[Placed], floor: impl Into<GroupFloor>) -> Partition {
     let place = |ballot: &Placed| {
         let stretch = edges.stretch(ballot.bucket?)?;
         (ballot.point.len() == map.axes.len()).then(|| map.place(&ballot.point, stretch))
@@ -67,13 +93,13 @@ pub fn partition(map: &Map, edges: &BucketEdges, ballots: &[Placed], floor: usiz
 
 /// Makes groups of the points on a plane, `None` standing for a ballot without one; of exactly `wanted` groups if that
 /// is given, else of as many as the silhouette prefers. If no number of groups is admitted there is one group.
-pub fn group(points: &[Option<[f64; 2]>], floor: usize, wanted: Option<usize>) -> Partition {
+pub fn group(points: &[Option<[f64; 2]>], floor: impl Into<GroupFloor>, wanted: Option<usize>) -> Partition {
     let present: Vec<[f64; 2]> = points.iter().flatten().copied().collect();
-    let floor = floor.max(1);
-    if present.len() < floor {
+    let floor = floor.into();
+    if present.len() < floor.ballots.max(1) {
         return Partition::whole(points.len());
     }
-    let least = floor.max((present.len() * LEAST_PERCENT).div_ceil(100));
+    let least = floor.least(present.len());
     let sorted = Points::new(&present);
     let range = wanted.map_or(2..=MAX_GROUPS, |k| k..=k);
     let candidates: Vec<Clustering> = range.filter_map(|k| sorted.cluster(k, least)).collect();
@@ -86,7 +112,7 @@ pub fn group(points: &[Option<[f64; 2]>], floor: usize, wanted: Option<usize>) -
         }
     }
     let (silhouette, clustering) = best.map_or_else(|| (0.0, sorted.single()), |(s, c)| (s, c.clone()));
-    assemble(points, &sorted.labels(&clustering), clustering, silhouette, floor)
+    assemble(points, &sorted.labels(&clustering), clustering, silhouette, floor.ballots.max(1))
 }
 
 /// Puts the ballots without a point into a block of their own, or into the largest group if they are too few.

@@ -11,7 +11,7 @@ use super::{
     StageError,
     bucket::BucketEdges,
     findings::{Findings, Moderation, Tallied},
-    groups::{Partition, Placed, partition},
+    groups::{GroupFloor, Partition, Placed, partition},
     linear::IntMatrix,
     map::{Axis, Fraction, Map},
     matrix::VoteMatrix,
@@ -23,8 +23,8 @@ use super::{
 /// The community whose round is simulated.
 #[derive(Clone, Debug)]
 pub struct SecretOptions {
-    /// The least number of ballots in a block of the partition.
-    pub floor: usize,
+    /// The least size of the blocks of the partition, and of groups.
+    pub floor: GroupFloor,
     /// The least number of ballots for a map.
     pub group_floor: usize,
     /// Sets of operators, each of which adds its own noise: `C(n, f)`.
@@ -36,7 +36,7 @@ pub struct SecretOptions {
 impl Default for SecretOptions {
     /// The defaults of a community with five operators, one of whom may be faulty.
     fn default() -> Self {
-        Self { floor: 10, group_floor: 40, noise_terms: 5, moderation: Moderation::default() }
+        Self { floor: GroupFloor::from(10), group_floor: 40, noise_terms: 5, moderation: Moderation::default() }
     }
 }
 

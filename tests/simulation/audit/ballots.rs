@@ -4,7 +4,7 @@ use chorus_crypto::{
     Scalar,
     ballot::{self, Vote, Witness},
     codec::Decode as _,
-    credential::{Credential, LeafSecret, OpenCredential, Statement, Tag},
+    credential::{Credential, Holder, Leaf, LeafSecret, OpenCredential, RingCredential, ShownLeaf, Statement, Tag},
     domain,
     group::Generators,
     link::Link,
@@ -13,19 +13,31 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     contribution::{BallotContent, Body, CheckedForm, Content, context, layout},
-    ledger::Ledger,
+    ledger::{Ledger, SealedContribution},
     log::entry::{AcceptedContribution, ContributionHeader, SignedEntry},
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 use super::*;
 
-/// Returns the header and the body of a counting ballot.
+/// Returns the header and the body of a counting ballot that shows whose it is.
+fn open_ballot(log: &Corrupt) -> (ContributionHeader, Body) {
+    find_ballot(log, |credential| matches!(credential, Credential::Open(_)))
+}
+
+/// Returns the header and the body of a counting ballot that does not.
 fn some_ballot(log: &Corrupt) -> (ContributionHeader, Body) {
+    find_ballot(log, |credential| matches!(credential, Credential::Ring(_)))
+}
+
+fn find_ballot(log: &Corrupt, is_wanted: impl Fn(&Credential) -> bool) -> (ContributionHeader, Body) {
     let sealed = log.ledger().rounds()[&BASE.round].sealed.clone().expect("sealed");
-    let header = sealed.contributions[7].header.clone();
-    let body = Body::from_bytes(&log.blobs[&header.body]).expect("a body");
-    (header, body)
+    let ballot = |contribution: &SealedContribution| {
+        let header = contribution.header.clone();
+        let body = Body::from_bytes(&log.blobs[&header.body]).expect("a body");
+        is_wanted(&body.credential).then_some((header, body))
+    };
+    sealed.contributions.iter().find_map(ballot).expect("a ballot of this kind")
 }
 
 /// Puts other bytes in the place of a ballot's body: the log names them, with as true a header as they admit.
@@ -45,8 +57,17 @@ fn replace(log: &mut Corrupt, header: &ContributionHeader, bytes: Vec<u8>) {
 }
 
 fn refuse_body(what: &str, codes: &[u8], change: impl FnOnce(&mut Body)) {
+    refuse_changed(what, codes, some_ballot, change);
+}
+
+fn refuse_changed(
+    what: &str,
+    codes: &[u8],
+    ballot: fn(&Corrupt) -> (ContributionHeader, Body),
+    change: impl FnOnce(&mut Body),
+) {
     let mut log = corrupt();
-    let (header, mut body) = some_ballot(&log);
+    let (header, mut body) = ballot(&log);
     let before = body.clone();
     change(&mut body);
     assert_ne!(body, before, "{what} changes something");
@@ -62,8 +83,16 @@ fn refuse_content(what: &str, codes: &[u8], change: impl FnOnce(&mut BallotConte
 }
 
 fn refuse_credential(what: &str, codes: &[u8], change: impl FnOnce(&mut OpenCredential)) {
-    refuse_body(what, codes, |body| {
+    refuse_changed(what, codes, open_ballot, |body| {
         if let Credential::Open(credential) = &mut body.credential {
+            change(credential);
+        }
+    });
+}
+
+fn refuse_ring(what: &str, codes: &[u8], change: impl FnOnce(&mut RingCredential)) {
+    refuse_body(what, codes, |body| {
+        if let Credential::Ring(credential) = &mut body.credential {
             change(credential);
         }
     });
@@ -95,6 +124,14 @@ fn no_field_of_a_body_can_be_changed() {
     refuse_content("a mask's fold less", &[23], |content| shorten(&mut content.link.folds));
     refuse_content("auxiliary commitment", &[23], |content| content.proof.auxiliary[0] = generator);
     refuse_content("auxiliary commitment less", &[23], |content| shorten(&mut content.proof.auxiliary));
+    refuse_body("consent", &[23], |body| body.on_map ^= true);
+    refuse_ring("another cohort", &[22], |it| it.holder.cohort += 1);
+    refuse_ring("another hidden leaf", &[23], |it| it.holder.leaf = Leaf::from(generator));
+    refuse_ring("leaf's announcement", &[22], |it| it.leaf_announcement = generator);
+    refuse_ring("tag's announcement", &[22], |it| it.tag_announcements[0] = generator);
+    refuse_ring("response for the secret", &[22], |it| it.secret += Scalar::ONE);
+    refuse_ring("response for an attribute", &[22], |it| it.attributes[3] += Scalar::ONE);
+    refuse_ring("response for the blinding", &[22], |it| it.blinding += Scalar::ONE);
     refuse_credential("leaf of another", &[23], |it| it.leaf_index = (it.leaf_index + 1) % 24);
     refuse_credential("leaf of nobody", &[22], |it| it.leaf_index = 25);
     refuse_credential("leaf's announcement", &[22], |it| it.leaf_announcement = generator);
@@ -145,7 +182,7 @@ fn stuff(log: &Corrupt, ledger: &Ledger, stuffing: &Stuffing<'_>) -> (Contributi
     let rng = &mut ChaCha20Rng::seed_from_u64(11);
     let round = &ledger.rounds()[&BASE.round];
     let manifest = round.manifest.as_ref().expect("open");
-    let (_, template) = some_ballot(log);
+    let (_, template) = open_ballot(log);
     let Content::Ballot(template_content) = template.content else { panic!("a ballot") };
     let tag = stuffing.tag;
     let layout = layout(round).expect("items");
@@ -165,9 +202,11 @@ fn stuff(log: &Corrupt, ledger: &Ledger, stuffing: &Stuffing<'_>) -> (Contributi
     let core = CheckedForm::new(ledger, &body.to_bytes()).expect("well-formed").header.core;
 
     let leaf = stuffing.shown.leaf();
-    let leaf_index = manifest.snapshot.index(&leaf).expect("in the snapshot");
+    let index = manifest.snapshot.index(&leaf).expect("in the snapshot");
     let scopes = vec![(manifest.scope, tag)];
-    let statement = Statement { scopes, leaf, leaf_index, disclosed: Vec::new(), snapshot_root: manifest.root };
+    let holder = Holder::Open(ShownLeaf { index, leaf });
+    let (disclosed, snapshot_root) = (Vec::new(), manifest.root);
+    let statement = Statement { scopes, holder, disclosed, group: None, snapshot_root };
     let mut transcript = Transcript::new(domain::CONTRIBUTION);
     transcript.absorb(Item::Manifest, &manifest.digest);
     transcript.absorb_seq(Item::Operators, &ledger.genesis().operators);

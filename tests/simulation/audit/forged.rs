@@ -15,6 +15,7 @@ use chorus_protocol::{
         entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
     },
     opening::OpenedStep,
+    registry::attestation::{Attestation, Claim},
     round::report::RoundReport,
     time::Timestamp,
 };
@@ -95,11 +96,21 @@ fn nobody_is_made_a_member_against_the_rules() {
     let stranger = SecretKey::from_seed(&[9; 32]);
     let leaf = LeafSecret::random([0; 4], &mut ChaCha20Rng::seed_from_u64(9)).leaf();
     let register = |what, change: &dyn Fn(&mut Registration)| refuse_first(what, 22, pick::register, |it| change(it));
-    register("another key", &|it| it.key = stranger.public());
-    register("another leaf", &|it| it.leaf = leaf);
-    register("no attester", &|it| it.attester = stranger.public());
-    register("an operator attests", &|it| it.attester = BASE.community.genesis.operators[0]);
-    register("attestation", &|it| it.attestation = stranger.sign(domain::ATTESTATION, b"something else"));
+    register("another key", &|it| it.claim.key = stranger.public());
+    register("another leaf", &|it| it.claim.leaf = leaf);
+    register("a slot that nobody checked", &|it| it.claim.slots = 1);
+    register("a key that nobody lost", &|it| it.claim.recovers = Some(stranger.public()));
+    register("no attester", &|it| it.attestations[0].attester = stranger.public());
+    register("an operator attests", &|it| it.attestations[0].attester = BASE.community.genesis.operators[0]);
+    register("another policy", &|it| it.attestations[0].policy = flip(&it.attestations[0].policy));
+    register("another beginning", &|it| it.attestations[0].valid_from = Timestamp::from_millis(1));
+    register("another end", &|it| it.attestations[0].expires = Timestamp::from_millis(1));
+    register("another person is attested", &|it| it.attestations[0].claim.key = stranger.public());
+    register("no attestation", &|it| it.attestations.clear());
+    register("one attestation twice", &|it| it.attestations.push(it.attestations[0]));
+    register("signature", &|it| {
+        it.attestations[0].signature = stranger.sign(domain::ATTESTATION, b"something else");
+    });
     refuse("somebody else's opening of the leaf", 22, |log| {
         let mut registrations = log.entries().filter_map(|entry| pick::register(&mut entry.entry));
         let (first, second) = (registrations.next().expect("two"), registrations.next().expect("two"));
@@ -123,17 +134,11 @@ fn a_person_nobody_attested_is_no_member() {
     let person = Person { key: SecretKey::random(&mut rng), leaf, rng };
     let key = person.key.public();
     let mut rng = person.rng.clone();
-    let opening = person.leaf.prove_opening(&Registration::opening_context(BASE.community.id(), key), &mut rng);
-    let attested = Registration::attested_bytes(BASE.community.id(), key, &person.leaf.leaf());
+    let claim = Claim::of(key, &person.leaf);
     // The operators sign as attesters, which they are not.
-    let operator = &BASE.community.operators[0];
-    let registration = Registration {
-        key,
-        leaf: person.leaf.leaf(),
-        opening,
-        attester: BASE.community.attester.public(),
-        attestation: operator.sign(domain::ATTESTATION, &attested),
-    };
+    let attester = BASE.community.attesters[0].public();
+    let attestation = Attestation { attester, ..BASE.community.attestation(&BASE.community.operators[0], claim) };
+    let registration = Registration::new(BASE.community.id(), claim, &person.leaf, vec![attestation], &mut rng);
     let entry = SignedEntry::sign(&person.key, BASE.community.id(), Entry::Register(registration));
 
     refuse("a person made up", 22, |log| log.log[0].push(entry));
@@ -405,7 +410,7 @@ fn nothing_else_can_be_opened_than_what_follows_from_the_log() {
 
 /// An entry that is still to be signed by its author.
 fn signed(author: PublicKey, entry: Entry) -> SignedEntry {
-    SignedEntry { author, ..SignedEntry::sign(&BASE.community.attester, BASE.community.id(), entry) }
+    SignedEntry { author, ..SignedEntry::sign(&BASE.community.attesters[0], BASE.community.id(), entry) }
 }
 
 /// Replaces the first `count` shares of a pass, and their hashes, by what `change` makes of them.

@@ -58,7 +58,7 @@ fn the_founding_document_cannot_be_changed() {
     refuse("one operator less", &[21], |bundle| bundle.genesis.operators.truncate(4));
     refuse("no operator", &[21], |bundle| bundle.genesis.operators.clear());
     refuse("operators' order", &[21], |bundle| bundle.genesis.operators.swap(0, 1));
-    refuse("another attester", &[21], |bundle| bundle.genesis.attesters[0] = bundle.genesis.operators[0]);
+    refuse("another attester", &[21], |bundle| bundle.genesis.attesters[0].key = bundle.genesis.operators[0]);
     refuse("minimum", &[21], |bundle| bundle.genesis.policy.min_contributions += 1);
     refuse("floor", &[21], |bundle| bundle.genesis.policy.floor += 1);
     refuse("floor of 0", &[21], |bundle| bundle.genesis.policy.floor = 0);
@@ -84,7 +84,7 @@ fn certificates_cannot_be_changed() {
     });
     change("a signature twice", &|decision| decision.certificate.signatures[1] = decision.certificate.signatures[0]);
     change("order of signers", &|decision| decision.certificate.signatures.swap(0, 1));
-    change("a signer", &|decision| decision.certificate.signatures[3].0 = BASE.community.attester.public());
+    change("a signer", &|decision| decision.certificate.signatures[3].0 = BASE.community.attesters[0].public());
     change("a signature", &|decision| {
         let mut bytes = *decision.certificate.signatures[2].1.as_bytes();
         bytes[40] ^= 1;

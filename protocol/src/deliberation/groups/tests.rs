@@ -35,6 +35,14 @@ fn a_group_below_the_least_share_is_not_admitted() {
 }
 
 #[test]
+fn without_a_floor_a_lone_ballot_is_a_group() {
+    let lone = [cloud([0.0, 0.0], 60), cloud([100.0, 0.0], 1)].concat();
+
+    assert_eq!(group(&lone, GroupFloor { ballots: 1, percent: 0 }, Some(2)).blocks, [60, 1]);
+    assert!(group(&lone, GroupFloor { ballots: 1, percent: 5 }, Some(2)).blocks.iter().all(|&size| size >= 4));
+}
+
+#[test]
 fn ballots_without_a_point_are_a_block_or_join_the_largest_group() {
     let points = [cloud([5.0, 0.0], 20), cloud([-5.0, 0.0], 30)].concat();
     let few = [points.clone(), vec![None; 9]].concat();
