@@ -17,7 +17,11 @@ use chorus_protocol::{
     ledger::Proposer,
     log::consensus::Timeouts,
     peer::Config,
-    registry::{attestation::Claim, policy::Attester},
+    registry::{
+        attestation::Claim,
+        flow::{SeedGroup, Vouching},
+        policy::{Admission, Attester},
+    },
 };
 use serde_json::{Value, json};
 
@@ -42,6 +46,15 @@ struct Fixture {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::start_with(Policy {
+            attributes: vec![Attribute { name: "region".into(), values: vec![named("north"), named("south")] }],
+            anonymous_proposals: 2,
+            ..Policy::default()
+        })
+        .await
+    }
+
+    async fn start_with(policy: Policy) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = DataDir::new(folder.path().to_owned());
         let key = SecretKey::from_seed(&[5; 32]);
@@ -50,14 +63,7 @@ impl Fixture {
             purpose: "To sing".into(),
             operators: vec![key.public()],
             attesters: vec![Attester { key: key.public(), organisation: String::new() }],
-            policy: Policy {
-                min_contributions: 2,
-                floor: 2,
-                group_floor: 4,
-                attributes: vec![Attribute { name: "region".into(), values: vec![named("north"), named("south")] }],
-                anonymous_proposals: 2,
-                ..Policy::default()
-            },
+            policy: Policy { min_contributions: 2, floor: 2, group_floor: 4, ..policy },
         };
         let node = Node::start(NodeOptions {
             data_dir: dir.node(),
@@ -403,6 +409,35 @@ async fn operators_and_members_say_who_goes() {
     assert_eq!((left.0, removed.0, late.0), (200, 200, 409), "{removed:?}");
     let (_, people) = fixture.get("/attest").await;
     assert_eq!((&people["members"], people["candidates"][0]["key"].as_str()), (&json!([]), Some(bo.as_str())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_vouch_one_at_a_time_and_can_take_it_back() {
+    let seeds = vec![SeedGroup::from_iter([SecretKey::from_seed(&[5; 32]).public()])];
+    let vouching = Vouching { tolerated: 0, min_vouches: 1, ..Vouching::recommended(seeds) };
+    let fixture = Fixture::start_with(Policy { admission: Admission::Vouch(vouching), ..Policy::default() }).await;
+    let (_, own) = fixture.post("/attest/request", json!({})).await;
+    let (ada, bo) = (fixture.newcomer(1, 0, "", None).await, fixture.newcomer(2, 0, "", None).await);
+
+    let stranger = fixture.post("/vouch", json!({ "whom": ada })).await;
+    let seed = fixture.post("/vouch", json!({ "whom": own["request"] })).await;
+    let oneself = fixture.post("/vouch", json!({ "whom": "me" })).await;
+    let first = fixture.post("/vouch", json!({ "whom": ada })).await;
+    let (_, between) = fixture.get("/vouch").await;
+    let second = fixture.post("/vouch", json!({ "whom": bo })).await;
+    let (_, people) = fixture.get("/attest").await;
+    let back = fixture.post("/vouch", json!({ "whom": first.1["key"], "withdraw": true })).await;
+    let (_, after) = fixture.get("/vouch").await;
+
+    assert_eq!(stranger.0, 409, "a seed that has not registered cannot bring anybody");
+    assert_eq!((seed.0, oneself.0, first.0), (200, 409, 200), "{seed:?} {first:?}");
+    assert_eq!((&between["given"][0]["key"], &between["left"]), (&first.1["key"], &json!(11)));
+    assert!(between["next_at"].as_u64() > between["log_time"].as_u64());
+    assert_eq!(second.0, 409, "one in five days");
+    let vouches = |standing: &Value| standing["standing"]["vouches"].as_u64().unwrap_or_default();
+    let everybody = ["members", "candidates"].map(|list| people[list].as_array().cloned().unwrap_or_default()).concat();
+    assert_eq!(everybody.iter().map(vouches).sum::<u64>(), 1);
+    assert_eq!((back.0, &after["given"], &after["may_vouch"]), (200, &json!([]), &json!(true)));
 }
 
 #[test]

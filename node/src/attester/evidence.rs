@@ -134,11 +134,9 @@ pub fn find(
     let code = Code::parse(&request.evidence).ok();
     let state = code.as_ref().map_or(CodeState::Unknown, |code| desk.code(code));
     let code_holds = match state {
-        CodeState::Unknown => false,
         CodeState::Unspent => true,
-        CodeState::Spent(by) if by == *key && !is_attested => true,
-        CodeState::Spent(_) if said.in_person => false,
-        CodeState::Spent(_) => return Err(EvidenceError::Spent),
+        CodeState::Spent(by) => by == *key && !is_attested,
+        CodeState::Unknown => false,
     };
     let listed = match (&settings.allow_list, said.subject) {
         (Some(path), Some(subject)) => is_listed(path, subject)?,
@@ -153,6 +151,7 @@ pub fn find(
         (true, false, false) => EvidenceKind::AllowList,
         (false, true, false) => EvidenceKind::Code,
         (false, false, true) => EvidenceKind::InPerson,
+        (false, false, false) if matches!(state, CodeState::Spent(_)) => return Err(EvidenceError::Spent),
         (false, false, false) if settings.hook.is_some() => EvidenceKind::Hook,
         (false, false, false) => return Err(EvidenceError::None { list: list_state(settings, said) }),
     };

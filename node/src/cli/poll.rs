@@ -61,7 +61,7 @@ pub(super) struct Open {
     #[arg(long, value_name = "ATTRIBUTE", requires = "vote", conflicts_with = "by_groups_of")]
     by: Option<String>,
     /// Add up the ballots of each opinion group of an earlier round: its number in `chorus status`, or the beginning of its
-    /// id. Who took part in it and hides nothing else can be counted with their group.
+    /// id. Who took part in it proves their group without showing which ballot was theirs.
     #[arg(long, value_name = "ROUND", requires = "vote")]
     by_groups_of: Option<String>,
     /// The public weight of a class, as in north=2; other=1 is for those who show none. May be repeated [default: 1].
