@@ -19,7 +19,7 @@ use crate::api::view;
 #[derive(Debug, Subcommand)]
 pub(super) enum Poll {
     /// Open a poll, or begin a round of voting in one (operators only).
-    Open(Open),
+    Open(Box<Open>),
     /// Tell whether voting is over. A round closes by itself at its deadline, and not before.
     Close {
         /// The poll: its id or the beginning of it, or - for the only one.
