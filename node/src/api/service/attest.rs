@@ -216,7 +216,7 @@ impl Service {
     }
 
     fn attestation(&self, ledger: &Ledger, claim: &Claim, expires_millis: Option<u64>) -> Attestation {
-        // The log's time stands still while nothing happens, so it is no measure of how long from now.
+        // The log's time lags behind while nothing happens, so it is no measure of how long from now.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(ledger.time().as_millis());
         let expires = Timestamp::from_millis(now).plus_millis(expires_millis.unwrap_or(USUAL_EXPIRY_MILLIS));
