@@ -1,5 +1,6 @@
 //! Admission of people: what attacks on it achieve, and what fakes could do with their votes.
 
+mod ring;
 mod sybil;
 mod veto;
 
@@ -7,5 +8,6 @@ use crate::table::Printed;
 
 /// Returns figures and tables; towns and attacks are drawn from `seed`.
 pub(crate) fn figures(seed: u64) -> Vec<Printed> {
-    sybil::figures(seed).into_iter().chain(veto::figures()).collect()
+    let ring = ring::figures().into_iter().map(Printed::from);
+    ring.chain(sybil::figures(seed)).chain(veto::figures()).collect()
 }

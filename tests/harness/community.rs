@@ -65,6 +65,17 @@ impl Community {
         attesters: usize,
         policy: Policy,
     ) -> Self {
+        Self::of(seed, operators, (people, &|_| attributes), attesters, policy)
+    }
+
+    /// As [`with_attesters`](Self::with_attesters), with attributes of each person's own.
+    pub fn of(
+        seed: u64,
+        operators: usize,
+        (people, attributes): (usize, &dyn Fn(usize) -> [u64; SLOTS]),
+        attesters: usize,
+        policy: Policy,
+    ) -> Self {
         let mut operators: Vec<SecretKey> =
             (0..operators).map(|index| SecretKey::random(&mut rng(seed, "operator", index))).collect();
         operators.sort_by_key(SecretKey::public);
@@ -74,7 +85,7 @@ impl Community {
         let attester = |key: &SecretKey| Attester { key: key.public(), organisation: key.public().to_string() };
         let person = |index| {
             let mut rng = rng(seed, "person", index);
-            Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random(attributes, &mut rng), rng }
+            Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random(attributes(index), &mut rng), rng }
         };
         let genesis = Genesis {
             name: "Harbour".into(),

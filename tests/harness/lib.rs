@@ -9,3 +9,4 @@ pub mod offline;
 pub mod scenario;
 pub mod sybil;
 pub mod tap;
+pub mod vectors;

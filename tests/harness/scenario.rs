@@ -1,6 +1,6 @@
 //! A whole round over the virtual network, from registration to result.
 
-use chorus_crypto::{ballot::Vote, codec::Decode as _};
+use chorus_crypto::{ballot::Vote, codec::Decode as _, credential::SLOTS};
 use chorus_protocol::{
     config::Policy,
     contribution::{Contributor, Level},
@@ -41,6 +41,10 @@ pub struct Scenario {
     pub network_seed: Option<u64>,
     /// The community's rules.
     pub policy: Policy,
+    /// How many attesters there are, of which each attests for everybody.
+    pub attesters: usize,
+    /// The attributes of each member.
+    pub attributes: fn(usize) -> [u64; SLOTS],
 }
 
 impl Default for Scenario {
@@ -57,6 +61,8 @@ impl Default for Scenario {
             duration_millis: 20_000,
             network_seed: None,
             policy: Policy { min_contributions: 10, floor: 5, group_floor: 40, ..Policy::default() },
+            attesters: 1,
+            attributes: |_| [0; SLOTS],
         }
     }
 }
@@ -79,7 +85,8 @@ pub struct Play {
 impl Scenario {
     /// Founds the community and starts its nodes.
     pub fn start(self) -> Play {
-        let community = Community::new(self.seed, self.operators, self.people, self.policy.clone());
+        let people = (self.people, &self.attributes as &dyn Fn(usize) -> [u64; SLOTS]);
+        let community = Community::of(self.seed, self.operators, people, self.attesters, self.policy.clone());
         let seed = self.network_seed.unwrap_or(self.seed);
         let network = Network::new(seed, community.genesis.clone(), &community.operators, self.followers, self.links);
         let poll = community.poll(self.kind, self.items, self.duration_millis);
@@ -143,12 +150,22 @@ impl Play {
     ///
     /// Panics if the round does not admit it.
     pub fn vote(&mut self, person: usize, sequence: u8, votes: &[Vote]) {
+        self.vote_as(person, votes, |contributor| contributor.sequence = sequence);
+    }
+
+    /// Lets a member vote in a way of their own.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the round does not admit it.
+    pub fn vote_as(&mut self, person: usize, votes: &[Vote], change: impl FnOnce(&mut Contributor<'_>)) {
         let host = self.host_of(person);
         let level = level_of(person);
         let ledger = self.network.peer(host).ledger();
         let round = &ledger.rounds()[&self.poll.round];
         let person = &mut self.community.people[person];
-        let contributor = Contributor { sequence, level, ..Contributor::anonymous(&person.leaf) };
+        let mut contributor = Contributor { level, ..Contributor::anonymous(&person.leaf) };
+        change(&mut contributor);
         let submission = contributor.cast(ledger, round, votes, &mut person.rng).expect("a member may vote");
         self.network.command(host, Command::Contribute(submission));
     }

@@ -1,6 +1,7 @@
 //! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
 mod audit;
+mod classes;
 mod codec;
 mod deliberation;
 mod determinism;

@@ -305,7 +305,8 @@ impl RoundRecord {
         }
         let known = self.contributions.get(&header.tag);
         if known.is_none() {
-            bound("distinct tags", manifest.snapshot.leaves().len(), self.contributions.len() + 1)?;
+            let most = manifest.snapshot.leaves().len().min(limits::MAX_MEMBERS);
+            bound("distinct tags", most, self.contributions.len() + 1)?;
         }
         if known.is_some_and(|known| known.contains_key(&header.sequence)) {
             return Err(Fault::Duplicate("a contribution with this tag and sequence"));

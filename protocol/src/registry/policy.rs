@@ -39,6 +39,9 @@ pub enum AdmissionError {
     /// A conjunction or alternative without members, or nested too deeply.
     #[error("alternatives and conjunctions have 1 to {max} members, at most {depth} deep", max = limits::MAX_ADMISSION_RULES, depth = limits::MAX_ADMISSION_DEPTH)]
     Formula,
+    /// Vouching stands in the formula more than once: its effect is computed once for all.
+    #[error("vouching stands in the formula {0} times")]
+    Vouchings(usize),
     /// The rules of vouching make no sense.
     #[error("vouching: {0}")]
     Vouching(#[from] VouchingError),
@@ -130,7 +133,19 @@ impl Admission {
     ///
     /// Returns the first [`AdmissionError`] found.
     pub fn validate(&self, attesters: &[Attester]) -> Result<(), AdmissionError> {
-        self.validate_at(attesters, 0)
+        self.validate_at(attesters, 0)?;
+        match self.count_vouchings() {
+            0 | 1 => Ok(()),
+            more => Err(AdmissionError::Vouchings(more)),
+        }
+    }
+
+    fn count_vouchings(&self) -> usize {
+        match self {
+            Self::Quorum(_) => 0,
+            Self::Vouch(_) => 1,
+            Self::All(rules) | Self::Any(rules) => rules.iter().map(Self::count_vouchings).sum(),
+        }
     }
 
     fn validate_at(&self, attesters: &[Attester], depth: usize) -> Result<(), AdmissionError> {
@@ -157,7 +172,7 @@ impl Admission {
         }
     }
 
-    /// Returns the rules of vouching in the formula, if there are any; the first, should there be several.
+    /// Returns the rules of vouching in the formula, if there are any.
     pub fn vouching(&self) -> Option<&Vouching> {
         match self {
             Self::Quorum(_) => None,

@@ -49,8 +49,7 @@ fn begin(statement: &Statement) -> Transcript {
 impl Case {
     fn figures(&self) -> Vec<Figure> {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let secrets: Vec<LeafSecret> =
-            (0..self.members).map(|_| LeafSecret::random([1, 2, 3, 4], &mut rng)).collect();
+        let secrets: Vec<LeafSecret> = (0..self.members).map(|_| LeafSecret::random([1, 2, 3, 4], &mut rng)).collect();
         let mut leaves: Vec<Leaf> = secrets.iter().map(LeafSecret::leaf).collect();
         leaves.sort_unstable();
         let start = Instant::now();
