@@ -107,6 +107,10 @@ domains! {
     ANONYMOUS_PROPOSAL = "chorus/v1/anonymous-proposal";
     /// An attester's keyed tag of one of its clients.
     CLIENT_TAG = "chorus/v1/attester/client-tag";
+    /// The key under which an attester keeps its invite codes.
+    INVITE_CODE = "chorus/v1/attester/invite-code";
+    /// The key of the file that holds a person's leaves.
+    LEAF_VAULT = "chorus/v1/leaf-vault";
     /// A community's id, from its genesis.
     COMMUNITY = "chorus/v1/community";
     /// A poll's id, from its opening.

@@ -7,6 +7,7 @@
 mod attest;
 mod client;
 mod community;
+mod config;
 mod demo;
 mod failure;
 mod init;
@@ -15,11 +16,13 @@ mod output;
 mod polis;
 mod poll;
 mod result;
+mod rules;
 mod run;
 mod status;
 mod values;
 mod verify;
 mod vote;
+mod vouch;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -110,15 +113,23 @@ enum Command {
     Run(run::Run),
     /// Show the community, this node, and all rounds.
     Status,
-    /// Ask for admission, or admit somebody.
+    /// Ask for admission, admit somebody, and all else about membership.
+    ///
+    /// A community is one of distinct people. Attesters say that a key belongs to one: k of them are needed, and each admits
+    /// a person once. You ask (`request`), hand the text to as many attesters as are needed, and they `approve` it.
     #[command(subcommand)]
     Attest(attest::Attest),
+    /// Vouch for somebody whom you know to be one distinct person, or show your vouches.
+    Vouch(vouch::Vouch),
+    /// Show or choose how you take part, and on what evidence you attest.
+    #[command(subcommand)]
+    Config(config::Config),
     /// Open polls and rounds of voting, and list them.
     #[command(subcommand)]
     Poll(poll::Poll),
     /// Propose items for a poll.
     Propose(poll::Propose),
-    /// Vote. That you voted is public, how you voted nobody sees; voting again replaces your ballot wholly.
+    /// Vote. Nobody sees how, and at the anonymous level nobody sees that you did; voting again replaces your ballot wholly.
     Vote(vote::Vote),
     /// Take your ballot back.
     Withdraw(vote::Withdraw),
@@ -167,6 +178,8 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Run(command) => block_on(command.carry_out(global)),
         Command::Status => status::carry_out(global),
         Command::Attest(command) => command.carry_out(global),
+        Command::Vouch(command) => command.carry_out(global),
+        Command::Config(command) => command.carry_out(global),
         Command::Poll(command) => command.carry_out(global),
         Command::Propose(command) => command.carry_out(global),
         Command::Vote(command) => command.carry_out(global),

@@ -1,7 +1,10 @@
 //! The data directory: what a node keeps, and where.
 //!
 //! ```text
-//! keystore        signing key, transport key and leaf, under a passphrase
+//! keystore        signing key, transport key and the first leaf, under a passphrase
+//! leaves          the person's leaves, under a key derived from the signing key
+//! config.json     what the person has chosen: level, participation, evidence
+//! attester/       what an attester keeps: keyed tags of clients, codes, counts
 //! community       the invitation this node joined with, as text
 //! ballots/        own contributions on their way to the log: <round>/<sequence>
 //! node/           log, journal, bodies and private parts, kept by the driver
@@ -10,6 +13,7 @@
 //! ```
 
 pub mod invite;
+pub mod settings;
 pub mod token;
 
 use std::{
@@ -57,6 +61,14 @@ pub enum ConfigError {
         /// What is wrong.
         source: TokenError,
     },
+    /// The file of settings is not understood.
+    #[error("{path} is not understood: {why}")]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The founding document is not valid.
     #[error("the founding document is not valid")]
     Genesis(#[from] GenesisError),
@@ -102,6 +114,21 @@ impl DataDir {
     /// Returns the path of the keystore.
     pub fn keystore(&self) -> PathBuf {
         self.root.join("keystore")
+    }
+
+    /// Returns the path of the person's leaves.
+    pub fn leaves(&self) -> PathBuf {
+        self.root.join("leaves")
+    }
+
+    /// Returns the path of the settings.
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("config.json")
+    }
+
+    /// Returns the directory of what an attester keeps.
+    pub fn attester(&self) -> PathBuf {
+        self.root.join("attester")
     }
 
     /// Returns the path of the invitation that names the community.

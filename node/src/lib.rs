@@ -1,12 +1,15 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod attester;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod driver;
 pub mod keystore;
 pub mod network;
+pub mod participation;
 pub mod polis;
 pub mod store;
 pub mod telemetry;
+pub mod vault;

@@ -29,6 +29,7 @@ pub use self::snapshot::Snapshot;
 use self::{
     attestation::{Attestation, Claim},
     entry::{AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch},
+    flow::Vouching,
 };
 use crate::{
     config::Genesis,
@@ -139,6 +140,12 @@ impl Registry {
     /// Returns the vouches that stand: (voucher, for whom), and since when.
     pub const fn vouches(&self) -> &BTreeMap<(PublicKey, PublicKey), Timestamp> {
         &self.vouches
+    }
+
+    /// Returns from which log time on somebody may vouch again, as far as earlier vouches and penalties decide.
+    pub fn next_vouch(&self, key: &PublicKey, vouching: &Vouching) -> Timestamp {
+        let rested = self.last_vouch.get(key).map(|last| last.plus_millis(vouching.interval_millis));
+        rested.max(self.penalised.get(key).copied()).unwrap_or_default()
     }
 
     /// Returns whether somebody is a member now. Vouches count as of the last time that their effect was computed.

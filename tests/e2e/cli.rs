@@ -97,8 +97,20 @@ impl Person {
 
     /// Has the person admitted by an attester.
     fn admitted_by(&self, attester: &Self) {
-        let request = self.ok(&["attest", "request"]);
-        attester.ok(&["attest", "approve", request["request"].as_str().expect("a request")]);
+        let met = ["--in-person", "--subject", self.dir.to_str().expect("text")];
+        self.attested_by(attester, &[], &met);
+    }
+
+    /// Makes a request, and returns it.
+    fn request(&self, more: &[&str]) -> String {
+        let request = self.ok(&[&["attest", "request"], more].concat());
+        request["request"].as_str().expect("a request").to_owned()
+    }
+
+    /// Has the person attested, and returns how they stand then.
+    fn attested_by(&self, attester: &Self, request: &[&str], more: &[&str]) -> Value {
+        let request = self.request(request);
+        attester.ok(&[&["attest", "approve", &request], more].concat())["standing"].take()
     }
 }
 
@@ -134,7 +146,12 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     assert_eq!(member.fails(&["propose", "-", "Too early"]), (6, "refused".into()), "not a member yet");
     member.admitted_by(&founder);
     member.until(&["status"], |status| status["node"]["member"] == true);
+    let anonymous = member.fails(&["propose", "-", "Listen first"]);
+    assert_eq!(anonymous, (6, "refused".into()), "no member yet when the poll was opened");
+    assert_eq!(member.fails(&["propose", "-", "Listen first", "--open"]).0, 6, "that would show who it is");
+    member.ok(&["config", "set", "level", "open"]);
     member.ok(&["propose", "-", "Listen first"]);
+    member.ok(&["config", "set", "level", "anonymous"]);
     founder.ok(&["propose", "-", "Be kind"]);
     assert_eq!(member.fails(&["vote", "-", "1=agree"]), (6, "refused".into()), "voting has not begun");
     assert_eq!(member.fails(&["poll", "open", "-", "--vote", "--duration", "5s"]), (6, "refused".into()));
@@ -233,6 +250,82 @@ fn a_passphrase_protects_the_keys() {
     assert_eq!(person.fails(&[&create[..], &[&wrong]].concat()), (3, "configuration".into()));
     assert_eq!(person.fails(&create[..create.len() - 1]), (3, "configuration".into()), "nobody to ask");
     person.ok(&[&create[..], &[&right]].concat());
+}
+
+#[test]
+fn three_attesters_admit_somebody_who_votes_unseen_and_rotates() {
+    let folder = TempDir::new().expect("a folder");
+    let names = ["library", "school", "clinic", "ada"];
+    let (mut people, keys): (Vec<Person>, Vec<String>) =
+        names.iter().map(|name| Person::public_key(&folder, name)).unzip();
+    let named: Vec<String> = keys.iter().zip(names).take(3).map(|(key, name)| format!("{key}={name}")).collect();
+    let attesters: Vec<&str> = named.iter().flat_map(|attester| ["--attester", attester.as_str()]).collect();
+    let create = ["community", "create", "--name", "Town", "--purpose", "To help", "--attribute", "region=north,south"];
+    let quorum = |needed| {
+        [&create[..], &attesters, &RULES, &["--corrupt-attesters", "0", "--attestations-needed", needed]].concat()
+    };
+    assert_eq!(people[0].fails(&quorum("1")), (2, "usage".into()), "one person could be admitted twice");
+    people[0].ok(&quorum("2"));
+    people[0].run(&LOCAL);
+    let invite = people[0].ok(&["invite"])["invite"].as_str().expect("an invitation").to_owned();
+    for person in &mut people[1..] {
+        person.ok(&["join", &invite]);
+        person.run(&LOCAL);
+    }
+    let [library, school, clinic, ada] = &people[..] else { panic!("four people") };
+    people.iter().skip(1).for_each(|person| {
+        person.until(&["status"], |status| status["operators_connected"] == 1);
+    });
+
+    let code = library.ok(&["attest", "invite"])["codes"][0].as_str().expect("a code").to_owned();
+    let one =
+        ada.attested_by(library, &["--code", &code, "--attribute", "region=north"], &["--attribute", "region=north"]);
+    assert_eq!((&one["attestations"], &one["member"]), (&1.into(), &false.into()));
+    assert_eq!(library.ok(&["attest", "list", "--pending"])["candidates"][0]["standing"]["attestations_needed"], 2);
+    assert_eq!(library.fails(&["attest", "approve", &clinic.request(&["--code", &code])]).0, 6, "the code is spent");
+    let list = folder.path().join("members.txt");
+    fs::write(&list, "# readers\nada@example.org\n").expect("written");
+    school.ok(&["config", "set", "attester.allow-list", list.to_str().expect("text")]);
+    ada.until(&["attest", "list"], |people| people["candidates"][0]["own"] == true);
+    let two = ada.attested_by(school, &[], &["--subject", " Ada@Example.org", "--attribute", "region=north"]);
+    assert_eq!((&two["attestations"], &two["member"]), (&2.into(), &true.into()));
+    let again = ["attest", "approve", &clinic.request(&[]), "--subject", "ada@example.org"];
+    assert_eq!(school.fails(&again), (6, "refused".into()), "the same person with another key");
+    assert_eq!(ada.fails(&["attest", "invite"]), (6, "refused".into()), "she is no attester");
+    school.admitted_by(library);
+    school.admitted_by(clinic);
+
+    let open = ["poll", "open", "--item", "Be kind", "--duration", "15s", "--question"];
+    let polls = ["What?", "And?"].map(|question| {
+        let poll = library.ok(&[&open[..], &[question]].concat())["id"].as_str().expect("an id").to_owned();
+        let is_open = |poll: &Value| poll["rounds"][0]["state"] == "open";
+        [ada, school].iter().for_each(|person| {
+            person.until(&["poll", "list"], |polls| {
+                polls
+                    .as_array()
+                    .is_some_and(|polls| polls.iter().any(|known| known["id"] == poll.as_str() && is_open(known)))
+            });
+        });
+        assert_eq!(ada.fails(&["vote", &poll, "1=agree", "--open"]), (6, "refused".into()), "her level is anonymous");
+        ada.ok(&["vote", &poll, "1=agree"]);
+        school.ok(&["vote", &poll, "1=disagree"]);
+        // A fresh leaf: for the second poll; the first one, which is open, keeps the old leaf.
+        if question == "What?" {
+            ada.ok(&["attest", "rotate"]);
+            assert_eq!(ada.ok(&["vote", &poll, "1=pass"])["own"]["sequence"], 1);
+        }
+        poll
+    });
+
+    for (poll, agree) in polls.iter().zip([0, 1]) {
+        let result = ada.ok(&["result", poll, "--wait", "45s"]);
+        assert_eq!((&result["ballots"], &result["items"][0]["total"]["agree"]), (&2.into(), &agree.into()));
+    }
+    let bundle = folder.path().join("bundle");
+    ada.ok(&["export", bundle.to_str().expect("text")]);
+    assert_eq!(ada.ok(&["verify", bundle.to_str().expect("text")])["verified"], true);
+    let kept = fs::read(school.dir.join("attester").join("clients")).expect("kept");
+    assert!(!kept.windows(3).any(|window| window.eq_ignore_ascii_case(b"ada")), "no name is kept");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use chorus_protocol::{
 use tokio::sync::broadcast::error::RecvError;
 
 use super::service::Person;
-use crate::{config, driver::NodeHandle, store::files};
+use crate::{config, driver::NodeHandle, store::files, vault};
 
 /// What is added to the name of a file that holds a withdrawal.
 const WITHDRAWAL: &str = "w";
@@ -159,7 +159,7 @@ pub(super) async fn tend(ballots: Arc<Ballots>, node: NodeHandle, person: Arc<Pe
     let mut notices = node.notices();
     let mut sent = BTreeSet::new();
     loop {
-        if settle(&ballots, &node, &person, &mut sent).await.is_err() {
+        if follow(&node, &person).await.is_err() || settle(&ballots, &node, &person, &mut sent).await.is_err() {
             return;
         }
         match tokio::time::timeout(LOOK_AGAIN, notices.recv()).await {
@@ -167,6 +167,21 @@ pub(super) async fn tend(ballots: Arc<Ballots>, node: NodeHandle, person: Arc<Pe
             Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => {}
         }
     }
+}
+
+/// Lets the person's leaves follow the log.
+pub(super) async fn follow(node: &NodeHandle, person: &Person) -> Result<(), crate::driver::NodeError> {
+    let key = person.key.public();
+    let look = move |peer: &Peer| {
+        let registered = peer.ledger().registry().person(&key)?.claim.leaf;
+        Some((registered, vault::pinned(peer.ledger())))
+    };
+    if let Some((registered, pinned)) = node.view(look).await?
+        && let Err(error) = person.vault.settle(&registered, &pinned)
+    {
+        tracing::warn!(%error, "the leaves cannot be written");
+    }
+    Ok(())
 }
 
 async fn settle(
@@ -212,7 +227,11 @@ async fn settle(
 fn fate(peer: &Peer, person: &Person, round: RoundId, sequence: u8) -> Fate {
     let Some(round) = peer.ledger().rounds().get(&round) else { return Fate::Wait };
     let Some(manifest) = &round.manifest else { return Fate::Wait };
-    let tag = person.leaf.tag(&manifest.scope);
+    let Some(leaf) = person.vault.in_snapshot(&manifest.snapshot) else {
+        // Leaves that an unfinished round pins are kept.
+        return if round.sealed.is_some() { Fate::Done } else { Fate::Wait };
+    };
+    let tag = leaf.tag(&manifest.scope);
     let logged = round.contributions.get(&tag).is_some_and(|attempts| attempts.contains_key(&sequence));
     if logged || round.sealed.is_some() { Fate::Done } else { Fate::Send }
 }

@@ -8,7 +8,12 @@ use axum::{
 use chorus_protocol::{contribution::ContributeError, fault::Fault};
 use serde::{Deserialize, Serialize};
 
-use crate::driver::NodeError;
+use crate::{
+    attester::{DeskError, evidence::EvidenceError, hook::HookError},
+    driver::NodeError,
+    participation::Refusal,
+    vault::{NoLeaf, VaultError},
+};
 
 /// What went wrong, for programs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -22,6 +27,8 @@ pub enum Kind {
     Host,
     /// The community's rules do not admit it.
     Refused,
+    /// A file of the data directory is not what it should be.
+    Configuration,
     /// It was sent, and is not on the log yet.
     TimedOut,
     /// The network does not give what is needed.
@@ -43,7 +50,7 @@ impl Kind {
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Configuration | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -102,6 +109,66 @@ impl From<ContributeError> for ApiError {
             | ContributeError::Votes { .. }
             | ContributeError::Sequence => Self::refused(error.to_string()),
             _ => Self::new(Kind::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        Self::refused(refusal.to_string())
+    }
+}
+
+impl From<NoLeaf> for ApiError {
+    fn from(refusal: NoLeaf) -> Self {
+        Self::refused(refusal.to_string())
+    }
+}
+
+impl From<VaultError> for ApiError {
+    fn from(error: VaultError) -> Self {
+        let kind = match error {
+            VaultError::Damaged(_) | VaultError::NoLeaf => Kind::Configuration,
+            VaultError::Registered | VaultError::TooMany => Kind::Refused,
+            VaultError::Io(_) => Kind::Store,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<DeskError> for ApiError {
+    fn from(error: DeskError) -> Self {
+        let kind = match error {
+            DeskError::Subject | DeskError::NoCode => Kind::Invalid,
+            DeskError::Known(_) | DeskError::NotTheirs(_) | DeskError::Nameless => Kind::Refused,
+            DeskError::Damaged(_) | DeskError::Io(_) => Kind::Store,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<EvidenceError> for ApiError {
+    fn from(error: EvidenceError) -> Self {
+        match error {
+            EvidenceError::Desk(error) => error.into(),
+            EvidenceError::List { .. } => Self::new(Kind::Configuration, error.to_string()),
+            EvidenceError::Hook(error) => {
+                let kind = match error {
+                    HookError::Refused(_) => Kind::Refused,
+                    HookError::TimedOut(_) => Kind::TimedOut,
+                    HookError::Start { .. } | HookError::Unreachable { .. } | HookError::Answer(_) => {
+                        Kind::Configuration
+                    }
+                };
+                Self::new(kind, error.to_string())
+            }
+            EvidenceError::None { .. }
+            | EvidenceError::Several(_)
+            | EvidenceError::Spent
+            | EvidenceError::Nameless
+            | EvidenceError::OtherSubject
+            | EvidenceError::Unchecked { .. }
+            | EvidenceError::OtherValue { .. } => Self::refused(error.to_string()),
         }
     }
 }

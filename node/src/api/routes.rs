@@ -43,9 +43,17 @@ pub fn router(shared: Shared) -> Router {
     let routes = Router::new()
         .route("/status", get(status))
         .route("/invite", get(invite))
-        .route("/attest", get(members))
+        .route("/attest", get(people))
         .route("/attest/request", post(request_attestation))
         .route("/attest/approve", post(approve))
+        .route("/attest/invite", post(issue_codes))
+        .route("/attest/revoke", post(revoke))
+        .route("/attest/rotate", post(rotate))
+        .route("/attest/veto", post(veto))
+        .route("/attest/census", post(take_census))
+        .route("/attest/expel", post(expel))
+        .route("/attest/remove-attester", post(remove_attester))
+        .route("/vouch", get(vouches).post(vouch))
         .route("/polls", get(polls).post(open_poll))
         .route("/polls/{poll}", get(poll))
         .route("/polls/{poll}/items", post(propose))
@@ -117,16 +125,55 @@ async fn invite(State(shared): State<Shared>, Query(query): Query<InviteQuery>) 
     shared.service.invite(addresses).await.map(Json)
 }
 
-async fn members(State(shared): State<Shared>) -> Answer<Vec<view::Member>> {
-    shared.service.members().await.map(Json)
+async fn people(State(shared): State<Shared>) -> Answer<view::People> {
+    shared.service.people().await.map(Json)
 }
 
-async fn request_attestation(State(shared): State<Shared>) -> Answer<view::Request> {
-    shared.service.request_attestation().await.map(Json)
+async fn vouches(State(shared): State<Shared>) -> Answer<view::Vouches> {
+    shared.service.vouches().await.map(Json)
 }
 
-async fn approve(State(shared): State<Shared>, Asked(asked): Asked<view::Request>) -> Answer<view::Member> {
+async fn request_attestation(
+    State(shared): State<Shared>,
+    Asked(asked): Asked<view::AskForAttestation>,
+) -> Answer<view::Request> {
+    shared.service.request_attestation(asked).await.map(Json)
+}
+
+async fn approve(State(shared): State<Shared>, Asked(asked): Asked<view::Approve>) -> Answer<view::Approved> {
     shared.service.approve(asked).await.map(Json)
+}
+
+async fn issue_codes(State(shared): State<Shared>, Asked(asked): Asked<view::IssueCodes>) -> Answer<view::IssuedCodes> {
+    shared.service.issue_codes(asked).await.map(Json)
+}
+
+async fn revoke(State(shared): State<Shared>, Asked(asked): Asked<view::About>) -> Answer<view::Said> {
+    shared.service.revoke(asked).await.map(Json)
+}
+
+async fn rotate(State(shared): State<Shared>, Asked(asked): Asked<view::Wait>) -> Answer<view::Said> {
+    shared.service.rotate(asked).await.map(Json)
+}
+
+async fn veto(State(shared): State<Shared>, Asked(asked): Asked<view::About>) -> Answer<view::Said> {
+    shared.service.veto(asked).await.map(Json)
+}
+
+async fn take_census(State(shared): State<Shared>, Asked(asked): Asked<view::Wait>) -> Answer<view::CensusView> {
+    shared.service.take_census(asked).await.map(Json)
+}
+
+async fn expel(State(shared): State<Shared>, Asked(asked): Asked<view::About>) -> Answer<view::Said> {
+    shared.service.expel(asked).await.map(Json)
+}
+
+async fn remove_attester(State(shared): State<Shared>, Asked(asked): Asked<view::About>) -> Answer<view::Said> {
+    shared.service.remove_attester(asked).await.map(Json)
+}
+
+async fn vouch(State(shared): State<Shared>, Asked(asked): Asked<view::GiveVouch>) -> Answer<view::Said> {
+    shared.service.vouch(asked).await.map(Json)
 }
 
 async fn polls(State(shared): State<Shared>) -> Answer<Vec<view::Poll>> {

@@ -5,18 +5,26 @@
 //! their way ([`ballots`](super::ballots)).
 
 mod attest;
+mod classes;
+mod membership;
+mod people;
 mod polls;
+mod proposals;
 mod results;
 mod votes;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use chorus_crypto::{
-    credential::LeafSecret,
     hash,
     sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
+    fault::Fault,
     id::{PollId, RoundId},
     ledger::{Ledger, RoundRecord},
     log::entry::{Entry, SignedEntry},
@@ -32,12 +40,15 @@ use super::{
     view,
 };
 use crate::{
+    attester::Desk,
     config::{
         DataDir,
         invite::{Address, Invite, MAX_ADDRESSES},
+        settings::Settings,
         token::TextForm as _,
     },
     driver::NodeHandle,
+    vault::Vault,
 };
 
 /// How long the log is waited for if nobody says how long.
@@ -62,8 +73,8 @@ pub enum Role {
 pub struct Person {
     /// The accountable key.
     pub key: SecretKey,
-    /// The opening of the leaf.
-    pub leaf: LeafSecret,
+    /// The leaves.
+    pub vault: Vault,
 }
 
 impl core::fmt::Debug for Person {
@@ -100,6 +111,11 @@ pub struct Service {
     person: Option<Arc<Person>>,
     randomness: Randomness,
     ballots: Arc<Ballots>,
+    dir: DataDir,
+    /// An attester's books, opened when they are first needed. Whoever has the lock admits somebody; nobody else does.
+    desk: tokio::sync::Mutex<Option<Desk>>,
+    /// The numbers of anonymous proposals that are on their way.
+    proposed: Mutex<BTreeSet<(PollId, u8)>>,
 }
 
 impl Service {
@@ -120,7 +136,8 @@ impl Service {
         if let Some(person) = &person {
             tokio::spawn(super::ballots::tend(ballots.clone(), node.clone(), person.clone()));
         }
-        Ok(Arc::new(Self { node, role, person, randomness, ballots }))
+        let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
+        Ok(Arc::new(Self { node, role, person, randomness, ballots, dir, desk, proposed }))
     }
 
     /// Returns the node.
@@ -190,16 +207,38 @@ impl Service {
         self.person.as_ref().ok_or_else(|| ApiError::refused("this node is a relay: nobody acts here"))
     }
 
+    /// What the person has chosen, as it stands in the file now.
+    fn settings(&self) -> Result<Settings, ApiError> {
+        Settings::read(&self.dir.settings()).map_err(|error| ApiError::new(Kind::Configuration, error.to_string()))
+    }
+
     /// Signs entries as the person at this node, tries them on the ledger, and sends them until they are on the log.
     async fn say(&self, ledger: &mut Ledger, entries: Vec<Entry>) -> Result<(), ApiError> {
-        let person = self.person()?;
-        let community = ledger.community();
-        let sign = |entry| SignedEntry::sign(&person.key, community, entry);
-        let signed: Vec<SignedEntry> = entries.into_iter().map(sign).collect();
-        for entry in &signed {
-            ledger.apply(entry)?;
-        }
-        for entry in signed {
+        let signed = self.sign(ledger, entries)?;
+        try_entries(ledger, &signed)?;
+        self.send(signed).await
+    }
+
+    /// Says one thing, and waits until it is on the log.
+    async fn say_until_logged(&self, ledger: &mut Ledger, entry: Entry, wait: Duration) -> Result<(), ApiError> {
+        let signed = self.sign(ledger, vec![entry])?;
+        try_entries(ledger, &signed)?;
+        self.send(signed.clone()).await?;
+        // Nothing that is said about membership is admitted a second time.
+        let is_logged = |peer: &Peer, entry: &SignedEntry| {
+            matches!(peer.ledger().clone().apply_verified(entry), Err(Fault::Duplicate(_)))
+        };
+        self.until(move |peer| signed.iter().all(|entry| is_logged(peer, entry)), wait).await
+    }
+
+    fn sign(&self, ledger: &Ledger, entries: Vec<Entry>) -> Result<Vec<SignedEntry>, ApiError> {
+        let (person, community) = (self.person()?, ledger.community());
+        Ok(entries.into_iter().map(|entry| SignedEntry::sign(&person.key, community, entry)).collect())
+    }
+
+    /// Sends entries until they are on the log.
+    async fn send(&self, entries: Vec<SignedEntry>) -> Result<(), ApiError> {
+        for entry in entries {
             self.node.command(Command::Relay(entry)).await?;
         }
         Ok(())
@@ -236,7 +275,8 @@ impl Service {
 
     fn own(&self, round: &RoundRecord) -> Option<view::Own> {
         let person = self.person.as_ref()?;
-        let tag = person.leaf.tag(&round.manifest.as_ref()?.scope);
+        let manifest = round.manifest.as_ref()?;
+        let tag = person.vault.in_snapshot(&manifest.snapshot)?.tag(&manifest.scope);
         let waiting = self.ballots.latest(round.id);
         let logged = round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back());
         let logged = logged.map(|latest| (latest.header.sequence, latest.header.is_withdrawal()));
@@ -249,6 +289,11 @@ impl Service {
             (None, None) => None,
         }
     }
+}
+
+/// Applies entries to a copy of the ledger, so that whoever asks learns at once what the rules say.
+fn try_entries(ledger: &mut Ledger, entries: &[SignedEntry]) -> Result<(), ApiError> {
+    entries.iter().try_for_each(|entry| ledger.apply(entry)).map_err(ApiError::from)
 }
 
 /// Returns how long a request waits.

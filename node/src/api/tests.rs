@@ -5,21 +5,35 @@ use std::{
     sync::Arc,
 };
 
-use chorus_crypto::{codec::Encode as _, credential::LeafSecret, sign::SecretKey};
-use chorus_protocol::registry::policy::Attester;
+use chorus_crypto::{
+    codec::{Decode as _, Encode as _},
+    credential::{Credential, LeafSecret},
+    sign::SecretKey,
+};
 use chorus_protocol::{
-    config::{Genesis, Policy},
-    contribution::Submission,
+    config::{Attribute, Genesis, Name, Policy},
+    contribution::{Body, Submission},
     id::RoundId,
+    ledger::Proposer,
     log::consensus::Timeouts,
     peer::Config,
+    registry::{
+        attestation::Claim,
+        flow::{SeedGroup, Vouching},
+        policy::{Admission, Attester},
+    },
 };
 use serde_json::{Value, json};
 
+fn named(text: &str) -> Name {
+    Name { text: text.into() }
+}
+
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{
-    config::DataDir,
+    config::{DataDir, invite::AttestationRequest, settings, token::TextForm as _},
     driver::{Node, NodeOptions},
+    vault::Vault,
 };
 
 /// A node with its server, and what a client needs.
@@ -32,6 +46,15 @@ struct Fixture {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::start_with(Policy {
+            attributes: vec![Attribute { name: "region".into(), values: vec![named("north"), named("south")] }],
+            anonymous_proposals: 2,
+            ..Policy::default()
+        })
+        .await
+    }
+
+    async fn start_with(policy: Policy) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = DataDir::new(folder.path().to_owned());
         let key = SecretKey::from_seed(&[5; 32]);
@@ -40,7 +63,7 @@ impl Fixture {
             purpose: "To sing".into(),
             operators: vec![key.public()],
             attesters: vec![Attester { key: key.public(), organisation: String::new() }],
-            policy: Policy { min_contributions: 2, floor: 2, group_floor: 4, ..Policy::default() },
+            policy: Policy { min_contributions: 2, floor: 2, group_floor: 4, ..policy },
         };
         let node = Node::start(NodeOptions {
             data_dir: dir.node(),
@@ -56,7 +79,9 @@ impl Fixture {
         })
         .await
         .expect("a node");
-        let person = Person { key, leaf: LeafSecret::random([0; 4], &mut rand::rng()) };
+        let first = LeafSecret::random([0; 4], &mut rand::rng()).to_bytes();
+        let vault = Vault::open(dir.leaves(), &key, first.as_slice()).expect("a vault");
+        let person = Person { key, vault };
         let service = Service::start(node, &dir, Role::Operator, Some(person), Randomness::System).expect("a service");
         let server = Server::bind(&dir, (Ipv4Addr::LOCALHOST, 0).into()).await.expect("a port");
         let address = server.address();
@@ -107,10 +132,38 @@ impl Fixture {
         }
     }
 
+    async fn approve(&self, request: &str, more: Value) -> (u16, Value) {
+        let mut body = json!({ "request": request });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        self.post("/attest/approve", body).await
+    }
+
+    async fn admit_self(&self) {
+        let (_, request) = self.post("/attest/request", json!({})).await;
+        let request = request["request"].as_str().expect("a request");
+        let (status, answer) = self.approve(request, json!({ "in_person": true, "subject": "me" })).await;
+        assert_eq!((status, &answer["standing"]["member"]), (200, &json!(true)), "{answer}");
+    }
+
+    /// Writes the request of somebody with another key.
+    async fn newcomer(&self, number: u8, region: u64, evidence: &str, recovers: Option<u8>) -> String {
+        let community = self.service.node().view(|peer| peer.ledger().community()).await.expect("runs");
+        let leaf = LeafSecret::random([region, 0, 0, 0], &mut rand::rng());
+        let recovers = recovers.map(|lost| SecretKey::from_seed(&[lost; 32]).public());
+        let claim = Claim { recovers, ..Claim::of(SecretKey::from_seed(&[number; 32]).public(), &leaf) };
+        AttestationRequest::new(community, claim, &leaf, evidence.into(), &mut rand::rng()).to_text()
+    }
+
+    fn set(&self, name: settings::Name, value: &str) {
+        let path = self.folder.path().join("config.json");
+        let mut settings = settings::Settings::read(&path).expect("read");
+        settings.set(name, value).expect("a value");
+        settings.write(&path).expect("written");
+    }
+
     /// Admits the person, opens a poll of two items, and begins to vote.
     async fn open_voting(&self) {
-        let (_, request) = self.post("/attest/request", Value::Null).await;
-        assert_eq!(self.post("/attest/approve", request).await.0, 200);
+        self.admit_self().await;
         let poll = json!({ "question": "What?", "items": ["Be kind", "Be brief"], "duration_millis": 600_000 });
         let (status, poll) = self.post("/polls", poll).await;
         assert_eq!((status, &poll["rounds"][0]["state"]), (200, &json!("open")), "{poll}");
@@ -178,6 +231,213 @@ async fn a_person_votes_changes_their_mind_and_withdraws() {
     assert_eq!(status["rounds"][0]["ballots"], 0);
     assert_eq!(status["warnings"][0], service::ONE_OPERATOR);
     fixture.service.node().clone().shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attester_admits_on_one_evidence_and_nobody_twice() {
+    let fixture = Fixture::start().await;
+    let met = |subject: &str| json!({ "in_person": true, "subject": subject });
+    let first = fixture.newcomer(1, 0, "", None).await;
+
+    let nothing = fixture.approve(&first, json!({})).await;
+    let admitted = fixture.approve(&first, met("Ada")).await;
+    let twice = fixture.approve(&fixture.newcomer(2, 0, "", None).await, met(" ADA ")).await;
+    let thief = fixture.approve(&fixture.newcomer(3, 0, "", Some(1)).await, met("Eve")).await;
+    let recovery = fixture.approve(&fixture.newcomer(2, 0, "", Some(1)).await, met("ada")).await;
+    let (_, people) = fixture.get("/attest").await;
+
+    assert_eq!((nothing.0, &nothing.1["error"]["kind"]), (409, &json!("refused")));
+    assert_eq!((admitted.0, &admitted.1["standing"]["member"]), (200, &json!(true)), "{admitted:?}");
+    assert!(twice.0 == 409 && twice.1["error"]["message"].as_str().is_some_and(|text| text.contains("--recovers")));
+    assert_eq!(thief.0, 409, "{thief:?}");
+    assert_eq!((recovery.0, &recovery.1["standing"]["member"]), (200, &json!(false)), "after the time to deny it");
+    assert_eq!(people["members"].as_array().map(Vec::len), Some(1));
+    assert_eq!(people["recoveries"][0]["lost"], people["members"][0]["key"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invite_code_admits_one_person() {
+    let fixture = Fixture::start().await;
+    let (_, issued) = fixture.post("/attest/invite", json!({ "count": 2 })).await;
+    let code = issued["codes"][0].as_str().expect("a code");
+    let first = fixture.newcomer(1, 0, code, None).await;
+
+    let admitted = fixture.approve(&first, json!({})).await;
+    let again = fixture.approve(&first, json!({})).await;
+    let other = fixture.approve(&fixture.newcomer(2, 0, code, None).await, json!({})).await;
+    let recovery = fixture.newcomer(3, 0, issued["codes"][1].as_str().expect("a code"), Some(1)).await;
+    let nameless = fixture.approve(&recovery, json!({})).await;
+    let none = fixture.post("/attest/invite", json!({ "count": 0 })).await;
+
+    assert_eq!((admitted.0, &admitted.1["evidence"]), (200, &json!("code")), "{admitted:?}");
+    assert_eq!((again.0, other.0, nameless.0, none.0), (409, 409, 409, 400));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attributes_are_named_checked_and_counted() {
+    let fixture = Fixture::start().await;
+    let north = fixture.newcomer(1, 1, "", None).await;
+    let unknown = fixture.newcomer(2, 3, "", None).await;
+    let met = |subject: &str| json!({ "in_person": true, "subject": subject });
+    let checked = |value: &str| json!({ "in_person": true, "subject": "ada", "attributes": [["region", value]] });
+
+    let unchecked = fixture.approve(&north, met("ada")).await;
+    let wrong = fixture.approve(&north, checked("south")).await;
+    let right = fixture.approve(&north, checked("north")).await;
+    let nowhere = fixture.approve(&unknown, met("bo")).await;
+    let census = fixture.post("/attest/census", json!({})).await;
+    let asked = fixture.post("/attest/request", json!({ "attributes": [["region", "south"]] })).await;
+    let misspelt = fixture.post("/attest/request", json!({ "attributes": [["region", "sooth"]] })).await;
+
+    assert_eq!((unchecked.0, wrong.0, nowhere.0), (409, 409, 409));
+    assert_eq!((right.0, &right.1["attributes"]["region"]), (200, &json!("north")), "{right:?}");
+    assert_eq!(census.1["attributes"][0][1], json!([["north", 0], ["south", 0]]), "one person is too few to tell");
+    let (_, people) = fixture.get("/attest").await;
+    assert_eq!(people["members"][0]["checked"], json!(["region"]));
+    assert!(!people["members"].to_string().contains("north"), "nobody learns the value");
+    assert_eq!((asked.0, &asked.1["attributes"]["region"], misspelt.0), (200, &json!("south"), 400), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_anonymous_proposal_says_no_name_and_there_are_only_so_many() {
+    let fixture = Fixture::start().await;
+    let (_, early) = fixture.post("/polls", json!({ "question": "Early?" })).await;
+    fixture.admit_self().await;
+    let (_, poll) = fixture.post("/polls", json!({ "question": "What?" })).await;
+    let items = |poll: &Value| format!("/polls/{}/items", poll["id"].as_str().expect("an id"));
+
+    let before = fixture.post(&items(&early), json!({ "items": ["Be kind"] })).await;
+    let open = fixture.post(&items(&poll), json!({ "items": ["Be loud"], "open": true })).await;
+    let two = fixture.post(&items(&poll), json!({ "items": ["Be kind", "Be brief"] })).await;
+    let third = fixture.post(&items(&poll), json!({ "items": ["Be calm"] })).await;
+    let office = fixture.post(&items(&poll), json!({ "items": ["Be clear"], "as_operator": true })).await;
+    fixture.set(settings::Name::Level, "open");
+    let signed = fixture.post(&items(&poll), json!({ "items": ["Be loud"] })).await;
+
+    assert_eq!((before.0, open.0, third.0), (409, 409, 409));
+    assert!(third.1["error"]["message"].as_str().is_some_and(|text| text.contains("0 of 2 anonymous proposals")));
+    assert_eq!((two.0, office.0, signed.0), (200, 200, 200), "{two:?}");
+    let id = poll["id"].as_str().expect("an id").parse().expect("an id");
+    let key = SecretKey::from_seed(&[5; 32]).public();
+    let by: Vec<Proposer> = fixture
+        .service
+        .node()
+        .view(move |peer| peer.ledger().polls()[&id].items.iter().map(|(_, _, by)| *by).collect())
+        .await
+        .expect("runs");
+    assert!(matches!(by[..2], [Proposer::Anonymous(_), Proposer::Anonymous(_)]));
+    assert_eq!(by[2..], [Proposer::Key(key), Proposer::Key(key)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_level_decides_what_a_ballot_shows() {
+    let fixture = Fixture::start().await;
+    fixture.open_voting().await;
+    let vote = |more: Value| {
+        let mut body = json!({ "votes": [["1", "agree"]] });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        body
+    };
+
+    let refused = fixture.post("/polls/-/vote", vote(json!({ "open": true }))).await;
+    let hidden = fixture.post("/polls/-/vote", vote(json!({}))).await;
+    let off = fixture.post("/polls/-/vote", vote(json!({ "on_map": false }))).await;
+    fixture.set(settings::Name::Level, "open");
+    let open = fixture.post("/polls/-/vote", vote(json!({}))).await;
+    let consent = fixture.post("/polls/-/vote", vote(json!({ "on_map": true }))).await;
+
+    assert_eq!((refused.0, hidden.0, off.0, open.0, consent.0), (409, 200, 200, 200, 200), "{hidden:?}");
+    let look = |peer: &chorus_protocol::peer::Peer| {
+        let round = peer.ledger().rounds().values().next().expect("a round").clone();
+        let attempts = round.contributions.values().next().expect("one person").clone();
+        attempts.values().map(|attempt| (attempt.header.body, attempt.header.on_map)).collect::<Vec<_>>()
+    };
+    let attempts = fixture.service.node().view(look).await.expect("runs");
+    let mut shown = Vec::new();
+    for (body, on_map) in attempts {
+        let bytes = fixture.service.node().fetch(body).await.expect("there");
+        let credential = Body::from_bytes(&bytes).expect("a body").credential;
+        shown.push((matches!(credential, Credential::Open(_)), on_map));
+    }
+    assert_eq!(shown, [(false, true), (false, false), (true, false), (true, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotated_leaf_votes_in_later_rounds_and_the_old_one_in_the_open_one() {
+    let fixture = Fixture::start().await;
+    let early = fixture.post("/attest/rotate", json!({})).await;
+    fixture.open_voting().await;
+    let leaves = || std::fs::read(fixture.folder.path().join("leaves")).expect("a file");
+    let before = leaves();
+
+    let rotated = fixture.post("/attest/rotate", json!({})).await;
+    let twice = fixture.post("/attest/rotate", json!({})).await;
+    let vote = fixture.post("/polls/-/vote", json!({ "votes": [["1", "agree"]] })).await;
+    let poll = json!({ "question": "And?", "items": ["Be fair"], "duration_millis": 600_000 });
+    let (_, second) = fixture.post("/polls", poll).await;
+    let second = format!("/polls/{}/vote", second["id"].as_str().expect("an id"));
+    let fresh = fixture.post(&second, json!({ "votes": [["1", "agree"]] })).await;
+
+    assert_eq!((early.0, rotated.0, twice.0), (409, 200, 409), "{rotated:?}");
+    assert_eq!((vote.0, fresh.0), (200, 200), "{vote:?} {fresh:?}");
+    assert_ne!(leaves().len(), before.len(), "the old leaf is kept beside the new one");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_and_members_say_who_goes() {
+    let fixture = Fixture::start().await;
+    fixture.admit_self().await;
+    let ada = fixture.newcomer(1, 0, "", None).await;
+    let bo = fixture.newcomer(2, 0, "", None).await;
+    let met = |subject: &str| json!({ "in_person": true, "subject": subject });
+    let ada = fixture.approve(&ada, met("ada")).await.1["key"].as_str().expect("a key").to_owned();
+    let bo = fixture.approve(&bo, met("bo")).await.1["key"].as_str().expect("a key").to_owned();
+
+    let silent = fixture.post("/attest/expel", json!({ "key": ada })).await;
+    let expelled = fixture.post("/attest/expel", json!({ "key": ada[..8], "reason": "a puppet" })).await;
+    let revoked = fixture.post("/attest/revoke", json!({ "key": bo })).await;
+    let nobody = fixture.post("/attest/revoke", json!({ "key": "abcdef" })).await;
+    let vouches = fixture.get("/vouch").await;
+    let veto = fixture.post("/attest/veto", json!({ "key": bo })).await;
+    let unsure = fixture.post("/attest/revoke", json!({ "key": "me" })).await;
+    let left = fixture.post("/attest/revoke", json!({ "key": "me", "sure": true })).await;
+    let removed = fixture.post("/attest/remove-attester", json!({ "key": "me", "reason": "done" })).await;
+    let late = fixture.approve(&fixture.newcomer(3, 0, "", None).await, met("cy")).await;
+
+    assert_eq!((silent.0, expelled.0, revoked.0, nobody.0), (400, 200, 200, 400), "{expelled:?}");
+    assert_eq!((vouches.0, veto.0, unsure.0), (409, 409, 409));
+    assert_eq!((left.0, removed.0, late.0), (200, 200, 409), "{removed:?}");
+    let (_, people) = fixture.get("/attest").await;
+    assert_eq!((&people["members"], people["candidates"][0]["key"].as_str()), (&json!([]), Some(bo.as_str())));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_vouch_one_at_a_time_and_can_take_it_back() {
+    let seeds = vec![SeedGroup::from_iter([SecretKey::from_seed(&[5; 32]).public()])];
+    let vouching = Vouching { tolerated: 0, min_vouches: 1, ..Vouching::recommended(seeds) };
+    let fixture = Fixture::start_with(Policy { admission: Admission::Vouch(vouching), ..Policy::default() }).await;
+    let (_, own) = fixture.post("/attest/request", json!({})).await;
+    let (ada, bo) = (fixture.newcomer(1, 0, "", None).await, fixture.newcomer(2, 0, "", None).await);
+
+    let stranger = fixture.post("/vouch", json!({ "whom": ada })).await;
+    let seed = fixture.post("/vouch", json!({ "whom": own["request"] })).await;
+    let oneself = fixture.post("/vouch", json!({ "whom": "me" })).await;
+    let first = fixture.post("/vouch", json!({ "whom": ada })).await;
+    let (_, between) = fixture.get("/vouch").await;
+    let second = fixture.post("/vouch", json!({ "whom": bo })).await;
+    let (_, people) = fixture.get("/attest").await;
+    let back = fixture.post("/vouch", json!({ "whom": first.1["key"], "withdraw": true })).await;
+    let (_, after) = fixture.get("/vouch").await;
+
+    assert_eq!(stranger.0, 409, "a seed that has not registered cannot bring anybody");
+    assert_eq!((seed.0, oneself.0, first.0), (200, 409, 200), "{seed:?} {first:?}");
+    assert_eq!((&between["given"][0]["key"], &between["left"]), (&first.1["key"], &json!(11)));
+    assert!(between["next_at"].as_u64() > between["log_time"].as_u64());
+    assert_eq!(second.0, 409, "one in five days");
+    let vouches = |standing: &Value| standing["standing"]["vouches"].as_u64().unwrap_or_default();
+    let everybody = ["members", "candidates"].map(|list| people[list].as_array().cloned().unwrap_or_default()).concat();
+    assert_eq!(everybody.iter().map(vouches).sum::<u64>(), 1);
+    assert_eq!((back.0, &after["given"], &after["may_vouch"]), (200, &json!([]), &json!(true)));
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! The shape of requests and answers. Server and client use the same types.
 
+mod people;
+
+pub use people::*;
+
 use chorus_protocol::{
     config::Policy,
     id::{BlobId, CommunityId, PollId, RoundId},
@@ -234,9 +238,33 @@ pub struct OpenPoll {
 pub struct PlanRound {
     /// How long votes are taken.
     pub duration_millis: u64,
+    /// Sums of classes, instead of an opinion map.
+    #[serde(default)]
+    pub classes: Option<Classes>,
     /// How long to wait for the log.
     #[serde(default)]
     pub wait_seconds: Option<u64>,
+}
+
+/// Classes whose sums are opened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classes {
+    /// What tells them apart.
+    pub by: ClassBy,
+    /// Weights by the name of a class; `other` is a class too. 1 where nothing is said.
+    #[serde(default)]
+    pub weights: Vec<(String, u32)>,
+}
+
+/// What tells classes apart.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassBy {
+    /// The values of the attribute with this name.
+    Attribute(String),
+    /// The opinion groups (A, B, …) of an earlier round: its number, or the beginning of its id.
+    GroupsOf(String),
 }
 
 /// `POST polls/{id}/items`.
@@ -245,6 +273,12 @@ pub struct PlanRound {
 pub struct Propose {
     /// The texts.
     pub items: Vec<String>,
+    /// Propose in the open, with one's key; at the open level this is so anyhow.
+    #[serde(default)]
+    pub open: bool,
+    /// Propose as the operator that this node is.
+    #[serde(default)]
+    pub as_operator: bool,
     /// How long to wait for the log.
     #[serde(default)]
     pub wait_seconds: Option<u64>,
@@ -257,9 +291,15 @@ pub struct CastVote {
     /// The votes: an item's number or the beginning of its id, and the choice.
     pub votes: Vec<(String, Choice)>,
     /// Whether the person consents to a public point of their ballot on the opinion map. Without it, the ballot is in
-    /// the totals and in no group's map.
+    /// the totals and in no group's map. As usual: yes if the ballot is anonymous, no if it is open.
     #[serde(default)]
-    pub on_map: bool,
+    pub on_map: Option<bool>,
+    /// Show that the ballot is the person's; at the open level this is so anyhow. How they vote stays secret.
+    #[serde(default)]
+    pub open: bool,
+    /// Count as "other" in a round with classes.
+    #[serde(default)]
+    pub hide_class: bool,
     /// How long to wait for the log.
     #[serde(default)]
     pub wait_seconds: Option<u64>,
@@ -325,6 +365,9 @@ pub struct PollResult {
     pub items: Vec<ItemResult>,
     /// The opinion groups; none without a map.
     pub groups: Vec<Group>,
+    /// The classes; none in a round without them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassResult>,
     /// The share of the variance along each axis of the map.
     pub explained_variance: Vec<f64>,
     /// The numbers of the items that divide, the most divisive first; empty without a map.
@@ -358,6 +401,9 @@ pub struct ItemResult {
     pub text: String,
     /// All ballots.
     pub total: Option<Tally>,
+    /// All ballots, those of each class with its weight; none in a round without classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weighted: Option<Tally>,
     /// Each group's ballots.
     pub groups: Vec<Tally>,
     /// The probability that one member drawn from each group agrees.
@@ -373,6 +419,19 @@ pub struct Group {
     pub size: usize,
     /// What tells it apart: the number of an item and what it says about it.
     pub typical: Vec<(usize, Choice)>,
+}
+
+/// A class of a round with classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassResult {
+    /// What it is called; `other` are those who show no class, and classes too small to be shown.
+    pub name: String,
+    /// Its ballots.
+    pub ballots: u32,
+    /// Its weight.
+    pub weight: u32,
+    /// How it voted on each item, in ballot order.
+    pub items: Vec<Tally>,
 }
 
 /// A constitution.
@@ -399,27 +458,6 @@ pub struct Principle {
     pub text: String,
     /// How each group voted.
     pub groups: Vec<Tally>,
-}
-
-/// `POST attest/request`, and the body of `POST attest/approve`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Request {
-    /// The request as text.
-    pub request: String,
-    /// How long to wait for the log.
-    #[serde(default)]
-    pub wait_seconds: Option<u64>,
-}
-
-/// A member, as `GET attest` lists them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Member {
-    /// The member's public key.
-    pub key: String,
-    /// Who attested.
-    pub attester: String,
-    /// Whether this is the person at this node.
-    pub own: bool,
 }
 
 /// `GET invite`.

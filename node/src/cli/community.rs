@@ -1,8 +1,10 @@
 //! `chorus community create`, `chorus invite` and `chorus join`.
 
+use std::path::PathBuf;
+
 use chorus_crypto::sign::{PublicKey, SecretKey};
 use chorus_protocol::{
-    config::{Genesis, Policy},
+    config::{Attribute, Genesis, Policy},
     limits,
     registry::policy::{Admission, Attester, Quorum},
 };
@@ -14,7 +16,7 @@ use super::{
     client::Client,
     keys,
     output::{Lines, short},
-    values::{self, Key},
+    values::{self, Key, NamedKey},
 };
 use crate::{
     api::{service::ONE_OPERATOR, view},
@@ -28,12 +30,16 @@ use crate::{
 pub(super) enum Community {
     /// Write the founding document. Whoever has the same document is in the same community.
     Create(Create),
+    /// Print rules in JSON, to be changed and given to `community create --rules`.
+    Rules(Rules),
 }
 
 impl Community {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        let Self::Create(create) = self;
-        create.carry_out(global)
+        match self {
+            Self::Create(create) => create.carry_out(global),
+            Self::Rules(rules) => rules.carry_out(),
+        }
     }
 }
 
@@ -48,31 +54,112 @@ pub(super) struct Create {
     /// An operator's public key, or `me`; 1 or 4 to 7 of them [default: me].
     #[arg(long = "operator", value_name = "KEY", value_parser = values::key)]
     operators: Vec<Key>,
-    /// A public key of somebody who may attest that a person is one distinct person, or `me` [default: me].
-    #[arg(long = "attester", value_name = "KEY", value_parser = values::key)]
-    attesters: Vec<Key>,
+    /// A public key of somebody who may attest that a person is one distinct person, or `me`, and whom they belong to, as
+    /// in KEY=Library; may be repeated [default: me].
+    #[arg(long = "attester", value_name = "KEY[=ORGANISATION]", value_parser = values::attester)]
+    attesters: Vec<NamedKey>,
     #[command(flatten)]
     policy: PolicyFlags,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Rules")]
-struct PolicyFlags {
-    /// Below this number of ballots nothing is opened.
-    #[arg(long, value_name = "NUMBER", default_value_t = Policy::default().min_contributions)]
-    min_contributions: u32,
-    /// The smallest group whose sum is opened.
-    #[arg(long, value_name = "NUMBER", default_value_t = Policy::default().floor)]
-    floor: u32,
-    /// Below this number of ballots there is no opinion map.
-    #[arg(long, value_name = "NUMBER", default_value_t = Policy::default().group_floor)]
-    group_floor: u32,
-    /// The support that a statement needs in every group to become a principle.
-    #[arg(long, value_name = "FRACTION", default_value = "7/10", value_parser = values::fraction)]
-    bar: (u32, u32),
-    /// How many of each group must have seen it.
-    #[arg(long, value_name = "NUMBER", default_value_t = Policy::default().min_seen)]
-    min_seen: u32,
+pub(super) struct PolicyFlags {
+    /// A file with all rules in JSON, as `chorus community rules` prints them; no other rule can be given then.
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// How many attesters must attest somebody (k). With n attesters of whom f may be corrupt, 2k − n > f is needed, or one
+    /// person could be admitted twice [default: the least that is safe].
+    #[arg(long, value_name = "K", conflicts_with = "rules")]
+    attestations_needed: Option<u8>,
+    /// How many attesters may be corrupt (f) [default: a third of them].
+    #[arg(long, value_name = "F", conflicts_with = "rules")]
+    corrupt_attesters: Option<u8>,
+    /// How many attestations of one organisation count [default: all].
+    #[arg(long, value_name = "M", conflicts_with = "rules")]
+    per_organisation: Option<u8>,
+    /// An attribute that attesters may check, with its values, as in region=north,south; may be repeated.
+    #[arg(long = "attribute", value_name = "NAME=VALUE,VALUE,…", value_parser = values::attribute, conflicts_with = "rules")]
+    attributes: Vec<Attribute>,
+    /// From how many people on an attribute's value may be shown [default: 50].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    class_members: Option<u32>,
+    /// The smallest class whose sum is opened [default: 20].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    class_floor: Option<u32>,
+    /// Below this number of ballots nothing is opened [default: 10].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    min_contributions: Option<u32>,
+    /// The smallest group whose sum is opened [default: 10].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    floor: Option<u32>,
+    /// Below this number of ballots there is no opinion map [default: 40].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    group_floor: Option<u32>,
+    /// The support that a statement needs in every group to become a principle [default: 7/10].
+    #[arg(long, value_name = "FRACTION", value_parser = values::fraction, conflicts_with = "rules")]
+    bar: Option<(u32, u32)>,
+    /// How many of each group must have seen it [default: 5].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    min_seen: Option<u32>,
+    /// How many items each member may propose anonymously for one poll [default: 3].
+    #[arg(long, value_name = "NUMBER", conflicts_with = "rules")]
+    anonymous_proposals: Option<u8>,
+}
+
+impl PolicyFlags {
+    /// Returns the rules, for this many attesters.
+    fn policy(self, attesters: usize) -> anyhow::Result<Policy> {
+        if let Some(path) = &self.rules {
+            let text = values::read_file(path)?;
+            let refused = |error| Failure::Usage(format!("{} holds no rules: {error}", path.display()));
+            return Ok(serde_json::from_str(&text).map_err(refused)?);
+        }
+        let usual = Policy::default();
+        let (bar_numerator, bar_denominator) = self.bar.unwrap_or((usual.bar_numerator, usual.bar_denominator));
+        Ok(Policy {
+            admission: Admission::Quorum(self.quorum(attesters)),
+            min_contributions: self.min_contributions.unwrap_or(usual.min_contributions),
+            floor: self.floor.unwrap_or(usual.floor),
+            group_floor: self.group_floor.unwrap_or(usual.group_floor),
+            bar_numerator,
+            bar_denominator,
+            min_seen: self.min_seen.unwrap_or(usual.min_seen),
+            class_members: self.class_members.unwrap_or(usual.class_members),
+            class_floor: self.class_floor.unwrap_or(usual.class_floor),
+            anonymous_proposals: self.anonymous_proposals.unwrap_or(usual.anonymous_proposals),
+            attributes: self.attributes,
+            ..usual
+        })
+    }
+
+    /// Returns the quorum: whatever is not said is the least that is safe.
+    fn quorum(&self, attesters: usize) -> Quorum {
+        let usual = Quorum::usual(attesters);
+        let faulty = self.corrupt_attesters.unwrap_or(usual.faulty);
+        let n = u8::try_from(attesters).unwrap_or(u8::MAX);
+        Quorum {
+            needed: self.attestations_needed.unwrap_or((n.saturating_add(faulty)) / 2 + 1),
+            faulty,
+            per_organisation: self.per_organisation.unwrap_or(usual.per_organisation),
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    /// For how many attesters.
+    #[arg(long = "for-attesters", value_name = "NUMBER", default_value_t = 1)]
+    attesters: usize,
+    #[command(flatten)]
+    policy: PolicyFlags,
+}
+
+impl Rules {
+    fn carry_out(self) -> anyhow::Result<()> {
+        println!("{}", serde_json::to_string_pretty(&self.policy.policy(self.attesters)?)?);
+        Ok(())
+    }
 }
 
 #[derive(Serialize)]
@@ -94,18 +181,8 @@ impl Create {
         }
         let dir = global.data_dir()?;
         let own = SecretKey::from_seed(&keys::open(global, &dir)?.signing).public();
-        let attester = |key: PublicKey| Attester { key, organisation: key.to_string() };
-        let attesters: Vec<Attester> = sorted(own, &self.attesters).into_iter().map(attester).collect();
-        let policy = Policy {
-            admission: Admission::Quorum(Quorum::usual(attesters.len())),
-            min_contributions: self.policy.min_contributions,
-            floor: self.policy.floor,
-            group_floor: self.policy.group_floor,
-            bar_numerator: self.policy.bar.0,
-            bar_denominator: self.policy.bar.1,
-            min_seen: self.policy.min_seen,
-            ..Policy::default()
-        };
+        let attesters = attesters(own, &self.attesters)?;
+        let policy = self.policy.policy(attesters.len())?;
         let genesis = Genesis {
             name: self.name,
             purpose: self.purpose,
@@ -129,12 +206,35 @@ impl Create {
             let mut lines = Lines::default();
             lines.field("community", &created.name).field("id", &created.community);
             lines.field("operators", created.operators).field("attesters", created.attesters);
+            super::rules::describe(&mut lines, &genesis.policy, created.attesters);
             if let Some(warning) = created.warning {
                 lines.line("").line(format!("Note: {warning}."));
             }
             lines.line("").line("Next: `chorus run`; then `chorus invite` prints an invitation with your addresses.");
             lines.finish()
         })
+    }
+}
+
+/// The attesters named, in order; the own key if none is. Who is of no organisation is one of their own.
+fn attesters(own: PublicKey, named: &[NamedKey]) -> anyhow::Result<Vec<Attester>> {
+    let alone = [NamedKey { key: Key::Me, organisation: None }];
+    let named = if named.is_empty() { &alone } else { named };
+    let attester = |named: &NamedKey| {
+        let key = match named.key {
+            Key::Me => own,
+            Key::Of(key) => key,
+        };
+        Attester { key, organisation: named.organisation.clone().unwrap_or_else(|| key.to_string()) }
+    };
+    let mut attesters: Vec<Attester> = named.iter().map(attester).collect();
+    attesters.sort_unstable();
+    attesters.dedup();
+    let twice = attesters.windows(2).any(|pair| matches!(pair, [one, other] if one.key == other.key));
+    if twice {
+        Err(Failure::Usage("an attester stands twice, with two organisations".into()).into())
+    } else {
+        Ok(attesters)
     }
 }
 

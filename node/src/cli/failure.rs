@@ -14,6 +14,7 @@ use crate::{
     network::NetworkError,
     polis::PolisError,
     store::{StoreError, blobs::BlobError, journal::JournalError},
+    vault::VaultError,
 };
 
 /// What kind of error it is: the exit codes that are documented.
@@ -88,9 +89,6 @@ pub enum Failure {
     /// The two passphrases typed differ.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
-    /// The keystore lacks the leaf that every person's has.
-    #[error("the keystore has no leaf: it was made by another program")]
-    NoLeaf,
     /// The key of this directory is no operator's.
     #[error("the key of this directory is no operator's of this community: run as participant or relay")]
     NotOperator,
@@ -114,7 +112,7 @@ impl Failure {
     const fn class(&self) -> Class {
         match self {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
-            Self::NoPassphrase | Self::PassphrasesDiffer | Self::NoLeaf | Self::NotOperator => Class::Configuration,
+            Self::NoPassphrase | Self::PassphrasesDiffer | Self::NotOperator => Class::Configuration,
             Self::NotRunning | Self::Unreachable { .. } | Self::Answer(_) => Class::Network,
         }
     }
@@ -132,7 +130,7 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
     if let Some(error) = cause.downcast_ref::<ApiError>() {
         return Some(match error.kind {
             Kind::Invalid => Class::Usage,
-            Kind::Unauthorized | Kind::Host => Class::Configuration,
+            Kind::Unauthorized | Kind::Host | Kind::Configuration => Class::Configuration,
             Kind::Refused => Class::Refused,
             Kind::TimedOut => Class::TimedOut,
             Kind::Unavailable => Class::Network,
@@ -164,6 +162,13 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             | NodeError::StoreDamaged
             | NodeError::Blobs(_)
             | NodeError::Io(_) => Class::Store,
+        });
+    }
+    if let Some(error) = cause.downcast_ref::<VaultError>() {
+        return Some(match error {
+            VaultError::Damaged(_) | VaultError::NoLeaf => Class::Configuration,
+            VaultError::Registered | VaultError::TooMany => Class::Refused,
+            VaultError::Io(_) => Class::Store,
         });
     }
     if cause.is::<TokenError>() || cause.is::<PolisError>() {

@@ -46,7 +46,7 @@ impl Init {
             if !answer.protected {
                 lines.line("The keys are protected by the file's permissions alone.");
             }
-            lines.line("").line("Keep a copy of the keystore: without it, nobody can vote in your name, not even you.");
+            lines.line("").line("Keep a copy of the keystore, and of the file `leaves` once you have voted: without them, nobody can vote in your name, not even you.");
             lines.line("Next: `chorus community create --name NAME --purpose PURPOSE`, or `chorus join INVITE`.");
             lines.finish()
         })

@@ -2,13 +2,14 @@
 
 use std::io::IsTerminal as _;
 
-use chorus_crypto::{credential::LeafSecret, sign::SecretKey};
+use chorus_crypto::sign::SecretKey;
 
 use super::{Failure, Global, values::read_file};
 use crate::{
     api::Person,
     config::DataDir,
     keystore::{Cost, Keys, Passphrase, Protection},
+    vault::Vault,
 };
 
 /// The environment variable that holds the passphrase.
@@ -45,9 +46,10 @@ pub(super) fn open(global: &Global, dir: &DataDir) -> anyhow::Result<Keys> {
 }
 
 /// Returns the person whose keys these are.
-pub(super) fn person(keys: &Keys) -> anyhow::Result<Person> {
-    let leaf = LeafSecret::from_bytes(&keys.leaf).map_err(|_| Failure::NoLeaf)?;
-    Ok(Person { key: SecretKey::from_seed(&keys.signing), leaf })
+pub(super) fn person(keys: &Keys, dir: &DataDir) -> anyhow::Result<Person> {
+    let key = SecretKey::from_seed(&keys.signing);
+    let vault = Vault::open(dir.leaves(), &key, &keys.leaf)?;
+    Ok(Person { key, vault })
 }
 
 /// The passphrase from a file or the environment.

@@ -19,7 +19,7 @@ use crate::api::view;
 #[derive(Debug, Subcommand)]
 pub(super) enum Poll {
     /// Open a poll, or begin a round of voting in one (operators only).
-    Open(Open),
+    Open(Box<Open>),
     /// Tell whether voting is over. A round closes by itself at its deadline, and not before.
     Close {
         /// The poll: its id or the beginning of it, or - for the only one.
@@ -57,6 +57,16 @@ pub(super) struct Open {
     /// Begin voting, over the items proposed so far.
     #[arg(long, requires = "duration")]
     vote: bool,
+    /// Add up the ballots of each value of an attribute (see `chorus status`) instead of drawing an opinion map.
+    #[arg(long, value_name = "ATTRIBUTE", requires = "vote", conflicts_with = "by_groups_of")]
+    by: Option<String>,
+    /// Add up the ballots of each opinion group of an earlier round: its number in `chorus status`, or the beginning of its
+    /// id. Who took part in it proves their group without showing which ballot was theirs.
+    #[arg(long, value_name = "ROUND", requires = "vote")]
+    by_groups_of: Option<String>,
+    /// The public weight of a class, as in north=2; other=1 is for those who show none. May be repeated [default: 1].
+    #[arg(long = "weight", value_name = "CLASS=NUMBER", value_parser = values::weight)]
+    weights: Vec<(String, u32)>,
     /// How long votes are taken, as in 10m or 7d. With a new poll, voting begins at once.
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     duration: Option<Duration>,
@@ -97,11 +107,16 @@ impl Open {
     fn carry_out(self, client: &Client, global: &Global) -> anyhow::Result<()> {
         let (output, wait) = (global.output(), self.wait);
         let (duration_millis, wait_seconds) = (self.duration.map(millis), Some(wait.as_secs()));
+        let by = self.by.map(view::ClassBy::Attribute).or(self.by_groups_of.map(view::ClassBy::GroupsOf));
+        if by.is_none() && !self.weights.is_empty() {
+            return Err(Failure::Usage("--weight needs --by or --by-groups-of".into()).into());
+        }
+        let classes = by.map(|by| view::Classes { by, weights: self.weights });
         let waiting = output.waiting("waiting for the log");
         let poll: view::Poll = match (self.poll, self.question, duration_millis) {
             (Some(poll), _, Some(duration_millis)) => client.post(
                 &format!("/polls/{poll}/rounds"),
-                &view::PlanRound { duration_millis, wait_seconds },
+                &view::PlanRound { duration_millis, classes, wait_seconds },
                 wait,
             )?,
             (None, Some(question), _) => {
@@ -139,6 +154,12 @@ pub(super) struct Propose {
     /// A file with one item on each line.
     #[arg(long = "items", value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Show that the items are yours. Refused while your level is anonymous.
+    #[arg(long)]
+    open: bool,
+    /// Propose as the operator that you are, with your key and without the bound for members.
+    #[arg(long)]
+    as_operator: bool,
     /// How long to wait for the log.
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "30s")]
     wait: Duration,
@@ -151,7 +172,8 @@ impl Propose {
         if let Some(file) = &self.file {
             items.extend(values::read_lines(file)?);
         }
-        let asked = view::Propose { items, wait_seconds: Some(self.wait.as_secs()) };
+        let (open, as_operator, wait_seconds) = (self.open, self.as_operator, Some(self.wait.as_secs()));
+        let asked = view::Propose { items, open, as_operator, wait_seconds };
         let waiting = output.waiting("waiting for the log");
         let poll: view::Poll = client.post(&format!("/polls/{}/items", self.poll), &asked, self.wait)?;
         drop(waiting);

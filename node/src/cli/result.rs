@@ -110,11 +110,25 @@ fn text(result: &view::PollResult) -> String {
             result.explained_variance.iter().map(|share| format!("{:.0} %", share * 100.0)).collect();
         lines.field("explained", format!("{} of the variance along the axes of the map", shares.join(" and ")));
     }
+    let empty = view::Tally { agree: 0, disagree: 0, pass: 0 };
+    let row = |at: usize, tally: view::Tally, text: &str| {
+        format!("{at:>5}{:>7}{:>9}{:>6}  {text}", tally.agree, tally.disagree, tally.pass)
+    };
     lines.line("").line(format!("{:>5}{:>7}{:>9}{:>6}  statement", "item", "agree", "disagree", "pass"));
     for item in &result.items {
-        let tally = item.total.unwrap_or(view::Tally { agree: 0, disagree: 0, pass: 0 });
-        lines
-            .line(format!("{:>5}{:>7}{:>9}{:>6}  {}", item.number, tally.agree, tally.disagree, tally.pass, item.text));
+        lines.line(row(item.number, item.total.unwrap_or(empty), &item.text));
+    }
+    for class in &result.classes {
+        lines.line("").line(format!("Class {} ({} ballots, weight {})", class.name, class.ballots, class.weight));
+        for (item, tally) in result.items.iter().zip(&class.items) {
+            lines.line(row(item.number, *tally, ""));
+        }
+    }
+    if !result.classes.is_empty() {
+        lines.line("").line("All classes with their weights");
+        for item in &result.items {
+            lines.line(row(item.number, item.weighted.unwrap_or(empty), &item.text));
+        }
     }
     for group in &result.groups {
         lines.line("").line(format!("Group {} ({} people) stands out by", group.name, group.size));

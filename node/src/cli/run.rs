@@ -58,8 +58,7 @@ impl Run {
         let dir = global.data_dir()?;
         let invite = dir.read_community()?;
         let keys = keys::open(global, &dir)?;
-        let person = keys::person(&keys)?;
-        let is_operator = invite.genesis.operator(&person.key.public()).is_some();
+        let is_operator = invite.genesis.operator(&SecretKey::from_seed(&keys.signing).public()).is_some();
         let role = self.role.unwrap_or(if is_operator { Role::Operator } else { Role::Participant });
         if role == Role::Operator && !is_operator {
             return Err(Failure::NotOperator.into());
@@ -80,8 +79,9 @@ impl Run {
         let api = global.api.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         // The node first: it fails if another one runs here, whose token and address must stay.
         let node = Node::start(options).await?;
+        // After the node's lock, so that nobody else writes the leaves.
+        let person = if role == Role::Relay { None } else { Some(keys::person(&keys, &dir)?) };
         let server = Server::bind(&dir, api).await?;
-        let person = (role != Role::Relay).then_some(person);
         let service = Service::start(node.clone(), &dir, role, person, global.randomness())?;
         let ready = Ready {
             event: "ready",

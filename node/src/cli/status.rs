@@ -20,6 +20,7 @@ fn text(status: &view::Status) -> String {
     lines.field("community", format!("{}  ({})", community.name, short(&community.id)));
     lines.field("purpose", &community.purpose);
     lines.field("operators", format!("{}, of which {} may fail or collude", community.operators, community.tolerated));
+    super::rules::describe(&mut lines, &community.policy, community.attesters);
     lines.field("connected", format!("{} nodes, {} of them operators", status.peers, status.operators_connected));
     lines.field("log", format!("height {}, {} members", status.height, status.members));
     lines.field("you", who(node));

@@ -24,6 +24,32 @@ fn polls_are_named_by_hexadecimal_digits() {
 }
 
 #[test]
+fn attesters_attributes_and_weights_are_read_as_they_are_written() {
+    let key = "ab".repeat(32);
+    let of = values::attester(&format!("{key}=Town Library")).expect("an attester");
+    assert_eq!(of.organisation.as_deref(), Some("Town Library"));
+    assert_eq!(values::attester("me").expect("oneself").organisation, None);
+    assert!(values::attester("me=").is_err() && values::attester("library").is_err());
+
+    let attribute = values::attribute("region=north, south").expect("an attribute");
+    assert_eq!((attribute.name.as_str(), attribute.value("south")), ("region", Some(2)));
+    assert!(values::attribute("region").is_err() && values::attribute("region=").is_err());
+    assert_eq!(values::weight("north=3"), Ok(("north".into(), 3)));
+    assert!(values::weight("north=-1").is_err() && values::pair("=x").is_err());
+}
+
+#[test]
+fn rules_say_what_is_wrong_with_them() {
+    let create = |more: &[&str]| {
+        let all = [&["chorus", "community", "create", "--name", "N", "--purpose", "P"], more].concat();
+        Arguments::try_parse_from(all)
+    };
+    assert!(create(&["--rules", "rules.json"]).is_ok());
+    assert!(create(&["--rules", "rules.json", "--floor", "3"]).is_err(), "one or the other");
+    assert!(create(&["--attestations-needed", "2", "--corrupt-attesters", "1", "--per-organisation", "1"]).is_ok());
+}
+
+#[test]
 fn an_error_is_classed_by_the_first_cause_that_tells() {
     let disk = anyhow::Error::from(std::io::Error::other("full")).context("while writing");
     let refused = anyhow::Error::from(crate::api::ApiError::refused("no")).context("asked");

@@ -8,6 +8,7 @@ use std::{
 };
 
 use chorus_crypto::sign::PublicKey;
+use chorus_protocol::config::{Attribute, Name};
 
 use super::Failure;
 
@@ -60,6 +61,48 @@ pub(super) fn key(text: &str) -> Result<Key, String> {
     let key = bytes.and_then(|bytes| <[u8; PublicKey::LEN]>::try_from(bytes).ok());
     key.map(|key| Key::Of(key.into()))
         .ok_or_else(|| "a key is 64 hexadecimal digits, as `chorus init` prints it, or me for your own".into())
+}
+
+/// Reads `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("this is NAME=VALUE, as in region=north")?;
+    let (name, value) = (name.trim(), value.trim());
+    if name.is_empty() || value.is_empty() {
+        return Err("neither the name nor the value may be empty".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Reads `CLASS=NUMBER`.
+pub(super) fn weight(text: &str) -> Result<(String, u32), String> {
+    let (class, weight) = pair(text)?;
+    let weight = weight.parse().map_err(|_| "a weight is a whole number, as in north=2".to_owned())?;
+    Ok((class, weight))
+}
+
+/// An attester on the command line, and whom it belongs to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct NamedKey {
+    pub(super) key: Key,
+    pub(super) organisation: Option<String>,
+}
+
+/// Reads `KEY` or `KEY=ORGANISATION`.
+pub(super) fn attester(text: &str) -> Result<NamedKey, String> {
+    match text.split_once('=') {
+        None => Ok(NamedKey { key: key(text)?, organisation: None }),
+        Some((of, organisation)) if !organisation.trim().is_empty() => {
+            Ok(NamedKey { key: key(of)?, organisation: Some(organisation.trim().to_owned()) })
+        }
+        Some(_) => Err("the organisation is empty".into()),
+    }
+}
+
+/// Reads an attribute with its values: `region=north,south`.
+pub(super) fn attribute(text: &str) -> Result<Attribute, String> {
+    let (name, values) = pair(text).map_err(|_| "an attribute is NAME=VALUE,VALUE,…, as in region=north,south")?;
+    let values = values.split(',').map(|value| Name { text: value.trim().to_owned() }).collect();
+    Ok(Attribute { name, values })
 }
 
 /// Reads a proper fraction: `7/10`.

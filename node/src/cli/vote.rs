@@ -18,10 +18,19 @@ pub(super) struct Vote {
     /// A file with a ballot in JSON, as in {"1": "agree", "2": "pass"}; - reads standard input.
     #[arg(long, value_name = "FILE")]
     ballot: Option<PathBuf>,
-    /// Consent to a public point of your ballot on the opinion map: about 10 bits of it, and everybody can tell whose
-    /// they are. Without it, your ballot counts in the totals all the same.
+    /// Show your ballot as a point on the opinion map: about 10 bits of it become public. Anonymous ballots are on the map
+    /// anyhow, as nobody can tell whose point it is; an open one only with this consent.
     #[arg(long)]
     on_map: bool,
+    /// Keep your ballot off the opinion map: it counts in the totals all the same.
+    #[arg(long, conflicts_with = "on_map")]
+    off_map: bool,
+    /// Show that this ballot is yours; how you vote stays secret. Refused while your level is anonymous.
+    #[arg(long)]
+    open: bool,
+    /// In a round with classes, count as "other" instead of showing your class.
+    #[arg(long)]
+    hide_class: bool,
     /// How long to wait for the log.
     #[arg(long, value_name = "DURATION", value_parser = values::duration, default_value = "60s")]
     wait: Duration,
@@ -48,7 +57,9 @@ impl Vote {
                 .map_err(|error| Failure::Usage(format!("{} is no ballot: {error}", path.display())))?;
             votes.extend(ballot);
         }
-        let asked = view::CastVote { votes, on_map: self.on_map, wait_seconds: Some(self.wait.as_secs()) };
+        let on_map = (self.on_map || self.off_map).then_some(self.on_map);
+        let (open, hide_class, wait_seconds) = (self.open, self.hide_class, Some(self.wait.as_secs()));
+        let asked = view::CastVote { votes, on_map, open, hide_class, wait_seconds };
         send(global, &format!("/polls/{}/vote", self.poll), &asked, self.wait)
     }
 }

@@ -1,8 +1,7 @@
 //! What members hand on as text: an invitation to a community, and the request of a newcomer to be attested.
 
 use chorus_crypto::{
-    credential::{CredentialError, LeafOpening, LeafSecret},
-    sign::PublicKey,
+    credential::{CredentialError, LeafOpening, LeafSecret, SLOTS},
     wire_struct,
 };
 use chorus_protocol::{
@@ -51,39 +50,94 @@ impl Invite {
     }
 }
 
-/// A newcomer's request: the registration without attestations.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A newcomer's request: the registration without attestations, and what is for the attester's eyes.
+///
+/// # Security
+///
+/// It goes to the attester alone, who learns the values that it states; and whoever reads the evidence could use it. It
+/// holds no secret of the leaf.
+#[derive(Clone, Eq, PartialEq)]
 pub struct AttestationRequest {
     /// The community.
     pub community: CommunityId,
     /// What is to be attested.
     pub claim: Claim,
-    /// Proof that the newcomer knows the leaf's opening.
+    /// Proof that the newcomer knows the leaf's opening, and that the slots that are not stated are zero. Public.
     pub opening: LeafOpening,
+    /// The values of the stated slots, ascending.
+    pub values: Vec<SlotValue>,
+    /// Proof that the leaf holds these values.
+    pub shown: LeafOpening,
+    /// What the newcomer shows: an invite code, or what a hook understands.
+    pub evidence: String,
 }
-wire_struct!(AttestationRequest { community, claim, opening });
+wire_struct!(AttestationRequest {
+    community,
+    claim,
+    opening,
+    values[SLOTS],
+    shown,
+    evidence(MAX_EVIDENCE_BYTES),
+});
+
+/// Bytes of what a newcomer shows: a presentation of a credential takes a few kilobytes.
+pub const MAX_EVIDENCE_BYTES: usize = 16 * 1024;
+
+/// The value of a slot of a leaf.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SlotValue {
+    /// The slot.
+    pub slot: u8,
+    /// Its value.
+    pub value: u64,
+}
+wire_struct!(SlotValue { slot, value });
+
+impl core::fmt::Debug for AttestationRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AttestationRequest").field("key", &self.claim.key).finish_non_exhaustive()
+    }
+}
 
 impl TextForm for AttestationRequest {
     const NAME: &'static str = "chorus-request";
     const WHAT: &'static str = "request for attestation";
-    const MAX_BYTES: usize = 1024;
+    const VERSION: u32 = 2;
+    const MAX_BYTES: usize = 2048 + MAX_EVIDENCE_BYTES;
 }
 
 impl AttestationRequest {
-    /// Writes the request of the person with these secrets.
-    pub fn new(community: CommunityId, key: PublicKey, secret: &LeafSecret, rng: &mut impl CryptoRng) -> Self {
-        let claim = Claim::of(key, secret);
+    /// Writes the request of the person with this leaf.
+    pub fn new(
+        community: CommunityId,
+        claim: Claim,
+        secret: &LeafSecret,
+        evidence: String,
+        rng: &mut impl CryptoRng,
+    ) -> Self {
         let opening = Registration::new(community, claim, secret, Vec::new(), rng).opening;
-        Self { community, claim, opening }
+        let stated = |slot: &u8| claim.slots >> slot & 1 == 1;
+        let slots: Vec<u8> = (0u8..).take(SLOTS).filter(stated).collect();
+        let shown = secret.prove_opening(&Registration::opening_context(community, &claim), &slots, rng);
+        let value = |slot: &u8| secret.attributes().get(usize::from(*slot)).copied().unwrap_or_default();
+        let values = slots.iter().map(|slot| SlotValue { slot: *slot, value: value(slot) }).collect();
+        Self { community, claim, opening, values, shown, evidence }
     }
 
-    /// Checks that whoever wrote it knows the opening of the leaf, for this community and key.
+    /// Checks that whoever wrote it knows the opening of the leaf, for this community and claim, and that the leaf holds
+    /// the values stated, for all slots that are to be attested.
     ///
     /// # Errors
     ///
-    /// Returns why the proof does not hold.
+    /// Returns why a proof does not hold.
     pub fn verify(&self) -> Result<(), CredentialError> {
         let context = Registration::opening_context(self.community, &self.claim);
-        self.opening.verify(&self.claim.leaf, &context, &Registration::zero_slots(self.claim.slots))
+        let stated: Vec<(u8, u64)> = self.values.iter().map(|value| (value.slot, value.value)).collect();
+        let slots = stated.iter().fold(0u8, |slots, (slot, _)| slots | 1u8.checked_shl((*slot).into()).unwrap_or(0));
+        if slots != self.claim.slots {
+            return Err(CredentialError::Disclosed);
+        }
+        self.opening.verify(&self.claim.leaf, &context, &Registration::zero_slots(self.claim.slots))?;
+        self.shown.verify(&self.claim.leaf, &context, &stated)
     }
 }

@@ -1,8 +1,11 @@
 use chorus_crypto::{credential::LeafSecret, sign::SecretKey};
-use chorus_protocol::{config::Policy, registry::policy::Attester};
+use chorus_protocol::{
+    config::Policy,
+    registry::{attestation::Claim, policy::Attester},
+};
 
 use super::{
-    invite::{Address, AttestationRequest},
+    invite::{Address, AttestationRequest, SlotValue},
     *,
 };
 
@@ -37,19 +40,47 @@ fn an_invitation_that_was_changed_or_cut_is_refused() {
         assert_eq!(Invite::from_text(&changed), Err(TokenError::Checksum), "at {at}");
         assert!(Invite::from_text(&text[..at]).is_err());
     }
-    assert_eq!(Invite::from_text(&(text + &"A".repeat(32 * 1024))), Err(TokenError::TooLong));
+    assert_eq!(Invite::from_text(&(text + &"A".repeat(2 * Invite::MAX_BYTES))), Err(TokenError::TooLong));
 }
 
 #[test]
 fn one_kind_of_text_is_not_taken_for_another() {
-    let (key, leaf) = (SecretKey::from_seed(&[4; 32]), LeafSecret::random([0; 4], &mut rand::rng()));
-    let request = AttestationRequest::new(invite("Choir").genesis.id(), key.public(), &leaf, &mut rand::rng());
+    let request = request([0; 4], "");
 
     assert_eq!(AttestationRequest::from_text(&request.to_text()), Ok(request.clone()));
     assert!(matches!(Invite::from_text(&request.to_text()), Err(TokenError::Kind { .. })));
+}
+
+fn request(attributes: [u64; 4], evidence: &str) -> AttestationRequest {
+    let (key, leaf) = (SecretKey::from_seed(&[4; 32]), LeafSecret::random(attributes, &mut rand::rng()));
+    let claim = Claim::of(key.public(), &leaf);
+    AttestationRequest::new(invite("Choir").genesis.id(), claim, &leaf, evidence.into(), &mut rand::rng())
+}
+
+#[test]
+fn a_request_proves_what_it_states_and_carries_no_secret() {
+    let request = request([3, 0, 7, 0], "a code");
     assert!(request.verify().is_ok());
-    let elsewhere = AttestationRequest { community: CommunityId::from([9; 32]), ..request };
+    assert_eq!(request.values, [SlotValue { slot: 0, value: 3 }, SlotValue { slot: 2, value: 7 }]);
+    assert!(!format!("{request:?}").contains("a code"));
+
+    let value = |slot, value| SlotValue { slot, value };
+    for values in [vec![value(0, 4), value(2, 7)], vec![value(0, 3)], vec![value(2, 7), value(0, 3)], vec![]] {
+        assert!(AttestationRequest { values, ..request.clone() }.verify().is_err());
+    }
+    let longer = vec![value(0, 3), value(2, 7), value(3, 0)];
+    assert!(AttestationRequest { values: longer, ..request.clone() }.verify().is_err());
+    let elsewhere = AttestationRequest { community: CommunityId::from([9; 32]), ..request.clone() };
     assert!(elsewhere.verify().is_err());
+    let thief = SecretKey::from_seed(&[5; 32]).public();
+    let claims = [
+        Claim { key: thief, ..request.claim },
+        Claim { slots: 1, ..request.claim },
+        Claim { recovers: Some(thief), ..request.claim },
+    ];
+    for claim in claims {
+        assert!(AttestationRequest { claim, ..request.clone() }.verify().is_err());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use chorus_protocol::{
     id::{BlobId, PollId},
     ledger::{Ledger, Poll, RoundState},
     limits,
-    log::entry::{Entry, PollOpening, Proposal, RoundPlan},
+    log::entry::{ClassPlan, Entry, PollOpening, Proposal, RoundPlan},
 };
 
 use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
@@ -80,27 +80,8 @@ impl Service {
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(there), wait).await?;
         if let Some(duration) = asked.duration_millis {
             let ballot = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
-            self.plan(poll, ballot, duration, wait).await?;
+            self.plan(poll, ballot, duration, None, wait).await?;
         }
-        self.poll(&poll.to_string()).await
-    }
-
-    /// Proposes items.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
-    pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Poll, ApiError> {
-        let texts = items(&asked.items)?;
-        if texts.is_empty() {
-            return Err(ApiError::invalid("there is no text"));
-        }
-        let mut ledger = self.ledger().await?;
-        let poll = find_poll(&ledger, reference)?;
-        let ids: Vec<BlobId> = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
-        self.say(&mut ledger, texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect()).await?;
-        let there = move |poll: &Poll| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
-        self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
         self.poll(&poll.to_string()).await
     }
 
@@ -123,7 +104,11 @@ impl Service {
         if latest_round(&ledger, id).is_some_and(|round| round.state(faulty) != RoundState::Finished) {
             return Err(ApiError::refused("the poll's last round is not finished: see `chorus poll list`"));
         }
-        self.plan(id, items, asked.duration_millis, wait(asked.wait_seconds)).await?;
+        let classes = match asked.classes {
+            Some(classes) => Some(self.class_plan(&ledger, classes).await?),
+            None => None,
+        };
+        self.plan(id, items, asked.duration_millis, classes, wait(asked.wait_seconds)).await?;
         self.poll(&id.to_string()).await
     }
 
@@ -132,13 +117,13 @@ impl Service {
         poll: PollId,
         items: Vec<BlobId>,
         duration_millis: u64,
+        classes: Option<ClassPlan>,
         wait: Duration,
     ) -> Result<(), ApiError> {
         let mut ledger = self.ledger().await?;
         let rounds = ledger.polls().get(&poll).map_or(0, |poll| poll.rounds.len());
         let number = u32::try_from(rounds + 1).unwrap_or(u32::MAX);
-        let plan =
-            RoundPlan { poll, number, items, duration_millis, key_grace_millis: KEY_GRACE_MILLIS, classes: None };
+        let plan = RoundPlan { poll, number, items, duration_millis, key_grace_millis: KEY_GRACE_MILLIS, classes };
         let round = plan.id(ledger.community());
         self.say(&mut ledger, vec![Entry::Plan(plan)]).await?;
         let open = move |peer: &chorus_protocol::peer::Peer| {
@@ -203,7 +188,7 @@ fn bounded(what: &str, text: &str, bound: usize) -> Result<(), ApiError> {
 }
 
 /// Returns the texts of items, trimmed and checked.
-fn items(texts: &[String]) -> Result<Vec<String>, ApiError> {
+pub(super) fn items(texts: &[String]) -> Result<Vec<String>, ApiError> {
     if texts.len() > limits::MAX_ITEMS {
         return Err(ApiError::invalid(format!("a poll has at most {} items", limits::MAX_ITEMS)));
     }

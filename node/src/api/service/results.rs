@@ -16,10 +16,13 @@ use chorus_protocol::{
     },
     id::{BlobId, PollId},
     ledger::{Ledger, RoundRecord},
-    round::report::{MapReport, Outcome, RoundReport},
+    round::{
+        classes::ClassReport,
+        report::{MapReport, Outcome, RoundReport},
+    },
 };
 
-use super::{ApiError, Kind, Service, find_poll, view};
+use super::{ApiError, Kind, Service, classes::class_views, find_poll, view};
 use crate::store::files;
 
 impl Service {
@@ -88,6 +91,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
     let poll = ledger.polls().get(&report.poll);
     let findings = report.findings();
     let groups = report.map().map(|map| map.groups.as_slice()).unwrap_or_default();
+    let weighted = report.classes().map(ClassReport::weighted);
     let text = |id: &BlobId| {
         let known = poll?.items.iter().find(|(known, _, _)| known == id);
         known.map(|(_, text, _)| text.clone())
@@ -97,6 +101,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
         id: *id,
         text: text(id).unwrap_or_default(),
         total: report.totals().and_then(|totals| tally(totals, at)),
+        weighted: weighted.as_ref().and_then(|totals| tally(totals, at)),
         groups: groups.iter().filter_map(|totals| tally(totals, at)).collect(),
         consensus: findings.as_ref().and_then(|findings| findings.agree.get(at)).map(|support| support.approximate()),
     };
@@ -119,6 +124,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
         },
         items: report.items.iter().enumerate().map(item).collect(),
         groups: report.map().map(|map| group_views(map, typical)).unwrap_or_default(),
+        classes: class_views(ledger, round, report),
         explained_variance: report
             .map()
             .map(|map| map.explained.iter().map(|share| share.approximate()).collect())
@@ -164,6 +170,6 @@ fn tally(totals: &Totals, item: usize) -> Option<view::Tally> {
     totals.items.get(item).map(counts)
 }
 
-const fn counts(tally: &Tally) -> view::Tally {
+pub(super) const fn counts(tally: &Tally) -> view::Tally {
     view::Tally { agree: tally.agree, disagree: tally.disagree, pass: tally.pass }
 }

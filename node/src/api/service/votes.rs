@@ -7,7 +7,7 @@ use std::{
 
 use chorus_crypto::ballot::Vote;
 use chorus_protocol::{
-    contribution::{ContributeError, Contributor, Submission},
+    contribution::{ContributeError, Contributor, Level, Submission},
     id::{BlobId, PollId, RoundId},
     ledger::{Ledger, RoundRecord},
     limits,
@@ -15,11 +15,20 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+use crate::participation::{Action, check, usually_on_map};
+
+/// How somebody speaks in a round.
+#[derive(Clone, Copy)]
+struct Manner {
+    level: Level,
+    on_map: bool,
+    show_class: bool,
+}
 
 /// What somebody wants to say in a round.
 enum Wish {
-    /// These votes and nothing on the other items, with or without a public point on the map.
-    Votes(BTreeMap<usize, view::Choice>, bool),
+    /// These votes and nothing on the other items.
+    Votes(BTreeMap<usize, view::Choice>),
     /// Nothing any more.
     Withdraw,
 }
@@ -44,7 +53,12 @@ impl Service {
         if votes.is_empty() {
             return Err(ApiError::invalid("there is no vote: give ITEM=agree|disagree|pass, or a --ballot file"));
         }
-        self.cast(round, Wish::Votes(votes, asked.on_map), wait).await
+        let settings = self.settings()?;
+        let level = if asked.open { Level::Open } else { settings.level };
+        check(&settings, Action::Ballot(level))?;
+        let on_map = asked.on_map.unwrap_or(usually_on_map(level));
+        let manner = Manner { level, on_map, show_class: !asked.hide_class };
+        self.cast(round, Wish::Votes(votes), manner, wait).await
     }
 
     /// Takes the person's contribution to the latest round of a poll back.
@@ -59,7 +73,8 @@ impl Service {
         if own.is_none_or(|own| own.withdrawal) {
             return Err(ApiError::refused("there is no contribution of yours to withdraw"));
         }
-        self.cast(round, Wish::Withdraw, wait).await
+        let manner = Manner { level: self.settings()?.level, on_map: false, show_class: false };
+        self.cast(round, Wish::Withdraw, manner, wait).await
     }
 
     /// Finds the latest round of a poll, waiting while the operators prepare it.
@@ -89,30 +104,31 @@ impl Service {
     ///
     /// No sequence number is taken twice: contributions are made one at a time, and what is kept is looked at before the
     /// ledger. A contribution that is no longer kept then is on the log that is looked at afterwards.
-    async fn cast(&self, id: RoundId, wish: Wish, wait: Duration) -> Result<view::Cast, ApiError> {
+    async fn cast(&self, id: RoundId, wish: Wish, manner: Manner, wait: Duration) -> Result<view::Cast, ApiError> {
         let person = self.person()?.clone();
         let turn = self.ballots.turn().await;
         let kept = self.ballots.latest(id).map(|(sequence, _)| sequence);
         let ledger = self.ledger().await?;
         let round = ledger.rounds().get(&id).filter(|round| round.sealed.is_none()).ok_or_else(not_open)?;
         let manifest = round.manifest.as_ref().ok_or_else(not_open)?;
-        let tag = person.leaf.tag(&manifest.scope);
+        let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &manifest.snapshot)?;
+        let tag = leaf.tag(&manifest.scope);
         let logged = round.contributions.get(&tag).and_then(|attempts| attempts.keys().next_back().copied());
         let sequence = logged.max(kept).map_or(0, |last| last.saturating_add(1));
         if sequence > limits::MAX_SEQUENCE {
             return Err(ContributeError::Sequence.into());
         }
         let (items, votes, withdrawal) = match &wish {
-            Wish::Votes(votes, _) => (round.plan.items.len(), votes.len(), false),
+            Wish::Votes(votes) => (round.plan.items.len(), votes.len(), false),
             Wish::Withdraw => (round.plan.items.len(), 0, true),
         };
         let mut rng = self.randomness.generator("contribution", &[&id.as_ref()[..], &[sequence]].concat());
         let make = move || -> Result<Submission, ContributeError> {
             let round = ledger.rounds().get(&id).ok_or(ContributeError::NotOpen)?;
-            let on_map = matches!(wish, Wish::Votes(_, true));
-            let contributor = Contributor { sequence, on_map, ..Contributor::anonymous(&person.leaf) };
+            let Manner { level, on_map, show_class } = manner;
+            let contributor = Contributor { leaf: &leaf, sequence, level, on_map, show_class };
             match wish {
-                Wish::Votes(votes, _) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
+                Wish::Votes(votes) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
                 Wish::Withdraw => contributor.withdraw(&ledger, round, &mut rng),
             }
         };

@@ -1,0 +1,105 @@
+//! Rounds with classes: planning them, and naming what came out.
+
+use chorus_crypto::codec::Decode as _;
+use chorus_protocol::{
+    ledger::{Ledger, RoundRecord},
+    log::entry::{ClassPlan, ClassSource, EarlierGroups},
+    round::{
+        classes::{ClassTotals, OTHER},
+        report::{MapReport, RoundReport},
+    },
+};
+
+use super::{ApiError, Kind, Service, view};
+
+/// What those are called who show no class.
+const OTHER_NAME: &str = "other";
+
+impl Service {
+    /// Returns the plan of classes that somebody asks for.
+    pub(super) async fn class_plan(&self, ledger: &Ledger, asked: view::Classes) -> Result<ClassPlan, ApiError> {
+        let source = match &asked.by {
+            view::ClassBy::Attribute(name) => {
+                let attributes = &ledger.genesis().policy.attributes;
+                let slot = attributes.iter().position(|attribute| attribute.name == *name);
+                let slot = slot.and_then(|slot| u8::try_from(slot).ok()).ok_or_else(|| {
+                    let names: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+                    ApiError::invalid(format!("there is no attribute {name:?}; there are: {}", names.join(", ")))
+                })?;
+                ClassSource::Attribute(slot)
+            }
+            view::ClassBy::GroupsOf(reference) => ClassSource::Groups(self.groups_of(ledger, reference).await?),
+        };
+        let names = names(ledger, &source);
+        let mut weights = vec![1; names.len()];
+        let mut given = std::collections::BTreeSet::new();
+        for (name, weight) in &asked.weights {
+            let index = names.iter().position(|known| known == name);
+            let weight_of = index.and_then(|index| weights.get_mut(index)).ok_or_else(|| {
+                ApiError::invalid(format!("there is no class {name:?}; there are: {}", names.join(", ")))
+            })?;
+            if !given.insert(name) {
+                return Err(ApiError::invalid(format!("class {name:?} stands twice")));
+            }
+            *weight_of = *weight;
+        }
+        if weights.iter().any(|weight| weights.first().is_some_and(|other| weight < other)) {
+            return Err(ApiError::refused(
+                "\"other\" may weigh no more than any class, or people would gain by hiding theirs",
+            ));
+        }
+        Ok(ClassPlan { source, weights })
+    }
+
+    /// Returns the opinion groups of an earlier round, named by its number or the beginning of its id.
+    async fn groups_of(&self, ledger: &Ledger, reference: &str) -> Result<EarlierGroups, ApiError> {
+        let round = find_round(ledger, reference)?;
+        let result = round.agreed_result(ledger.sharing().faulty());
+        let result = result.ok_or_else(|| ApiError::refused("that round is not finished"))?.result;
+        let report = RoundReport::from_bytes(&self.node.fetch(result).await?)
+            .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
+        let MapReport { k, assignment, .. } =
+            report.map().ok_or_else(|| ApiError::refused("that round has no opinion groups"))?;
+        Ok(EarlierGroups { round: round.id, k: *k, assignment: assignment.clone() })
+    }
+}
+
+fn find_round<'l>(ledger: &'l Ledger, reference: &str) -> Result<&'l RoundRecord, ApiError> {
+    let ordinal: Option<u32> = reference.parse().ok().filter(|_| reference.len() < 6);
+    let is_it = |round: &&RoundRecord| match ordinal {
+        Some(ordinal) => round.ordinal == ordinal,
+        None => round.id.to_string().starts_with(reference),
+    };
+    let matching: Vec<&RoundRecord> = ledger.rounds().values().filter(is_it).collect();
+    match matching.as_slice() {
+        [round] => Ok(round),
+        [] => Err(ApiError::invalid(format!("there is no round {reference:?}: see `chorus status`"))),
+        [_, _, ..] => Err(ApiError::invalid(format!("several rounds begin with {reference:?}"))),
+    }
+}
+
+/// Returns what the classes are called, "other" first.
+fn names(ledger: &Ledger, source: &ClassSource) -> Vec<String> {
+    let named: Vec<String> = match source {
+        ClassSource::Attribute(slot) => {
+            let attribute = ledger.genesis().policy.attributes.get(usize::from(*slot));
+            attribute.into_iter().flat_map(|it| &it.values).map(|value| value.text.clone()).collect()
+        }
+        ClassSource::Groups(groups) => ('A'..='Z').take(groups.k.into()).map(String::from).collect(),
+    };
+    core::iter::once(OTHER_NAME.to_owned()).chain(named).collect()
+}
+
+/// Returns the classes of a result by name.
+pub(super) fn class_views(ledger: &Ledger, round: &RoundRecord, report: &RoundReport) -> Vec<view::ClassResult> {
+    let (Some(plan), Some(classes)) = (&round.plan.classes, report.classes()) else { return Vec::new() };
+    let names = names(ledger, &plan.source);
+    let class = |class: &ClassTotals| view::ClassResult {
+        name: names.get(usize::from(class.class)).cloned().unwrap_or_else(|| class.class.to_string()),
+        ballots: class.ballots,
+        weight: class.weight,
+        items: class.totals.items.iter().map(super::results::counts).collect(),
+    };
+    let (other, shown): (Vec<_>, Vec<_>) = classes.classes.iter().partition(|class| class.class == OTHER);
+    shown.into_iter().chain(other).map(class).collect()
+}

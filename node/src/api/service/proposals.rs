@@ -1,0 +1,105 @@
+//! Proposing items: with one's key, or as some member.
+
+use std::{collections::BTreeSet, sync::PoisonError};
+
+use chorus_crypto::sign::SecretKey;
+use chorus_protocol::{
+    contribution::{ContributeError, Level},
+    id::{BlobId, PollId},
+    ledger::{Ledger, Poll, Proposer, Purpose, scope},
+    log::entry::{AnonymousProposal, Entry, Proposal, SignedEntry},
+};
+
+use super::{ApiError, Kind, Service, find_poll, polls::items, try_entries, view, wait};
+use crate::participation::{Action, check};
+
+impl Service {
+    /// Proposes items: at the anonymous level nobody learns by whom, at the open level with the person's key.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
+    pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Poll, ApiError> {
+        let texts = items(&asked.items)?;
+        if texts.is_empty() {
+            return Err(ApiError::invalid("there is no text"));
+        }
+        let settings = self.settings()?;
+        let level = if asked.open { Level::Open } else { settings.level };
+        check(&settings, Action::Proposal(level))?;
+        let mut ledger = self.ledger().await?;
+        let poll = find_poll(&ledger, reference)?;
+        let ids: Vec<BlobId> = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
+        let is_operator = ledger.genesis().operator(&self.person()?.key.public()).is_some();
+        if asked.as_operator && !is_operator {
+            return Err(ApiError::refused("you are no operator of this community"));
+        }
+        if level == Level::Open || asked.as_operator {
+            let proposals = texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect();
+            self.say(&mut ledger, proposals).await?;
+        } else {
+            self.propose_anonymously(ledger, poll, texts).await?;
+        }
+        let there = move |poll: &Poll| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
+        self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
+        self.poll(&poll.to_string()).await
+    }
+
+    async fn propose_anonymously(&self, mut ledger: Ledger, poll: PollId, texts: Vec<String>) -> Result<(), ApiError> {
+        let person = self.person()?;
+        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
+        let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &record.snapshot).map_err(|why| {
+            let message = format!("{why}; anonymously, only who was a member when the poll was opened can propose");
+            ApiError::refused(message)
+        })?;
+        let free = self.free_numbers(&ledger, poll, &leaf)?;
+        if free.len() < texts.len() {
+            let most = ledger.genesis().policy.anonymous_proposals;
+            return Err(ApiError::refused(format!(
+                "you have {} of {most} anonymous proposals for this poll left",
+                free.len()
+            )));
+        }
+        let numbered: Vec<(String, u8)> = texts.into_iter().zip(free).collect();
+        let said: String = numbered.iter().map(|(text, _)| text.as_str()).collect();
+        let detail = [&poll.as_ref()[..], said.as_bytes()].concat();
+        let mut rng = self.randomness.generator("anonymous proposal", &detail);
+        let taken: BTreeSet<(PollId, u8)> = numbered.iter().map(|(_, number)| (poll, *number)).collect();
+        let make = move || -> Result<Vec<SignedEntry>, ApiError> {
+            let mut entries = Vec::with_capacity(numbered.len());
+            for (text, number) in numbered {
+                // A key for this one entry: nobody has seen it, and it is forgotten.
+                let author = SecretKey::random(&mut rng);
+                let proposal =
+                    AnonymousProposal::make(&ledger, poll, &text, (&leaf, number), author.public(), &mut rng)?;
+                entries.push(SignedEntry::sign(&author, ledger.community(), Entry::ProposeAnonymously(proposal)));
+                try_entries(&mut ledger, entries.get(entries.len() - 1..).unwrap_or_default())?;
+            }
+            Ok(entries)
+        };
+        let entries = tokio::task::spawn_blocking(make)
+            .await
+            .map_err(|_| ApiError::new(Kind::Internal, "the proposal could not be made"))??;
+        self.proposed.lock().unwrap_or_else(PoisonError::into_inner).extend(taken);
+        self.send(entries).await
+    }
+
+    /// Returns the numbers of anonymous proposals that the person has not used for a poll.
+    fn free_numbers(
+        &self,
+        ledger: &Ledger,
+        poll: PollId,
+        leaf: &chorus_crypto::credential::LeafSecret,
+    ) -> Result<Vec<u8>, ApiError> {
+        let record = ledger.polls().get(&poll).ok_or(ContributeError::NotOpen)?;
+        let on_their_way = self.proposed.lock().unwrap_or_else(PoisonError::into_inner);
+        let policy = ledger.genesis().policy_digest();
+        let is_free = |number: &u8| {
+            let purpose = Purpose::Propose(*number);
+            let tag = leaf.tag(&scope(ledger.community(), policy, record.snapshot.root(), poll, purpose));
+            let used = record.items.iter().any(|(_, _, by)| *by == Proposer::Anonymous(tag));
+            !used && !on_their_way.contains(&(poll, *number))
+        };
+        Ok((0..ledger.genesis().policy.anonymous_proposals).filter(is_free).collect())
+    }
+}
