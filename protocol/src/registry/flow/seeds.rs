@@ -46,8 +46,8 @@ impl<'de> serde::Deserialize<'de> for SeedGroup {
                     if keys.len() == MAX_SEEDS_PER_GROUP {
                         return Err(A::Error::invalid_length(keys.len() + 1, &self));
                     }
-                    let bytes = parse_hex(&text)
-                        .ok_or_else(|| A::Error::invalid_value(serde::de::Unexpected::Str(&text), &self))?;
+                    let bytes =
+                        parse_hex(&text).ok_or_else(|| A::Error::invalid_value(serde::de::Unexpected::Str(&text), &self))?;
                     keys.push(PublicKey::from(bytes));
                 }
                 Ok(SeedGroup { keys })
