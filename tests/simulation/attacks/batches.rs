@@ -4,8 +4,7 @@ use chorus_crypto::{
     Scalar,
     batch::Batch,
     credential::{Credential, OpenCredential},
-    domain,
-    hash,
+    domain, hash,
 };
 use chorus_protocol::{
     contribution::{CheckedForm, Contributor, verify_all},
@@ -152,8 +151,15 @@ fn flood(honest: &Submission, count: u64) -> Vec<Submission> {
 fn attack_10_a_flood_of_invalid_proofs_holds_nothing_up() {
     const FLOOD: u64 = 150;
     let policy = Policy { min_contributions: 2, floor: 2, group_floor: 4, ..Policy::default() };
-    let scenario =
-        Scenario { operators: 4, people: 4, followers: 2, items: 1, kind: PollKind::Value, policy, ..Scenario::default() };
+    let scenario = Scenario {
+        operators: 4,
+        people: 4,
+        followers: 2,
+        items: 1,
+        kind: PollKind::Value,
+        policy,
+        ..Scenario::default()
+    };
     let mut play = scenario.start();
     assert!(play.open(), "{:?}", play.network.notices);
     let community = play.community.id();

@@ -8,9 +8,7 @@ use chorus_protocol::{
     contribution::Contributor,
     id::{BlobId, SetId},
     limits,
-    log::entry::{
-        Census, ClassPlan, ClassSource, Entry, MaskOpening, PartitionChoice, RoundClosing, Step,
-    },
+    log::entry::{Census, ClassPlan, ClassSource, Entry, MaskOpening, PartitionChoice, RoundClosing, Step},
     opening::{Block, OpeningError, OpeningPlan, SumPlan},
     registry::policy::{Admission, Quorum},
     round::classes::{OTHER, class_blocks},

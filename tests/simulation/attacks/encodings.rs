@@ -408,7 +408,8 @@ fn malformed(town: &(impl Fn(Level) -> Submission + ?Sized)) -> Vec<Submission> 
 
 fn small(operators: usize) -> Play {
     let policy = Policy { min_contributions: 2, floor: 2, group_floor: 4, ..Policy::default() };
-    let scenario = Scenario { operators, people: 4, followers: 1, items: 1, kind: PollKind::Value, policy, ..Scenario::default() };
+    let scenario =
+        Scenario { operators, people: 4, followers: 1, items: 1, kind: PollKind::Value, policy, ..Scenario::default() };
     scenario.start()
 }
 
