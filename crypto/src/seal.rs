@@ -7,6 +7,7 @@
 
 use core::fmt;
 
+use curve25519_dalek::montgomery::MontgomeryPoint;
 use hpke::{
     Deserializable as _, HpkeError, OpModeR, OpModeS, Serializable as _, aead::ChaCha20Poly1305, kdf::HkdfSha256,
     kem::X25519HkdfSha256,
@@ -51,6 +52,12 @@ impl SealPublic {
     /// Returns the X25519 public key's bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// Returns whether anything can be sealed to the key: a point of small order, in any encoding, takes nothing.
+    pub fn is_usable(&self) -> bool {
+        // A clamped scalar is a multiple of the cofactor, and this one of nothing else but a power of two.
+        MontgomeryPoint(self.0).mul_clamped([0; 32]) != MontgomeryPoint([0; 32])
     }
 }
 

@@ -10,7 +10,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     config::Policy,
-    contribution::{CheckedForm, Contributor, Submission, verify_all},
+    contribution::{CheckedForm, Contributor, Equations, Submission, verify_all},
     fault::Fault,
     id::RoundId,
     ledger::{Ledger, Manifest, RoundRecord},
@@ -162,11 +162,33 @@ impl Town {
     ///
     /// Returns why it is refused.
     pub fn submit(&mut self, submission: &Submission) -> Result<ContributionHeader, Fault> {
-        let form = CheckedForm::new(&self.ledger, &submission.body)?;
-        let [verdict] = <[_; 1]>::try_from(verify_all(&self.ledger, &[&form], &[7; 32])).expect("one verdict");
-        verdict?;
+        let (form, _) = self.check(submission)?;
         self.accept(form.header.clone())?;
         Ok(form.header)
+    }
+
+    /// Says what everybody says about the public part of a contribution.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it is refused.
+    pub fn check(&self, submission: &Submission) -> Result<(CheckedForm, Equations), Fault> {
+        let form = CheckedForm::new(&self.ledger, &submission.body)?;
+        let verdict = verify_all(&self.ledger, &[&form], &[7; 32]).pop().ok_or(Fault::Proof)?;
+        verdict.map(|equations| (form, equations))
+    }
+
+    /// Says what each operator says about its part of a contribution.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the public part is refused.
+    pub fn check_private(&self, submission: &Submission) -> Result<Vec<Result<(), Fault>>, Fault> {
+        let (form, equations) = self.check(submission)?;
+        let keys = self.keys.get(&form.header.round).map(Vec::as_slice).unwrap_or_default();
+        let private =
+            |(operator, key)| form.check_private(&self.ledger, &equations, submission, operator, key).map(drop);
+        Ok((1u8..).zip(keys).map(private).collect())
     }
 
     /// Lets all operators acknowledge a header, and puts it on the log.

@@ -37,7 +37,9 @@ fn nothing_is_sealed_to_or_opened_from_a_key_of_small_order() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let mut one = [0; 32];
     one[0] = 1;
+    assert!(SealSecret::from_bytes(&[5; 32]).public().is_usable());
     for key in [[0; 32], one] {
+        assert!(!SealPublic::from(key).is_usable());
         assert_eq!(seal(&SealPublic::from(key), b"", PLAINTEXT, &mut rng), Err(SealError::Recipient));
         let forged = [key.as_slice(), &[0; 21]].concat();
         assert_eq!(SealSecret::from_bytes(&[5; 32]).open(b"", &forged), Err(SealError::Open));

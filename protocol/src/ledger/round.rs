@@ -249,6 +249,10 @@ impl RoundRecord {
         if self.manifest.is_some() {
             return Err(Fault::Phase("a round key"));
         }
+        // Nobody could seal to it, so that nobody could contribute.
+        if !offer.key.is_usable() {
+            return Err(Fault::Mismatch("a round key"));
+        }
         insert_once(&mut self.offered, operator, offer.key, "a round key")
     }
 

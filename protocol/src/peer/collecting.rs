@@ -418,7 +418,8 @@ impl Peer {
         }
         if !self.collected.held.contains_key(&body) {
             let form = self.admit(CheckedForm::new(&self.ledger, &handover.submission.body)?)?;
-            let verdict = verify_all(&self.ledger, &[&form], &form.header.core).pop().ok_or(Fault::Proof)??;
+            // A hash of the whole body: the core alone leaves the responses free, to be made for the weights.
+            let verdict = verify_all(&self.ledger, &[&form], body.as_ref()).pop().ok_or(Fault::Proof)??;
             self.hold(operator, form, verdict, handover.submission)?;
         }
         let held = self.collected.held.get_mut(&body).ok_or(Fault::Unknown("contribution"))?;
