@@ -204,6 +204,6 @@ fn after_a_change_of_members_earlier_groups_are_no_classes() {
     let found: Vec<_> = classes(&play.report(&result)).iter().map(|class| (class.class, class.ballots)).collect();
     assert_eq!(found, [(OTHER, 29)]);
     let round = play.round().expect("the round");
-    assert!(round.openings.get(&Step::Groups).is_none(), "the whole is not opened twice");
+    assert!(!round.openings.contains_key(&Step::Groups), "the whole is not opened twice");
     verify(&play);
 }

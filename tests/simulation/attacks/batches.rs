@@ -100,7 +100,7 @@ fn thousand(town: &Town, round: RoundId) -> Vec<Submission> {
     let make = |index: u64| {
         let leaf = &town.community.people[index as usize % 16].leaf;
         let contributor = Contributor::anonymous(leaf);
-        if index % 8 == 0 {
+        if index.is_multiple_of(8) {
             contributor.cast(&town.ledger, record, &[Vote::Agree], &mut rng(index)).expect("a ballot")
         } else {
             contributor.withdraw(&town.ledger, record, &mut rng(index)).expect("a withdrawal")

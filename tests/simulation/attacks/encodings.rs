@@ -396,7 +396,7 @@ fn malformed(town: &(impl Fn(Level) -> Submission + ?Sized)) -> Vec<Submission> 
         let value = |at: usize| &places.bytes[at..at + 32];
         let points = of(Kind::Point).step_by(4).map(|at| places.replaced(at, &[0; 32]));
         let scalars = of(Kind::Scalar).step_by(4).map(|at| places.replaced(at, &plus_order(value(at))));
-        let last = of(Kind::Scalar).last().map(|at| places.replaced(at, &[0; 32]));
+        let last = of(Kind::Scalar).next_back().map(|at| places.replaced(at, &[0; 32]));
         let bodies = points.chain(scalars).chain(last);
         malformed.extend(bodies.map(|body| Submission { body, ..honest.clone() }));
         let mut short = body(&honest);

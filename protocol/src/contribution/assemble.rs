@@ -1,0 +1,299 @@
+//! What a participant does: commit, mask, prove, and show the credential.
+
+use std::sync::Arc;
+
+use chorus_crypto::{
+    Scalar,
+    ballot::{self, Vote, Witness},
+    codec::Encode as _,
+    credential::{
+        Credential, GroupClaim, HiddenLeaf, Hiding, Holder, LeafSecret, Ring, Rings, ShownLeaf, Statement, Tag,
+    },
+    group::Generators,
+    hash::Digest,
+    link::Link,
+    mask::{Masking, Seed, Shape, masked_digest},
+    seal::seal,
+    transcript::Transcript,
+};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
+use rand_core::CryptoRng;
+
+use super::{
+    BallotContent, Body, Content, SealedBox, Submission, WITHDRAWN, absorb_content, begin, box_context, boxes_digest,
+    context, core_digest, layout,
+};
+use crate::{
+    id::RoundId,
+    ledger::{Ledger, Manifest, RoundRecord},
+    limits,
+    log::entry::ClassSource,
+};
+
+/// Why a participant could not contribute.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContributeError {
+    /// The round takes no contributions now.
+    #[error("the round is not open")]
+    NotOpen,
+    /// The participant's leaf is not in the round's snapshot.
+    #[error("you were not a member when the round opened")]
+    NotMember,
+    /// The votes do not fit the round's items.
+    #[error("{found} votes for {expected} items")]
+    Votes {
+        /// The number of items.
+        expected: usize,
+        /// The number of votes.
+        found: usize,
+    },
+    /// The participant has changed their mind too often.
+    #[error("at most {} changes are admitted in a round", limits::MAX_SEQUENCE)]
+    Sequence,
+    /// Something could not be computed from what the log holds.
+    #[error("{0}")]
+    Internal(&'static str),
+}
+
+/// How a contribution shows that a member made it. The tag is the same in both, so nobody speaks twice.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// One member of the cohort, and nobody learns which.
+    #[default]
+    Anonymous,
+    /// This member.
+    Open,
+}
+
+/// A person's secrets and what they want to say in a round.
+#[derive(Debug)]
+pub struct Contributor<'a> {
+    /// The opening of the person's leaf.
+    pub leaf: &'a LeafSecret,
+    /// Which attempt this is, from 0.
+    pub sequence: u8,
+    /// How the person shows to be a member.
+    pub level: Level,
+    /// Whether the person consents to a public point on the opinion map. Without effect in a round with classes.
+    pub on_map: bool,
+    /// Whether the person shows their class in a round with classes; else they are "other".
+    pub show_class: bool,
+}
+
+impl<'a> Contributor<'a> {
+    /// Returns somebody who contributes for the first time, anonymously, on the map, with their class.
+    pub const fn anonymous(leaf: &'a LeafSecret) -> Self {
+        Self { leaf, sequence: 0, level: Level::Anonymous, on_map: true, show_class: true }
+    }
+}
+
+impl Contributor<'_> {
+    /// Casts a ballot: commits, masks, seals the seeds, proves, and shows the credential.
+    ///
+    /// Every call draws fresh seeds; to send a contribution again, send the same bytes.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the round does not admit it.
+    pub fn cast(
+        &self,
+        ledger: &Ledger,
+        round: &RoundRecord,
+        votes: &[Vote],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Submission, ContributeError> {
+        // Generators of their own, so that masks and dither do not depend on which operators have keys.
+        let mut fork = || ChaCha20Rng::from_rng(rng);
+        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
+        let mut prepared = self.prepare(ledger, round, &mut for_proofs)?;
+        self.classify(round, &mut prepared);
+        let (manifest, context) = (prepared.manifest, prepared.context);
+        let expected = round.plan.items.len();
+        if votes.len() != expected {
+            return Err(ContributeError::Votes { expected, found: votes.len() });
+        }
+        let internal = |_| ContributeError::Internal("the round's items do not make a ballot");
+        let layout = layout(round).map_err(internal)?;
+        let data_rows = u32::try_from(layout.data_rows()).map_err(|_| ContributeError::Internal("too many rows"))?;
+        let shape = Shape::ballot(data_rows);
+        let sharing = ledger.sharing();
+        let masking = Masking::new(sharing, &shape, &context, &mut for_masks);
+        let witness = Witness::new(&layout, votes, &mut for_dither)
+            .map_err(|_| ContributeError::Internal("votes do not encode"))?;
+        let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
+        let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
+        let seed_digests = masking.seed_digests();
+        let masked_digest = masked_digest(&masked);
+        let on_map = self.on_map && round.plan.classes.is_none();
+        let choices = (on_map, prepared.class);
+        let core = core_digest(&context, choices, &shape, &commitments, &seed_digests, &masked_digest);
+        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), &mut for_boxes)?;
+        let boxes_digest = boxes_digest(&boxes);
+
+        let mut transcript = begin(manifest, &ledger.genesis().operators);
+        absorb_content(&mut transcript, &context, &core, &boxes_digest, &prepared.statement);
+        let link = Link::prove(&mut transcript, &masking, &shape, &data);
+        let blindings = masking.blindings().get(1..).unwrap_or_default();
+        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, &mut for_proofs);
+        let credential = self.prove(&mut transcript, &prepared, &mut for_proofs)?;
+
+        let content =
+            BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
+        let body = self.body(&prepared, round.id, on_map, Content::Ballot(Box::new(content)), credential);
+        Ok(Submission { body: body.to_bytes(), masked, boxes })
+    }
+
+    /// Takes an earlier contribution back.
+    ///
+    /// # Errors
+    ///
+    /// As [`cast`](Self::cast).
+    pub fn withdraw(
+        &self,
+        ledger: &Ledger,
+        round: &RoundRecord,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Submission, ContributeError> {
+        let prepared = self.prepare(ledger, round, rng)?;
+        let mut transcript = begin(prepared.manifest, &ledger.genesis().operators);
+        absorb_content(&mut transcript, &prepared.context, &WITHDRAWN, &WITHDRAWN, &prepared.statement);
+        let credential = self.prove(&mut transcript, &prepared, rng)?;
+        let body = self.body(&prepared, round.id, false, Content::Withdrawal, credential);
+        Ok(Submission { body: body.to_bytes(), masked: Vec::new(), boxes: Vec::new() })
+    }
+
+    /// Finds out what the person can say of themselves in this round.
+    fn prepare<'r>(
+        &self,
+        ledger: &Ledger,
+        round: &'r RoundRecord,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Prepared<'r>, ContributeError> {
+        let manifest = round.manifest.as_ref().filter(|_| round.sealed.is_none()).ok_or(ContributeError::NotOpen)?;
+        if self.sequence > limits::MAX_SEQUENCE {
+            return Err(ContributeError::Sequence);
+        }
+        let leaf = self.leaf.leaf();
+        let index = manifest.snapshot.index(&leaf).ok_or(ContributeError::NotMember)?;
+        let hiding = Hiding::random(rng);
+        let holder = match self.level {
+            Level::Open => Holder::Open(ShownLeaf { index, leaf }),
+            Level::Anonymous => {
+                let cohort = manifest.snapshot.cohort_of(&leaf).ok_or(ContributeError::NotMember)?;
+                Holder::Ring(HiddenLeaf { cohort, leaf: hiding.leaf(self.leaf) })
+            }
+        };
+        let tag = self.leaf.tag(&manifest.scope);
+        let context = context(ledger.community(), round.id, &tag, self.sequence);
+        let statement = Statement {
+            scopes: vec![(manifest.scope, tag)],
+            holder,
+            disclosed: Vec::new(),
+            group: None,
+            snapshot_root: manifest.root,
+        };
+        Ok(Prepared { manifest, statement, context, hiding, tag, class: 0, group: None })
+    }
+
+    /// Adds the class that the person is in to what they say of themselves, if the round has one for them.
+    fn classify(&self, round: &RoundRecord, prepared: &mut Prepared<'_>) {
+        let Some(plan) = round.plan.classes.as_ref().filter(|_| self.show_class) else { return };
+        match &plan.source {
+            ClassSource::Attribute(slot) => {
+                let Some(value) = self.leaf.attributes().get(usize::from(*slot)).copied() else { return };
+                let Some(class) = u16::try_from(value).ok().filter(|class| prepared.manifest.class(*class).is_some())
+                else {
+                    return;
+                };
+                prepared.class = class;
+                prepared.statement.disclosed = vec![(*slot, value)];
+            }
+            ClassSource::Groups(_) if self.level == Level::Open => {}
+            ClassSource::Groups(_) => {
+                let own = prepared.manifest.classes.iter().find_map(|class| {
+                    let (scope, ring) = class.group.as_ref()?;
+                    ring.has_tag(&self.leaf.tag(scope)).then_some((class.number, *scope, ring))
+                });
+                let Some((number, scope, ring)) = own else { return };
+                let Some(ring) = ring.get() else { return };
+                let commitment = prepared.hiding.group_commitment(self.leaf, &scope);
+                prepared.class = number;
+                prepared.statement.group = Some(GroupClaim { scope, ring: *ring.id(), commitment });
+                prepared.group = Some(Arc::clone(ring));
+            }
+        }
+    }
+
+    /// Shows the credential, at the end of everything else.
+    fn prove(
+        &self,
+        transcript: &mut Transcript,
+        prepared: &Prepared<'_>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Credential, ContributeError> {
+        let statement = &prepared.statement;
+        match statement.holder {
+            Holder::Open(_) => Ok(Credential::prove_open(transcript, statement, self.leaf, rng)),
+            Holder::Ring(hidden) => {
+                let leaves = prepared.manifest.snapshot.ring(hidden.cohort);
+                let rings = Rings { leaves, group: prepared.group.as_ref() };
+                rings.leaves.ok_or(ContributeError::Internal("the cohort makes no ring"))?;
+                Ok(Credential::prove_ring(transcript, statement, self.leaf, &prepared.hiding, rings, rng))
+            }
+        }
+    }
+
+    fn body(
+        &self,
+        prepared: &Prepared<'_>,
+        round: RoundId,
+        on_map: bool,
+        content: Content,
+        credential: Credential,
+    ) -> Body {
+        let (tag, class) = (prepared.tag, prepared.class);
+        Body { round, tag, sequence: self.sequence, on_map, class, content, credential }
+    }
+}
+
+/// What a person can say of themselves in a round.
+struct Prepared<'r> {
+    manifest: &'r Manifest,
+    statement: Statement,
+    context: Digest,
+    hiding: Hiding,
+    tag: Tag,
+    class: u16,
+    group: Option<Arc<Ring>>,
+}
+
+fn seal_seeds(
+    ledger: &Ledger,
+    manifest: &Manifest,
+    core: &Digest,
+    seeds: &[Seed],
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<Option<SealedBox>>, ContributeError> {
+    let mut boxes = Vec::with_capacity(manifest.keys.len());
+    for (operator, key) in (1u8..).zip(&manifest.keys) {
+        let Some(key) = key else {
+            boxes.push(None);
+            continue;
+        };
+        let held = ledger.sharing().held_by(operator);
+        let bytes = seal(key, &box_context(core, operator, key), &join_seeds(seeds, &held), rng)
+            .map_err(|_| ContributeError::Internal("an operator's round key is not usable"))?;
+        boxes.push(Some(SealedBox { bytes }));
+    }
+    Ok(boxes)
+}
+
+fn join_seeds(seeds: &[Seed], held: &[usize]) -> zeroize::Zeroizing<Vec<u8>> {
+    let mut bytes = zeroize::Zeroizing::new(Vec::with_capacity(32 * held.len()));
+    for seed in held.iter().filter_map(|index| seeds.get(*index)) {
+        bytes.extend_from_slice(seed.expose());
+    }
+    bytes
+}
