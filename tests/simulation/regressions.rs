@@ -17,7 +17,7 @@ use chorus_protocol::{
     limits,
     log::entry::{
         AcceptedContribution, ContributionHeader, Entry, Evidence, MaskOpening, PartitionChoice, PassId, Proposal,
-        RoundClosing, SignedEntry, Step,
+        Revocation, RoundClosing, SignedEntry, Step,
     },
     message::Message,
     opening::{Block, MaskPart, OpeningError, OpeningPlan, SumPlan},
@@ -408,6 +408,24 @@ fn a_member_who_floods_the_pool_silences_nobody() {
     play.network.command(0, Command::Post(play.poll.opening.clone()));
 
     assert!(play.network.run_until(60_000, |network| network.peer(0).ledger().polls().len() == 1));
+}
+
+#[test]
+fn strangers_who_flood_the_pool_silence_nobody() {
+    let mut play = small(1).start();
+    let community = play.community.id();
+    for number in 0..=limits::MAX_POOL as u64 {
+        let key = SecretKey::from_seed(&content(&number.to_be_bytes()));
+        // Of a key that may yet be registered: it does not follow from the log as it is.
+        let leaves = Entry::Revoke(Revocation { key: key.public(), reason: String::new() });
+        let message = Message::Entry(SignedEntry::sign(&key, community, leaves));
+        play.network.deliver(0, 1, message.seal(community));
+    }
+
+    let registration = play.community.registration(0);
+    play.network.command(1, Command::Relay(registration));
+
+    assert!(play.network.run_until(60_000, |network| network.peer(0).ledger().members().len() == 1));
 }
 
 /// The bodies of one tag that an operator keeps.
