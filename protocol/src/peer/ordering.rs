@@ -324,7 +324,11 @@ impl Peer {
         let mut ledger = self.ledger.clone();
         let mut entries = Vec::new();
         let mut bytes_left = limits::MAX_BATCH_BYTES;
-        let mut pool: Vec<SignedEntry> = std::mem::take(&mut self.ordering.pool).entries.into_values().collect();
+        // An opening names the members, who may be others than when it was put into the pool: it is made anew, and comes
+        // before everything that changes them. Else one change in each batch would keep rounds from opening.
+        let mut pool = self.due_openings();
+        let waiting = std::mem::take(&mut self.ordering.pool).entries.into_values();
+        pool.extend(waiting.filter(|signed| !matches!(signed.entry, Entry::Open(_))));
         // Several sweeps, since an entry may only be valid after another.
         loop {
             let before = entries.len();
