@@ -199,7 +199,7 @@ impl Registry {
     }
 
     fn complete_recoveries(&mut self, scene: &Scene<'_>) {
-        let due: Vec<(PublicKey, PublicKey)> = self
+        let mut due: Vec<(Timestamp, PublicKey, PublicKey)> = self
             .people
             .values()
             .filter(|person| {
@@ -208,9 +208,10 @@ impl Registry {
                     && person.recovery.is_some_and(waits)
                     && self.is_admitted(scene.genesis, person, scene.now)
             })
-            .filter_map(|person| Some((person.claim.recovers?, person.claim.key)))
+            .filter_map(|person| Some((person.recovery?.due, person.claim.recovers?, person.claim.key)))
             .collect();
-        for (old, new) in due {
+        due.sort_unstable();
+        for (_, old, new) in due {
             // Somebody else may have been faster, or the old key may have left.
             if !self.people.get(&old).is_some_and(|person| person.is_active()) {
                 continue;
@@ -324,14 +325,10 @@ impl Registry {
         bound("people of one sponsor who are not admitted", most, self.people.values().filter(waits).count() + 1)
     }
 
+    /// Begins a recovery, also beside others of the same key: anybody with one attester's word can begin one, and would
+    /// else keep the owner from it. The first that is admitted in time takes over.
     fn begin_recovery(&self, scene: &Scene<'_>, old: PublicKey) -> Result<Recovery, Fault> {
         self.active(&old, "the recovery of a key that is no member's")?;
-        let pending = |person: &Person| {
-            person.claim.recovers == Some(old) && person.recovery.is_some_and(|recovery| !recovery.vetoed)
-        };
-        if self.people.values().any(|person| pending(person)) {
-            return Err(Fault::Duplicate("a recovery of this key"));
-        }
         Ok(Recovery { due: scene.now.plus_millis(scene.genesis.policy.veto_millis), vetoed: false, done: false })
     }
 
