@@ -4,7 +4,9 @@
 //! effect at the next one. What was cast under a snapshot stays.
 //!
 //! A person is in a snapshot iff they have registered, have neither left nor been expelled, are not recovered by another
-//! key, and the community's [admission rule](policy::Admission) holds for them at that moment.
+//! key, and the community's [admission rule](policy::Admission) holds for them at that moment. If their leaf has attributes,
+//! enough attesters to contain an honest one must have checked them, also where vouches alone admit: whoever discloses a
+//! slot would else disclose what they like.
 
 pub mod attestation;
 pub mod entry;
@@ -167,7 +169,10 @@ impl Registry {
         };
         let attested =
             |quorum: &policy::Quorum| quorum.is_met(genesis.attesters.iter().filter(|attester| counts(&attester.key)));
-        genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
+        let honest = usize::from(genesis.policy.admission.faulty_attesters()) + 1;
+        let checked = || genesis.attesters.iter().filter(|attester| counts(&attester.key)).count() >= honest;
+        (person.claim.slots == 0 || checked())
+            && genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
     }
 
     /// Takes a snapshot: completes recoveries, and returns the members' leaves.
