@@ -87,7 +87,7 @@ pub struct Person {
     pub recovery: Option<Recovery>,
     /// Who answers for the registration: an attester, a member, or a seed itself.
     sponsor: PublicKey,
-    /// When attesters took their word back: an older attestation does not count again.
+    /// When attesters took their word back: an attestation that begins before does not count again.
     withdrawn: BTreeMap<PublicKey, Timestamp>,
     /// The number of snapshots at the last rotation: one rotation takes effect at each.
     rotated: Option<u64>,
@@ -383,12 +383,14 @@ impl Registry {
         if scene.genesis.attester(&author).is_none() {
             return Err(Fault::NotAllowed("a revocation"));
         }
-        if !person.attestations.contains_key(&author) {
+        let Some(attestation) = person.attestations.get(&author) else {
             return Err(Fault::Duplicate("the revocation of an attestation"));
-        }
+        };
+        // One that was to count later must not be said again either.
+        let until = scene.now.max(attestation.valid_from);
         self.change(key, |person| {
             person.attestations.remove(&author);
-            person.withdrawn.insert(author, scene.now);
+            person.withdrawn.insert(author, until);
         });
         Ok(())
     }
