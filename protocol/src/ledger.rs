@@ -277,38 +277,43 @@ impl Ledger {
         core::mem::swap(&mut after, &mut self.registry);
         let snapshot = self.take_snapshot(opening.round.as_ref(), &opening.keys);
         core::mem::swap(&mut after, &mut self.registry);
-        let classes = self.classes_at(opening.round, snapshot.root());
+        let classes = self.classes_at(opening.round, &snapshot);
         let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
         self.in_round(opening.round, author, |round, _, rules| round.open(opening, pinned, rules))?;
         self.registry = after;
         Ok(())
     }
 
-    /// Returns the classes that a round with classes can have now.
-    fn classes_at(&self, round: RoundId, root: Digest) -> Vec<OpenClass> {
+    /// Returns the classes that a round with classes can have under a snapshot: those with enough members for each of its
+    /// cohorts.
+    fn classes_at(&self, round: RoundId, snapshot: &Snapshot) -> Vec<OpenClass> {
         let Some(plan) = self.rounds.get(&round).and_then(|round| round.plan.classes.as_ref()) else {
             return Vec::new();
         };
         match &plan.source {
             ClassSource::Attribute(slot) => {
-                let values = self.registry.open_values(&self.genesis, *slot);
+                let values = self.registry.open_values(&self.genesis, *slot, snapshot.cohorts().len());
                 values.into_iter().map(|number| OpenClass { number, group: None }).collect()
             }
-            ClassSource::Groups(groups) => self.earlier_groups(groups, root).unwrap_or_default(),
+            ClassSource::Groups(groups) => self.earlier_groups(groups, snapshot).unwrap_or_default(),
         }
     }
 
     /// Returns the groups of an earlier round as rings of tags; none if it pinned another snapshot.
-    fn earlier_groups(&self, groups: &EarlierGroups, root: Digest) -> Option<Vec<OpenClass>> {
+    ///
+    /// An anonymous ballot shows group and cohort: with several cohorts a group needs `floor` tags for each of them.
+    fn earlier_groups(&self, groups: &EarlierGroups, snapshot: &Snapshot) -> Option<Vec<OpenClass>> {
         let earlier = self.rounds.get(&groups.round)?;
         let (manifest, sealed) = (earlier.manifest.as_ref()?, earlier.sealed.as_ref()?);
-        if manifest.root != root {
+        if manifest.root != snapshot.root() {
             return None;
         }
+        let cohorts = snapshot.cohorts().len();
+        let least = if cohorts > 1 { (self.genesis.policy.floor as usize).saturating_mul(cohorts) } else { 1 };
         let group = |block: u8| {
             let of_block = sealed.contributions.iter().zip(&groups.assignment).filter(|(_, of)| **of == block);
             let tags: Vec<Tag> = of_block.map(|(contribution, _)| contribution.header.tag).collect();
-            let ring = (1..=MAX_RING).contains(&tags.len()).then(|| Arc::new(LazyRing::of_tags(tags)))?;
+            let ring = (least..=MAX_RING).contains(&tags.len()).then(|| Arc::new(LazyRing::of_tags(tags)))?;
             Some(OpenClass { number: u16::from(block) + 1, group: Some((manifest.scope, ring)) })
         };
         Some((0..groups.k).filter_map(group).collect())

@@ -550,9 +550,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the values (1, 2, …) of an attribute that may be disclosed: f + 1 attesters have each checked at least
-    /// `class_members` people with the value, of whom one attester is honest.
-    pub fn open_values(&self, genesis: &Genesis, slot: u8) -> Vec<u16> {
+    /// Returns the values (1, 2, …) of an attribute that may be disclosed among so many cohorts: f + 1 attesters have each
+    /// checked at least `class_members` people with the value for each of them, of whom one attester is honest. A ring
+    /// credential shows class and cohort, and people fall to cohorts by chance.
+    pub fn open_values(&self, genesis: &Genesis, slot: u8, cohorts: usize) -> Vec<u16> {
         let Some(attribute) = genesis.policy.attributes.get(usize::from(slot)) else { return Vec::new() };
         let faulty = usize::from(genesis.policy.admission.faulty_attesters());
         let counts: Vec<&Vec<u32>> = self
@@ -561,12 +562,15 @@ impl Registry {
             .filter(|((of, attester), _)| *of == slot && !self.removed.contains_key(attester))
             .map(|(_, counts)| counts)
             .collect();
+        let cohorts = u32::try_from(cohorts.max(1)).unwrap_or(u32::MAX);
+        let least = genesis.policy.class_members.saturating_mul(cohorts);
         let is_open = |index: &u16| {
-            let enough = |counts: &&&Vec<u32>| {
-                counts.get(usize::from(*index)).is_some_and(|count| *count >= genesis.policy.class_members)
-            };
+            let enough = |counts: &&&Vec<u32>| counts.get(usize::from(*index)).is_some_and(|count| *count >= least);
             counts.iter().filter(enough).count() > faulty
         };
         (0u16..).take(attribute.values.len()).filter(is_open).map(|index| index + 1).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
