@@ -55,6 +55,8 @@ pub enum Proposer {
 pub struct Poll {
     /// What it asks.
     pub opening: PollOpening,
+    /// The operator who opened it.
+    pub opened_by: u8,
     /// The items in the order of their proposal: id, text, proposer.
     pub items: Vec<(BlobId, String, Proposer)>,
     /// Its rounds, in order.
@@ -213,12 +215,12 @@ impl Ledger {
             Entry::Propose(proposal) => self.propose(author, proposal),
             Entry::ProposeAnonymously(proposal) => self.propose_anonymously(author, proposal),
             Entry::Poll(opening) => {
-                self.operator(author, "a poll")?;
-                self.open_poll(opening)
+                let operator = self.operator(author, "a poll")?;
+                self.open_poll(operator, opening)
             }
             Entry::Plan(plan) => {
-                self.operator(author, "a round's plan")?;
-                self.plan_round(plan)
+                let operator = self.operator(author, "a round's plan")?;
+                self.plan_round(operator, plan)
             }
             Entry::Clock(reading) => {
                 let operator = self.operator(author, "a clock reading")?;
@@ -319,17 +321,25 @@ impl Ledger {
         Some((0..groups.k).filter_map(group).collect())
     }
 
-    fn open_poll(&mut self, opening: &PollOpening) -> Result<(), Fault> {
+    /// Returns an operator's share of what all of them may have.
+    fn share_of(&self, all: usize) -> usize {
+        all / usize::from(self.sharing.operators())
+    }
+
+    fn open_poll(&mut self, operator: u8, opening: &PollOpening) -> Result<(), Fault> {
         if opening.question.trim().is_empty() {
             return Err(Fault::Mismatch("a poll's question"));
         }
-        bound("polls", limits::MAX_POLLS, self.polls.len() + 1)?;
+        let own = self.polls.values().filter(|poll| poll.opened_by == operator).count();
+        bound("polls of one operator", self.share_of(limits::MAX_POLLS), own + 1)?;
         let id = opening.id(self.community);
         if self.polls.contains_key(&id) {
             return Err(Fault::Duplicate("this poll"));
         }
         let snapshot = Arc::new(self.take_snapshot(id.as_ref(), &[]));
-        self.polls.insert(id, Poll { opening: opening.clone(), items: Vec::new(), rounds: Vec::new(), snapshot });
+        let opening = opening.clone();
+        let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot };
+        self.polls.insert(id, poll);
         Ok(())
     }
 
@@ -361,9 +371,10 @@ impl Ledger {
         poll.add(&proposal.text, proposer)
     }
 
-    fn plan_round(&mut self, plan: &RoundPlan) -> Result<(), Fault> {
-        let unfinished = self.rounds.values().filter(|round| !round.is_finished(self.sharing.faulty())).count();
-        bound("unfinished rounds", limits::MAX_OPEN_ROUNDS, unfinished + 1)?;
+    fn plan_round(&mut self, operator: u8, plan: &RoundPlan) -> Result<(), Fault> {
+        let own = self.rounds.values().filter(|round| round.planned_by == operator);
+        let unfinished = own.filter(|round| !round.is_finished(self.sharing.faulty())).count();
+        bound("unfinished rounds of one operator", self.share_of(limits::MAX_OPEN_ROUNDS), unfinished + 1)?;
         let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
@@ -379,7 +390,7 @@ impl Ledger {
         let id = plan.id(self.community);
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         poll.rounds.push(id);
-        self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal));
+        self.rounds.insert(id, RoundRecord::new(id, (operator, plan.clone()), poll.opening.kind, ordinal));
         Ok(())
     }
 
