@@ -274,6 +274,12 @@ impl Ledger {
     }
 
     fn open_round(&mut self, author: PublicKey, opening: &RoundOpening) -> Result<(), Fault> {
+        // First what is cheap: a snapshot costs much where vouches admit.
+        self.operator(author, "entries of a round")?;
+        let round = self.rounds.get(&opening.round).ok_or(Fault::Unknown("round"))?;
+        if round.manifest.is_some() {
+            return Err(Fault::Duplicate("the round's opening"));
+        }
         // On a copy: an opening that is refused takes no snapshot.
         let mut after = self.registry.clone();
         core::mem::swap(&mut after, &mut self.registry);

@@ -241,11 +241,11 @@ impl Peer {
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
         // refused here, and what is on the log already is passed over.
-        match self.ledger.clone().apply(&entry) {
+        entry.verify(self.community)?;
+        match self.ledger.clone().apply_verified(&entry) {
             Err(Fault::Duplicate(_)) => Ok(()),
             Ok(()) => self.pool(entry),
             Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => {
-                entry.verify(self.community)?;
                 // Anybody can make keys: what strangers say waits at their own nodes until it holds.
                 if self.is_known(&entry.author) { self.pool(entry) } else { Ok(()) }
             }
