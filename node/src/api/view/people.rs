@@ -168,10 +168,16 @@ pub struct IssueCodes {
 }
 
 /// The answer to it. Each admits one person; they are shown this once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssuedCodes {
     /// The codes.
     pub codes: Vec<String>,
+}
+
+impl core::fmt::Debug for IssuedCodes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("IssuedCodes").field("codes", &self.codes.len()).finish_non_exhaustive()
+    }
 }
 
 /// `POST attest/revoke`, `attest/veto`, `attest/expel`, `attest/remove-attester`.
