@@ -55,6 +55,8 @@ pub enum Proposer {
 pub struct Poll {
     /// What it asks.
     pub opening: PollOpening,
+    /// The operator who opened it.
+    pub opened_by: u8,
     /// The items in the order of their proposal: id, text, proposer.
     pub items: Vec<(BlobId, String, Proposer)>,
     /// Its rounds, in order.
@@ -213,12 +215,12 @@ impl Ledger {
             Entry::Propose(proposal) => self.propose(author, proposal),
             Entry::ProposeAnonymously(proposal) => self.propose_anonymously(author, proposal),
             Entry::Poll(opening) => {
-                self.operator(author, "a poll")?;
-                self.open_poll(opening)
+                let operator = self.operator(author, "a poll")?;
+                self.open_poll(operator, opening)
             }
             Entry::Plan(plan) => {
-                self.operator(author, "a round's plan")?;
-                self.plan_round(plan)
+                let operator = self.operator(author, "a round's plan")?;
+                self.plan_round(operator, plan)
             }
             Entry::Clock(reading) => {
                 let operator = self.operator(author, "a clock reading")?;
@@ -272,59 +274,78 @@ impl Ledger {
     }
 
     fn open_round(&mut self, author: PublicKey, opening: &RoundOpening) -> Result<(), Fault> {
+        // First what is cheap: a snapshot costs much where vouches admit.
+        self.operator(author, "entries of a round")?;
+        let round = self.rounds.get(&opening.round).ok_or(Fault::Unknown("round"))?;
+        if round.manifest.is_some() {
+            return Err(Fault::Duplicate("the round's opening"));
+        }
         // On a copy: an opening that is refused takes no snapshot.
         let mut after = self.registry.clone();
         core::mem::swap(&mut after, &mut self.registry);
         let snapshot = self.take_snapshot(opening.round.as_ref(), &opening.keys);
         core::mem::swap(&mut after, &mut self.registry);
-        let classes = self.classes_at(opening.round, snapshot.root());
+        let classes = self.classes_at(opening.round, &snapshot);
         let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
         self.in_round(opening.round, author, |round, _, rules| round.open(opening, pinned, rules))?;
         self.registry = after;
         Ok(())
     }
 
-    /// Returns the classes that a round with classes can have now.
-    fn classes_at(&self, round: RoundId, root: Digest) -> Vec<OpenClass> {
+    /// Returns the classes that a round with classes can have under a snapshot: those with enough members for each of its
+    /// cohorts.
+    fn classes_at(&self, round: RoundId, snapshot: &Snapshot) -> Vec<OpenClass> {
         let Some(plan) = self.rounds.get(&round).and_then(|round| round.plan.classes.as_ref()) else {
             return Vec::new();
         };
         match &plan.source {
             ClassSource::Attribute(slot) => {
-                let values = self.registry.open_values(&self.genesis, *slot);
+                let values = self.registry.open_values(&self.genesis, *slot, snapshot.cohorts().len());
                 values.into_iter().map(|number| OpenClass { number, group: None }).collect()
             }
-            ClassSource::Groups(groups) => self.earlier_groups(groups, root).unwrap_or_default(),
+            ClassSource::Groups(groups) => self.earlier_groups(groups, snapshot).unwrap_or_default(),
         }
     }
 
     /// Returns the groups of an earlier round as rings of tags; none if it pinned another snapshot.
-    fn earlier_groups(&self, groups: &EarlierGroups, root: Digest) -> Option<Vec<OpenClass>> {
+    ///
+    /// An anonymous ballot shows group and cohort: with several cohorts a group needs `floor` tags for each of them.
+    fn earlier_groups(&self, groups: &EarlierGroups, snapshot: &Snapshot) -> Option<Vec<OpenClass>> {
         let earlier = self.rounds.get(&groups.round)?;
         let (manifest, sealed) = (earlier.manifest.as_ref()?, earlier.sealed.as_ref()?);
-        if manifest.root != root {
+        if manifest.root != snapshot.root() {
             return None;
         }
+        let cohorts = snapshot.cohorts().len();
+        let least = if cohorts > 1 { (self.genesis.policy.floor as usize).saturating_mul(cohorts) } else { 1 };
         let group = |block: u8| {
             let of_block = sealed.contributions.iter().zip(&groups.assignment).filter(|(_, of)| **of == block);
             let tags: Vec<Tag> = of_block.map(|(contribution, _)| contribution.header.tag).collect();
-            let ring = (1..=MAX_RING).contains(&tags.len()).then(|| Arc::new(LazyRing::of_tags(tags)))?;
+            let ring = (least..=MAX_RING).contains(&tags.len()).then(|| Arc::new(LazyRing::of_tags(tags)))?;
             Some(OpenClass { number: u16::from(block) + 1, group: Some((manifest.scope, ring)) })
         };
         Some((0..groups.k).filter_map(group).collect())
     }
 
-    fn open_poll(&mut self, opening: &PollOpening) -> Result<(), Fault> {
+    /// Returns an operator's share of what all of them may have.
+    fn share_of(&self, all: usize) -> usize {
+        all / usize::from(self.sharing.operators())
+    }
+
+    fn open_poll(&mut self, operator: u8, opening: &PollOpening) -> Result<(), Fault> {
         if opening.question.trim().is_empty() {
             return Err(Fault::Mismatch("a poll's question"));
         }
-        bound("polls", limits::MAX_POLLS, self.polls.len() + 1)?;
+        let own = self.polls.values().filter(|poll| poll.opened_by == operator).count();
+        bound("polls of one operator", self.share_of(limits::MAX_POLLS), own + 1)?;
         let id = opening.id(self.community);
         if self.polls.contains_key(&id) {
             return Err(Fault::Duplicate("this poll"));
         }
         let snapshot = Arc::new(self.take_snapshot(id.as_ref(), &[]));
-        self.polls.insert(id, Poll { opening: opening.clone(), items: Vec::new(), rounds: Vec::new(), snapshot });
+        let opening = opening.clone();
+        let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot };
+        self.polls.insert(id, poll);
         Ok(())
     }
 
@@ -356,9 +377,10 @@ impl Ledger {
         poll.add(&proposal.text, proposer)
     }
 
-    fn plan_round(&mut self, plan: &RoundPlan) -> Result<(), Fault> {
-        let unfinished = self.rounds.values().filter(|round| !round.is_finished(self.sharing.faulty())).count();
-        bound("unfinished rounds", limits::MAX_OPEN_ROUNDS, unfinished + 1)?;
+    fn plan_round(&mut self, operator: u8, plan: &RoundPlan) -> Result<(), Fault> {
+        let own = self.rounds.values().filter(|round| round.planned_by == operator);
+        let unfinished = own.filter(|round| !round.is_finished(self.sharing.faulty())).count();
+        bound("unfinished rounds of one operator", self.share_of(limits::MAX_OPEN_ROUNDS), unfinished + 1)?;
         let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
@@ -374,7 +396,7 @@ impl Ledger {
         let id = plan.id(self.community);
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         poll.rounds.push(id);
-        self.rounds.insert(id, RoundRecord::new(id, plan.clone(), poll.opening.kind, ordinal));
+        self.rounds.insert(id, RoundRecord::new(id, (operator, plan.clone()), poll.opening.kind, ordinal));
         Ok(())
     }
 

@@ -39,13 +39,14 @@ pub const MAX_PROPOSALS_PER_MEMBER: usize = 20;
 /// Attesters of a community.
 pub const MAX_ATTESTERS: usize = 64;
 
-/// Rounds that may be planned but not finished at one time; each holds bodies and seeds.
-pub const MAX_OPEN_ROUNDS: usize = 8;
+/// Rounds that may be planned but not finished at one time; each holds bodies and seeds. Every operator has an equal share,
+/// eight of them at least: one that plans rounds without end does not take the others'.
+pub const MAX_OPEN_ROUNDS: usize = 8 * MAX_OPERATORS;
 
 /// Members of a community whose ring fits one round; larger communities split into cohorts.
 pub const MAX_MEMBERS: usize = 16_384;
 
-/// Polls of a community.
+/// Polls of a community, of which every operator has an equal share.
 pub const MAX_POLLS: usize = 4_096;
 
 /// Passes of the secret PCA.

@@ -4,7 +4,9 @@
 //! effect at the next one. What was cast under a snapshot stays.
 //!
 //! A person is in a snapshot iff they have registered, have neither left nor been expelled, are not recovered by another
-//! key, and the community's [admission rule](policy::Admission) holds for them at that moment.
+//! key, and the community's [admission rule](policy::Admission) holds for them at that moment. If their leaf has attributes,
+//! enough attesters to contain an honest one must have checked them, also where vouches alone admit: whoever discloses a
+//! slot would else disclose what they like.
 
 pub mod attestation;
 pub mod entry;
@@ -85,7 +87,7 @@ pub struct Person {
     pub recovery: Option<Recovery>,
     /// Who answers for the registration: an attester, a member, or a seed itself.
     sponsor: PublicKey,
-    /// When attesters took their word back: an older attestation does not count again.
+    /// When attesters took their word back: an attestation that begins before does not count again.
     withdrawn: BTreeMap<PublicKey, Timestamp>,
     /// The number of snapshots at the last rotation: one rotation takes effect at each.
     rotated: Option<u64>,
@@ -167,7 +169,10 @@ impl Registry {
         };
         let attested =
             |quorum: &policy::Quorum| quorum.is_met(genesis.attesters.iter().filter(|attester| counts(&attester.key)));
-        genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
+        let honest = usize::from(genesis.policy.admission.faulty_attesters()) + 1;
+        let checked = || genesis.attesters.iter().filter(|attester| counts(&attester.key)).count() >= honest;
+        (person.claim.slots == 0 || checked())
+            && genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
     }
 
     /// Takes a snapshot: completes recoveries, and returns the members' leaves.
@@ -199,7 +204,7 @@ impl Registry {
     }
 
     fn complete_recoveries(&mut self, scene: &Scene<'_>) {
-        let due: Vec<(PublicKey, PublicKey)> = self
+        let mut due: Vec<(Timestamp, PublicKey, PublicKey)> = self
             .people
             .values()
             .filter(|person| {
@@ -208,9 +213,10 @@ impl Registry {
                     && person.recovery.is_some_and(waits)
                     && self.is_admitted(scene.genesis, person, scene.now)
             })
-            .filter_map(|person| Some((person.claim.recovers?, person.claim.key)))
+            .filter_map(|person| Some((person.recovery?.due, person.claim.recovers?, person.claim.key)))
             .collect();
-        for (old, new) in due {
+        due.sort_unstable();
+        for (_, old, new) in due {
             // Somebody else may have been faster, or the old key may have left.
             if !self.people.get(&old).is_some_and(|person| person.is_active()) {
                 continue;
@@ -324,14 +330,10 @@ impl Registry {
         bound("people of one sponsor who are not admitted", most, self.people.values().filter(waits).count() + 1)
     }
 
+    /// Begins a recovery, also beside others of the same key: anybody with one attester's word can begin one, and would
+    /// else keep the owner from it. The first that is admitted in time takes over.
     fn begin_recovery(&self, scene: &Scene<'_>, old: PublicKey) -> Result<Recovery, Fault> {
         self.active(&old, "the recovery of a key that is no member's")?;
-        let pending = |person: &Person| {
-            person.claim.recovers == Some(old) && person.recovery.is_some_and(|recovery| !recovery.vetoed)
-        };
-        if self.people.values().any(|person| pending(person)) {
-            return Err(Fault::Duplicate("a recovery of this key"));
-        }
         Ok(Recovery { due: scene.now.plus_millis(scene.genesis.policy.veto_millis), vetoed: false, done: false })
     }
 
@@ -381,12 +383,14 @@ impl Registry {
         if scene.genesis.attester(&author).is_none() {
             return Err(Fault::NotAllowed("a revocation"));
         }
-        if !person.attestations.contains_key(&author) {
+        let Some(attestation) = person.attestations.get(&author) else {
             return Err(Fault::Duplicate("the revocation of an attestation"));
-        }
+        };
+        // One that was to count later must not be said again either.
+        let until = scene.now.max(attestation.valid_from);
         self.change(key, |person| {
             person.attestations.remove(&author);
-            person.withdrawn.insert(author, scene.now);
+            person.withdrawn.insert(author, until);
         });
         Ok(())
     }
@@ -546,9 +550,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the values (1, 2, …) of an attribute that may be disclosed: f + 1 attesters have each checked at least
-    /// `class_members` people with the value, of whom one attester is honest.
-    pub fn open_values(&self, genesis: &Genesis, slot: u8) -> Vec<u16> {
+    /// Returns the values (1, 2, …) of an attribute that may be disclosed among so many cohorts: f + 1 attesters have each
+    /// checked at least `class_members` people with the value for each of them, of whom one attester is honest. A ring
+    /// credential shows class and cohort, and people fall to cohorts by chance.
+    pub fn open_values(&self, genesis: &Genesis, slot: u8, cohorts: usize) -> Vec<u16> {
         let Some(attribute) = genesis.policy.attributes.get(usize::from(slot)) else { return Vec::new() };
         let faulty = usize::from(genesis.policy.admission.faulty_attesters());
         let counts: Vec<&Vec<u32>> = self
@@ -557,12 +562,15 @@ impl Registry {
             .filter(|((of, attester), _)| *of == slot && !self.removed.contains_key(attester))
             .map(|(_, counts)| counts)
             .collect();
+        let cohorts = u32::try_from(cohorts.max(1)).unwrap_or(u32::MAX);
+        let least = genesis.policy.class_members.saturating_mul(cohorts);
         let is_open = |index: &u16| {
-            let enough = |counts: &&&Vec<u32>| {
-                counts.get(usize::from(*index)).is_some_and(|count| *count >= genesis.policy.class_members)
-            };
+            let enough = |counts: &&&Vec<u32>| counts.get(usize::from(*index)).is_some_and(|count| *count >= least);
             counts.iter().filter(enough).count() > faulty
         };
         (0u16..).take(attribute.values.len()).filter(is_open).map(|index| index + 1).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

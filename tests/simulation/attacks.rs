@@ -11,6 +11,7 @@ mod classes;
 mod copies;
 mod encodings;
 mod leaves;
+mod membership;
 mod signatures;
 mod transcripts;
 mod twice;

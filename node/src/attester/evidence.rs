@@ -80,8 +80,8 @@ pub enum EvidenceError {
     Desk(#[from] DeskError),
 }
 
-/// What the attester says about a request.
-#[derive(Clone, Debug, Default)]
+/// What the attester says about a request. Not printed: it says who somebody is.
+#[derive(Clone, Default)]
 pub struct Statement<'a> {
     /// Whom they take the newcomer for.
     pub subject: Option<&'a str>,
@@ -89,6 +89,12 @@ pub struct Statement<'a> {
     pub in_person: bool,
     /// The attributes that they have checked.
     pub checked: BTreeMap<String, String>,
+}
+
+impl core::fmt::Debug for Statement<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Statement").field("in_person", &self.in_person).finish_non_exhaustive()
+    }
 }
 
 /// What speaks for a newcomer.

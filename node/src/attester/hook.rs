@@ -30,8 +30,8 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What the hook is asked.
-#[derive(Clone, Debug, Serialize)]
+/// What the hook is asked. Whoever reads the evidence could use it, so it is not printed.
+#[derive(Clone, Serialize)]
 pub struct HookRequest {
     /// The community.
     pub community: String,
@@ -47,14 +47,26 @@ pub struct HookRequest {
     pub subject: Option<String>,
 }
 
-/// What it answers.
-#[derive(Clone, Debug, Eq, PartialEq, Deserialize)]
+impl core::fmt::Debug for HookRequest {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HookRequest").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// What it answers. Who somebody is is not printed either.
+#[derive(Clone, Eq, PartialEq, Deserialize)]
 pub struct HookAnswer {
     /// Who it is.
     pub subject: String,
     /// The attributes that were checked.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+impl core::fmt::Debug for HookAnswer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("HookAnswer").finish_non_exhaustive()
+    }
 }
 
 /// Why the hook gave no answer.
@@ -193,6 +205,16 @@ mod tests {
         let answer = ask(&hook, &request(), Duration::from_secs(10)).expect("an answer");
 
         assert_eq!(answer, HookAnswer { subject: "ada".into(), attributes: BTreeMap::new() });
+    }
+
+    #[test]
+    fn neither_evidence_nor_subjects_nor_attributes_are_printed() {
+        let answer = HookAnswer { subject: "ada".into(), attributes: request().attributes };
+        let request = HookRequest { subject: Some("ada".into()), ..request() };
+
+        let printed = format!("{request:?} {answer:?}");
+
+        assert!(!["a ticket", "ada", "north"].iter().any(|secret| printed.contains(secret)), "{printed}");
     }
 
     #[test]

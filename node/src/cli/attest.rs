@@ -87,7 +87,7 @@ pub(super) enum Attest {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Args)]
 pub(super) struct Request {
     /// An attribute for the attester to check, as in region=north; may be repeated. See `chorus status` for what there is.
     /// Without any, those of the last request.
@@ -101,7 +101,13 @@ pub(super) struct Request {
     recovers: Option<String>,
 }
 
-#[derive(Debug, Args)]
+impl core::fmt::Debug for Request {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Request").finish_non_exhaustive()
+    }
+}
+
+#[derive(Args)]
 pub(super) struct Approve {
     /// The request; - reads it from standard input.
     request: String,
@@ -119,6 +125,12 @@ pub(super) struct Approve {
     expires: Duration,
     #[command(flatten)]
     wait: Wait,
+}
+
+impl core::fmt::Debug for Approve {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Approve").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Args)]

@@ -141,6 +141,8 @@ pub struct RoundRecord {
     pub id: RoundId,
     /// The plan.
     pub plan: RoundPlan,
+    /// The operator who planned it.
+    pub planned_by: u8,
     /// The kind of its poll.
     pub kind: PollKind,
     /// Which round of the community this is, from 1: the version of the constitution it leads to.
@@ -176,10 +178,11 @@ pub struct RoundRecord {
 }
 
 impl RoundRecord {
-    pub(super) fn new(id: RoundId, plan: RoundPlan, kind: PollKind, ordinal: u32) -> Self {
+    pub(super) fn new(id: RoundId, (planned_by, plan): (u8, RoundPlan), kind: PollKind, ordinal: u32) -> Self {
         Self {
             id,
             plan,
+            planned_by,
             kind,
             ordinal,
             planned_at: None,

@@ -173,25 +173,41 @@ impl Peer {
                 self.say(round.id, "key", 0, Entry::RoundKey(RoundKey { round: round.id, key }));
             }
         }
-        let operators = self.ledger.sharing().operators();
-        let all = round.offered.len() == usize::from(operators);
-        let enough = round.offered.len() >= self.ledger.acknowledgements_needed();
         let Some(planned_at) = round.planned_at else {
             if !round.clocks_read.contains(&operator) {
                 self.say(round.id, "clock", 0, Entry::Clock(ClockReading { time: self.now }));
             }
             return;
         };
-        let grace = planned_at.plus_millis(round.plan.key_grace_millis);
-        if !all {
-            self.tell_time(round.id, operator, grace);
+        if round.offered.len() < usize::from(self.ledger.sharing().operators()) {
+            self.tell_time(round.id, operator, planned_at.plus_millis(round.plan.key_grace_millis));
         }
-        let due = all || (enough && self.ledger.time() >= grace);
-        if due && self.may_say(round.id, "open", 0) {
-            let keys: Vec<_> = (1..=operators).map(|operator| round.offered.get(&operator).copied()).collect();
-            let snapshot = self.ledger.snapshot(round.id, &keys).root();
-            self.derive(round.id, "open", Entry::Open(RoundOpening { round: round.id, keys, snapshot }));
+        if self.may_say(round.id, "open", 0)
+            && let Some(opening) = self.due_opening(round)
+        {
+            self.derive(round.id, "open", opening);
         }
+    }
+
+    /// Returns the entry that opens a planned round, with the members as they are now; none before it may be opened.
+    fn due_opening(&self, round: &RoundRecord) -> Option<Entry> {
+        let operators = self.ledger.sharing().operators();
+        let all = round.offered.len() == usize::from(operators);
+        let enough = round.offered.len() >= self.ledger.acknowledgements_needed();
+        let grace = round.planned_at?.plus_millis(round.plan.key_grace_millis);
+        if round.manifest.is_some() || !(all || (enough && self.ledger.time() >= grace)) {
+            return None;
+        }
+        let keys: Vec<_> = (1..=operators).map(|operator| round.offered.get(&operator).copied()).collect();
+        let snapshot = self.ledger.snapshot(round.id, &keys).root();
+        Some(Entry::Open(RoundOpening { round: round.id, keys, snapshot }))
+    }
+
+    /// Returns the openings of all rounds that may be opened now, for a batch that is proposed now.
+    pub(super) fn due_openings(&self) -> Vec<SignedEntry> {
+        let Some(key) = &self.config.operator else { return Vec::new() };
+        let due = self.ledger.rounds().values().filter_map(|round| self.due_opening(round));
+        due.map(|opening| SignedEntry::sign(key, self.community, opening)).collect()
     }
 
     /// Takes an entry that all operators derive alike into the own pool.

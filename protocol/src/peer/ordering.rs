@@ -241,11 +241,11 @@ impl Peer {
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
         // refused here, and what is on the log already is passed over.
-        match self.ledger.clone().apply(&entry) {
+        entry.verify(self.community)?;
+        match self.ledger.clone().apply_verified(&entry) {
             Err(Fault::Duplicate(_)) => Ok(()),
             Ok(()) => self.pool(entry),
             Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => {
-                entry.verify(self.community)?;
                 // Anybody can make keys: what strangers say waits at their own nodes until it holds.
                 if self.is_known(&entry.author) { self.pool(entry) } else { Ok(()) }
             }
@@ -324,7 +324,11 @@ impl Peer {
         let mut ledger = self.ledger.clone();
         let mut entries = Vec::new();
         let mut bytes_left = limits::MAX_BATCH_BYTES;
-        let mut pool: Vec<SignedEntry> = std::mem::take(&mut self.ordering.pool).entries.into_values().collect();
+        // An opening names the members, who may be others than when it was put into the pool: it is made anew, and comes
+        // before everything that changes them. Else one change in each batch would keep rounds from opening.
+        let mut pool = self.due_openings();
+        let waiting = std::mem::take(&mut self.ordering.pool).entries.into_values();
+        pool.extend(waiting.filter(|signed| !matches!(signed.entry, Entry::Open(_))));
         // Several sweeps, since an entry may only be valid after another.
         loop {
             let before = entries.len();

@@ -181,12 +181,12 @@ impl Admission {
         }
     }
 
-    /// Returns how many corrupt attesters are tolerated: the least of all quorums.
+    /// Returns how many corrupt attesters are tolerated: the most of all quorums. Vouching says nothing of attesters.
     pub fn faulty_attesters(&self) -> u8 {
         match self {
             Self::Quorum(quorum) => quorum.faulty,
             Self::Vouch(_) => 0,
-            Self::All(rules) | Self::Any(rules) => rules.iter().map(Self::faulty_attesters).min().unwrap_or(0),
+            Self::All(rules) | Self::Any(rules) => rules.iter().map(Self::faulty_attesters).max().unwrap_or(0),
         }
     }
 
@@ -271,6 +271,17 @@ mod tests {
         assert!(quorum.is_met(all[1..].iter()));
         let strict = Quorum { per_organisation: 1, ..quorum };
         assert_eq!(strict.validate(&all), Err(AdmissionError::Unreachable { needed: 4, possible: 3 }));
+    }
+
+    #[test]
+    fn vouching_beside_a_quorum_does_not_lower_the_number_of_corrupt_attesters() {
+        let vouching = Admission::Vouch(Vouching::recommended(Vec::new()));
+        let quorum = Admission::Quorum(Quorum::usual(7));
+
+        for rules in [vec![quorum.clone(), vouching.clone()], vec![vouching, quorum]] {
+            assert_eq!(Admission::All(rules.clone()).faulty_attesters(), 2);
+            assert_eq!(Admission::Any(rules).faulty_attesters(), 2);
+        }
     }
 
     #[test]

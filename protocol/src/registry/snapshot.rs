@@ -140,14 +140,19 @@ impl Snapshot {
     }
 }
 
+/// Returns the number of cohorts of so many members.
+pub fn cohorts_of(members: usize) -> usize {
+    members.div_ceil(MAX_RING).max(1)
+}
+
 fn deal(leaves: &[Leaf], beacon: Digest) -> Vec<LazyRing> {
-    if leaves.len() <= MAX_RING {
+    let cohorts = cohorts_of(leaves.len());
+    if cohorts == 1 {
         return vec![LazyRing::of_leaves(leaves.to_vec())];
     }
     let mut order: Vec<(Digest, Leaf)> =
         leaves.iter().map(|leaf| (hash::digest(domain::COHORT, &(beacon, *leaf)), *leaf)).collect();
     order.sort_unstable();
-    let cohorts = leaves.len().div_ceil(MAX_RING);
     let (size, larger) = (leaves.len() / cohorts, leaves.len() % cohorts);
     let mut rest = order.as_slice();
     (0..cohorts)
@@ -181,6 +186,7 @@ mod tests {
             let snapshot = Snapshot::new(leaves(count), [1; 32], [2; 32]);
             let sizes: Vec<usize> = snapshot.cohorts().iter().map(LazyRing::len).collect();
             assert_eq!(sizes.iter().sum::<usize>(), count as usize);
+            assert_eq!(sizes.len(), cohorts_of(count as usize));
             assert!(sizes.iter().all(|size| *size <= MAX_RING && (count <= 4_096 || *size >= 2_048)), "{sizes:?}");
             for leaf in snapshot.leaves() {
                 assert_eq!(snapshot.cohorts().iter().filter(|cohort| cohort.has_leaf(leaf)).count(), 1);

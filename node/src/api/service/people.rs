@@ -6,6 +6,7 @@ use chorus_protocol::{
     registry::{
         Departure, Person as Registered,
         policy::{Admission, Quorum},
+        snapshot::cohorts_of,
     },
 };
 
@@ -73,10 +74,11 @@ fn recovery(key: &PublicKey, person: &Registered, own: Option<PublicKey>) -> Opt
 
 fn attributes(ledger: &Ledger) -> Vec<view::AttributeView> {
     let genesis = ledger.genesis();
+    let cohorts = cohorts_of(ledger.members().len());
     (0u8..)
         .zip(&genesis.policy.attributes)
         .map(|(slot, attribute)| {
-            let open = ledger.registry().open_values(genesis, slot);
+            let open = ledger.registry().open_values(genesis, slot, cohorts);
             let value =
                 |(number, name): (u16, &chorus_protocol::config::Name)| (name.text.clone(), open.contains(&number));
             view::AttributeView {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::attester::evidence::EvidenceKind;
 
 /// `POST attest/request`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AskForAttestation {
     /// Attributes to be checked: name and value.
@@ -18,8 +18,14 @@ pub struct AskForAttestation {
     pub recovers: Option<String>,
 }
 
+impl core::fmt::Debug for AskForAttestation {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("AskForAttestation").finish_non_exhaustive()
+    }
+}
+
 /// The answer to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The request as text, for the attester alone.
     pub request: String,
@@ -27,6 +33,12 @@ pub struct Request {
     pub attributes: BTreeMap<String, String>,
     /// Attestations needed, and how the person stands.
     pub standing: Standing,
+}
+
+impl core::fmt::Debug for Request {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Request").field("standing", &self.standing).finish_non_exhaustive()
+    }
 }
 
 /// `POST attest/approve`.
@@ -168,10 +180,16 @@ pub struct IssueCodes {
 }
 
 /// The answer to it. Each admits one person; they are shown this once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IssuedCodes {
     /// The codes.
     pub codes: Vec<String>,
+}
+
+impl core::fmt::Debug for IssuedCodes {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("IssuedCodes").field("codes", &self.codes.len()).finish_non_exhaustive()
+    }
 }
 
 /// `POST attest/revoke`, `attest/veto`, `attest/expel`, `attest/remove-attester`.
