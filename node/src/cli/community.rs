@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chorus_crypto::sign::{PublicKey, SecretKey};
 use chorus_protocol::{
-    config::{Attribute, Genesis, Policy},
+    config::{Attribute, Genesis, GenesisError, Policy},
     limits,
     registry::policy::{Admission, Attester, Quorum},
 };
@@ -72,7 +72,7 @@ pub(super) struct PolicyFlags {
     /// person could be admitted twice [default: the least that is safe].
     #[arg(long, value_name = "K", conflicts_with = "rules")]
     attestations_needed: Option<u8>,
-    /// How many attesters may be corrupt (f) [default: a third of them].
+    /// How many attesters may be corrupt (f) [default: fewer than a third of them: none of 3, one of 4].
     #[arg(long, value_name = "F", conflicts_with = "rules")]
     corrupt_attesters: Option<u8>,
     /// How many attestations of one organisation count [default: all].
@@ -190,7 +190,7 @@ impl Create {
             attesters,
             policy,
         };
-        genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;
+        genesis.validate().map_err(|error| Failure::Usage(refusal(&error, &genesis.policy)))?;
         let invite = Invitation { genesis, addresses: Vec::new() };
         dir.write_community(&invite)?;
         let genesis = &invite.genesis;
@@ -213,6 +213,18 @@ impl Create {
             lines.line("").line("Next: `chorus run`; then `chorus invite` prints an invitation with your addresses.");
             lines.finish()
         })
+    }
+}
+
+/// Why there can be no such community; for numbers that do not go together, with the numbers.
+fn refusal(error: &GenesisError, policy: &Policy) -> String {
+    match error {
+        GenesisError::Policy(rule) if rule.contains(['≤', '≥']) => format!(
+            "these rules do not go together: {rule} is needed, and you have floor {}, min-contributions {}, group-floor {}, \
+             class-floor {}, class-members {}",
+            policy.floor, policy.min_contributions, policy.group_floor, policy.class_floor, policy.class_members
+        ),
+        _ => error.to_string(),
     }
 }
 
