@@ -210,7 +210,10 @@ impl Create {
             if let Some(warning) = created.warning {
                 lines.line("").line(format!("Note: {warning}."));
             }
-            lines.line("").line("Next: `chorus run`; then `chorus invite` prints an invitation with your addresses.");
+            lines
+                .line("")
+                .line("Next: `chorus run`; then `chorus invite` prints an invitation with your addresses, and");
+            lines.line("`chorus attest request` asks for your own admission: founders are not members by themselves.");
             lines.finish()
         })
     }
@@ -273,7 +276,10 @@ impl Invite {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let foreign = |address: &&String| address.len() > MAX_ADDRESS_BYTES || !is_plain(address);
         if let Some(address) = self.addresses.iter().find(foreign) {
-            return Err(Failure::Usage(format!("{address:?} is no multiaddress")).into());
+            return Err(Failure::Usage(format!(
+                "{address:?} is no multiaddress: those look like /ip4/192.0.2.1/tcp/4001"
+            ))
+            .into());
         }
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(Failure::Usage(format!("an invitation has at most {MAX_ADDRESSES} addresses")).into());
@@ -333,6 +339,7 @@ impl Join {
         let invite = Invitation::from_text(&values::text_or_stdin(&self.invite)?)?;
         invite.genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;
         dir.write_community(&invite)?;
+        let has_keys = dir.keystore().exists();
         let genesis = &invite.genesis;
         let joined = Joined {
             community: genesis.id().to_string(),
@@ -352,7 +359,8 @@ impl Join {
             if joined.addresses.is_empty() {
                 lines.line("").line("The invitation names no address: start with `chorus run --dial MULTIADDRESS`.");
             }
-            lines.line("").line("Next: `chorus run`, and `chorus attest request` for an attester.");
+            let keys = if has_keys { "" } else { "`chorus init` makes your keys; then " };
+            lines.line("").line(format!("Next: {keys}`chorus run`, and `chorus attest request` for an attester."));
             lines.finish()
         })
     }
