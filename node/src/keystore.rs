@@ -67,10 +67,10 @@ const MAX_LANES: u32 = 16;
 #[non_exhaustive]
 pub enum KeystoreError {
     /// There is no keystore.
-    #[error("no keystore at {0}")]
+    #[error("no keystore at {0}: `chorus init` makes one")]
     Missing(PathBuf),
     /// There is one already; its keys would be lost.
-    #[error("a keystore exists at {0}")]
+    #[error("a keystore exists at {0}, and stays as it is: use another --data-dir for other keys")]
     Exists(PathBuf),
     /// The file is not what was written: restore a backup.
     #[error("the keystore is damaged: {0}")]

@@ -199,7 +199,7 @@ pub enum NetworkError {
     #[error("the network was shut down")]
     Stopped,
     /// A text is no multiaddress.
-    #[error("{0:?} is no multiaddress")]
+    #[error("{0:?} is no multiaddress: those look like /ip4/192.0.2.1/tcp/4001")]
     Address(String),
     /// The node cannot listen at an address.
     #[error("cannot listen at {address}")]

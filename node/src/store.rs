@@ -288,7 +288,7 @@ pub struct Stats {
 #[non_exhaustive]
 pub enum StoreError {
     /// Another process, or another handle of this one, has the store open. Stop it, or talk to it.
-    #[error("the store is open elsewhere")]
+    #[error("the store is open elsewhere: another node runs with this data directory")]
     Locked,
     /// The disk failed; the store must be opened again.
     #[error("the disk failed")]

@@ -192,7 +192,7 @@ async fn propose(
     State(shared): State<Shared>,
     Path(poll): Path<String>,
     Asked(asked): Asked<view::Propose>,
-) -> Answer<view::Poll> {
+) -> Answer<view::Proposed> {
     shared.service.propose(&poll, asked).await.map(Json)
 }
 

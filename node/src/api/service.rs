@@ -51,6 +51,8 @@ use crate::{
     vault::Vault,
 };
 
+pub use self::classes::OTHER_NAME;
+
 /// How long the log is waited for if nobody says how long.
 pub const USUAL_WAIT: Duration = Duration::from_secs(30);
 
@@ -198,6 +200,13 @@ impl Service {
         Ok(view::InviteView { invite: invite.to_text(), community, addresses })
     }
 
+    /// The person, who must be an operator to do `what`.
+    fn operator(&self, ledger: &Ledger, what: &str) -> Result<PublicKey, ApiError> {
+        let key = self.person()?.key.public();
+        let is_operator = ledger.genesis().operator(&key).is_some();
+        is_operator.then_some(key).ok_or_else(|| ApiError::refused(format!("only operators {what}, and you are none")))
+    }
+
     async fn ledger(&self) -> Result<Ledger, ApiError> {
         Ok(self.node.view(|peer| peer.ledger().clone()).await?)
     }
@@ -267,6 +276,8 @@ impl Service {
             state: round.state(faulty).into(),
             items: round.plan.items.len(),
             ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
+            members: round.manifest.as_ref().map(|manifest| manifest.snapshot.leaves().len()),
+            classes_by: round.plan.classes.as_ref().map(|plan| classes::told_apart(ledger, &plan.source)),
             closes_at: round.manifest.as_ref().map(|manifest| manifest.deadline.as_millis()),
             own: self.own(round),
             result: round.agreed_result(faulty).map(|result| result.result),

@@ -25,6 +25,8 @@ use chorus_protocol::{
 };
 use serde_json::{Value, json};
 
+mod classes;
+
 fn named(text: &str) -> Name {
     Name { text: text.into() }
 }
@@ -147,11 +149,16 @@ impl Fixture {
 
     /// Writes the request of somebody with another key.
     async fn newcomer(&self, number: u8, region: u64, evidence: &str, recovers: Option<u8>) -> String {
-        let community = self.service.node().view(|peer| peer.ledger().community()).await.expect("runs");
         let leaf = LeafSecret::random([region, 0, 0, 0], &mut rand::rng());
+        self.request(number, &leaf, evidence, recovers).await
+    }
+
+    /// Writes the request of somebody with another key and this leaf.
+    async fn request(&self, number: u8, leaf: &LeafSecret, evidence: &str, recovers: Option<u8>) -> String {
+        let community = self.service.node().view(|peer| peer.ledger().community()).await.expect("runs");
         let recovers = recovers.map(|lost| SecretKey::from_seed(&[lost; 32]).public());
-        let claim = Claim { recovers, ..Claim::of(SecretKey::from_seed(&[number; 32]).public(), &leaf) };
-        AttestationRequest::new(community, claim, &leaf, evidence.into(), &mut rand::rng()).to_text()
+        let claim = Claim { recovers, ..Claim::of(SecretKey::from_seed(&[number; 32]).public(), leaf) };
+        AttestationRequest::new(community, claim, leaf, evidence.into(), &mut rand::rng()).to_text()
     }
 
     fn set(&self, name: settings::Name, value: &str) {

@@ -6,6 +6,7 @@ pub use people::*;
 
 use chorus_protocol::{
     config::Policy,
+    contribution::Level,
     id::{BlobId, CommunityId, PollId, RoundId},
     log::entry::PollKind,
 };
@@ -132,6 +133,12 @@ pub struct Round {
     pub items: usize,
     /// Ballots on the log; of the sealed set once there is one.
     pub ballots: usize,
+    /// The members who can vote in it; none before it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<usize>,
+    /// What tells its classes apart, in words; none in a round without classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes_by: Option<String>,
     /// When it may close, in milliseconds since 1970; none before it opens.
     pub closes_at: Option<u64>,
     /// The person's own contribution.
@@ -284,6 +291,21 @@ pub struct Propose {
     pub wait_seconds: Option<u64>,
 }
 
+/// The answer to a proposal: the poll, and what the proposal showed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The poll with its items.
+    #[serde(flatten)]
+    pub poll: Poll,
+    /// How many items were proposed.
+    pub proposed: usize,
+    /// Whether the items show who proposed them.
+    pub open: bool,
+    /// How many items the person may still propose anonymously in this poll; none if that was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous_left: Option<usize>,
+}
+
 /// `POST polls/{id}/vote`. Items left out are unseen. A ballot replaces the earlier one wholly.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -331,6 +353,22 @@ pub struct Cast {
     pub votes: usize,
     /// Items on the ballot.
     pub items: usize,
+    /// What it shows of the person.
+    pub shows: Shows,
+}
+
+/// What a contribution shows of the person behind it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shows {
+    /// Whether everybody can see whose it is.
+    pub level: Level,
+    /// How many members it could be of, as far as the credential tells: the cohort.
+    pub among: usize,
+    /// Whether the ballot becomes a point on the opinion map, if there is one.
+    pub on_map: bool,
+    /// The class that it shows; none in a round without classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
 }
 
 /// How a set of ballots voted on one item.
@@ -359,6 +397,8 @@ pub struct PollResult {
     pub result: BlobId,
     /// Ballots in the sealed set.
     pub ballots: u32,
+    /// From how many ballots on anything is opened.
+    pub needed: u32,
     /// How far it came.
     pub outcome: Outcome,
     /// The items, in ballot order; without tallies if nothing was opened.

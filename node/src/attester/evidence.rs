@@ -35,7 +35,7 @@ pub enum EvidenceError {
         list: &'static str,
     },
     /// More than one thing does.
-    #[error("more than one evidence: {0}; an attestation rests on one")]
+    #[error("more than one evidence: {0}; an attestation rests on one, so leave one out")]
     Several(&'static str),
     /// The code was used for somebody else, or used up.
     #[error("the code in the request has been used")]

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::{
     Failure, Global,
     client::Client,
-    output::{Lines, short},
+    output::{Lines, many, short},
     poll::millis,
     values,
 };
@@ -57,7 +57,8 @@ pub(super) enum Attest {
         #[command(flatten)]
         wait: Wait,
     },
-    /// Deny that your key was lost, when another key is to take over from it (see `attest list --pending`).
+    /// Deny that your key was lost, when another key is to take over from it: name that one, or say `me` (see `attest list
+    /// --pending`).
     Veto {
         #[command(flatten)]
         whom: Whom,
@@ -207,7 +208,11 @@ impl Request {
         global.output().print(&request, |request| {
             if let Some(needed) = request.standing.attestations_needed {
                 let found = request.standing.attestations;
-                eprintln!("note: {found} of {needed} attestations; hand this to an attester, and to nobody else");
+                let member =
+                    if request.standing.member { "; you are a member, and need no more until one ends" } else { "" };
+                eprintln!(
+                    "note: {found} of {needed} attestations{member}; hand this to an attester, and to nobody else"
+                );
             }
             request.request.clone()
         })
@@ -236,6 +241,8 @@ impl Approve {
             lines.field("stands at", standing(&approved.standing));
             if approved.standing.member {
                 lines.line("They take part in rounds that open from now on.");
+            } else if let Some(missing) = missing(&approved.standing) {
+                lines.line(format!("Still needed: {missing}, each on a request of its own (`chorus attest request`)."));
             }
             lines.finish()
         })
@@ -281,6 +288,12 @@ fn sure(global: &Global, key: &str) -> anyhow::Result<bool> {
     if answer.trim() == "leave" { Ok(true) } else { Err(Failure::Usage("you stay".into()).into()) }
 }
 
+/// Which attestations are missing, in words.
+fn missing(standing: &view::Standing) -> Option<String> {
+    let missing = usize::from(standing.attestations_needed?).checked_sub(standing.attestations)?;
+    (missing > 0).then(|| format!("{} of other attesters", many(missing, "attestation")))
+}
+
 /// How far somebody is on the way to membership, in words.
 fn standing(standing: &view::Standing) -> String {
     let mut parts = Vec::new();
@@ -288,7 +301,10 @@ fn standing(standing: &view::Standing) -> String {
         parts.push(format!("{} of {needed} attestations", standing.attestations));
     }
     if let Some(needed) = standing.vouches_needed {
-        parts.push(format!("{} vouches, of which {needed} must come from accepted people", standing.vouches));
+        parts.push(format!(
+            "{}; {needed} from accepted people are needed",
+            many(standing.vouches, "vouch").replace("vouchs", "vouches")
+        ));
     }
     parts.push(if standing.member { "a member".into() } else { "not a member yet".into() });
     parts.join("; ")
@@ -323,7 +339,7 @@ fn list(people: &view::People, pending: bool) -> String {
                 format!("due {}", crate::api::service::remaining(left))
             }
         };
-        let own = if recovery.own { "  (your key! `chorus attest veto` denies it)" } else { "" };
+        let own = if recovery.own { "  (your key! `chorus attest veto me` denies it)" } else { "" };
         let (key, lost) = (short(&recovery.key), short(&recovery.lost));
         lines.line(format!("  recovery: {key} takes over from {lost}: {state}{own}"));
     }

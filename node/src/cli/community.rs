@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use chorus_crypto::sign::{PublicKey, SecretKey};
 use chorus_protocol::{
-    config::{Attribute, Genesis, Policy},
+    config::{Attribute, Genesis, GenesisError, Policy},
     limits,
     registry::policy::{Admission, Attester, Quorum},
 };
@@ -72,7 +72,7 @@ pub(super) struct PolicyFlags {
     /// person could be admitted twice [default: the least that is safe].
     #[arg(long, value_name = "K", conflicts_with = "rules")]
     attestations_needed: Option<u8>,
-    /// How many attesters may be corrupt (f) [default: a third of them].
+    /// How many attesters may be corrupt (f) [default: fewer than a third of them: none of 3, one of 4].
     #[arg(long, value_name = "F", conflicts_with = "rules")]
     corrupt_attesters: Option<u8>,
     /// How many attestations of one organisation count [default: all].
@@ -190,7 +190,7 @@ impl Create {
             attesters,
             policy,
         };
-        genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;
+        genesis.validate().map_err(|error| Failure::Usage(refusal(&error, &genesis.policy)))?;
         let invite = Invitation { genesis, addresses: Vec::new() };
         dir.write_community(&invite)?;
         let genesis = &invite.genesis;
@@ -210,9 +210,24 @@ impl Create {
             if let Some(warning) = created.warning {
                 lines.line("").line(format!("Note: {warning}."));
             }
-            lines.line("").line("Next: `chorus run`; then `chorus invite` prints an invitation with your addresses.");
+            lines
+                .line("")
+                .line("Next: `chorus run`; then `chorus invite` prints an invitation with your addresses, and");
+            lines.line("`chorus attest request` asks for your own admission: founders are not members by themselves.");
             lines.finish()
         })
+    }
+}
+
+/// Why there can be no such community; for numbers that do not go together, with the numbers.
+fn refusal(error: &GenesisError, policy: &Policy) -> String {
+    match error {
+        GenesisError::Policy(rule) if rule.contains(['≤', '≥']) => format!(
+            "these rules do not go together: {rule} is needed, and you have floor {}, min-contributions {}, group-floor {}, \
+             class-floor {}, class-members {}",
+            policy.floor, policy.min_contributions, policy.group_floor, policy.class_floor, policy.class_members
+        ),
+        _ => error.to_string(),
     }
 }
 
@@ -261,7 +276,10 @@ impl Invite {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let foreign = |address: &&String| address.len() > MAX_ADDRESS_BYTES || !is_plain(address);
         if let Some(address) = self.addresses.iter().find(foreign) {
-            return Err(Failure::Usage(format!("{address:?} is no multiaddress")).into());
+            return Err(Failure::Usage(format!(
+                "{address:?} is no multiaddress: those look like /ip4/192.0.2.1/tcp/4001"
+            ))
+            .into());
         }
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(Failure::Usage(format!("an invitation has at most {MAX_ADDRESSES} addresses")).into());
@@ -321,6 +339,7 @@ impl Join {
         let invite = Invitation::from_text(&values::text_or_stdin(&self.invite)?)?;
         invite.genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;
         dir.write_community(&invite)?;
+        let has_keys = dir.keystore().exists();
         let genesis = &invite.genesis;
         let joined = Joined {
             community: genesis.id().to_string(),
@@ -340,7 +359,8 @@ impl Join {
             if joined.addresses.is_empty() {
                 lines.line("").line("The invitation names no address: start with `chorus run --dial MULTIADDRESS`.");
             }
-            lines.line("").line("Next: `chorus run`, and `chorus attest request` for an attester.");
+            let keys = if has_keys { "" } else { "`chorus init` makes your keys; then " };
+            lines.line("").line(format!("Next: {keys}`chorus run`, and `chorus attest request` for an attester."));
             lines.finish()
         })
     }

@@ -1,6 +1,6 @@
 //! `chorus config`: what a person chooses. It works on a file that the running node reads for each action.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use clap::{Subcommand, ValueEnum as _};
 
@@ -29,6 +29,19 @@ pub(super) enum Config {
     },
 }
 
+/// Checks that the file that was just named is there, so that an attester learns it now and not before a newcomer.
+fn readable(settings: &Settings, name: Name) -> Result<(), Failure> {
+    let file = match name {
+        Name::AllowList => settings.attester.allow_list.clone(),
+        Name::Hook => settings.attester.hook.as_ref().filter(|hook| !hook.starts_with("http://")).map(PathBuf::from),
+        Name::Level | Name::Participation | Name::HookTimeout => None,
+    };
+    match file {
+        None => Ok(()),
+        Some(path) => fs::File::open(&path).map(drop).map_err(|source| Failure::File { path, source }),
+    }
+}
+
 impl Config {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let dir = global.data_dir()?;
@@ -37,6 +50,7 @@ impl Config {
         let shown = match self {
             Self::Set { name, value } => {
                 settings.set(name, &value).map_err(|error| Failure::Usage(error.to_string()))?;
+                readable(&settings, name)?;
                 dir.create()?;
                 settings.write(&path)?;
                 Some(name)

@@ -40,6 +40,7 @@ impl Init {
             public_key: SecretKey::from_seed(&keys.signing).public().to_string(),
             protected: matches!(protection, Protection::Passphrase(_, _)),
         };
+        let joined = dir.community().exists();
         global.output().print(&answer, |answer| {
             let mut lines = Lines::default();
             lines.field("directory", &answer.data_dir).field("public key", &answer.public_key);
@@ -47,7 +48,11 @@ impl Init {
                 lines.line("The keys are protected by the file's permissions alone.");
             }
             lines.line("").line("Keep a copy of the keystore, and of the file `leaves` once you have voted: without them, nobody can vote in your name, not even you.");
-            lines.line("Next: `chorus community create --name NAME --purpose PURPOSE`, or `chorus join INVITE`.");
+            lines.line(if joined {
+                "Next: `chorus run`, and `chorus attest request` for an attester."
+            } else {
+                "Next: `chorus community create --name NAME --purpose PURPOSE`, or `chorus join INVITE`."
+            });
             lines.finish()
         })
     }

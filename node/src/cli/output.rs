@@ -134,6 +134,13 @@ impl Lines {
     }
 }
 
+/// Returns how many there are of something, in words.
+pub(super) fn many(count: impl core::fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    let ending = if count == "1" { "" } else { "s" };
+    format!("{count} {what}{ending}")
+}
+
 /// Returns the beginning of an id or key, which is enough to name it.
 pub(super) fn short(id: &impl core::fmt::Display) -> String {
     let mut text = id.to_string();

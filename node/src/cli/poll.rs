@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::{
     Failure, Global,
     client::Client,
-    output::{Lines, short},
+    output::{Lines, many, short},
     values,
 };
 use crate::api::view;
@@ -139,8 +139,25 @@ impl Open {
             }
         };
         drop(waiting);
-        output.print(&poll, with_items)
+        output.print(&poll, opened)
     }
+}
+
+/// A poll that was opened, or in which voting has begun, and what to do next.
+fn opened(poll: &view::Poll) -> String {
+    let mut lines = Lines::default();
+    lines.line(with_items(poll).trim_end());
+    let id = short(&poll.id);
+    let next = match poll.rounds.last() {
+        None => format!(
+            "Next: members propose with `chorus propose {id} TEXT`; `chorus poll open {id} --vote --duration 7d` begins voting."
+        ),
+        Some(_) => format!(
+            "Next: members vote with `chorus vote {id} 1=agree 2=pass`; `chorus result {id} --wait 1h` waits for the result."
+        ),
+    };
+    lines.line("").line(next);
+    lines.finish()
 }
 
 #[derive(Debug, Args)]
@@ -175,10 +192,21 @@ impl Propose {
         let (open, as_operator, wait_seconds) = (self.open, self.as_operator, Some(self.wait.as_secs()));
         let asked = view::Propose { items, open, as_operator, wait_seconds };
         let waiting = output.waiting("waiting for the log");
-        let poll: view::Poll = client.post(&format!("/polls/{}/items", self.poll), &asked, self.wait)?;
+        let proposed: view::Proposed = client.post(&format!("/polls/{}/items", self.poll), &asked, self.wait)?;
         drop(waiting);
-        output.print(&poll, with_items)
+        output.print(&proposed, proposal)
     }
+}
+
+/// What was proposed, and what it shows.
+fn proposal(proposed: &view::Proposed) -> String {
+    let mut lines = Lines::default();
+    let left =
+        proposed.anonymous_left.map_or_else(String::new, |left| format!(" You may propose {left} more in this poll."));
+    let whose = if proposed.open { "everybody can see that it was you" } else { "nobody learns by whom" };
+    lines.line(format!("Proposed {}; {whose}.{left}", many(proposed.proposed, "item")));
+    lines.line("").line(with_items(&proposed.poll).trim_end());
+    lines.finish()
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {
@@ -204,4 +232,11 @@ fn describe(lines: &mut Lines, poll: &view::Poll) {
         None => lines.line(format!("  collecting items, {} so far", poll.item_count)),
         Some(round) => lines.line(format!("  {}", super::status::round_line(round))),
     };
+    if let Some(round) = poll.rounds.last().filter(|round| round.state == view::RoundState::Open)
+        && let Some(by) = &round.classes_by
+    {
+        lines.line(format!(
+            "  A ballot shows which of {by} its voter belongs to; with `chorus vote --hide-class`, not."
+        ));
+    }
 }

@@ -13,10 +13,13 @@ use serde::Serialize;
 use super::{
     Failure, Global,
     client::Client,
-    output::{Lines, short},
+    output::{Lines, many, short},
     values,
 };
-use crate::{api::view, store::files};
+use crate::{
+    api::{service::OTHER_NAME, view},
+    store::files,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct ShowResult {
@@ -34,6 +37,10 @@ pub(super) struct ShowResult {
 impl ShowResult {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let (client, output) = (Client::new(global)?, global.output());
+        if let Some(path) = &self.bundle {
+            // Before the waiting, not after it.
+            free(path)?;
+        }
         let wait = self.wait.unwrap_or_default();
         let poll = self.poll.map(|poll| format!("poll={poll}"));
         let seconds = self.wait.map(|wait| format!("wait_seconds={}", wait.as_secs()));
@@ -73,10 +80,16 @@ impl Export {
     }
 }
 
+/// Checks that no file is in the way.
+fn free(path: &Path) -> Result<(), Failure> {
+    let taken = || Failure::Usage(format!("{} is there already: name another file, or remove it", path.display()));
+    if path.exists() { Err(taken()) } else { Ok(()) }
+}
+
 /// Downloads the bundle: the file is there whole or not at all.
 fn download(global: &Global, client: &Client, path: &Path, force: bool) -> anyhow::Result<u64> {
-    if !force && path.exists() {
-        return Err(Failure::Usage(format!("{} is there already", path.display())).into());
+    if !force {
+        free(path)?;
     }
     let refused = |source| Failure::File { path: path.to_owned(), source };
     let mut file = files::Unfinished::create(files::parent(path), "bundle").map_err(refused)?;
@@ -98,7 +111,10 @@ fn text(result: &view::PollResult) -> String {
     lines.field("ballots", result.ballots).field("result", short(&result.result));
     match result.outcome {
         view::Outcome::TooFew => {
-            lines.line("").line("Too few ballots: nothing was opened, and nobody will ever know what they say.");
+            lines.line("").line(format!(
+                "Too few ballots: from {} on, sums are opened. Nothing was, and the operators have erased their keys.",
+                result.needed
+            ));
             return lines.finish();
         }
         view::Outcome::Totals => lines.field("groups", "none: too few ballots or items for an opinion map"),
@@ -119,7 +135,15 @@ fn text(result: &view::PollResult) -> String {
         lines.line(row(item.number, item.total.unwrap_or(empty), &item.text));
     }
     for class in &result.classes {
-        lines.line("").line(format!("Class {} ({} ballots, weight {})", class.name, class.ballots, class.weight));
+        lines.line("").line(format!(
+            "Class {} ({}, weight {})",
+            class.name,
+            many(class.ballots, "ballot"),
+            class.weight
+        ));
+        if class.name == OTHER_NAME {
+            lines.line("  Those who show no class, and classes with too few ballots to be summed by themselves.");
+        }
         for (item, tally) in result.items.iter().zip(&class.items) {
             lines.line(row(item.number, *tally, ""));
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{
     Global,
     client::Client,
-    output::{Lines, short},
+    output::{Lines, many, short},
 };
 use crate::api::view;
 
@@ -21,8 +21,11 @@ fn text(status: &view::Status) -> String {
     lines.field("purpose", &community.purpose);
     lines.field("operators", format!("{}, of which {} may fail or collude", community.operators, community.tolerated));
     super::rules::describe(&mut lines, &community.policy, community.attesters);
-    lines.field("connected", format!("{} nodes, {} of them operators", status.peers, status.operators_connected));
-    lines.field("log", format!("height {}, {} members", status.height, status.members));
+    lines.field(
+        "connected",
+        format!("{}, {} of them operators", many(status.peers, "node"), status.operators_connected),
+    );
+    lines.field("log", format!("height {}, {}", status.height, many(status.members, "member")));
     lines.field("you", who(node));
     if let Some(key) = &node.key {
         lines.field("public key", key);
@@ -56,15 +59,14 @@ fn who(node: &view::Node) -> String {
 
 /// Where a round stands, in words.
 pub(super) fn round_line(round: &view::Round) -> String {
-    let ballots = match round.ballots {
-        1 => "1 ballot".to_owned(),
-        ballots => format!("{ballots} ballots"),
-    };
+    let ballots = many(round.ballots, "ballot");
+    let by = round.classes_by.as_ref().map_or_else(String::new, |by| format!(", summed by {by}"));
+    let members = round.members.map_or_else(String::new, |members| format!(" by {}", many(members, "member")));
     let stands = match round.state {
         view::RoundState::Planned => "the operators prepare voting".to_owned(),
         view::RoundState::Open => {
             let when = round.closes_at.map(remaining).unwrap_or_default();
-            format!("voting on {} items, ends {when}, {ballots} so far", round.items)
+            format!("voting on {}{members}{by}, ends {when}, {ballots} so far", many(round.items, "item"))
         }
         view::RoundState::Sealed => format!("voting is over, {ballots} are being added up"),
         view::RoundState::Finished => format!("finished with {ballots}: see `chorus result {}`", short(&round.poll)),

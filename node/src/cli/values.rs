@@ -121,6 +121,9 @@ pub(super) fn text_or_stdin(text: &str) -> Result<String, Failure> {
     let mut read = String::new();
     let refused = |source| Failure::File { path: "standard input".into(), source };
     io::stdin().take(MAX_INPUT_BYTES).read_to_string(&mut read).map_err(refused)?;
+    if read.trim().is_empty() {
+        return Err(Failure::Usage("standard input is empty: the command before the | has printed nothing".into()));
+    }
     Ok(read)
 }
 

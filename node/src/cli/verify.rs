@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{
     Failure, Global,
-    output::{Lines, short},
+    output::{Lines, many, short},
 };
 use crate::api::view::RoundState;
 
@@ -121,11 +121,14 @@ fn text(verified: &Verified) -> String {
         "log",
         format!("height {}, {} entries, tip {}", verified.height, verified.entries, short(&verified.tip)),
     );
-    lines.field("members", verified.members).field("proofs", format!("of {} contributions", verified.contributions));
+    lines.field("members", verified.members);
+    lines.field("proofs", format!("of {}", many(verified.contributions, "contribution")));
     for round in &verified.rounds {
         lines.line("").line(format!("{}  {}", short(&round.poll), round.question));
         match (&round.result, round.state) {
-            (Some(result), _) => lines.field("  result", format!("{} from {} ballots", short(result), round.ballots)),
+            (Some(result), _) => {
+                lines.field("  result", format!("{} from {}", short(result), many(round.ballots, "ballot")))
+            }
             (None, _) => lines.line("  not finished: what is not sealed yet cannot be checked"),
         };
         for principle in &round.principles {

@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use chorus_protocol::contribution::Level;
 use clap::{Args, ValueEnum as _};
 
-use super::{Failure, Global, client::Client, values};
-use crate::api::view::{self, Choice};
+use super::{Failure, Global, client::Client, output::Lines, values};
+use crate::api::{
+    service::OTHER_NAME,
+    view::{self, Choice},
+};
 
 #[derive(Args)]
 pub(super) struct Vote {
@@ -44,8 +48,9 @@ impl core::fmt::Debug for Vote {
 
 /// Reads `ITEM=CHOICE`.
 fn vote(text: &str) -> Result<(String, Choice), String> {
-    let (item, choice) = text.split_once('=').ok_or("a vote is ITEM=agree, ITEM=disagree or ITEM=pass")?;
-    Ok((item.trim().to_ascii_lowercase(), Choice::from_str(choice.trim(), true)?))
+    let form = "a vote is ITEM=agree, ITEM=disagree or ITEM=pass, as in 1=agree";
+    let (item, choice) = text.split_once('=').ok_or(form)?;
+    Ok((item.trim().to_ascii_lowercase(), Choice::from_str(choice.trim(), true).map_err(|_| form)?))
 }
 
 impl Vote {
@@ -86,11 +91,46 @@ fn send(global: &Global, path: &str, asked: &impl serde::Serialize, wait: Durati
     let waiting = output.waiting("proving, sending, and waiting for the log");
     let cast: view::Cast = client.post(path, asked, wait)?;
     drop(waiting);
-    output.print(&cast, |cast| {
-        if cast.own.withdrawal {
-            return "Your ballot is withdrawn.".into();
+    output.print(&cast, text)
+}
+
+fn text(cast: &view::Cast) -> String {
+    let mut lines = Lines::default();
+    if cast.own.withdrawal {
+        lines.line("Your ballot is withdrawn. Until voting ends, you can vote again.");
+        return lines.finish();
+    }
+    lines.line(format!("Your ballot on {} of {} items is on the log.", cast.votes, cast.items));
+    if cast.own.sequence > 0 {
+        lines.line(
+            "It replaces your earlier one. Both show to be of one person, so what the earlier one showed stays known.",
+        );
+    }
+    lines.line(shows(&cast.shows));
+    lines.line("You can change it until voting ends; `chorus result --wait 1h` waits for what comes of it.");
+    lines.finish()
+}
+
+/// What everybody learns from a ballot, in words. How somebody voted is nowhere in it.
+fn shows(shows: &view::Shows) -> String {
+    let whose = match (shows.level, shows.among, &shows.class) {
+        (Level::Open, _, _) => "Everybody can see that it is yours, and not how you voted".to_owned(),
+        (Level::Anonymous, 0 | 1, _) => {
+            "Nobody else can vote here, so everybody can tell that it is yours, and not how you voted".to_owned()
         }
-        let again = if cast.own.sequence == 0 { "" } else { " It replaces your earlier one." };
-        format!("Your ballot on {} of {} items is on the log.{again}", cast.votes, cast.items)
-    })
+        (Level::Anonymous, among, _) => {
+            format!("Nobody learns that it is yours: it could be of any of {among} members")
+        }
+    };
+    let class = shows.class.as_ref().map_or_else(String::new, |class| match class.as_str() {
+        OTHER_NAME => ". It shows no class, and counts as \"other\"".to_owned(),
+        class => format!(". It shows your class, {class}, so it is one of the ballots of those in it"),
+    });
+    let map = match (&shows.class, shows.on_map, shows.level) {
+        (None, true, Level::Anonymous) => ". If there is an opinion map, it is a point on it",
+        (None, true, Level::Open) => ". If there is an opinion map, it is a point on it that everybody knows as yours",
+        (None, false, _) => ". It is not on the opinion map",
+        (Some(_), _, _) => "",
+    };
+    format!("{whose}{class}{map}.")
 }

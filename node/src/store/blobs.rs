@@ -49,7 +49,7 @@ pub enum BlobError {
     #[error("blob {0} is damaged")]
     Damaged(BlobId),
     /// Another process, or another handle of this one, has the folder open.
-    #[error("the blobs are open elsewhere")]
+    #[error("the blobs are open elsewhere: another node runs with this data directory")]
     Locked,
     /// The disk failed.
     #[error("the disk failed")]

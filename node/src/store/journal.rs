@@ -99,7 +99,7 @@ pub enum JournalError {
     #[error("a journal exists at {0}")]
     Exists(PathBuf),
     /// Another process, or another handle of this one, has it open.
-    #[error("the journal is open elsewhere")]
+    #[error("the journal is open elsewhere: another node runs with this data directory")]
     Locked,
     /// The file is not what was written. The node must not run on it.
     #[error("the journal is damaged at byte {offset}: {what}")]

@@ -57,6 +57,12 @@ impl Service {
         }
         let (claim, leaf) = match ledger.registry().person(&key) {
             Some(registered) => {
+                if registered.departure.is_some() {
+                    return Err(ApiError::refused(
+                        "this key has left, was expelled, or another has taken over from it: it cannot come back. \
+                         Begin with the keys of a new data directory",
+                    ));
+                }
                 let leaf = person.vault.find(&registered.claim.leaf).ok_or(crate::vault::NoLeaf::Elsewhere)?;
                 if *leaf.attributes() != attributes {
                     return Err(ApiError::refused(

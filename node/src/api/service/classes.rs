@@ -13,7 +13,7 @@ use chorus_protocol::{
 use super::{ApiError, Kind, Service, view};
 
 /// What those are called who show no class.
-const OTHER_NAME: &str = "other";
+pub const OTHER_NAME: &str = "other";
 
 impl Service {
     /// Returns the plan of classes that somebody asks for.
@@ -24,7 +24,10 @@ impl Service {
                 let slot = attributes.iter().position(|attribute| attribute.name == *name);
                 let slot = slot.and_then(|slot| u8::try_from(slot).ok()).ok_or_else(|| {
                     let names: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-                    ApiError::invalid(format!("there is no attribute {name:?}; there are: {}", names.join(", ")))
+                    ApiError::invalid(match names.as_slice() {
+                        [] => "this community has no attributes, so nothing tells classes apart".to_owned(),
+                        [..] => format!("there is no attribute {name:?}; there are: {}", names.join(", ")),
+                    })
                 })?;
                 ClassSource::Attribute(slot)
             }
@@ -55,11 +58,13 @@ impl Service {
     async fn groups_of(&self, ledger: &Ledger, reference: &str) -> Result<EarlierGroups, ApiError> {
         let round = find_round(ledger, reference)?;
         let result = round.agreed_result(ledger.sharing().faulty());
-        let result = result.ok_or_else(|| ApiError::refused("that round is not finished"))?.result;
+        let result =
+            result.ok_or_else(|| ApiError::refused("that round is not finished: its groups are not known yet"))?.result;
         let report = RoundReport::from_bytes(&self.node.fetch(result).await?)
             .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
-        let MapReport { k, assignment, .. } =
-            report.map().ok_or_else(|| ApiError::refused("that round has no opinion groups"))?;
+        let MapReport { k, assignment, .. } = report.map().ok_or_else(|| {
+            ApiError::refused("that round has no opinion groups: it had too few ballots for a map, or classes")
+        })?;
         Ok(EarlierGroups { round: round.id, k: *k, assignment: assignment.clone() })
     }
 }
@@ -76,6 +81,25 @@ fn find_round<'l>(ledger: &'l Ledger, reference: &str) -> Result<&'l RoundRecord
         [] => Err(ApiError::invalid(format!("there is no round {reference:?}: see `chorus status`"))),
         [_, _, ..] => Err(ApiError::invalid(format!("several rounds begin with {reference:?}"))),
     }
+}
+
+/// Returns what tells classes apart, in words.
+pub(super) fn told_apart(ledger: &Ledger, source: &ClassSource) -> String {
+    match source {
+        ClassSource::Attribute(slot) => {
+            let attribute = ledger.genesis().policy.attributes.get(usize::from(*slot));
+            attribute.map(|attribute| attribute.name.clone()).unwrap_or_default()
+        }
+        ClassSource::Groups(groups) => match ledger.rounds().get(&groups.round) {
+            Some(round) => format!("the opinion groups of round {}", round.ordinal),
+            None => "the opinion groups of an earlier round".to_owned(),
+        },
+    }
+}
+
+/// Returns what a class is called.
+pub(super) fn name_of(ledger: &Ledger, source: &ClassSource, class: u16) -> String {
+    names(ledger, source).get(usize::from(class)).cloned().unwrap_or_else(|| class.to_string())
 }
 
 /// Returns what the classes are called, "other" first.

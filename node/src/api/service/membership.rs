@@ -2,6 +2,7 @@
 
 use chorus_crypto::{codec::Encode as _, credential::Rotation, sign::PublicKey};
 use chorus_protocol::{
+    fault::Fault,
     ledger::Ledger,
     limits,
     log::entry::{
@@ -10,7 +11,7 @@ use chorus_protocol::{
     registry::Departure,
 };
 
-use super::{ApiError, Service, people, text, try_entries, view, wait};
+use super::{ApiError, Service, people, text, view, wait};
 use crate::config::{invite::AttestationRequest, token::TextForm as _};
 
 impl Service {
@@ -29,6 +30,15 @@ impl Service {
             ));
         }
         let entry = Entry::Revoke(Revocation { key, reason: reason(asked.reason)? });
+        let registered = ledger.registry().person(&key);
+        if key == own && registered.is_none_or(|person| person.departure.is_some()) {
+            return Err(ApiError::refused("you are not registered here, or have left already"));
+        }
+        if key != own && !registered.is_some_and(|person| person.attestations.contains_key(&own)) {
+            return Err(ApiError::refused(
+                "no word of yours on them stands: you have not attested them, or took it back",
+            ));
+        }
         self.say_until_logged(&mut ledger, entry, wait(asked.wait_seconds)).await?;
         let left = "You have left: you take part in no round that opens from now on.";
         let taken = "Your attestation is taken back: from the next round on it does not count.";
@@ -47,12 +57,25 @@ impl Service {
         let mut ledger = self.ledger().await?;
         let community = ledger.community();
         let registered = ledger.registry().person(&key).map(|person| person.claim.leaf);
-        let registered = registered.ok_or_else(|| ApiError::refused("you have not registered: there is no leaf"))?;
+        let registered = registered.ok_or_else(|| {
+            ApiError::refused("you have not registered, so there is no leaf to rotate: see `chorus attest request`")
+        })?;
+        if ledger.registry().person(&key).is_some_and(|person| person.departure.is_some()) {
+            return Err(ApiError::refused("you have left, or another key has taken over: there is no leaf to rotate"));
+        }
         let old = person.vault.find(&registered).ok_or(crate::vault::NoLeaf::Elsewhere)?;
         let mut rng = self.randomness.generator("rotation", &registered.to_bytes());
         let (_, next) = person.vault.successor(&mut rng)?;
         let proof = Rotation::prove(&old, &next, &LeafRotation::context(community, key), &mut rng);
         let entry = Entry::Rotate(LeafRotation { leaf: next.leaf(), proof });
+        if matches!(
+            ledger.clone().apply(&SignedEntry::sign(&person.key, community, entry.clone())),
+            Err(Fault::Duplicate(_))
+        ) {
+            return Err(ApiError::refused(
+                "you have a fresh leaf already: the next rotation is possible once another poll or round has opened",
+            ));
+        }
         self.say_until_logged(&mut ledger, entry, wait(asked.wait_seconds)).await?;
         super::super::ballots::follow(&self.node, person).await?;
         let effect = "You have a fresh leaf: it takes effect in rounds and polls that open from now on.";
@@ -67,7 +90,15 @@ impl Service {
     pub async fn veto(&self, asked: view::About) -> Result<view::Said, ApiError> {
         let own = self.person()?.key.public();
         let mut ledger = self.ledger().await?;
-        let key = people::find(&ledger, &asked.key, own)?;
+        let named = people::find(&ledger, &asked.key, own)?;
+        // Whoever names their own key means the one that is to take over from it.
+        let key = if named == own { people::successor(&ledger, &own)? } else { named };
+        let recovers = ledger.registry().person(&key).and_then(|person| person.claim.recovers);
+        if recovers != Some(own) {
+            return Err(ApiError::refused(
+                "that key does not take over from yours, so there is nothing to deny: see `chorus attest list --pending`",
+            ));
+        }
         self.say_until_logged(&mut ledger, Entry::Veto(Veto { key }), wait(asked.wait_seconds)).await?;
         Ok(view::Said { key: text(key), effect: "It will not take over from your key.".into() })
     }
@@ -100,7 +131,7 @@ impl Service {
             let entry = Entry::Census(Census { slot, counts: counts.clone() });
             let signed = self.sign(&ledger, vec![entry.clone()])?;
             match signed.iter().try_for_each(|entry| ledger.clone().apply(entry)) {
-                Err(chorus_protocol::fault::Fault::Duplicate(_)) => {}
+                Err(Fault::Duplicate(_)) => {}
                 _ => {
                     self.say_until_logged(&mut ledger, entry, wait).await?;
                     said = true;
@@ -126,6 +157,7 @@ impl Service {
         let own = self.person()?.key.public();
         let mut ledger = self.ledger().await?;
         let key = people::find(&ledger, &asked.key, own)?;
+        self.operator(&ledger, "expel")?;
         let entry = Entry::Expel(Expulsion { key, reason: needed_reason(asked.reason)? });
         self.say_until_logged(&mut ledger, entry, wait(asked.wait_seconds)).await?;
         let ledger = self.ledger().await?;
@@ -144,6 +176,7 @@ impl Service {
         let own = self.person()?.key.public();
         let mut ledger = self.ledger().await?;
         let attester = people::find(&ledger, &asked.key, own)?;
+        self.operator(&ledger, "remove attesters")?;
         let entry = Entry::RemoveAttester(AttesterRemoval { attester, reason: needed_reason(asked.reason)? });
         self.say_until_logged(&mut ledger, entry, wait(asked.wait_seconds)).await?;
         let ledger = self.ledger().await?;
@@ -172,7 +205,20 @@ impl Service {
             }
             Err(_) => people::find(&ledger, &asked.whom, own)?,
         };
+        if let Some(vouching) = ledger.genesis().policy.admission.vouching().filter(|_| !asked.withdraw) {
+            let next = ledger.registry().next_vouch(&own, vouching).as_millis();
+            let left = next.saturating_sub(ledger.time().as_millis());
+            if left > 0 {
+                let when = super::remaining(std::time::Duration::from_millis(left));
+                return Err(ApiError::refused(format!(
+                    "you have vouched for somebody not long ago: the next vouch is possible {when}"
+                )));
+            }
+        }
         let vouch = Vouch { key, stands: !asked.withdraw };
+        if !asked.withdraw && !self.vouches().await?.may_vouch {
+            return Err(ApiError::refused(CANNOT_VOUCH));
+        }
         self.say_until_logged(&mut ledger, Entry::Vouch(vouch), wait).await?;
         let effect = if asked.withdraw { "Your vouch is taken back." } else { "You vouch for them." };
         Ok(view::Said { key: text(key), effect: effect.into() })
@@ -194,7 +240,14 @@ impl Service {
         }
         let registration = Registration { claim: request.claim, opening: request.opening, attestations: Vec::new() };
         let signed: Vec<SignedEntry> = self.sign(ledger, vec![Entry::Register(registration)])?;
-        try_entries(ledger, &signed)?;
+        let own = self.person()?.key.public();
+        signed.iter().try_for_each(|entry| ledger.apply(entry)).map_err(|fault| match fault {
+            Fault::NotAllowed(_) if key == own => {
+                ApiError::refused("only seeds register themselves: hand your request to a member who vouches for you")
+            }
+            Fault::NotAllowed(_) => ApiError::refused(CANNOT_VOUCH),
+            fault => fault.into(),
+        })?;
         self.send(signed).await?;
         let registered = move |peer: &chorus_protocol::peer::Peer| peer.ledger().registry().person(&key).is_some();
         self.until(registered, wait).await?;
@@ -238,6 +291,9 @@ impl Service {
         Ok(vouches)
     }
 }
+
+/// Why somebody cannot vouch.
+const CANNOT_VOUCH: &str = "only members vouch, and seeds that have registered: see `chorus vouch --list`";
 
 fn awaits(ledger: &Ledger) -> String {
     format!(

@@ -11,7 +11,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Service, text, view};
-use crate::attester::Fate;
+use crate::{attester::Fate, vault::NoLeaf};
 
 impl Service {
     /// Returns everybody who has registered and not gone, the attesters, recoveries and attributes.
@@ -89,6 +89,21 @@ fn attributes(ledger: &Ledger) -> Vec<view::AttributeView> {
         .collect()
 }
 
+/// Returns the key that is to take over from a key.
+pub(super) fn successor(ledger: &Ledger, lost: &PublicKey) -> Result<PublicKey, ApiError> {
+    let takes_over = |(_, person): &(&PublicKey, &Registered)| {
+        person.claim.recovers == Some(*lost) && person.recovery.is_some_and(|recovery| !recovery.done)
+    };
+    let mut pending = ledger.registry().people().filter(takes_over).map(|(key, _)| *key);
+    match (pending.next(), pending.next()) {
+        (Some(key), None) => Ok(key),
+        (None, _) => Err(ApiError::refused("nobody wants to take over from your key: there is nothing to deny")),
+        (Some(_), Some(_)) => Err(ApiError::invalid(
+            "several keys want to take over from yours: deny each by name, see `chorus attest list --pending`",
+        )),
+    }
+}
+
 /// Returns how far somebody is on the way to membership.
 pub(super) fn standing(ledger: &Ledger, key: &PublicKey) -> view::Standing {
     let (genesis, registry) = (ledger.genesis(), ledger.registry());
@@ -140,6 +155,22 @@ pub(super) fn fate(ledger: &Ledger, key: &PublicKey) -> Fate {
         None if person.recovery.is_some_and(|recovery| recovery.vetoed) => Fate::Void,
         None => Fate::Stands,
     }
+}
+
+/// Returns why somebody cannot speak in what has begun, and what they can do.
+pub(super) fn no_leaf(ledger: &Ledger, key: &PublicKey, why: NoLeaf) -> ApiError {
+    let departed = ledger.registry().person(key).is_some_and(|person| person.departure.is_some());
+    ApiError::refused(match (why, departed, ledger.is_member(key)) {
+        (NoLeaf::Elsewhere, false, _) => why.to_string(),
+        (_, true, _) => "you are no member any more: this key has left, or another has taken over from it".to_owned(),
+        (NoLeaf::NotInForce, false, true) => {
+            format!("{why}: you take part in what begins from now on")
+        }
+        (NoLeaf::NotInForce, false, false) => {
+            "you are not a member yet: see `chorus attest request`, and `chorus attest list` for how far you are"
+                .to_owned()
+        }
+    })
 }
 
 /// Finds somebody by a key, the beginning of one that has registered or attests, or `me`.

@@ -69,6 +69,7 @@ impl Service {
         }
         let texts = items(&asked.items)?;
         let mut ledger = self.ledger().await?;
+        self.operator(&ledger, "open polls")?;
         let opening =
             PollOpening { kind: asked.kind.into(), question: asked.question.trim().to_owned(), context: asked.context };
         let poll = opening.id(ledger.community());
@@ -94,6 +95,7 @@ impl Service {
     pub async fn plan_round(&self, reference: &str, asked: view::PlanRound) -> Result<view::Poll, ApiError> {
         check_duration(asked.duration_millis)?;
         let ledger = self.ledger().await?;
+        self.operator(&ledger, "begin voting")?;
         let id = find_poll(&ledger, reference)?;
         let items: Vec<BlobId> =
             ledger.polls().get(&id).map(|poll| poll.items.iter().map(|(id, _, _)| *id).collect()).unwrap_or_default();

@@ -19,7 +19,7 @@ impl Service {
     /// # Errors
     ///
     /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
-    pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Poll, ApiError> {
+    pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Proposed, ApiError> {
         let texts = items(&asked.items)?;
         if texts.is_empty() {
             return Err(ApiError::invalid("there is no text"));
@@ -34,7 +34,11 @@ impl Service {
         if asked.as_operator && !is_operator {
             return Err(ApiError::refused("you are no operator of this community"));
         }
-        if level == Level::Open || asked.as_operator {
+        let (proposed, open) = (texts.len(), level == Level::Open || asked.as_operator);
+        if open && !is_operator && !ledger.is_member(&self.person()?.key.public()) {
+            return Err(ApiError::refused("only members propose, and you are none yet: see `chorus attest request`"));
+        }
+        if open {
             let proposals = texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect();
             self.say(&mut ledger, proposals).await?;
         } else {
@@ -42,15 +46,25 @@ impl Service {
         }
         let there = move |poll: &Poll| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
-        self.poll(&poll.to_string()).await
+        let anonymous_left = if open { None } else { Some(self.anonymous_left(poll).await?) };
+        Ok(view::Proposed { poll: self.poll(&poll.to_string()).await?, proposed, open, anonymous_left })
+    }
+
+    /// How many items the person may still propose anonymously.
+    async fn anonymous_left(&self, poll: PollId) -> Result<usize, ApiError> {
+        let (person, ledger) = (self.person()?, self.ledger().await?);
+        let record = ledger.polls().get(&poll).ok_or(ContributeError::NotOpen)?;
+        let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &record.snapshot)?;
+        Ok(self.free_numbers(&ledger, poll, &leaf)?.len())
     }
 
     async fn propose_anonymously(&self, mut ledger: Ledger, poll: PollId, texts: Vec<String>) -> Result<(), ApiError> {
         let person = self.person()?;
         let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
         let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &record.snapshot).map_err(|why| {
-            let message = format!("{why}; anonymously, only who was a member when the poll was opened can propose");
-            ApiError::refused(message)
+            let ApiError { kind, message } = super::people::no_leaf(&ledger, &person.key.public(), why);
+            let rule = "anonymously, only those propose who were members when the poll was opened";
+            ApiError::new(kind, format!("{message} ({rule})"))
         })?;
         let free = self.free_numbers(&ledger, poll, &leaf)?;
         if free.len() < texts.len() {

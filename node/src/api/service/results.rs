@@ -39,7 +39,10 @@ impl Service {
             ledger = self.ledger().await?;
         }
         let Some((round, result)) = latest_result(&ledger, poll) else {
-            return Err(ApiError::refused("there is no result yet: see `chorus status` for when voting ends"));
+            let when = ends(&ledger, poll);
+            return Err(ApiError::refused(format!(
+                "there is no result yet{when}; `chorus result --wait 1h` waits for it"
+            )));
         };
         let body = self.body(result).await?;
         let report = RoundReport::from_bytes(&body)
@@ -76,6 +79,18 @@ impl Service {
 
     async fn body(&self, id: BlobId) -> Result<std::sync::Arc<[u8]>, ApiError> {
         Ok(self.node.fetch(id).await?)
+    }
+}
+
+/// Tells when voting ends, if it is under way.
+fn ends(ledger: &Ledger, poll: Option<PollId>) -> String {
+    let of_poll = |round: &&RoundRecord| poll.is_none_or(|poll| round.plan.poll == poll);
+    let latest = ledger.rounds().values().filter(of_poll).max_by_key(|round| round.ordinal);
+    match latest.map(|round| (&round.manifest, &round.sealed)) {
+        None => ": voting has not begun".to_owned(),
+        Some((_, Some(_))) => ": the ballots are being added up".to_owned(),
+        Some((Some(manifest), None)) => format!(": voting ends {}", super::votes::until(manifest.deadline.as_millis())),
+        Some((None, None)) => ": the operators prepare voting".to_owned(),
     }
 }
 
@@ -116,6 +131,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
         round: report.round,
         result,
         ballots: report.ballots,
+        needed: ledger.genesis().policy.min_contributions,
         outcome: match &report.outcome {
             Outcome::TooFew => view::Outcome::TooFew,
             Outcome::Totals { .. } => view::Outcome::Totals,

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use chorus_crypto::ballot::Vote;
+use chorus_crypto::{
+    ballot::Vote,
+    credential::{Leaf, Tag},
+};
 use chorus_protocol::{
     contribution::{ContributeError, Contributor, Level, Submission},
     id::{BlobId, PollId, RoundId},
@@ -111,7 +114,10 @@ impl Service {
         let ledger = self.ledger().await?;
         let round = ledger.rounds().get(&id).filter(|round| round.sealed.is_none()).ok_or_else(not_open)?;
         let manifest = round.manifest.as_ref().ok_or_else(not_open)?;
-        let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &manifest.snapshot)?;
+        let leaf = person
+            .vault
+            .for_snapshot(&ledger, &person.key.public(), &manifest.snapshot)
+            .map_err(|why| super::people::no_leaf(&ledger, &person.key.public(), why))?;
         let tag = leaf.tag(&manifest.scope);
         let logged = round.contributions.get(&tag).and_then(|attempts| attempts.keys().next_back().copied());
         let sequence = logged.max(kept).map_or(0, |last| last.saturating_add(1));
@@ -122,6 +128,7 @@ impl Service {
             Wish::Votes(votes) => (round.plan.items.len(), votes.len(), false),
             Wish::Withdraw => (round.plan.items.len(), 0, true),
         };
+        let own_leaf = leaf.leaf();
         let mut rng = self.randomness.generator("contribution", &[&id.as_ref()[..], &[sequence]].concat());
         let make = move || -> Result<Submission, ContributeError> {
             let round = ledger.rounds().get(&id).ok_or(ContributeError::NotOpen)?;
@@ -152,7 +159,34 @@ impl Service {
                 "voting ended before your contribution came onto the log: it does not count",
             ));
         }
-        Ok(view::Cast { round: id, own: view::Own { sequence, on_log, withdrawal }, votes, items })
+        let shows = self.shows(id, tag, (sequence, manner.level), &own_leaf).await?;
+        Ok(view::Cast { round: id, own: view::Own { sequence, on_log, withdrawal }, votes, items, shows })
+    }
+
+    /// Returns what a contribution on the log shows of the person.
+    async fn shows(
+        &self,
+        id: RoundId,
+        tag: Tag,
+        (sequence, level): (u8, Level),
+        leaf: &Leaf,
+    ) -> Result<view::Shows, ApiError> {
+        let ledger = self.ledger().await?;
+        let round = ledger.rounds().get(&id).ok_or_else(not_open)?;
+        let manifest = round.manifest.as_ref().ok_or_else(not_open)?;
+        let attempt = round.contributions.get(&tag).and_then(|attempts| attempts.get(&sequence));
+        let header = attempt.map(|attempt| &attempt.header).ok_or_else(not_open)?;
+        let cohort = manifest.snapshot.cohort_of(leaf).and_then(|cohort| usize::try_from(cohort).ok());
+        let cohort = cohort.and_then(|cohort| manifest.snapshot.cohorts().get(cohort));
+        let group = manifest.class(header.class).and_then(|class| class.group.as_ref());
+        let class =
+            round.plan.classes.as_ref().map(|plan| super::classes::name_of(&ledger, &plan.source, header.class));
+        let among = match (level, group) {
+            (Level::Open, _) => 1,
+            (Level::Anonymous, Some((_, ring))) => ring.len(),
+            (Level::Anonymous, None) => cohort.map_or(0, |cohort| cohort.len()),
+        };
+        Ok(view::Shows { level, among, on_map: header.on_map, class })
     }
 
     /// Waits until the latest round of a poll is finished.
@@ -164,11 +198,17 @@ impl Service {
         if self.node.wait_until(done, wait).await? {
             return Ok(());
         }
-        Err(ApiError::new(Kind::TimedOut, format!("there is no result yet after {} s", wait.as_secs())))
+        Err(ApiError::new(
+            Kind::TimedOut,
+            format!(
+                "there is no result yet after {} s: ask again with a longer --wait, nothing is lost",
+                wait.as_secs()
+            ),
+        ))
     }
 }
 
-fn has(round: &RoundRecord, tag: &chorus_crypto::credential::Tag, sequence: u8) -> bool {
+fn has(round: &RoundRecord, tag: &Tag, sequence: u8) -> bool {
     round.contributions.get(tag).is_some_and(|attempts| attempts.contains_key(&sequence))
 }
 
