@@ -5,7 +5,7 @@ use chorus_crypto::{
     sign::SecretKey,
 };
 use chorus_protocol::{
-    contribution::{CheckedForm, ContributeError, Contributor, Equations, Submission, verify_all},
+    contribution::{Acknowledgement, CheckedForm, ContributeError, Contributor, Equations, Submission, verify_all},
     deliberation::{
         linear::IntMatrix,
         map::{Axis, Map},
@@ -21,7 +21,7 @@ use chorus_protocol::{
     },
     message::Message,
     opening::{Block, MaskPart, OpeningError, OpeningPlan, SumPlan},
-    peer::{Command, Effect},
+    peer::{Command, Effect, Notice},
 };
 use chorus_tests::{
     malice::{
@@ -464,6 +464,30 @@ fn superseded_ballots_are_erased_at_the_seal_and_do_not_come_back() {
     play.network.run_until(60, |_| false);
 
     assert_eq!(kept(&play, 0, &attempts), [false, true]);
+}
+
+#[test]
+fn a_liar_who_acknowledges_what_is_not_there_is_remembered_so_often_and_no_more() {
+    let mut play = small(4).start();
+    assert!(play.open());
+    let (ledger, community) = (play.network.peer(0).ledger().clone(), play.community.id());
+    let (round, leaf) = (&ledger.rounds()[&play.poll.round], &play.community.people[0].leaf);
+    let real = forge(&ledger, round, (leaf, 0), &votes(Vote::Agree), &Cheat::None, &mut rng(1));
+    let real = CheckedForm::new(&ledger, &real.body).expect("well formed").header;
+    for number in 0..=limits::MAX_PENDING as u64 {
+        let tag = leaf.tag(&content(&number.to_be_bytes()));
+        let header = ContributionHeader { tag, body: BlobId::of(&number.to_be_bytes()), ..real.clone() };
+        let bytes = header.acknowledged_bytes(community);
+        let signature = play.community.operators[1].sign(domain::ACKNOWLEDGE, &bytes);
+        let message = Message::Acknowledgement(Acknowledgement { header, operator: 2, signature });
+        play.network.deliver(0, 1, message.seal(community));
+    }
+
+    let refused = |(host, notice): &&(usize, Notice)| {
+        *host == 0 && matches!(notice, Notice::Refused { fault: Fault::Bound { .. }, .. })
+    };
+    assert_eq!(play.network.notices.iter().filter(refused).count(), 1);
+    assert!(play.vote_and_finish().is_some(), "and nobody's ballot is lost");
 }
 
 #[test]

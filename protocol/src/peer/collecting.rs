@@ -11,6 +11,7 @@ use chorus_crypto::{credential::Tag, seal::seal};
 use super::*;
 use crate::{
     contribution::{Acknowledgement, CheckedForm, Equations, SealedBox, Submission, split_seeds, verify_all},
+    fault::bound,
     journal::AcknowledgedRecord,
     ledger::RoundState,
     limits,
@@ -104,6 +105,17 @@ impl Collected {
         [self.verify_at, resend, ask].into_iter().flatten().min()
     }
 
+    /// Stops asking for a body that does not hold, and forgets who acknowledged it: no honest operator did.
+    fn give_up(&mut self, body: &BlobId) {
+        let Some(Lacking { attempt, .. }) = self.lacking.remove(body) else { return };
+        if let Some(said) = self.acknowledgements.get_mut(&attempt) {
+            said.retain(|_, (header, _)| header.body != *body);
+            if said.is_empty() {
+                self.acknowledgements.remove(&attempt);
+            }
+        }
+    }
+
     /// Lets go of what the log has settled.
     pub(super) fn settle(&mut self, ledger: &Ledger) {
         let logged = |(round, tag, sequence): &Attempt| {
@@ -190,7 +202,12 @@ impl Peer {
                     submissions.push(submission);
                 }
                 Err(fault) => {
-                    self.collected.lacking.remove(&body);
+                    // A body that is late or doubled may hold: others may still count who acknowledged it.
+                    if matches!(fault, Fault::Duplicate(_) | Fault::Phase(_) | Fault::Unknown(_)) {
+                        self.collected.lacking.remove(&body);
+                    } else {
+                        self.collected.give_up(&body);
+                    }
                     self.refuse(&fault);
                 }
             }
@@ -201,7 +218,7 @@ impl Peer {
         for ((submission, form), verdict) in submissions.into_iter().zip(forms).zip(verdicts) {
             // Whoever passed it on: a body that does not hold is not asked for again.
             if verdict.is_err() {
-                self.collected.lacking.remove(&form.header.body);
+                self.collected.give_up(&form.header.body);
             }
             match verdict.and_then(|equations| self.hold(operator, form, equations, submission)) {
                 Ok(Some(acknowledgement)) => acknowledgements.push(acknowledgement),
@@ -343,7 +360,13 @@ impl Peer {
         if known || round.sealed.is_some() {
             return Ok(());
         }
-        if !self.collected.held.contains_key(&header.body) && self.collected.lacking.len() < limits::MAX_PENDING {
+        if !self.collected.held.contains_key(&header.body) {
+            // What is neither here nor asked for is not remembered: a liar can invent tags without end. Whoever
+            // contributed sends again, and is acknowledged again.
+            if !self.collected.lacking.contains_key(&header.body) {
+                let asked = self.collected.lacking.len();
+                bound("contributions asked for", limits::MAX_PENDING, asked + 1)?;
+            }
             let request =
                 SubmissionRequest { round: header.round, body: header.body, operator: self.operator().unwrap_or(0) };
             let ask_at = self.now.plus_millis(GATHER_MILLIS);
