@@ -260,7 +260,8 @@ impl Service {
         }
         let seconds = wait.as_secs();
         let message = format!(
-            "not on the log within {seconds} s: it is sent on while the node runs; see `chorus status` for the operators connected"
+            "not on the log within {seconds} s: it is sent on while the node runs; see `chorus status` for the operators \
+             connected. If the node stops before, ballots are sent on when it runs again, and all else must be said again"
         );
         Err(ApiError::new(Kind::TimedOut, message))
     }

@@ -324,6 +324,8 @@ async fn an_anonymous_proposal_says_no_name_and_there_are_only_so_many() {
     assert_eq!((before.0, open.0, third.0), (409, 409, 409));
     assert!(third.1["error"]["message"].as_str().is_some_and(|text| text.contains("0 of 2 anonymous proposals")));
     assert_eq!((two.0, office.0, signed.0), (200, 200, 200), "{two:?}");
+    assert_eq!((&two.1["open"], &two.1["anonymous_left"]), (&json!(false), &json!(0)));
+    assert_eq!((&signed.1["open"], &signed.1["proposed"]), (&json!(true), &json!(1)));
     let id = poll["id"].as_str().expect("an id").parse().expect("an id");
     let key = SecretKey::from_seed(&[5; 32]).public();
     let by: Vec<Proposer> = fixture
@@ -367,6 +369,9 @@ async fn the_level_decides_what_a_ballot_shows() {
         shown.push((matches!(credential, Credential::Open(_)), on_map));
     }
     assert_eq!(shown, [(false, true), (false, false), (true, false), (true, true)]);
+    let told = [hidden, off, open, consent]
+        .map(|(_, cast)| (cast["shows"]["level"] == "open", cast["shows"]["on_map"] == true));
+    assert_eq!(told.to_vec(), shown, "people are told what their ballot shows");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -408,12 +413,14 @@ async fn operators_and_members_say_who_goes() {
     let veto = fixture.post("/attest/veto", json!({ "key": bo })).await;
     let unsure = fixture.post("/attest/revoke", json!({ "key": "me" })).await;
     let left = fixture.post("/attest/revoke", json!({ "key": "me", "sure": true })).await;
+    let regret = fixture.post("/attest/request", json!({})).await;
     let removed = fixture.post("/attest/remove-attester", json!({ "key": "me", "reason": "done" })).await;
     let late = fixture.approve(&fixture.newcomer(3, 0, "", None).await, met("cy")).await;
 
     assert_eq!((silent.0, expelled.0, revoked.0, nobody.0), (400, 200, 200, 400), "{expelled:?}");
     assert_eq!((vouches.0, veto.0, unsure.0), (409, 409, 409));
     assert_eq!((left.0, removed.0, late.0), (200, 200, 409), "{removed:?}");
+    assert_eq!(regret.0, 409, "a key that has left cannot come back: {regret:?}");
     let (_, people) = fixture.get("/attest").await;
     assert_eq!((&people["members"], people["candidates"][0]["key"].as_str()), (&json!([]), Some(bo.as_str())));
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use chorus_protocol::deliberation::pca::MIN_ITEMS;
 use clap::Args;
 use serde::Serialize;
 
@@ -117,7 +118,10 @@ fn text(result: &view::PollResult) -> String {
             ));
             return lines.finish();
         }
-        view::Outcome::Totals => lines.field("groups", "none: too few ballots or items for an opinion map"),
+        view::Outcome::Totals => lines.field(
+            "groups",
+            format!("none: an opinion map needs {MIN_ITEMS} items, and the ballots that `chorus status` tells"),
+        ),
         view::Outcome::Classes => lines.field("groups", "none: the round was summed by classes"),
         view::Outcome::Map => lines.field("groups", groups_line(result)),
     };

@@ -2,6 +2,7 @@
 
 use chorus_protocol::{
     config::Policy,
+    deliberation::pca::MIN_ITEMS,
     registry::policy::{Admission, Quorum},
 };
 
@@ -21,7 +22,12 @@ pub(super) fn describe(lines: &mut Lines, policy: &Policy, attesters: usize) {
         lines.field("classes", format!("values that {members} people have may be shown; summed from {floor} ballots"));
     }
     let (least, floor, map) = (policy.min_contributions, policy.floor, policy.group_floor);
-    lines.field("opened", format!("from {least} ballots; groups of {floor} or more; a map from {map} ballots"));
+    // The budget of the map is a quarter of the smaller of the two numbers, whatever the rules say.
+    let map = map.max(u32::try_from(MIN_ITEMS).unwrap_or(u32::MAX));
+    lines.field(
+        "opened",
+        format!("from {least} ballots; groups of {floor} or more; a map from {map} ballots on {MIN_ITEMS} items"),
+    );
     let (part, whole, seen) = (policy.bar_numerator, policy.bar_denominator, policy.min_seen);
     lines.field("principles", format!("need {part}/{whole} support in every group, seen by {seen} of each"));
     lines.field("proposals", format!("{} anonymous ones of each member for a poll", policy.anonymous_proposals));
@@ -35,7 +41,7 @@ fn admission(rule: &Admission, attesters: usize) -> String {
         Admission::Vouch(vouching) => {
             let seeds: usize = vouching.seeds.iter().map(|group| group.keys.len()).sum();
             format!(
-                "vouches: {} needed, each member gives {}, from {} groups of {seeds} seeds, of which {} may be corrupt",
+                "vouches: {} needed, each member gives {}, from {seeds} seeds in {} groups, of which {} may be corrupt",
                 vouching.min_vouches,
                 vouching.stock,
                 vouching.seeds.len(),
@@ -57,7 +63,8 @@ fn quorum_in_words(quorum: &Quorum, attesters: usize) -> String {
         u8::MAX => String::new(),
         most => format!(", at most {most} of one organisation"),
     };
-    format!("{} of {attesters} attesters, of whom {} may be corrupt{organisation}", quorum.needed, quorum.faulty)
+    let attesters = super::output::many(attesters, "attester");
+    format!("{} of {attesters}, of whom {} may be corrupt{organisation}", quorum.needed, quorum.faulty)
 }
 
 fn span(millis: u64) -> String {

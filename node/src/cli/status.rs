@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use chorus_protocol::registry::policy::Admission;
+
 use super::{
     Global,
     client::Client,
@@ -26,7 +28,7 @@ fn text(status: &view::Status) -> String {
         format!("{}, {} of them operators", many(status.peers, "node"), status.operators_connected),
     );
     lines.field("log", format!("height {}, {}", status.height, many(status.members, "member")));
-    lines.field("you", who(node));
+    lines.field("you", who(node, &community.policy.admission));
     if let Some(key) = &node.key {
         lines.field("public key", key);
     }
@@ -45,7 +47,17 @@ fn text(status: &view::Status) -> String {
     lines.finish()
 }
 
-fn who(node: &view::Node) -> String {
+/// What somebody does who is no member yet.
+fn outside(admission: &Admission) -> &'static str {
+    match admission {
+        Admission::Vouch(_) => "not a member yet: hand a `chorus attest request` to a member, who vouches for you",
+        Admission::Quorum(_) | Admission::All(_) | Admission::Any(_) => {
+            "not a member yet: hand a `chorus attest request` to each attester whose word you need"
+        }
+    }
+}
+
+fn who(node: &view::Node, admission: &Admission) -> String {
     let mut roles = Vec::new();
     if let Some(operator) = node.operator {
         roles.push(format!("operator {operator}"));
@@ -53,7 +65,7 @@ fn who(node: &view::Node) -> String {
     if node.attester {
         roles.push("attester".into());
     }
-    roles.push(if node.member { "member".into() } else { "not a member yet: see `chorus attest request`".into() });
+    roles.push(if node.member { "member".into() } else { outside(admission).into() });
     if node.key.is_none() { "a relay".into() } else { roles.join(", ") }
 }
 

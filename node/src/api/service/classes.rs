@@ -1,6 +1,8 @@
 //! Rounds with classes: planning them, and naming what came out.
 
-use chorus_crypto::codec::Decode as _;
+use std::collections::BTreeSet;
+
+use chorus_crypto::{codec::Decode as _, credential::Leaf, sign::PublicKey};
 use chorus_protocol::{
     ledger::{Ledger, RoundRecord},
     log::entry::{ClassPlan, ClassSource, EarlierGroups},
@@ -35,7 +37,7 @@ impl Service {
         };
         let names = names(ledger, &source);
         let mut weights = vec![1; names.len()];
-        let mut given = std::collections::BTreeSet::new();
+        let mut given = BTreeSet::new();
         for (name, weight) in &asked.weights {
             let index = names.iter().position(|known| known == name);
             let weight_of = index.and_then(|index| weights.get_mut(index)).ok_or_else(|| {
@@ -65,6 +67,15 @@ impl Service {
         let MapReport { k, assignment, .. } = report.map().ok_or_else(|| {
             ApiError::refused("that round has no opinion groups: it had too few ballots for a map, or classes")
         })?;
+        let snapshot = round.manifest.as_ref().map(|manifest| &manifest.snapshot);
+        let then: BTreeSet<Leaf> = snapshot.iter().flat_map(|snapshot| snapshot.leaves()).copied().collect();
+        let leaf = |key: &PublicKey| Some(ledger.registry().person(key)?.claim.leaf);
+        let now: BTreeSet<Leaf> = ledger.members().iter().filter_map(leaf).collect();
+        if then != now {
+            return Err(ApiError::refused(
+                "somebody has joined, left or rotated their leaf since that round: its groups can no longer be proved",
+            ));
+        }
         Ok(EarlierGroups { round: round.id, k: *k, assignment: assignment.clone() })
     }
 }

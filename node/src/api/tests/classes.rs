@@ -6,7 +6,7 @@ use chorus_protocol::{contribution::Contributor, id::RoundId, ledger::Ledger, pe
 use super::*;
 
 /// How long votes are taken: long enough for a slow machine, as the protocol has no other end.
-const VOTING_MILLIS: u64 = 6_000;
+const VOTING_MILLIS: u64 = 8_000;
 
 /// A community with regions, in which two people are enough for a class.
 async fn start() -> Fixture {
@@ -125,16 +125,21 @@ async fn a_round_by_an_attribute_sums_each_value_and_tells_voters_what_their_bal
 #[tokio::test(flavor = "multi_thread")]
 async fn a_round_by_the_groups_of_an_earlier_one_sums_those_who_were_in_them() {
     let fixture = start().await;
-    let others = fixture.admit(&[1, 1, 1, 1, 2, 2, 2, 2, 2]).await;
+    let others = fixture.admit(&[1; 23]).await;
     let size = 16;
-    let side = |at: usize| at < 4;
+    let side = |at: usize| at < 11;
     let camp = |at: usize| -> Vec<Vote> {
-        let vote = |item: usize| if (item % 2 == 0) == side(at) { Vote::Agree } else { Vote::Disagree };
+        // Two camps, in which everybody has passed on something else: people who are all alike make no map.
+        let vote = |item: usize| match item.is_multiple_of(2) == side(at) {
+            _ if (31 * at + 17 * item + at * item).is_multiple_of(7) => Vote::Pass,
+            true => Vote::Agree,
+            false => Vote::Disagree,
+        };
         (0..size).map(vote).collect()
     };
     let (first, round) = fixture.plan("Who are we?", &items(size), Value::Null).await;
     let own: Vec<Value> = (0..size)
-        .map(|item| json!([(item + 1).to_string(), if item % 2 == 0 { "agree" } else { "disagree" }]))
+        .map(|item| json!([(item + 1).to_string(), if item.is_multiple_of(2) { "agree" } else { "disagree" }]))
         .collect();
     let early = json!({ "duration_millis": VOTING_MILLIS, "classes": { "by": { "groups_of": "1" } } });
     let cast = fixture.post(&format!("{first}/vote"), json!({ "votes": own })).await;
@@ -142,6 +147,7 @@ async fn a_round_by_the_groups_of_an_earlier_one_sums_those_who_were_in_them() {
     let early = fixture.post(&format!("/polls/{}/rounds", second["id"].as_str().expect("an id")), early).await;
     fixture.others_vote(&round, others.iter().enumerate().map(|(at, leaf)| (leaf, camp(at))).collect()).await;
     let map = fixture.result(&first).await;
+    assert_eq!((&map["outcome"], map["groups"].as_array().map(Vec::len)), (&json!("map"), Some(2)), "{map}");
 
     let (path, round) = fixture.plan("And now?", &items(2), json!({ "by": { "groups_of": "1" } })).await;
     let shown = fixture.post(&format!("{path}/vote"), json!({ "votes": [["1", "agree"]] })).await;
@@ -151,16 +157,20 @@ async fn a_round_by_the_groups_of_an_earlier_one_sums_those_who_were_in_them() {
     let none = json!({ "by": { "groups_of": "2" } });
     let none = json!({ "duration_millis": VOTING_MILLIS, "classes": none });
     let none = fixture.post(&format!("{path}/rounds"), none).await;
+    let again = json!({ "duration_millis": VOTING_MILLIS, "classes": { "by": { "groups_of": "1" } } });
+    let rotated = fixture.post("/attest/rotate", json!({})).await;
+    let changed = fixture.post(&format!("{path}/rounds"), again).await;
 
     assert_eq!((cast.0, early.0), (200, 409), "groups are known once the round is finished: {early:?}");
-    assert_eq!(cast.1["shows"]["among"], 10);
-    assert_eq!((&map["outcome"], map["groups"].as_array().map(Vec::len)), (&json!("map"), Some(2)), "{map}");
+    assert_eq!(cast.1["shows"]["among"], 24);
     assert_eq!(round["classes_by"], json!("the opinion groups of round 1"));
-    assert_eq!((shown.0, &shown.1["shows"]["among"]), (200, &json!(5)), "half of ten people: {shown:?}");
+    assert_eq!((shown.0, &shown.1["shows"]["among"]), (200, &json!(12)), "half of all: {shown:?}");
     let classes = result["classes"].as_array().expect("classes");
     let own = classes.iter().find(|class| class["name"] == shown.1["shows"]["class"]).expect("the own group");
-    assert_eq!(own["items"][0], json!({ "agree": 5, "disagree": 0, "pass": 0 }), "{result}");
+    assert_eq!(own["items"][0], json!({ "agree": 12, "disagree": 0, "pass": 0 }), "{result}");
     assert_eq!(classes.len(), 2, "nobody hid: {result}");
     assert_eq!(none.0, 409, "a round with classes has no groups: {none:?}");
+    assert_eq!((rotated.0, changed.0), (200, 409), "a leaf that was not there cannot prove a group");
+    assert!(changed.1["error"]["message"].as_str().is_some_and(|why| why.contains("rotated")), "{changed:?}");
     fixture.service.node().clone().shutdown().await;
 }
