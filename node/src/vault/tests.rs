@@ -90,7 +90,7 @@ fn requests_with_ever_other_attributes_are_bounded() {
     let vault = Home::new();
     let vault = vault.open();
     let mut made = 0;
-    let refused = (1..100).find_map(|value| {
+    let refused = (1..=2 * MAX_OTHERS as u64).find_map(|value| {
         let result = vault.with_attributes([value, 0, 0, 0], &mut rand::rng());
         made += usize::from(result.is_ok());
         result.err()
