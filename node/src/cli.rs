@@ -4,6 +4,7 @@
 //! running node by its local interface. Every command answers in text or, with `--format json`, in JSON; errors go to
 //! standard error in the same format, and the exit code tells which kind they are.
 
+mod adapter;
 mod attest;
 mod client;
 mod community;
@@ -139,6 +140,9 @@ enum Command {
     Export(result::Export),
     /// Check an audit bundle. Needs no node, no keys and no network.
     Verify(verify::Verify),
+    /// Look at adapters in PEFT's format, and average them.
+    #[command(subcommand)]
+    Adapter(adapter::Adapters),
     /// Bring in or analyse a Polis conversation.
     #[command(subcommand)]
     Polis(polis::Polis),
@@ -187,6 +191,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Result(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
         Command::Verify(command) => command.carry_out(global),
+        Command::Adapter(command) => command.carry_out(global),
         Command::Polis(command) => command.carry_out(global),
         Command::Demo(command) => block_on(command.carry_out(global)),
     }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod driver;
 pub mod keystore;
+pub mod model;
 pub mod network;
 pub mod participation;
 pub mod polis;

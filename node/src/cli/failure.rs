@@ -11,6 +11,7 @@ use crate::{
     config::{ConfigError, token::TokenError},
     driver::NodeError,
     keystore::KeystoreError,
+    model::{merge::MergeError, peft::PeftError},
     network::NetworkError,
     polis::PolisError,
     store::{StoreError, blobs::BlobError, journal::JournalError},
@@ -171,7 +172,7 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             VaultError::Io(_) => Class::Store,
         });
     }
-    if cause.is::<TokenError>() || cause.is::<PolisError>() {
+    if cause.is::<TokenError>() || cause.is::<PolisError>() || cause.is::<PeftError>() || cause.is::<MergeError>() {
         return Some(Class::Usage);
     }
     if cause.is::<ConfigError>() || cause.is::<KeystoreError>() {

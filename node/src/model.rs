@@ -1,0 +1,5 @@
+//! Adapters as files: the PEFT format, and public arithmetic on adapters in the clear.
+
+pub mod matrix;
+pub mod merge;
+pub mod peft;
