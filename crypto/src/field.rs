@@ -54,6 +54,26 @@ impl Field {
         self + self
     }
 
+    /// Returns `1, x, x², …`.
+    pub fn powers(&self) -> impl Iterator<Item = Self> + use<> {
+        let base = *self;
+        core::iter::successors(Some(Self::ONE), move |power| Some(*power * base))
+    }
+
+    /// Returns `eq(point, x)` for every x of the cube; see [`eq_table`](crate::sumcheck::eq_table).
+    pub fn eq_table(point: &[Self]) -> Vec<Self> {
+        let mut table = Vec::with_capacity(1 << point.len());
+        table.push(Self::ONE);
+        for coordinate in point.iter().rev() {
+            for index in 0..table.len() {
+                let high = table[index] * *coordinate;
+                table[index] -= high;
+                table.push(high);
+            }
+        }
+        table
+    }
+
     /// Converts dalek scalars.
     pub fn from_scalars(scalars: &[Scalar]) -> Vec<Self> {
         scalars.iter().map(Self::from).collect()
@@ -249,6 +269,8 @@ pub(crate) fn inner_product(left: &[Field], right: &[Field]) -> Field {
 /// Each integer is raised by 2^31 so that it has no sign; the owner of the coefficients knows their sum.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct SmallProducts([u64; 5]);
+
+impl DefaultIsZeroes for SmallProducts {}
 
 impl SmallProducts {
     /// Adds `coefficient·(value + 2^31)`.

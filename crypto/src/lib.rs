@@ -4,6 +4,7 @@ pub mod ballot;
 pub mod batch;
 pub mod codec;
 pub mod credential;
+pub mod delta;
 pub mod domain;
 pub mod field;
 pub mod group;
