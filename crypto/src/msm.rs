@@ -12,8 +12,9 @@
 //!
 //! # Security
 //!
-//! `Variable` adds a point only if the digit is not zero, to a bucket whose address is the digit: its running time
-//! depends on how many digits are zero, and its memory accesses on all digits. It says nothing to who only sees
+//! `Variable` takes digits for the largest of the integers, adds a point only if its digit is not zero, and to a bucket
+//! whose address is the digit: its running time depends on the largest integer and on how many digits are zero, its
+//! memory accesses on all digits. It says nothing to who only sees
 //! messages, as long as these are not sent the moment they are made. It says much to another program on the same
 //! processor. `Constant` depends on the numbers of points and of bits alone.
 
@@ -66,14 +67,18 @@ impl<'a> ShortMultiplier<'a> {
     ///
     /// # Panics
     ///
-    /// Panics if there are more values than points, or `bits` is over [`MAX_BITS`]. A value that is too large panics or
-    /// gives a wrong sum.
+    /// Panics if there are more values than points, or `bits` is over [`MAX_BITS`]. In constant time a value that is too
+    /// large gives a wrong sum.
     pub fn multiply(&mut self, values: &[i32], bits: u32) -> RistrettoPoint {
         assert!(values.len() <= self.points.len(), "at most one value per point");
         assert!(bits <= MAX_BITS, "integers of at most {MAX_BITS} bits");
-        let width = match self.timing {
-            Timing::Variable => bucket_bits(values.len(), bits),
-            Timing::Constant => TABLE_BITS,
+        let (bits, width) = match self.timing {
+            Timing::Variable => {
+                let longest = values.iter().map(|value| u32::BITS - value.unsigned_abs().leading_zeros()).max();
+                let bits = longest.unwrap_or_default();
+                (bits, bucket_bits(values.len(), bits))
+            }
+            Timing::Constant => (bits, TABLE_BITS),
         };
         let mut rest: Zeroizing<Vec<i64>> = Zeroizing::new(values.iter().copied().map(i64::from).collect());
         let last = digits(bits, width) - 1;

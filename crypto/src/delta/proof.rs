@@ -153,9 +153,24 @@ impl Proof {
         batch: &mut Batch,
     ) -> Result<(), DeltaError> {
         self.check_lengths(statement)?;
-        if let Some(index) = self.projections.iter().position(|value| value.unsigned_abs() >= ACCEPTED.unsigned_abs()) {
-            return Err(DeltaError::Projection(index));
-        }
+        self.check_projections()?;
+        self.add_equations(transcript, statement, data, batch)
+    }
+
+    /// Checks that all masked projections are accepted.
+    fn check_projections(&self) -> Result<(), DeltaError> {
+        let large = |value: &i128| value.unsigned_abs() >= ACCEPTED.unsigned_abs();
+        self.projections.iter().position(large).map_or(Ok(()), |index| Err(DeltaError::Projection(index)))
+    }
+
+    /// Adds the equations between points.
+    pub(super) fn add_equations(
+        &self,
+        transcript: &mut Transcript,
+        statement: &Statement,
+        data: usize,
+        batch: &mut Batch,
+    ) -> Result<(), DeltaError> {
         let auxiliary = self.auxiliary.iter().map(Point::decompress).collect::<Result<Vec<_>, _>>()?;
         let rounds = self.sumcheck.points()?;
         let evaluations = [self.evaluations.0.decompress()?, self.evaluations.1.decompress()?];
@@ -208,6 +223,12 @@ pub(super) struct Public<'a> {
 }
 
 impl Public<'_> {
+    /// Returns `m_0(r)` and `m_1(r)`.
+    #[cfg(test)]
+    pub(super) fn coefficients_at(&self, point: &[Scalar]) -> [Scalar; 2] {
+        self.coefficients(&Tables::new(self.statement, point))
+    }
+
     /// Returns `m_0(r)` and `m_1(r)`.
     fn coefficients(&self, tables: &Tables) -> [Scalar; 2] {
         let betas = self.projection.evaluate_columns(self.weights, &tables.columns);

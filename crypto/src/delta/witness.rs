@@ -63,13 +63,6 @@ impl Witness {
         Ok(Self { rows: matrix, statement: *statement })
     }
 
-    /// Makes a witness of any rows, valid or not: those of the matrix and of the four squares.
-    #[cfg(test)]
-    pub(super) fn from_rows(statement: &Statement, rows: Matrix) -> Self {
-        assert_eq!(rows.rows(), statement.norm_rows(), "the rows of the statement");
-        Self { rows, statement: *statement }
-    }
-
     /// Returns the rows of the matrix and of the four squares.
     pub(super) const fn rows(&self) -> &Matrix {
         &self.rows

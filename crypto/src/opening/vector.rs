@@ -277,3 +277,6 @@ impl Folding {
         self.generators = low.iter().zip(high).map(|(low, high)| low * challenge + high).collect();
     }
 }
+
+#[cfg(test)]
+mod tests;
