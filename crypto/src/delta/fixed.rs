@@ -11,7 +11,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     field::{Field, SmallProducts},
-    mask::{Data, MAX_COLUMNS, MAX_DATA_ROWS, Shape},
+    mask::{MAX_COLUMNS, MAX_DATA_ROWS, Shape},
 };
 
 /// Most entries of a matrix. See [`Statement`](super::Statement) for what the proof could bear.
@@ -159,6 +159,17 @@ impl Matrix {
         self.entries.resize(self.entries.len().next_multiple_of(self.columns), 0);
     }
 
+    /// Packs the first rows, as many as the shape has, into lanes.
+    pub(super) fn pack(&self, shape: &Shape) -> Vec<Scalar> {
+        let units: Vec<_> = Field::from(shape.lane_unit()).powers().take(shape.lanes()).collect();
+        let lanes = |entries: &[i32]| {
+            let mut sum = SmallProducts::default();
+            entries.iter().zip(&units).for_each(|(entry, unit)| sum.add(*unit, *entry));
+            Scalar::from(sum.reduce(SmallProducts::raise(units.iter().take(entries.len()).copied().sum())))
+        };
+        self.row_slices().take(shape.rows()).flat_map(|row| row.chunks(shape.lanes()).map(lanes)).collect()
+    }
+
     /// Returns `Σ_r weights_r·row_r` over the first rows, as many as there are weights.
     pub(super) fn combine_rows(&self, weights: &[Field]) -> Vec<Field> {
         assert!(weights.len() <= self.rows(), "at most one weight per row");
@@ -174,26 +185,5 @@ impl Matrix {
 impl fmt::Debug for Matrix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Matrix").field("rows", &self.rows()).field("columns", &self.columns).finish_non_exhaustive()
-    }
-}
-
-impl Data for Matrix {
-    fn fits(&self, shape: &Shape) -> bool {
-        self.rows() == shape.rows() && self.columns == shape.width()
-    }
-
-    fn pack(&self, shape: &Shape) -> Vec<Scalar> {
-        let units: Vec<_> = Field::powers(&shape.lane_unit().into()).take(shape.lanes()).collect();
-        let lanes = |entries: &[i32]| {
-            let mut sum = SmallProducts::default();
-            entries.iter().zip(&units).for_each(|(entry, unit)| sum.add(*unit, *entry));
-            Scalar::from(sum.reduce(SmallProducts::raise(units.iter().take(entries.len()).copied().sum())))
-        };
-        self.row_slices().flat_map(|row| row.chunks(shape.lanes()).map(lanes)).collect()
-    }
-
-    fn fold(&self, gamma: &Scalar) -> Vec<Scalar> {
-        let powers: Vec<_> = Field::powers(&gamma.into()).skip(1).take(self.rows()).collect();
-        self.combine_rows(&powers).into_iter().map(Scalar::from).collect()
     }
 }

@@ -60,6 +60,13 @@ impl Statement {
         self.bound
     }
 
+    /// Returns the least width of lanes in which sums of `contributors` deltas fit: `contributors·B < 2^(w−1)`.
+    pub const fn lane_bits(&self, contributors: u32) -> u16 {
+        let largest = self.bound as u64 * contributors as u64;
+        // At most 1 + 63.
+        1 + (u64::BITS - largest.leading_zeros()) as u16
+    }
+
     /// Returns B².
     pub(super) fn squared_bound(&self) -> u64 {
         u64::from(self.bound).pow(2)

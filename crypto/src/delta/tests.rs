@@ -13,6 +13,7 @@ use crate::{
 };
 use curve25519_dalek::scalar::Scalar;
 
+mod contribution;
 mod oracle;
 
 use oracle::{Forgery, HONEST, Twist};
@@ -232,7 +233,21 @@ fn sent() -> Sent {
     Sent::new(statement(9, 11, 5000), &numbers(99, 100, 1), 2)
 }
 
-/// Changes one byte of every field of the proof, in turn.
+#[test]
+fn each_equation_of_the_opening_is_checked() {
+    // The last responses of all: each stands in one equation, and no challenge depends on it.
+    let changes: [fn(&mut Proof); 3] = [
+        |proof| proof.opening.blinding_response += Scalar::ONE,
+        |proof| proof.opening.square_response += Scalar::ONE,
+        |proof| proof.opening.zero_response += Scalar::ONE,
+    ];
+    for change in changes {
+        let mut sent = sent();
+        change(&mut sent.proof);
+        assert!(!sent.is_valid());
+    }
+}
+
 #[test]
 fn every_byte_of_a_proof_matters() {
     let honest = sent();
@@ -253,15 +268,15 @@ fn every_byte_of_a_proof_matters() {
 #[test]
 fn a_proof_of_another_length_is_refused_before_anything_is_added() {
     let changes: [(&str, fn(&mut Proof)); 10] = [
-        ("auxiliary rows", |proof| drop(proof.auxiliary.pop())),
+        ("auxiliary rows", |proof| proof.auxiliary.truncate(proof.auxiliary.len() - 1)),
         ("auxiliary rows", |proof| proof.auxiliary.push(proof.auxiliary[0])),
-        ("projections", |proof| drop(proof.projections.pop())),
+        ("projections", |proof| proof.projections.truncate(proof.projections.len() - 1)),
         ("projections", |proof| proof.projections.push(0)),
         ("rounds", |proof| drop(proof.sumcheck.rounds.pop())),
         ("rounds", |proof| proof.sumcheck.rounds.push(proof.sumcheck.rounds[0].clone())),
         ("halvings", |proof| drop(proof.vector.halvings.pop())),
         ("halvings", |proof| proof.vector.halvings.push(proof.vector.halvings[0].clone())),
-        ("last entries", |proof| drop(proof.vector.last.pop())),
+        ("last entries", |proof| proof.vector.last.truncate(proof.vector.last.len() - 1)),
         ("last entries", |proof| proof.vector.last.push(Scalar::ONE)),
     ];
     for (expected, change) in changes {

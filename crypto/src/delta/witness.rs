@@ -7,7 +7,9 @@ use rand_core::CryptoRng;
 
 use super::{fixed::Matrix, squares::four_squares, statement::Statement};
 use crate::{
+    field::Field,
     group::{Generators, Point},
+    mask::{Data, Shape},
     msm::{ShortMultiplier, Timing},
 };
 
@@ -89,6 +91,22 @@ impl Witness {
         let bits = self.statement.bits();
         let commit = |(row, blinding)| Point::from(multiplier.multiply(row, bits) + generators.blind(blinding));
         self.rows.row_slices().skip(first).zip(blindings).map(commit).collect()
+    }
+}
+
+impl Data for Witness {
+    fn fits(&self, shape: &Shape) -> bool {
+        let dimensions = self.statement.dimensions();
+        (dimensions.rows(), dimensions.columns()) == (shape.rows(), shape.width())
+    }
+
+    fn pack(&self, shape: &Shape) -> Vec<Scalar> {
+        self.rows.pack(shape)
+    }
+
+    fn fold(&self, gamma: &Scalar) -> Vec<Scalar> {
+        let powers: Vec<_> = Field::from(gamma).powers().skip(1).take(self.statement.dimensions().rows()).collect();
+        self.rows.combine_rows(&powers).into_iter().map(Scalar::from).collect()
     }
 }
 

@@ -96,14 +96,23 @@ fn another_value_fails_at_the_zero_alone() {
 }
 
 #[test]
-fn a_response_that_is_not_the_value_of_the_vector_fails() {
-    // The zero is made to fit the false response, so that only the folding can tell.
+fn a_response_that_is_not_the_value_of_the_vector_fails_at_the_folding_alone() {
     for length in LENGTHS {
         let claim = Claim::honest(length);
-        let (mut proof, _) = claim.prove();
-        proof.response += Scalar::ONE;
+        let generators = Generators::new(u32::try_from(length).expect("short"));
+        let zero = Scalar::from(7u8);
+        // The prover with y + 1 in the place of y, and T that fits it: A commits to zeros, so that z = e·p.
+        let mut transcript = Transcript::new(domain::CONTRIBUTION);
+        let value = Point::from(Base::Column(0).point() + generators.blind(&zero));
+        let announced = Point::from(RistrettoPoint::identity());
+        let challenge = announce(&mut transcript, announced, value);
+        let response: Vec<_> = claim.vector.iter().map(|entry| Field::from(challenge) * *entry).collect();
+        let (y, blinding_response) = (challenge * claim.value + Scalar::ONE, challenge * Scalar::from(5u8));
+        let scale = respond(&mut transcript, &y, &blinding_response);
+        let (halvings, last) = Folding::new(&generators, &claim.form, &response, scale).run(&mut transcript);
+        let forged = VectorProof { vector: announced, value, response: y, blinding_response, halvings, last };
 
-        assert!(!claim.verify(&proof, &Scalar::ZERO).0, "{length}");
+        assert_eq!(claim.verify(&forged, &(zero + challenge * Scalar::from(6u8))), (false, true), "{length}");
     }
 }
 
