@@ -39,7 +39,7 @@ const MAX_BUCKET_BITS: u32 = 12;
 /// What running time and memory accesses may depend on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Timing {
-    /// On the integers. For a machine of one's own: three times as fast.
+    /// On the integers. For a machine of one's own: five times as fast.
     Variable,
     /// On the numbers of points and bits alone. For a machine that is shared with others.
     Constant,
