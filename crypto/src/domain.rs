@@ -27,6 +27,8 @@ domains! {
     GENERATOR_COLUMN = "chorus/v1/generator/column";
     /// The blinding base `B'` of a commitment.
     GENERATOR_BLINDING = "chorus/v1/generator/blinding";
+    /// The base `J` of the inner product while a vector is folded.
+    GENERATOR_INNER_PRODUCT = "chorus/v1/generator/inner-product";
     /// The base `G₀` of the secret in a leaf.
     GENERATOR_LEAF_SECRET = "chorus/v1/generator/leaf-secret";
     /// The bases `A_j` of the attribute slots of a leaf.
@@ -73,6 +75,8 @@ domains! {
     MASKED_DIGEST = "chorus/v1/masked-digest";
     /// Sealing to an operator's round key.
     SEAL = "chorus/v1/seal";
+    /// The random rows and columns that a delta is projected on.
+    PROJECTION = "chorus/v1/delta/projection";
     /// Coefficients of the check of a sum.
     SUM_CHECK = "chorus/v1/sum-check";
     /// Coefficients of batch verification.

@@ -5,7 +5,10 @@
 //! forget a trapdoor.
 
 use core::fmt;
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, PoisonError, RwLock},
+};
 
 use curve25519_dalek::{
     ristretto::{CompressedRistretto, RistrettoBasepointTable, RistrettoPoint},
@@ -17,6 +20,7 @@ use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     domain,
     hash::{Digest, to_group},
+    mask::MAX_COLUMNS,
 };
 
 /// Bytes do not encode a point of the group, or encode the identity where it is not allowed.
@@ -97,6 +101,8 @@ pub enum Base {
     Column(u32),
     /// `B'`: the blinding base of a committed matrix.
     Blinding,
+    /// `J`: the base of the inner product while a vector is folded.
+    InnerProduct,
     /// `G₀`: the base of a leaf's secret.
     LeafSecret,
     /// `A_j`: the base of attribute slot j of a leaf.
@@ -116,20 +122,41 @@ const KEPT: (u8, u16) = (4, 32);
 static FIXED: LazyLock<BTreeMap<Base, RistrettoPoint>> = LazyLock::new(|| {
     let attributes = (0..KEPT.0).map(Base::LeafAttribute);
     let digits = (0..KEPT.1).map(Base::RingDigit);
-    let single = [Base::Column(0), Base::Blinding, Base::LeafSecret, Base::LeafBlinding];
+    let single = [Base::Column(0), Base::Blinding, Base::InnerProduct, Base::LeafSecret, Base::LeafBlinding];
     single.into_iter().chain(attributes).chain(digits).map(|base| (base, base.derive())).collect()
 });
 
+/// Returns the generator of a column, which a batch asks for once per column and verification.
+fn column_point(column: u32) -> RistrettoPoint {
+    static COLUMNS: RwLock<Vec<RistrettoPoint>> = RwLock::new(Vec::new());
+    let index = column as usize;
+    let kept = |columns: &[RistrettoPoint]| columns.get(index).copied();
+    // Points are appended one by one, so that a panic elsewhere leaves nothing half done behind.
+    if let Some(point) = kept(&COLUMNS.read().unwrap_or_else(PoisonError::into_inner)) {
+        return point;
+    }
+    let mut columns = COLUMNS.write().unwrap_or_else(PoisonError::into_inner);
+    for missing in (0..=column).skip(columns.len()) {
+        columns.push(Base::Column(missing).derive());
+    }
+    kept(&columns).expect("all columns up to this one were appended")
+}
+
 impl Base {
-    /// Returns the generator. Those of single-column matrices, leaves and rings are derived once per process.
+    /// Returns the generator. All but those of scopes, and of columns beyond [`MAX_COLUMNS`], are derived once per
+    /// process.
     pub fn point(self) -> RistrettoPoint {
-        FIXED.get(&self).copied().unwrap_or_else(|| self.derive())
+        match self {
+            Self::Column(column @ 1..MAX_COLUMNS) => column_point(column),
+            _ => FIXED.get(&self).copied().unwrap_or_else(|| self.derive()),
+        }
     }
 
     /// Hashes to the generator.
     fn derive(self) -> RistrettoPoint {
         match self {
             Self::Column(column) => to_group(domain::GENERATOR_COLUMN, &column.to_be_bytes()),
+            Self::InnerProduct => to_group(domain::GENERATOR_INNER_PRODUCT, &[]),
             Self::Blinding => to_group(domain::GENERATOR_BLINDING, &[]),
             Self::LeafSecret => to_group(domain::GENERATOR_LEAF_SECRET, &[]),
             Self::LeafAttribute(slot) => to_group(domain::GENERATOR_LEAF_ATTRIBUTE, &[slot]),
@@ -230,6 +257,7 @@ mod tests {
         let distinct: std::collections::BTreeSet<_> = FIXED.values().map(|point| Point::from(*point)).collect();
         assert_eq!(distinct.len(), FIXED.len());
         assert_eq!(Base::RingDigit(KEPT.1).point(), Base::RingDigit(KEPT.1).derive());
+        assert!([0, 1, 7, 3].into_iter().all(|column| Base::Column(column).point() == Base::Column(column).derive()));
         assert_ne!(Base::Scope([1; 32]).point(), Base::Scope([2; 32]).point());
     }
 

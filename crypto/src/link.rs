@@ -28,7 +28,7 @@ use curve25519_dalek::scalar::Scalar;
 use crate::{
     batch::Batch,
     group::Base,
-    mask::{Committee, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Powers, Shape, pack},
+    mask::{Committee, Data, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Powers, Shape, pack},
     transcript::{Item, Transcript},
     wire_struct,
 };
@@ -87,7 +87,7 @@ impl Link {
     /// # Panics
     ///
     /// Panics unless `data` has the shape that `masking` was made for.
-    pub fn prove(transcript: &mut Transcript, masking: &Masking, shape: &Shape, data: &[Vec<Scalar>]) -> Self {
+    pub fn prove(transcript: &mut Transcript, masking: &Masking, shape: &Shape, data: &(impl Data + ?Sized)) -> Self {
         assert_eq!(masking.shape(), shape, "a masking serves one shape");
         let gamma = transcript.challenge(Item::LinkChallenge);
         let folds = masking.folds(&gamma);

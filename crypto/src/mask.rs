@@ -34,7 +34,7 @@ mod threshold;
 mod wide;
 
 pub use expand::{Expansion, Fold};
-pub use masking::{Masking, masked_digest};
+pub use masking::{Data, Masking, masked_digest};
 pub use opening::{OpenedRow, masked_functional};
 pub use seed::{Context, Seed, SetKey, SetStream, seed_digest};
 pub use shape::{MAX_COLUMNS, MAX_DATA_ROWS, MAX_SCALARS, Shape, ShapeError, pack};

@@ -9,6 +9,13 @@
 //! The square is shown as `Q = v·W + (ρ_Q − v·ρ_W)·B'`: a statement that is linear in the secrets once W is public
 //! (Cramer, Damgård, *Zero-knowledge proofs for finite field arithmetic*, 1998). All three parts share one
 //! challenge, so they hold for one and the same v, and two accepting answers to one announcement yield the secrets.
+//!
+//! [`VectorProof`] shows that a commitment holds a linear function of a committed vector: what the evaluation of a matrix
+//! whose rows are committed to comes down to.
+
+mod vector;
+
+pub use vector::{Halving, Owed as VectorOwed, Points as VectorPoints, VectorProof};
 
 use core::fmt;
 

@@ -49,7 +49,7 @@ pub enum Summand {
     /// `eq(τ, x)·(w(x)² − w(x))` with τ: for a random τ the sum is zero iff every entry of w is a bit, but for an error
     /// of ν/ℓ.
     Bits(Vec<Scalar>),
-    /// `w(x)²`: the squared norm.
+    /// A quadratic without a factor: `w(x)²`, the squared norm, or whatever the prover of [`Rounds`] sums.
     Squares {
         /// ν.
         variables: usize,
@@ -188,25 +188,16 @@ impl Sumcheck {
     ) -> (Self, Remainder) {
         assert_eq!(vector.len(), 1 << summand.variables(), "one entry per point of the cube");
         let mut weights = summand.first_weights();
-        let mut blinding = claim_blinding;
-        let mut point = Vec::with_capacity(summand.variables());
-        let mut rounds = Vec::with_capacity(summand.variables());
-        for (share, inverse) in summand.divisions() {
+        let mut rounds = Rounds::new(transcript, summand, claim_blinding, nonces);
+        for _ in 0..summand.variables() {
             let (linear, quadratic) = round_polynomial(&weights, &vector, summand.linear_part());
-            let mut blindings = [nonces.next(), nonces.next()];
-            let commit = |value, blinding| Point::from(Generators::single().commit(&[value], blinding));
-            let round = Round { linear: commit(linear, &blindings[0]), quadratic: commit(quadratic, &blindings[1]) };
-            let challenge = round.absorb(transcript);
-            let (of_linear, of_quadratic) = (challenge - share, challenge * challenge - share);
-            blinding = blinding * inverse + of_linear * blindings[0] + of_quadratic * blindings[1];
-            blindings.zeroize();
+            let challenge = rounds.next(linear, quadratic);
             bind(&mut vector, &challenge);
             summand.fold_weights(&mut weights);
-            point.push(challenge);
-            rounds.push(round);
         }
         let evaluation = vector.first().copied().expect("2^0 entries are left");
-        (Self { rounds }, Remainder { point, evaluation, blinding })
+        let (proof, point, blinding) = rounds.finish();
+        (proof, Remainder { point, evaluation, blinding })
     }
 
     /// Returns the points of the messages: `T_{1,1}, T_{1,2}, T_{2,1}, …`.
@@ -244,6 +235,65 @@ impl Sumcheck {
             .collect();
         rounds.reverse();
         Reduction { point, claim, rounds }
+    }
+}
+
+/// The prover's side of the rounds, for provers that compute the polynomials themselves.
+pub(crate) struct Rounds<'a> {
+    transcript: &'a mut Transcript,
+    nonces: &'a mut Nonces,
+    divisions: std::vec::IntoIter<(Scalar, Scalar)>,
+    blinding: Scalar,
+    point: Vec<Scalar>,
+    rounds: Vec<Round>,
+}
+
+impl<'a> Rounds<'a> {
+    /// Starts before the first round; `claim_blinding` is the blinding of `K_0`.
+    pub(crate) fn new(
+        transcript: &'a mut Transcript,
+        summand: &Summand,
+        claim_blinding: Scalar,
+        nonces: &'a mut Nonces,
+    ) -> Self {
+        let divisions = summand.divisions().into_iter();
+        Self { transcript, nonces, divisions, blinding: claim_blinding, point: Vec::new(), rounds: Vec::new() }
+    }
+
+    /// Commits to the coefficients t_1 and t_2 of this round's polynomial; returns the round's challenge.
+    ///
+    /// # Panics
+    ///
+    /// Panics if all variables have had their round.
+    pub(crate) fn next(&mut self, linear: Scalar, quadratic: Scalar) -> Scalar {
+        let (share, inverse) = self.divisions.next().expect("one round per variable");
+        let mut blindings = [self.nonces.next(), self.nonces.next()];
+        let commit = |value, blinding| Point::from(Generators::single().commit(&[value], blinding));
+        let round = Round { linear: commit(linear, &blindings[0]), quadratic: commit(quadratic, &blindings[1]) };
+        let challenge = round.absorb(self.transcript);
+        let (of_linear, of_quadratic) = (challenge - share, challenge * challenge - share);
+        self.blinding = self.blinding * inverse + of_linear * blindings[0] + of_quadratic * blindings[1];
+        blindings.zeroize();
+        self.point.push(challenge);
+        self.rounds.push(round);
+        challenge
+    }
+
+    /// Returns the messages, r, and the blinding of `K_ν`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a variable has not had its round.
+    pub(crate) fn finish(mut self) -> (Sumcheck, Vec<Scalar>, Scalar) {
+        assert!(self.divisions.next().is_none(), "one round per variable");
+        let blinding = core::mem::take(&mut self.blinding);
+        (Sumcheck { rounds: core::mem::take(&mut self.rounds) }, core::mem::take(&mut self.point), blinding)
+    }
+}
+
+impl Drop for Rounds<'_> {
+    fn drop(&mut self) {
+        self.blinding.zeroize();
     }
 }
 

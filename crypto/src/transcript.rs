@@ -63,6 +63,20 @@ items! {
     RoundChallenge = b"round challenge",
     /// Challenge that combines linear relations.
     LinearChallenge = b"linear challenge",
+    /// The dimensions and the bound of a delta.
+    Delta = b"delta",
+    /// Challenge that picks the rows and columns a delta is projected on.
+    ProjectionChallenge = b"projection challenge",
+    /// The masked projections of a delta.
+    Projections = b"projections",
+    /// Commitments to what a sumcheck ends in.
+    Evaluations = b"evaluations",
+    /// Challenge that combines two evaluations.
+    EvaluationChallenge = b"evaluation challenge",
+    /// One step of the folding of a vector.
+    Folding = b"folding",
+    /// Challenge of one step of the folding of a vector.
+    FoldingChallenge = b"folding challenge",
     /// First messages of Σ-protocols.
     Announcement = b"announcement",
     /// Challenge of Σ-protocols.
@@ -148,6 +162,20 @@ impl Nonces {
         let nonce = Scalar::from_bytes_mod_order_wide(&wide);
         wide.zeroize();
         nonce
+    }
+
+    /// Returns an integer uniform below `2^bits`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `bits` is over 127.
+    pub fn next_integer(&mut self, bits: u32) -> i128 {
+        assert!(bits < i128::BITS, "a positive integer");
+        let mut bytes = [0; 16];
+        self.0.fill(&mut bytes);
+        let integer = i128::from_le_bytes(bytes) & ((1 << bits) - 1);
+        bytes.zeroize();
+        integer
     }
 }
 

@@ -35,6 +35,50 @@ pub struct Masking {
     mask_row: Vec<Scalar>,
 }
 
+/// What can be masked: data rows, whatever their entries are stored as.
+pub trait Data {
+    /// Returns whether these are the rows and columns of the shape.
+    fn fits(&self, shape: &Shape) -> bool;
+
+    /// Returns the data rows packed, row-major.
+    fn pack(&self, shape: &Shape) -> Vec<Scalar>;
+
+    /// Returns `Σ_{r=1..D} γ^r·U_r`, one scalar per column.
+    fn fold(&self, gamma: &Scalar) -> Vec<Scalar>;
+}
+
+impl Data for [Vec<Scalar>] {
+    fn fits(&self, shape: &Shape) -> bool {
+        self.len() == shape.rows() && self.iter().all(|row| row.len() == shape.width())
+    }
+
+    fn pack(&self, shape: &Shape) -> Vec<Scalar> {
+        self.iter().flat_map(|row| pack(shape, row)).collect()
+    }
+
+    fn fold(&self, gamma: &Scalar) -> Vec<Scalar> {
+        let mut sums = vec![Scalar::ZERO; self.first().map_or(0, Vec::len)];
+        for row in self.iter().rev() {
+            sums.iter_mut().zip(row).for_each(|(sum, entry)| *sum = (*sum + entry) * gamma);
+        }
+        sums
+    }
+}
+
+impl Data for Vec<Vec<Scalar>> {
+    fn fits(&self, shape: &Shape) -> bool {
+        self.as_slice().fits(shape)
+    }
+
+    fn pack(&self, shape: &Shape) -> Vec<Scalar> {
+        self.as_slice().pack(shape)
+    }
+
+    fn fold(&self, gamma: &Scalar) -> Vec<Scalar> {
+        self.as_slice().fold(gamma)
+    }
+}
+
 impl Masking {
     /// Draws a seed for every T, and Y.
     pub fn new(committee: &Committee, shape: &Shape, context: &Context, rng: &mut (impl CryptoRng + ?Sized)) -> Self {
@@ -82,16 +126,40 @@ impl Masking {
     ///
     /// Panics unless `data` has the rows and columns of the shape, and `generators` the columns.
     pub fn commit_and_mask(&self, generators: &Generators, data: &[Vec<Scalar>]) -> (Vec<Point>, Vec<Scalar>) {
-        self.assert_shape(data);
         assert_eq!(generators.columns(), self.shape.width(), "one generator per column");
+        let masked = self.mask(data);
+        (self.commit(generators, data), masked)
+    }
+
+    /// Returns the masked vector E, row-major, of data that is committed to elsewhere with [`data_blindings`] and
+    /// [`commit_mask_row`]. Constant time in the data.
+    ///
+    /// # Panics
+    ///
+    /// Panics unless `data` has the rows and columns of the shape.
+    ///
+    /// [`data_blindings`]: Self::data_blindings
+    /// [`commit_mask_row`]: Self::commit_mask_row
+    pub fn mask(&self, data: &(impl Data + ?Sized)) -> Vec<Scalar> {
+        self.assert_shape(data);
         let mut masked = Vec::with_capacity(self.shape.scalars());
-        for row in core::iter::once(&self.mask_row).chain(data) {
-            masked.extend(Zeroizing::new(pack(&self.shape, row)).iter());
-        }
+        masked.extend(Zeroizing::new(pack(&self.shape, &self.mask_row)).iter());
+        masked.extend(Zeroizing::new(data.pack(&self.shape)).iter());
         for expansion in self.expansions() {
             masked.iter_mut().zip(expansion.all_values()).for_each(|(sum, mask)| *sum -= mask);
         }
-        (self.commit(generators, data), masked)
+        masked
+    }
+
+    /// Returns `C_0`, the commitment to Y. Constant time.
+    ///
+    /// # Panics
+    ///
+    /// Panics unless `generators` has the columns of the shape.
+    pub fn commit_mask_row(&self, generators: &Generators) -> Point {
+        assert_eq!(generators.columns(), self.shape.width(), "one generator per column");
+        let blinding = self.blindings.first().expect("row 0 has a blinding");
+        Point::from(generators.commit(&self.mask_row, blinding))
     }
 
     /// Commits to half of everything: twice a point is encoded without the square root that a point takes.
@@ -118,12 +186,9 @@ impl Masking {
     }
 
     /// Returns `Y + Σ_r γ^r · U_r`, one scalar per column.
-    pub(crate) fn fold_data(&self, gamma: &Scalar, data: &[Vec<Scalar>]) -> Vec<Scalar> {
+    pub(crate) fn fold_data(&self, gamma: &Scalar, data: &(impl Data + ?Sized)) -> Vec<Scalar> {
         self.assert_shape(data);
-        let mut sums = Zeroizing::new(vec![Scalar::ZERO; self.shape.width()]);
-        for row in data.iter().rev() {
-            sums.iter_mut().zip(row).for_each(|(sum, entry)| *sum = (*sum + entry) * gamma);
-        }
+        let sums = Zeroizing::new(data.fold(gamma));
         sums.iter().zip(&self.mask_row).map(|(sum, y)| sum + y).collect()
     }
 
@@ -138,9 +203,8 @@ impl Masking {
         self.subsets.iter().zip(&self.seeds).map(expand)
     }
 
-    fn assert_shape(&self, data: &[Vec<Scalar>]) {
-        assert_eq!(data.len(), self.shape.rows(), "as many rows as the shape says");
-        assert!(data.iter().all(|row| row.len() == self.shape.width()), "as many columns as the shape says");
+    fn assert_shape(&self, data: &(impl Data + ?Sized)) {
+        assert!(data.fits(&self.shape), "as many rows and columns as the shape says");
     }
 }
 

@@ -111,7 +111,7 @@ impl Shape {
     }
 
     /// Returns 2^w.
-    fn lane_unit(&self) -> Scalar {
+    pub(crate) fn lane_unit(&self) -> Scalar {
         let mut bytes = [0; 32];
         if let Some(byte) = bytes.get_mut(usize::from(self.lane_bits / 8)) {
             *byte = 1 << (self.lane_bits % 8);
