@@ -4,7 +4,7 @@
 //! element x stands as x·2^256 mod ℓ in four 64-bit limbs, always below ℓ. With
 //! `ℓ = 2^252 + 27742317777372353535851937790883648493` the third limb of ℓ is zero and the fourth a power of two, so that
 //! a step of Montgomery's reduction (Montgomery, *Modular multiplication without trial division*, 1985) takes three
-//! multiplications instead of five. [`Products`] and [`SmallProducts`] add up several products before they reduce.
+//! multiplications instead of five. `Products` and `SmallProducts` add up several products before they reduce.
 //!
 //! Constant time: no branch, index or division depends on a value.
 

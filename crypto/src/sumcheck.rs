@@ -49,7 +49,7 @@ pub enum Summand {
     /// `eq(τ, x)·(w(x)² − w(x))` with τ: for a random τ the sum is zero iff every entry of w is a bit, but for an error
     /// of ν/ℓ.
     Bits(Vec<Scalar>),
-    /// A quadratic without a factor: `w(x)²`, the squared norm, or whatever the prover of [`Rounds`] sums.
+    /// A plain sum: of `w(x)²`, the squared norm, or of whatever quadratic the prover of a delta sums.
     Squares {
         /// ν.
         variables: usize,
