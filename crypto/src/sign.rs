@@ -1,7 +1,8 @@
 //! Ed25519 signatures over domain-separated messages, verified strictly.
 //!
-//! Only [`ed25519_dalek::VerifyingKey::verify_strict`] decides: it refuses small-order keys and values of R, and S that is not reduced,
-//! so that all peers agree on every signature (RFC 8032 leaves room that batch and cofactored verification use).
+//! Only [`ed25519_dalek::VerifyingKey::verify_strict`] decides: it refuses small-order keys and values of R,
+//! and S that is not reduced, so that all peers agree on every signature (RFC 8032 leaves room that batch and cofactored
+//! verification use).
 
 use core::fmt;
 

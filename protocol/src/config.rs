@@ -106,6 +106,12 @@ pub struct Name {
 wire_struct!(Name { text(limits::MAX_NAME_BYTES) });
 
 impl Attribute {
+    /// Returns the attribute with this name and these values.
+    pub fn new(name: &str, values: &[&str]) -> Self {
+        let named = |text: &&str| Name { text: (*text).to_owned() };
+        Self { name: name.to_owned(), values: values.iter().map(named).collect() }
+    }
+
     /// Returns the number (1, 2, …) of the value with this name.
     pub fn value(&self, name: &str) -> Option<u64> {
         let index = self.values.iter().position(|value| value.text == name)?;

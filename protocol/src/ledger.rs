@@ -70,6 +70,7 @@ pub struct Poll {
 pub struct Ledger {
     genesis: Genesis,
     community: CommunityId,
+    policy: Digest,
     sharing: Committee,
     registry: Registry,
     clocks: BTreeMap<u8, Timestamp>,
@@ -83,6 +84,7 @@ impl Ledger {
     pub fn new(genesis: Genesis) -> Self {
         Self {
             community: genesis.id(),
+            policy: genesis.policy_digest(),
             sharing: genesis.sharing(),
             genesis,
             registry: Registry::default(),
@@ -162,21 +164,34 @@ impl Ledger {
 
     /// Returns the snapshot that a round would pin if it opened now, with the keys of `opening`.
     pub fn snapshot(&self, round: RoundId, keys: &[Option<SealPublic>]) -> Snapshot {
-        self.clone().take_snapshot(round.as_ref(), keys)
+        self.snapshot_after(round.as_ref(), keys).1
     }
 
-    fn take_snapshot(&mut self, subject: &[u8; 32], keys: &[Option<SealPublic>]) -> Snapshot {
+    /// Takes a snapshot; returns the registry as it is then.
+    fn snapshot_after(&self, subject: &[u8; 32], keys: &[Option<SealPublic>]) -> (Registry, Snapshot) {
         let mut bytes = subject.to_vec();
         put_seq(&mut bytes, keys);
-        let policy = self.genesis.policy_digest();
-        let scene = Scene { genesis: &self.genesis, community: self.community, now: self.time() };
-        self.registry.take_snapshot(&scene, policy, snapshot::beacon(&bytes))
+        let mut after = self.registry.clone();
+        let snapshot = after.take_snapshot(&self.scene(), snapshot::beacon(&bytes));
+        (after, snapshot)
+    }
+
+    /// Returns the scope of a member's `number`-th anonymous proposal for a poll; `None` if there is no such poll.
+    pub fn proposal_scope(&self, poll: PollId, number: u8) -> Option<Digest> {
+        let root = self.polls.get(&poll)?.snapshot.root();
+        Some(scope(self.community, self.policy, root, poll, Purpose::Propose(number)))
+    }
+
+    fn scene(&self) -> Scene<'_> {
+        Scene { genesis: &self.genesis, community: self.community, policy: self.policy, now: self.time() }
     }
 
     /// Lets the registry take an entry.
     fn in_registry(&mut self, apply: impl FnOnce(&mut Registry, &Scene<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-        let scene = Scene { genesis: &self.genesis, community: self.community, now: self.time() };
-        apply(&mut self.registry, &scene)
+        let mut registry = core::mem::take(&mut self.registry);
+        let verdict = apply(&mut registry, &self.scene());
+        self.registry = registry;
+        verdict
     }
 
     /// Applies the next entry.
@@ -268,7 +283,13 @@ impl Ledger {
     ) -> Result<(), Fault> {
         let operator = self.operator(author, "entries of a round")?;
         let now = self.time();
-        let rules = round::Rules { genesis: &self.genesis, community: self.community, sharing: &self.sharing, now };
+        let rules = round::Rules {
+            genesis: &self.genesis,
+            community: self.community,
+            policy: self.policy,
+            sharing: &self.sharing,
+            now,
+        };
         let record = self.rounds.get_mut(&round).ok_or(Fault::Unknown("round"))?;
         apply(record, operator, &rules)
     }
@@ -281,10 +302,7 @@ impl Ledger {
             return Err(Fault::Duplicate("the round's opening"));
         }
         // On a copy: an opening that is refused takes no snapshot.
-        let mut after = self.registry.clone();
-        core::mem::swap(&mut after, &mut self.registry);
-        let snapshot = self.take_snapshot(opening.round.as_ref(), &opening.keys);
-        core::mem::swap(&mut after, &mut self.registry);
+        let (after, snapshot) = self.snapshot_after(opening.round.as_ref(), &opening.keys);
         let classes = self.classes_at(opening.round, &snapshot);
         let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
         self.in_round(opening.round, author, |round, _, rules| round.open(opening, pinned, rules))?;
@@ -342,8 +360,9 @@ impl Ledger {
         if self.polls.contains_key(&id) {
             return Err(Fault::Duplicate("this poll"));
         }
-        let snapshot = Arc::new(self.take_snapshot(id.as_ref(), &[]));
-        let opening = opening.clone();
+        let (after, snapshot) = self.snapshot_after(id.as_ref(), &[]);
+        self.registry = after;
+        let (opening, snapshot) = (opening.clone(), Arc::new(snapshot));
         let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot };
         self.polls.insert(id, poll);
         Ok(())
@@ -415,8 +434,10 @@ impl Ledger {
         self.clocks.insert(operator, reading.time);
         let (now, enough) = (self.time(), self.acknowledgements_needed());
         self.rounds.values_mut().for_each(|round| round.on_clock(operator, now, enough));
-        self.registry.on_time(&Scene { genesis: &self.genesis, community: self.community, now });
-        Ok(())
+        self.in_registry(|registry, scene| {
+            registry.on_time(scene);
+            Ok(())
+        })
     }
 }
 

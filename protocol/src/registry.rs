@@ -49,6 +49,7 @@ const REFRESH_MILLIS: u64 = 3_600_000;
 pub(crate) struct Scene<'a> {
     pub(crate) genesis: &'a Genesis,
     pub(crate) community: CommunityId,
+    pub(crate) policy: Digest,
     pub(crate) now: Timestamp,
 }
 
@@ -176,13 +177,13 @@ impl Registry {
     }
 
     /// Takes a snapshot: completes recoveries, and returns the members' leaves.
-    pub(crate) fn take_snapshot(&mut self, scene: &Scene<'_>, policy: Digest, beacon: Digest) -> Snapshot {
+    pub(crate) fn take_snapshot(&mut self, scene: &Scene<'_>, beacon: Digest) -> Snapshot {
         self.refresh_vouched(scene);
         self.complete_recoveries(scene);
         self.snapshots += 1;
         let keys: Vec<PublicKey> = self.members(scene.genesis, scene.now).copied().collect();
         let leaves = keys.iter().filter_map(|key| Some(self.people.get(key)?.claim.leaf)).collect();
-        Snapshot::new(leaves, policy, beacon)
+        Snapshot::new(leaves, scene.policy, beacon)
     }
 
     /// Computes the effect of vouches if that has not been done for long.
@@ -252,7 +253,7 @@ impl Registry {
         if attestation.claim != *claim {
             return Err(Fault::Mismatch("what is attested"));
         }
-        if attestation.policy != scene.genesis.policy_digest() {
+        if attestation.policy != scene.policy {
             return Err(Fault::Mismatch("the policy of an attestation"));
         }
         if attestation.valid_from >= attestation.expires {

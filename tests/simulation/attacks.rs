@@ -22,7 +22,7 @@ use chorus_crypto::{
     credential::CredentialError,
 };
 use chorus_protocol::{
-    config::Policy,
+    config::{Attribute, Policy},
     contribution::{BallotContent, Body, Content, Level, Submission},
     fault::Fault,
     id::RoundId,
@@ -48,6 +48,19 @@ fn town(operators: usize, people: usize, (kind, items): (PollKind, usize)) -> (T
     let poll = town.community.poll(kind, items, 60_000);
     town.open(&poll).expect("honest entries");
     (town, poll)
+}
+
+/// The rules of a community of two regions, in which a class has two members.
+fn two_regions() -> Policy {
+    Policy {
+        min_contributions: 2,
+        floor: 2,
+        group_floor: 4,
+        class_floor: 2,
+        class_members: 2,
+        attributes: vec![Attribute::new("Region", &["North", "South"])],
+        ..Policy::default()
+    }
 }
 
 /// A person of the community who can cheat.

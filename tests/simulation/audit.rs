@@ -20,7 +20,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     audit::{self, Bundle, Progress, Report, VerifyError, WriteError, verify},
-    config::{Attribute, Name, Policy},
+    config::{Attribute, Policy},
     contribution::Contributor,
     id::{BlobId, RoundId},
     ledger::RoundState,
@@ -107,7 +107,7 @@ fn base() -> Base {
 fn start() -> Play {
     let scenario = Scenario { people: VOTERS + 3, followers: 1, items: 16, ..Scenario::default() };
     let found = |admission| {
-        let attributes = vec![Attribute { name: "region".into(), values: vec![Name { text: "north".into() }] }];
+        let attributes = vec![Attribute::new("region", &["north"])];
         let limits = Policy { min_contributions: 10, floor: 5, group_floor: 20, ..Policy::default() };
         let policy = Policy { admission, attributes, ..limits };
         Community::new(scenario.seed, scenario.operators, scenario.people, policy)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chorus_crypto::ballot::Vote;
 use chorus_protocol::{
     audit,
-    config::{Attribute, Name, Policy},
+    config::{Attribute, Policy},
     contribution::{Contributor, Level},
     deliberation::tally::Tally,
     ledger::RoundState,
@@ -22,8 +22,7 @@ const NORTH: u16 = 1;
 const SOUTH: u16 = 2;
 
 fn regions() -> Attribute {
-    let name = |text: &str| Name { text: text.into() };
-    Attribute { name: "region".into(), values: vec![name("north"), name("south"), name("islands")] }
+    Attribute::new("region", &["north", "south", "islands"])
 }
 
 /// Thirty people: fourteen in the north, ten in the south, six on the islands.

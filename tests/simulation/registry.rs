@@ -5,7 +5,7 @@ use chorus_crypto::{
     sign::SecretKey,
 };
 use chorus_protocol::{
-    config::{Attribute, Name, Policy},
+    config::{Attribute, Policy},
     contribution::{ContributeError, Contributor, Level},
     fault::Fault,
     id::RoundId,
@@ -403,8 +403,7 @@ fn whoever_vouched_for_a_fake_waits_and_whom_the_fake_vouched_for_stays() {
 }
 
 fn regions() -> Attribute {
-    let name = |text: &str| Name { text: text.into() };
-    Attribute { name: "region".into(), values: vec![name("north"), name("south")] }
+    Attribute::new("region", &["north", "south"])
 }
 
 fn by_region(weights: [u32; 3]) -> Option<ClassPlan> {

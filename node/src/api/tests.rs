@@ -11,7 +11,7 @@ use chorus_crypto::{
     sign::SecretKey,
 };
 use chorus_protocol::{
-    config::{Attribute, Genesis, Name, Policy},
+    config::{Attribute, Genesis, Policy},
     contribution::{Body, Submission},
     id::RoundId,
     ledger::Proposer,
@@ -26,10 +26,6 @@ use chorus_protocol::{
 use serde_json::{Value, json};
 
 mod classes;
-
-fn named(text: &str) -> Name {
-    Name { text: text.into() }
-}
 
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{
@@ -49,7 +45,7 @@ struct Fixture {
 impl Fixture {
     async fn start() -> Self {
         Self::start_with(Policy {
-            attributes: vec![Attribute { name: "region".into(), values: vec![named("north"), named("south")] }],
+            attributes: vec![Attribute::new("region", &["north", "south"])],
             anonymous_proposals: 2,
             ..Policy::default()
         })

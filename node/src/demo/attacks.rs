@@ -115,7 +115,7 @@ impl Attackers {
         hosts: &Hosts,
         round: RoundId,
     ) -> anyhow::Result<Vec<Attempt>> {
-        let members = community.genesis.attesters.len();
+        let attesters = community.genesis.attesters.len();
         let attempts = hosts
             .operator()
             .view(|peer| {
@@ -145,7 +145,7 @@ impl Attackers {
             Attempt {
                 what: "a corrupt attester invents members",
                 outcome: format!(
-                    "{INVENTED} registered, {invented} admitted: {needed} of {members} attesters are needed; {by_invented} ballots"
+                    "{INVENTED} registered, {invented} admitted: {needed} of {attesters} attesters are needed; {by_invented} ballots"
                 ),
             },
             Attempt {

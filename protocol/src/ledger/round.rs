@@ -34,6 +34,7 @@ use crate::{
 pub(super) struct Rules<'a> {
     pub(super) genesis: &'a Genesis,
     pub(super) community: CommunityId,
+    pub(super) policy: Digest,
     pub(super) sharing: &'a Committee,
     pub(super) now: Timestamp,
 }
@@ -282,7 +283,7 @@ impl RoundRecord {
         if opening.snapshot != root {
             return Err(Fault::Mismatch("the snapshot"));
         }
-        let scope = scope(rules.community, rules.genesis.policy_digest(), root, self.id, Purpose::Vote);
+        let scope = scope(rules.community, rules.policy, root, self.id, Purpose::Vote);
         let mut bytes = self.plan.to_bytes();
         put_seq(&mut bytes, &opening.keys);
         root.encode(&mut bytes);

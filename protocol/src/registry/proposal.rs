@@ -7,7 +7,7 @@ use chorus_crypto::{
     batch::Batch,
     codec::{Encode as _, put_bytes},
     credential::{
-        Credential, CredentialError, CredentialHolder, HiddenLeaf, Hiding, Holder, LeafSecret, Rings, Statement,
+        Credential, CredentialError, CredentialHolder, HiddenLeaf, Hiding, Holder, LeafSecret, Rings, Statement, Tag,
     },
     domain, hash,
     sign::PublicKey,
@@ -19,7 +19,7 @@ use crate::{
     contribution::ContributeError,
     fault::Fault,
     id::PollId,
-    ledger::{Ledger, Poll, Purpose, scope},
+    ledger::{Ledger, Poll},
     log::entry::AnonymousProposal,
 };
 
@@ -44,8 +44,9 @@ impl AnonymousProposal {
         leaves.ok_or(ContributeError::Internal("the cohort makes no ring"))?;
         let hiding = Hiding::random(rng);
         let holder = HiddenLeaf { cohort, leaf: hiding.leaf(leaf) };
-        let tag = leaf.tag(&poll_scope(ledger, record, poll, number));
-        let statement = statement(ledger, record, (poll, number), tag, holder);
+        let scope = ledger.proposal_scope(poll, number).ok_or(ContributeError::NotOpen)?;
+        let tag = leaf.tag(&scope);
+        let statement = statement(record, (scope, tag), holder);
         let mut transcript = transcript(ledger, (poll, text, number), author, &statement);
         let rings = Rings { leaves, group: None };
         let credential = Credential::prove_ring(&mut transcript, &statement, leaf, &hiding, rings, rng);
@@ -60,38 +61,25 @@ impl AnonymousProposal {
         if self.credential.group().is_some() {
             return Err(Fault::Mismatch("the group of an anonymous item"));
         }
-        let statement = statement(ledger, poll, (self.poll, self.number), self.tag, holder);
+        let scope = ledger.proposal_scope(self.poll, self.number).ok_or(Fault::Unknown("poll"))?;
+        let statement = statement(poll, (scope, self.tag), holder);
         let mut transcript = transcript(ledger, (self.poll, &self.text, self.number), author, &statement);
         let rings = Rings { leaves: poll.snapshot.ring(holder.cohort), group: None };
         // The weights follow from everything that is verified: the author's signature covers it, and is checked before.
-        let mut batch = Batch::new(&hash::digest(domain::BATCH, &(*author.as_bytes(), self.to_bytes_digest())));
+        let mut batch =
+            Batch::new(&hash::digest(domain::BATCH, &(*author.as_bytes(), hash::content(&self.to_bytes()))));
         self.credential.verify(&mut transcript, &statement, rings, &mut batch)?;
         if batch.verify() { Ok(()) } else { Err(CredentialError::Proof.into()) }
     }
-
-    fn to_bytes_digest(&self) -> hash::Digest {
-        hash::content(&self.to_bytes())
-    }
 }
 
-fn poll_scope(ledger: &Ledger, record: &Poll, poll: PollId, number: u8) -> hash::Digest {
-    let policy = ledger.genesis().policy_digest();
-    scope(ledger.community(), policy, record.snapshot.root(), poll, Purpose::Propose(number))
-}
-
-fn statement(
-    ledger: &Ledger,
-    record: &Poll,
-    (poll, number): (PollId, u8),
-    tag: chorus_crypto::credential::Tag,
-    holder: HiddenLeaf,
-) -> Statement {
+fn statement(poll: &Poll, scope: (hash::Digest, Tag), holder: HiddenLeaf) -> Statement {
     Statement {
-        scopes: vec![(poll_scope(ledger, record, poll, number), tag)],
+        scopes: vec![scope],
         holder: Holder::Ring(holder),
         disclosed: Vec::new(),
         group: None,
-        snapshot_root: record.snapshot.root(),
+        snapshot_root: poll.snapshot.root(),
     }
 }
 

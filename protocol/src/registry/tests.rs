@@ -1,13 +1,12 @@
 use super::*;
 use crate::{
-    config::{Attribute, Name, Policy},
+    config::{Attribute, Policy},
     registry::policy::{Admission, Attester, Quorum},
 };
 
 /// A community with five attesters, of whom one may be corrupt, where a class has three members.
 fn genesis() -> Genesis {
-    let named = |text: &str| Name { text: text.into() };
-    let attribute = Attribute { name: "region".into(), values: vec![named("north"), named("south")] };
+    let attribute = Attribute::new("region", &["north", "south"]);
     let attester = |byte: u8| Attester { key: [byte; 32].into(), organisation: String::new() };
     let admission = Admission::Quorum(Quorum::usual(5));
     Genesis {

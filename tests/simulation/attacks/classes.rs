@@ -4,7 +4,6 @@
 
 use chorus_crypto::credential::LeafSecret;
 use chorus_protocol::{
-    config::{Attribute, Name},
     contribution::Contributor,
     id::{BlobId, SetId},
     limits,
@@ -18,18 +17,7 @@ use super::*;
 
 /// People of the North (1) and the South (2), so many of each, in a community where a class has two members.
 fn founded(attesters: usize, (north, south): (usize, usize)) -> Town {
-    let value = |text: &str| Name { text: text.into() };
-    let attribute = Attribute { name: "Region".into(), values: vec![value("North"), value("South")] };
-    let policy = Policy {
-        min_contributions: 2,
-        floor: 2,
-        group_floor: 4,
-        class_floor: 2,
-        class_members: 2,
-        attributes: vec![attribute],
-        admission: Admission::Quorum(Quorum::usual(attesters)),
-        ..Policy::default()
-    };
+    let policy = Policy { admission: Admission::Quorum(Quorum::usual(attesters)), ..two_regions() };
     let mut community = Community::with_attesters(3, 1, (north + south, [1, 0, 0, 0]), attesters, policy);
     for (index, person) in community.people.iter_mut().enumerate().skip(north) {
         person.leaf = LeafSecret::random([2, 0, 0, 0], &mut rng(100 + index as u64));

@@ -7,7 +7,6 @@ use chorus_crypto::{
     sign::SecretKey,
 };
 use chorus_protocol::{
-    config::{Attribute, Name},
     log::entry::{ClassPlan, ClassSource, Entry, LeafRotation, Registration, SignedEntry},
     registry::attestation::Claim,
 };
@@ -17,18 +16,7 @@ use super::*;
 
 /// A community with one attribute, whose people have value 1 of it.
 fn founded(people: usize) -> Town {
-    let value = |text: &str| Name { text: text.into() };
-    let attribute = Attribute { name: "Region".into(), values: vec![value("North"), value("South")] };
-    let policy = Policy {
-        min_contributions: 2,
-        floor: 2,
-        group_floor: 4,
-        class_floor: 2,
-        class_members: 2,
-        attributes: vec![attribute],
-        ..Policy::default()
-    };
-    Town::new(Community::with_attesters(3, 1, (people, [1, 0, 0, 0]), 1, policy), 3)
+    Town::new(Community::with_attesters(3, 1, (people, [1, 0, 0, 0]), 1, two_regions()), 3)
 }
 
 /// Registers a leaf with an opening that is claimed for it; all attesters say yes. On a copy of the log.

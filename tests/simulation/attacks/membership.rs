@@ -5,7 +5,7 @@ use chorus_crypto::{
     sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
-    config::{Attribute, Name},
+    config::Attribute,
     ledger::RoundState,
     limits,
     log::entry::{Entry, PollOpening, Registration, Revocation, SignedEntry, Vouch},
@@ -97,8 +97,7 @@ fn a_word_for_later_that_was_taken_back_does_not_come_back() {
 
 /// People who say where they live; the first two are seeds, and two vouches admit.
 fn vouching_town(attesters: usize) -> Town {
-    let named = |text: &str| Name { text: text.into() };
-    let region = Attribute { name: "region".into(), values: vec![named("north"), named("south")] };
+    let region = Attribute::new("region", &["north", "south"]);
     let found = |admission, attributes| {
         let policy = Policy { admission, attributes: vec![region.clone()], ..Policy::default() };
         Community::with_attesters(3, 4, (4, attributes), attesters, policy)

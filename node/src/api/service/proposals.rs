@@ -6,7 +6,7 @@ use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     contribution::{ContributeError, Level},
     id::{BlobId, PollId},
-    ledger::{Ledger, Poll, Proposer, Purpose, scope},
+    ledger::{Ledger, Poll, Proposer},
     log::entry::{AnonymousProposal, Entry, Proposal, SignedEntry},
 };
 
@@ -107,11 +107,9 @@ impl Service {
     ) -> Result<Vec<u8>, ApiError> {
         let record = ledger.polls().get(&poll).ok_or(ContributeError::NotOpen)?;
         let on_their_way = self.proposed.lock().unwrap_or_else(PoisonError::into_inner);
-        let policy = ledger.genesis().policy_digest();
         let is_free = |number: &u8| {
-            let purpose = Purpose::Propose(*number);
-            let tag = leaf.tag(&scope(ledger.community(), policy, record.snapshot.root(), poll, purpose));
-            let used = record.items.iter().any(|(_, _, by)| *by == Proposer::Anonymous(tag));
+            let tag = ledger.proposal_scope(poll, *number).map(|scope| leaf.tag(&scope));
+            let used = record.items.iter().any(|(_, _, by)| matches!(by, Proposer::Anonymous(by) if Some(*by) == tag));
             !used && !on_their_way.contains(&(poll, *number))
         };
         Ok((0..ledger.genesis().policy.anonymous_proposals).filter(is_free).collect())

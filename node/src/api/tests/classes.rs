@@ -11,7 +11,7 @@ const VOTING_MILLIS: u64 = 8_000;
 /// A community with regions, in which two people are enough for a class.
 async fn start() -> Fixture {
     Fixture::start_with(Policy {
-        attributes: vec![Attribute { name: "region".into(), values: vec![named("north"), named("south")] }],
+        attributes: vec![Attribute::new("region", &["north", "south"])],
         class_members: 2,
         class_floor: 2,
         ..Policy::default()
