@@ -47,6 +47,7 @@ pub enum TextError {
 /// A model that is ready to compute.
 #[derive(Clone, Debug)]
 pub struct Llama {
+    checkpoint: Checkpoint,
     embedding: Weight,
     blocks: Vec<Block>,
     norm: Norm,
@@ -87,12 +88,18 @@ impl Llama {
             Ok(Block::new(layer, config, norms, linears))
         };
         Ok(Self {
+            checkpoint: checkpoint.clone(),
             embedding: Weight::new(checkpoint.tensor("model.embed_tokens.weight")?),
             blocks: (0..config.num_hidden_layers).map(block).collect::<Result<_, CheckpointError>>()?,
             norm: norm("model.norm.weight")?,
             head: Weight::new(checkpoint.head()?),
             rope: Rope::new(config, config.max_position_embeddings.min(MAX_TEXT)),
         })
+    }
+
+    /// Returns the checkpoint that the model computes with.
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     /// Returns the number of layers.

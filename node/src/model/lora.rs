@@ -263,6 +263,15 @@ impl Lora {
         })
     }
 
+    /// Hands over all that the adapter is, number by number.
+    pub(crate) fn absorb(&self, number: &mut impl FnMut(u64)) {
+        for ((layer, projection), Module { low_rank: LowRank { a, b, scale }, .. }) in &self.modules {
+            [*layer, *projection as usize, a.rows()].into_iter().for_each(|it| number(it as u64));
+            let values = a.values().iter().chain(b.values()).chain([scale]);
+            values.for_each(|value| number(u64::from(value.to_bits())));
+        }
+    }
+
     /// Returns the update of a linear layer.
     pub(crate) fn low_rank(&self, layer: usize, projection: Projection) -> Option<&LowRank> {
         Some(&self.modules.get(&(layer, projection))?.low_rank)
