@@ -84,7 +84,8 @@ impl Workload {
             ..TrainConfig::default()
         };
         let lora = Lora::new(&self.config, &config.shape(), &[1; 32])?;
-        let text = |seed: usize| (0..self.tokens).map(move |i| ((seed * 7919 + i * 104_729) % self.config.vocab_size) as u32);
+        let text =
+            |seed: usize| (0..self.tokens).map(move |i| ((seed * 7919 + i * 104_729) % self.config.vocab_size) as u32);
         let example = |seed| Example::Answer { prompt: vec![1], answer: text(seed).collect() };
         let examples: Vec<Example> = (0..self.texts).map(example).collect();
         let mut trainer = Trainer::new(&llama, replicas, lora, config, &examples, |_| ControlFlow::Continue(()))?;

@@ -192,7 +192,8 @@ impl Weight {
 
     fn read<T>(&self, read: impl FnOnce(&[f32]) -> T) -> T {
         let (storage, layout) = self.0.storage_and_layout();
-        let (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) = (&*storage, layout.contiguous_offsets()) else {
+        let (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) = (&*storage, layout.contiguous_offsets())
+        else {
             unreachable!("a weight is f32 in memory")
         };
         read(&values[start..end])

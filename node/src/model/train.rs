@@ -22,8 +22,8 @@ mod state;
 pub use parallel::{Replicas, ReplicasError};
 pub use state::{State, StateError};
 
-pub(crate) use loss::direction;
 use loss::Prepared;
+pub(crate) use loss::direction;
 use optimiser::AdamW;
 
 /// Most tokens of all examples together: their hidden states are kept, 4 bytes × the model's width each.

@@ -22,7 +22,8 @@ fn a_preference_counts_both_halves_and_turns_with_the_pairs() {
     let replicas = Replicas::new(2).expect("threads");
     let base = Evaluation { llama: &llama, lora: None, replicas: &replicas };
 
-    let (forth, back) = (base.preference(&pairs()).expect("texts"), base.preference(&swapped(&pairs())).expect("texts"));
+    let (forth, back) =
+        (base.preference(&pairs()).expect("texts"), base.preference(&swapped(&pairs())).expect("texts"));
 
     assert_eq!((forth.should.of, forth.should_not.of), (8, 4));
     assert_eq!(forth.should.right + back.should.right, 8.0);
@@ -47,7 +48,12 @@ fn what_was_trained_is_what_is_measured() {
         trainer.into_lora()
     };
     let base = Evaluation { llama: &llama, lora: None, replicas: &replicas };
-    let verdicts = pairs().into_iter().map(|Pair { chosen, rejected, yes, no, .. }| Example::Verdict { chosen, rejected, yes, no });
+    let verdicts = pairs().into_iter().map(|Pair { chosen, rejected, yes, no, .. }| Example::Verdict {
+        chosen,
+        rejected,
+        yes,
+        no,
+    });
     let text = |seed: u32, length: u32| (0..length).map(|i| (seed * 17 + i * 11) % 96).collect::<Vec<u32>>();
     let told: Vec<_> = (0..4).map(|i| (text(i, 9), text(i + 7, 3), text(i + 9, 6))).collect();
     let answers: Vec<_> = (0..4).map(|i| (text(i, 4), text(i + 5, 6))).collect();

@@ -44,11 +44,8 @@ pub(super) struct Tape {
 impl Block {
     /// Returns the layer.
     pub(super) const fn new(layer: usize, config: &Config, norms: [Norm; 2], linears: Vec<Linear>) -> Self {
-        let heads = Heads {
-            queries: config.num_attention_heads,
-            keys: config.num_key_value_heads,
-            width: config.head_dim,
-        };
+        let heads =
+            Heads { queries: config.num_attention_heads, keys: config.num_key_value_heads, width: config.head_dim };
         Self { layer, heads, norms, linears }
     }
 
@@ -114,7 +111,8 @@ impl Block {
 
         let of_middle = {
             let wanted = wanted || attention_adapted;
-            let of_product = back(Projection::Down, &of_next, wanted || adapted(&Projection::Gate) || adapted(&Projection::Up));
+            let of_product =
+                back(Projection::Down, &of_next, wanted || adapted(&Projection::Gate) || adapted(&Projection::Up));
             let of_normed = of_product.and_then(|of_product| {
                 let (of_gate, of_up) = swiglu::backward(&tape.gate, &tape.up, of_product);
                 sum([back(Projection::Gate, &of_gate, wanted), back(Projection::Up, &of_up, wanted)])

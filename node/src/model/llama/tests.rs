@@ -65,7 +65,8 @@ impl Fixture {
 
     fn logits(&self, name: &str) -> Vec<f64> {
         let rows = self.golden[name].as_array().expect("rows").iter();
-        rows.flat_map(|row| row.as_array().expect("a row").iter().map(|value| value.as_f64().expect("a number"))).collect()
+        rows.flat_map(|row| row.as_array().expect("a row").iter().map(|value| value.as_f64().expect("a number")))
+            .collect()
     }
 }
 
@@ -76,7 +77,9 @@ fn logits_and_losses_are_those_of_peft() {
         let llama = Llama::new(&fixture.checkpoint).expect("a model");
         let lora = Lora::from_adapter(&fixture.checkpoint.config, &fixture.adapter).expect("fits");
         let tokens = fixture.tokens();
-        for (lora, logits, loss) in [(None, "logits_base", "loss_base"), (Some(&lora), "logits_adapter", "loss_adapter")] {
+        for (lora, logits, loss) in
+            [(None, "logits_base", "loss_base"), (Some(&lora), "logits_adapter", "loss_adapter")]
+        {
             let ours = llama.logits(&tokens, lora).expect("a text");
             let expected = fixture.logits(logits);
             assert_eq!(ours.values().len(), expected.len());

@@ -17,7 +17,9 @@ pub enum QuantiseError {
     #[error("a value of the adapter is no finite number")]
     NotFinite,
     /// The grid or the bound is outside of what a contribution can have.
-    #[error("{fraction_bits} bits after the point and a bound of {bound}; at most {MAX_FRACTION_BITS}, and 1 to 2^31 − 1")]
+    #[error(
+        "{fraction_bits} bits after the point and a bound of {bound}; at most {MAX_FRACTION_BITS}, and 1 to 2^31 − 1"
+    )]
     Parameters {
         /// Bits after the point.
         fraction_bits: u32,

@@ -81,6 +81,9 @@ mod tests {
         let bytes: Vec<u8> = a.values().iter().flat_map(|value| value.to_le_bytes()).collect();
         let digest = blake3::hash(&bytes).to_hex();
         assert_eq!(&digest[..16], "6029557ad7a0ffd7");
-        assert_eq!(a.values()[..3].iter().map(|value| value.to_bits()).collect::<Vec<_>>(), [0x3D67_7949, 0xBBD5_8747, 0xBD76_60DE]);
+        assert_eq!(
+            a.values()[..3].iter().map(|value| value.to_bits()).collect::<Vec<_>>(),
+            [0x3D67_7949, 0xBBD5_8747, 0xBD76_60DE]
+        );
     }
 }

@@ -69,7 +69,10 @@ impl Replicas {
                 scope.spawn(|| pool.install(work));
             }
         });
-        results.into_iter().map(|result| result.into_inner().expect("all items were taken, and a panic is passed on")).collect()
+        results
+            .into_iter()
+            .map(|result| result.into_inner().expect("all items were taken, and a panic is passed on"))
+            .collect()
     }
 }
 
@@ -95,7 +98,10 @@ mod tests {
         let items: Vec<usize> = (0..100).collect();
         for threads in [0, 1, 3] {
             let replicas = Replicas::new(threads).expect("threads");
-            assert_eq!(replicas.map(&items, |item| item * item), items.iter().map(|item| item * item).collect::<Vec<_>>());
+            assert_eq!(
+                replicas.map(&items, |item| item * item),
+                items.iter().map(|item| item * item).collect::<Vec<_>>()
+            );
         }
     }
 

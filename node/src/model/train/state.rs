@@ -42,7 +42,13 @@ pub struct State {
 const NAMES: [&str; 3] = ["b", "first", "second"];
 
 impl State {
-    pub(super) const fn new(fingerprint: [u8; 32], step: usize, b: Vec<f32>, first: Vec<f32>, second: Vec<f32>) -> Self {
+    pub(super) const fn new(
+        fingerprint: [u8; 32],
+        step: usize,
+        b: Vec<f32>,
+        first: Vec<f32>,
+        second: Vec<f32>,
+    ) -> Self {
         Self { fingerprint, step, vectors: [b, first, second] }
     }
 
@@ -59,10 +65,12 @@ impl State {
 
     /// Returns the bytes for a file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = self.vectors.each_ref().map(|vector| -> Vec<u8> {
-            vector.iter().flat_map(|value| value.to_le_bytes()).collect()
-        });
-        let view = |bytes| TensorView::new(Dtype::F32, vec![self.vectors[0].len()], bytes).expect("as many as the shape says");
+        let mut bytes = self
+            .vectors
+            .each_ref()
+            .map(|vector| -> Vec<u8> { vector.iter().flat_map(|value| value.to_le_bytes()).collect() });
+        let view =
+            |bytes| TensorView::new(Dtype::F32, vec![self.vectors[0].len()], bytes).expect("as many as the shape says");
         let views = NAMES.into_iter().zip(bytes.each_ref().map(|bytes| view(bytes)));
         let metadata = HashMap::from([
             ("version".to_owned(), VERSION.to_owned()),

@@ -15,7 +15,15 @@ fn examples() -> Vec<Example> {
 }
 
 fn config() -> TrainConfig {
-    TrainConfig { rank: 2, last_layers: 2, epochs: 3, batch: 5, learning_rate: 1e-2, beta: 1.0, ..TrainConfig::default() }
+    TrainConfig {
+        rank: 2,
+        last_layers: 2,
+        epochs: 3,
+        batch: 5,
+        learning_rate: 1e-2,
+        beta: 1.0,
+        ..TrainConfig::default()
+    }
 }
 
 fn llama() -> Llama {
@@ -39,7 +47,12 @@ fn bits(lora: &Lora) -> Vec<u32> {
 fn every_loss_falls_and_its_gradient_is_the_slope() {
     let llama = llama();
     for kind in 0..3 {
-        let examples: Vec<Prepared> = examples().iter().skip(kind).step_by(3).map(|example| Prepared::new(&llama, 1, example).expect("a text")).collect();
+        let examples: Vec<Prepared> = examples()
+            .iter()
+            .skip(kind)
+            .step_by(3)
+            .map(|example| Prepared::new(&llama, 1, example).expect("a text"))
+            .collect();
         let pack: Vec<&Prepared> = examples.iter().collect();
         let mut lora = fresh(&config());
         let delta: Vec<f32> = (0..lora.len()).map(|i| ((i * 37 % 101) as f32 / 101.0 - 0.5) * 0.3).collect();
@@ -57,7 +70,11 @@ fn every_loss_falls_and_its_gradient_is_the_slope() {
                 loss(&mut lora, &delta, &mut waste)
             };
             let slope = (at(1e-2) - at(-1e-2)) / 2e-2;
-            assert!((slope - f64::from(gradient[i])).abs() < 1e-2 * slope.abs().max(0.02), "{kind}, {i}: {} for {slope}", gradient[i]);
+            assert!(
+                (slope - f64::from(gradient[i])).abs() < 1e-2 * slope.abs().max(0.02),
+                "{kind}, {i}: {} for {slope}",
+                gradient[i]
+            );
         }
     }
 }
@@ -155,7 +172,8 @@ fn trainings_that_cannot_be_are_refused() {
     assert_eq!(refused(TrainConfig { batch: 0, ..config() }, &examples()), Some(TrainError::Config));
     assert_eq!(refused(TrainConfig { learning_rate: f64::NAN, ..config() }, &examples()), Some(TrainError::Config));
     let wrong = |example| Some(TrainError::Example { place: 0, source: example });
-    let answer = |prompt: &[u32], answer: &[u32]| [Example::Answer { prompt: prompt.to_vec(), answer: answer.to_vec() }];
+    let answer =
+        |prompt: &[u32], answer: &[u32]| [Example::Answer { prompt: prompt.to_vec(), answer: answer.to_vec() }];
     assert_eq!(refused(config(), &answer(&[], &[1])), wrong(TextError::Empty));
     assert_eq!(refused(config(), &answer(&[1], &[])), wrong(TextError::Empty));
     assert_eq!(refused(config(), &answer(&[1], &[96])), wrong(TextError::Token { token: 96, vocabulary: 96 }));
