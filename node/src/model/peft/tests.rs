@@ -1,4 +1,8 @@
-use super::*;
+use super::{
+    tensors::half_to_f32,
+    *,
+};
+use safetensors::{Dtype, tensor::TensorView};
 
 fn matrix(rows: usize, columns: usize, first: f32) -> Matrix {
     let values = (0..rows * columns).map(|index| first + index as f32).collect();
@@ -37,7 +41,10 @@ fn an_adapter_reads_back_from_its_folder() {
 
     adapter.write(folder.path()).expect("written");
 
-    assert_eq!(Adapter::read(folder.path()).expect("read"), adapter);
+    let read = Adapter::read(folder.path()).expect("read");
+    assert_eq!((&read.modules, read.config.r, read.config.lora_alpha), (&adapter.modules, 2, 6.0));
+    read.write(folder.path()).expect("written");
+    assert_eq!(Adapter::read(folder.path()).expect("read"), read);
     let bytes = fs::read(folder.path().join(WEIGHTS)).expect("bytes");
     let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
     let mut names: Vec<_> = tensors.names().into_iter().map(str::to_owned).collect();
@@ -104,7 +111,6 @@ fn what_is_no_adapter_is_named() {
         ("\"use_dora\":false", "\"use_dora\":true"),
         ("\"bias\":\"none\"", "\"bias\":\"all\""),
         ("\"modules_to_save\":null", "\"modules_to_save\":[\"lm_head\"]"),
-        ("\"alpha_pattern\":{}", "\"alpha_pattern\":{\"x\":2}"),
         ("\"r\":1", "\"r\":0"),
     ] {
         assert!(text.contains(from), "{text}");
