@@ -85,3 +85,58 @@ fn the_mean_is_the_mean_of_the_products() {
         assert_mean(&adapters, &weights, Method::Stacked);
     }
 }
+
+#[test]
+fn a_rank_that_is_large_enough_loses_nothing() {
+    for (a, b) in [(1.0, 1.0), (1e-9, 1e9), (1e9, 1e-9)] {
+        let (_, mut whole) = adapter(3, 4.5, false, 1.0, (8, 6));
+        let factors = whole.modules.get_mut(MODULE).expect("the module");
+        // One direction in which A is short and B long, or the other way round, with an update of the usual size.
+        let scale = |row: usize, factor: f64| if row == 0 { factor } else { 1.0 };
+        let stretch = |factor| (0..9).map(|cell| if cell % 4 == 0 { scale(cell / 4, factor) } else { 0.0 }).collect();
+        let (left, right): (Vec<f64>, Vec<f64>) = (stretch(a), stretch(b));
+        *factors = Factors { a: factors.a.times_from_left(&left), b: factors.b.times_from_right(&right) };
+
+        let (truncated, losses) = truncate(&whole, 3);
+
+        for (found, expected) in update(&truncated).iter().zip(update(&whole)) {
+            assert!((found - expected).abs() < 1e-5, "{a}: {found} {expected}");
+        }
+        assert!(losses[MODULE].relative() < 1e-6);
+    }
+}
+
+#[test]
+fn what_a_smaller_rank_loses_is_told_and_the_rows_of_a_are_orthonormal() {
+    let (_, whole) = adapter(4, 4.0, true, 2.0, (8, 6));
+    let mut errors = Vec::new();
+    for rank in 1..=4 {
+        let (truncated, losses) = truncate(&whole, rank);
+        let distance: f64 = update(&truncated).iter().zip(update(&whole)).map(|(a, b)| (a - b).powi(2)).sum();
+        let loss = losses[MODULE];
+        assert!((loss.error - distance.sqrt()).abs() < 1e-5 * loss.norm, "{rank}: {loss:?} {}", distance.sqrt());
+        assert_eq!(truncated.config.scale(truncated.config.r as usize), 1.0);
+        let kept = &truncated.modules[MODULE];
+        for (cell, product) in kept.a.gram_of_rows().into_iter().enumerate() {
+            let expected = if cell % (kept.rank() + 1) == 0 { 1.0 } else { 0.0 };
+            assert!((product - expected).abs() < 1e-6, "{rank}: {product}");
+        }
+        errors.push(loss.error);
+    }
+    assert!(errors.windows(2).all(|pair| pair[0] >= pair[1]), "{errors:?}");
+}
+
+#[test]
+fn updates_of_nothing_and_of_less_than_their_rank_are_truncated() {
+    let zeros = Matrix::new(6, 3, vec![0.0; 18]).expect("sized");
+    let (_, mut adapter) = adapter(3, 3.0, false, 1.0, (8, 6));
+    let copy = |adapter: &Adapter| adapter.modules[MODULE].a.row(0).repeat(3);
+    let one = Matrix::new(3, 8, copy(&adapter)).expect("sized");
+    adapter.modules.get_mut(MODULE).expect("the module").a = one;
+    let (truncated, losses) = truncate(&adapter, 2);
+    assert_eq!(truncated.modules[MODULE].rank(), 1);
+    assert!(losses[MODULE].relative() < 1e-6);
+    adapter.modules.get_mut(MODULE).expect("the module").b = zeros;
+    let (truncated, losses) = truncate(&adapter, 2);
+    assert_eq!((truncated.modules[MODULE].norm(), losses[MODULE].relative()), (0.0, 0.0));
+}
