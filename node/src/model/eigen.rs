@@ -108,9 +108,8 @@ fn diagonalise(values: &mut [f64], beside: &mut [f64], vectors: &mut [Vec<f64>])
     let order = values.len();
     for low in 0..order {
         for _ in 0..MAX_ITERATIONS {
-            let negligible = |at: usize| {
-                beside[at].abs() <= f64::EPSILON * (values[at].abs() + values[at + 1].abs()) + NEGLIGIBLE
-            };
+            let negligible =
+                |at: usize| beside[at].abs() <= f64::EPSILON * (values[at].abs() + values[at + 1].abs()) + NEGLIGIBLE;
             let Some(high) = (low..order).find(|at| at + 1 == order || negligible(*at)) else { break };
             if high == low {
                 break;
@@ -166,7 +165,10 @@ mod tests {
         assert!(values.windows(2).all(|pair| pair[0] >= pair[1]));
         for (index, (value, vector)) in values.iter().zip(&vectors).enumerate() {
             for (row, component) in matrix.chunks_exact(order).zip(vector) {
-                assert!((dot(row, vector) - value * component).abs() <= 1e-13 * size * order as f64, "{order}: {value}");
+                assert!(
+                    (dot(row, vector) - value * component).abs() <= 1e-13 * size * order as f64,
+                    "{order}: {value}"
+                );
             }
             for (other, another) in vectors.iter().enumerate() {
                 let expected = if index == other { 1.0 } else { 0.0 };
@@ -200,7 +202,8 @@ mod tests {
         let mut rng = ChaCha20Rng::seed_from_u64(2);
         for round in 0..200 {
             let order = 1 + round % 9;
-            let matrix = random(order, &mut rng, |rng| [0.0, 0.0, 0.0, 1.0, -1.0, 1e-150, 1e150][rng.next_u32() as usize % 7]);
+            let matrix =
+                random(order, &mut rng, |rng| [0.0, 0.0, 0.0, 1.0, -1.0, 1e-150, 1e150][rng.next_u32() as usize % 7]);
             assert_solves(&matrix, order);
         }
         assert_solves(&[1.0; 49], 7);

@@ -16,7 +16,7 @@ use std::{
 
 use super::{
     matrix::{Matrix, to_f32},
-    peft::{Adapter, Factors},
+    peft::{Adapter, Factors, PeftError, Source},
     project::Loss,
 };
 
@@ -62,6 +62,19 @@ pub enum Method {
     SharedA,
     /// The factors were stacked.
     Stacked,
+}
+
+/// Reads adapters from their folders, on all cores, in order.
+///
+/// # Errors
+///
+/// Returns the [`PeftError`] of the first folder that is no adapter.
+pub fn read(folders: &[PathBuf]) -> Result<(Vec<(PathBuf, Adapter)>, Vec<Source>), PeftError> {
+    let read = |folder: &PathBuf| {
+        let (adapter, source) = Adapter::read_with_source(folder)?;
+        Ok(((folder.clone(), adapter), source))
+    };
+    in_parallel(folders, read).into_iter().collect::<Result<Vec<_>, _>>().map(|read| read.into_iter().unzip())
 }
 
 /// Returns the weighted mean; the weights are divided by their sum.

@@ -162,7 +162,8 @@ impl Adapter {
     pub fn read_with_source(folder: &Path) -> Result<(Self, Source), PeftError> {
         let (adapter, bytes) = Self::read_bytes(folder)?;
         // The whole way to the folder is the affair of its owner.
-        let name = fs::canonicalize(folder).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let name =
+            fs::canonicalize(folder).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
         let blake3 = blake3::hash(&bytes).to_hex().to_string();
         Ok((adapter, Source { name: name.unwrap_or_default(), blake3, share: None }))
     }
@@ -225,7 +226,7 @@ impl Adapter {
 
     /// Returns the adapter of these factors with s = 1 and one rank, up to which the factors are filled with zeros.
     pub fn of_factors(base_model: Option<String>, modules: BTreeMap<String, Factors>) -> Self {
-        let rank = modules.values().map(Factors::rank).max().unwrap_or(1).max(1);
+        let rank = modules.values().map(Factors::rank).fold(1, usize::max);
         let pad = |factors: Factors| if factors.rank() == rank { factors } else { factors.padded(1.0, rank) };
         let modules = modules.into_iter().map(|(module, factors)| (module, pad(factors))).collect();
         let rank = u32::try_from(rank).expect("a matrix of so many rows does not fit into memory");
@@ -236,7 +237,10 @@ impl Adapter {
 
     /// Returns the same update with one rank, s = α/r and a configuration that names exactly the modules.
     fn uniform(&self) -> Result<Self, PeftError> {
-        let rank = self.modules.values().map(Factors::rank).max().ok_or(PeftError::Empty)?;
+        let rank = self.rank();
+        if rank == 0 {
+            return Err(PeftError::Empty);
+        }
         let base_model = self.config.base_model_name_or_path.clone();
         let is_uniform = self.modules.values().all(|factors| factors.rank() == rank);
         if is_uniform {
@@ -247,6 +251,11 @@ impl Adapter {
         let scaled = |factors: &Factors| factors.padded(self.config.scale(factors.rank()), factors.rank());
         let modules = self.modules.iter().map(|(module, factors)| (module.clone(), scaled(factors))).collect();
         Ok(Self::of_factors(base_model, modules))
+    }
+
+    /// Returns the largest rank of a module.
+    pub fn rank(&self) -> usize {
+        self.modules.values().map(Factors::rank).max().unwrap_or(0)
     }
 
     /// Returns the number of trained values.

@@ -84,9 +84,9 @@ impl Loss {
 
     /// Returns the loss of all modules together.
     pub fn sum<'a>(losses: impl IntoIterator<Item = &'a Self>) -> Self {
-        let squares = losses.into_iter().fold((0.0, 0.0), |(norm, error), loss| {
-            (norm + loss.norm * loss.norm, error + loss.error * loss.error)
-        });
+        let squares = losses
+            .into_iter()
+            .fold((0.0, 0.0), |(norm, error), loss| (norm + loss.norm * loss.norm, error + loss.error * loss.error));
         Self { norm: squares.0.sqrt(), error: squares.1.sqrt() }
     }
 }

@@ -22,9 +22,7 @@ fn update(adapter: &Adapter) -> Vec<f64> {
     let factors = &adapter.modules[MODULE];
     let scale = adapter.config.scale(factors.rank());
     let cell = |row: usize, column: usize| -> f64 {
-        (0..factors.rank())
-            .map(|k| f64::from(factors.b.row(row)[k]) * f64::from(factors.a.row(k)[column]))
-            .sum::<f64>()
+        (0..factors.rank()).map(|k| f64::from(factors.b.row(row)[k]) * f64::from(factors.a.row(k)[column])).sum::<f64>()
             * scale
     };
     (0..factors.b.rows()).flat_map(|row| (0..factors.a.columns()).map(move |column| cell(row, column))).collect()

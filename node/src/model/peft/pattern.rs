@@ -63,7 +63,8 @@ mod tests {
 
     #[test]
     fn a_key_is_the_end_of_a_name_after_a_dot() {
-        for key in ["down_proj", "mlp.down_proj", "layers.1.mlp.down_proj", MODULE, r"mlp\.down_proj$", "mlp-down_proj"] {
+        for key in ["down_proj", "mlp.down_proj", "layers.1.mlp.down_proj", MODULE, r"mlp\.down_proj$", "mlp-down_proj"]
+        {
             assert_eq!(on(key), Ok(key != "mlp-down_proj"), "{key}");
         }
         for key in ["proj", "own_proj", "layers.2.mlp.down_proj", "down", "a.model.layers.1.mlp.down_proj"] {

@@ -1,7 +1,4 @@
-use super::{
-    tensors::half_to_f32,
-    *,
-};
+use super::{tensors::half_to_f32, *};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::json;
 

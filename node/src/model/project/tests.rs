@@ -63,7 +63,8 @@ fn the_projection_is_the_nearest_and_its_error_is_told() {
         // What is left stands at right angles to every row of the shared A.
         for (whole, part) in whole.chunks_exact(9).zip(part.chunks_exact(9)) {
             for row in 0..a.rows() {
-                let along: f64 = whole.iter().zip(part).zip(a.row(row)).map(|((x, y), a)| (x - y) * f64::from(*a)).sum();
+                let along: f64 =
+                    whole.iter().zip(part).zip(a.row(row)).map(|((x, y), a)| (x - y) * f64::from(*a)).sum();
                 assert!(along.abs() < 1e-5, "{along}");
             }
         }
