@@ -44,8 +44,16 @@ pub(super) fn symmetric(matrix: &[f64], order: usize) -> Eigen {
     Eigen { values, vectors }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+/// Four sums at a time: one would wait for itself at every step.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, last_a), (b, last_b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+    let mut sums = [0.0; 4];
+    for (a, b) in a.iter().zip(b) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum::<f64>() + last_a.iter().zip(last_b).map(|(a, b)| a * b).sum::<f64>()
 }
 
 fn add(to: &mut [f64], factor: f64, from: &[f64]) {

@@ -7,7 +7,7 @@
 //! rank.
 
 use crate::model::{
-    eigen::{Eigen, symmetric},
+    eigen::{Eigen, dot, symmetric},
     peft::Factors,
     project::Loss,
 };
@@ -68,7 +68,6 @@ fn balance(a: &mut [f64], b: &mut [f64], order: usize) -> Vec<f64> {
 /// Returns `Λ^½·Uᵀ·G·U·Λ^½`.
 fn inner_gram(eigen: &Eigen, roots: &[f64], gram: &[f64]) -> Vec<f64> {
     let order = eigen.vectors.len();
-    let dot = |a: &[f64], b: &[f64]| -> f64 { a.iter().zip(b).map(|(a, b)| a * b).sum() };
     let mut inner = vec![0.0; roots.len() * roots.len()];
     for (row, (x, root)) in eigen.vectors.iter().zip(roots).enumerate() {
         let image: Vec<f64> = gram.chunks_exact(order).map(|gram| root * dot(gram, x)).collect();
