@@ -21,6 +21,7 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
+from transformers.utils import logging
 
 FIXTURE = pathlib.Path(__file__).resolve().parent.parent / "fixtures" / "tiny-llama"
 DIGITS = 1e-6
@@ -124,6 +125,8 @@ def main():
     parser.add_argument("--ids", default="1,87,200,3,255,42,42,130")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    logging.disable_progress_bar()
+    warnings.filterwarnings("ignore", category=FutureWarning)
     if arguments.adapter:
         ids = [int(number) for number in arguments.ids.split(",")]
         fine = check(str(arguments.adapter.name), loss_with(arguments.adapter, ids, arguments.base), arguments.loss)

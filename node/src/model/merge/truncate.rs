@@ -41,8 +41,8 @@ pub(super) fn truncate(factors: &Factors, scale: f64, rank: usize) -> (Factors, 
             right[row * rank + index] = scale * value / balance[row];
         }
     }
-    let total = inner.values.iter().map(|value| value.max(0.0)).sum::<f64>();
-    let lost = inner.values.iter().skip(rank).map(|value| value.max(0.0)).sum::<f64>();
+    let weight = |values: &[f64]| values.iter().fold(0.0, |sum, value| sum + value.max(0.0));
+    let (total, lost) = (weight(&inner.values), weight(&inner.values[rank..]));
     let loss = Loss { norm: scale.abs() * total.sqrt(), error: scale.abs() * lost.sqrt() };
     (Factors { a: factors.a.times_from_left(&left), b: factors.b.times_from_right(&right) }, loss)
 }
