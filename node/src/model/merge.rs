@@ -64,12 +64,15 @@ pub enum Method {
     Stacked,
 }
 
+/// An adapter and the folder that it comes from.
+pub type Named = (PathBuf, Adapter);
+
 /// Reads adapters from their folders, on all cores, in order.
 ///
 /// # Errors
 ///
 /// Returns the [`PeftError`] of the first folder that is no adapter.
-pub fn read(folders: &[PathBuf]) -> Result<(Vec<(PathBuf, Adapter)>, Vec<Source>), PeftError> {
+pub fn read(folders: &[PathBuf]) -> Result<(Vec<Named>, Vec<Source>), PeftError> {
     let read = |folder: &PathBuf| {
         let (adapter, source) = Adapter::read_with_source(folder)?;
         Ok(((folder.clone(), adapter), source))
@@ -82,7 +85,7 @@ pub fn read(folders: &[PathBuf]) -> Result<(Vec<(PathBuf, Adapter)>, Vec<Source>
 /// # Errors
 ///
 /// Returns a [`MergeError`] that names the adapter.
-pub fn mean(adapters: &[(PathBuf, Adapter)], weights: &[f64]) -> Result<(Adapter, Method), MergeError> {
+pub fn mean(adapters: &[Named], weights: &[f64]) -> Result<(Adapter, Method), MergeError> {
     let [(_, first), others @ ..] = adapters else { return Err(MergeError::Nothing) };
     let sum: f64 = weights.iter().sum();
     if weights.len() != adapters.len() || !weights.iter().all(|weight| weight.is_finite()) || sum <= 0.0 {

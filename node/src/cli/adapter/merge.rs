@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     merge::{self, Method},
-    peft::{Adapter, Provenance, Source},
+    peft::Provenance,
 };
 
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ impl Merge {
             return Err(Failure::Usage("an adapter of rank 0 changes nothing: --rank is at least 1".into()).into());
         }
         let progress = global.output().waiting("reading the adapters");
-        let (adapters, mut sources): (Vec<(PathBuf, Adapter)>, Vec<Source>) = merge::read(&self.adapters)?;
+        let (adapters, mut sources) = merge::read(&self.adapters)?;
         let weights = if self.weights.is_empty() { vec![1.0; adapters.len()] } else { self.weights };
         progress.say("averaging");
         let (mut merged, method) = merge::mean(&adapters, &weights)?;
