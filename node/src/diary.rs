@@ -151,10 +151,7 @@ impl Diary {
     /// # Errors
     ///
     /// As [`read`](Self::read), and what `change` returns; nothing is changed then.
-    pub fn change<T>(
-        &self,
-        change: impl FnOnce(&mut Entries) -> Result<T, DiaryError>,
-    ) -> Result<T, DiaryError> {
+    pub fn change<T>(&self, change: impl FnOnce(&mut Entries) -> Result<T, DiaryError>) -> Result<T, DiaryError> {
         // A panic cannot leave the file half written.
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut entries = self.read()?;

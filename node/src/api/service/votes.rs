@@ -48,7 +48,9 @@ impl Wish {
     fn to_note(&self, record: &RoundRecord) -> Option<OwnBallot> {
         let (poll, items) = (record.plan.ballots()?.poll, record.plan.items());
         let votes = match self {
-            Self::Votes(votes) => votes.iter().filter_map(|(item, choice)| Some((*items.get(*item)?, *choice))).collect(),
+            Self::Votes(votes) => {
+                votes.iter().filter_map(|(item, choice)| Some((*items.get(*item)?, *choice))).collect()
+            }
             Self::Withdraw => BTreeMap::new(),
             Self::Delta(_) => return None,
         };
