@@ -28,6 +28,9 @@ pub const MAX_VOCABULARY: usize = 1 << 20;
 /// The most merges, of which a vocabulary needs one per token that is no single byte; some have more.
 pub const MAX_MERGES: usize = 1 << 22;
 
+/// The number of tokens of a [toy](Tokenizer::toy): the bytes and one that ends an answer.
+pub const TOY_VOCABULARY: usize = 257;
+
 /// The most bytes that are encoded at once.
 pub const MAX_TEXT_BYTES: usize = 4 << 20;
 
@@ -139,6 +142,18 @@ impl Tokenizer {
         }
         inner.add_tokens(&added);
         Ok(Self::new(inner))
+    }
+
+    /// Returns a tokenizer whose tokens are bytes, for models that are made up, and its token that ends an answer.
+    pub fn toy() -> (Self, u32) {
+        let mut tokens: Vec<String> = ByteLevel::alphabet().into_iter().map(String::from).collect();
+        tokens.sort_unstable();
+        let mut kinds = vec![TokenKind::Text; tokens.len()];
+        let end = u32::try_from(tokens.len()).expect("256 bytes");
+        tokens.push("<|end|>".into());
+        kinds.push(TokenKind::Control);
+        let vocabulary = Vocabulary { pre_tokenizer: "smollm".into(), tokens, kinds, merges: Vec::new() };
+        (Self::from_vocabulary(vocabulary).expect("every byte is there once"), end)
     }
 
     fn new(inner: tokenizers::Tokenizer) -> Self {
