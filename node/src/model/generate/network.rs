@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, IndexOp as _, Module as _, Tensor, quantized::QMatMul};
+use candle_core::{Device, IndexOp as _, Tensor, quantized::QMatMul};
 use candle_nn::{ops, rotary_emb};
 
 use super::{
     GenerateError, Precision,
-    linear::{Linear, Update, quantise},
+    linear::{Linear, Update, multiply, quantise},
 };
 use crate::model::{
     checkpoint::{Checkpoint, Config},
@@ -133,7 +133,7 @@ impl Network {
 
     /// Returns the logits after each of the hidden states.
     pub(super) fn logits(&self, hidden: &Tensor) -> candle_core::Result<Tensor> {
-        self.head.as_ref().unwrap_or(&self.embedding).forward(hidden)
+        multiply(self.head.as_ref().unwrap_or(&self.embedding), hidden)
     }
 
     /// Returns the logits after the last of the hidden states.
