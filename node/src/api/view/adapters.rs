@@ -194,8 +194,6 @@ pub struct Assess {
 pub struct GateQuestions {
     /// The round whose statements they are.
     pub round: RoundId,
-    /// The statements that are held out of training.
-    pub held_out: Vec<BlobId>,
     /// The opinion groups, in the order of scores.
     pub groups: Vec<GroupPositions>,
 }
