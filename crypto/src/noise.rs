@@ -212,9 +212,9 @@ pub fn norm_bound_with_noise(clip: u32, entries: usize, variance: u64) -> Result
     if entries > 1 << 32 {
         return Err(NoiseError::TooLarge);
     }
-    let noise = variance * (entries + 2 * TAIL + (2 * root(entries * TAIL, 1) >> SCALE) + 1);
+    let noise = variance * (entries + 2 * TAIL + ((2 * root(entries * TAIL, 1)) >> SCALE) + 1);
     let clip = u128::from(clip).pow(2);
-    let data = clip + (clip * 2 * root(TAIL, entries) >> SCALE) + 1;
+    let data = clip + ((clip * 2 * root(TAIL, entries)) >> SCALE) + 1;
     let bound = (noise + data).isqrt() + 1;
     u32::try_from(bound).ok().filter(|bound| bound >> crate::msm::MAX_BITS == 0).ok_or(NoiseError::TooLarge)
 }

@@ -90,7 +90,7 @@ fn high(a: u128, b: u128) -> u128 {
     let half = u128::from(u64::MAX);
     let ((a, a_low), (b, b_low)) = ((a >> 64, a & half), (b >> 64, b & half));
     let (first, second) = (a * b_low, a_low * b);
-    let middle = (a_low * b_low >> 64) + (first & half) + (second & half);
+    let middle = ((a_low * b_low) >> 64) + (first & half) + (second & half);
     a * b + (first >> 64) + (second >> 64) + (middle >> 64)
 }
 
