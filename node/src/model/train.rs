@@ -19,7 +19,7 @@ mod optimiser;
 mod parallel;
 mod state;
 
-pub use parallel::{Replicas, ReplicasError};
+pub use parallel::Replicas;
 pub use state::{State, StateError};
 
 use loss::Prepared;
@@ -198,7 +198,7 @@ pub enum Progress {
 /// A training under way.
 pub struct Trainer<'a> {
     llama: &'a Llama,
-    replicas: &'a Replicas,
+    replicas: Replicas,
     config: TrainConfig,
     examples: Vec<Prepared>,
     lora: Lora,
@@ -215,7 +215,7 @@ impl<'a> Trainer<'a> {
     /// Returns a [`TrainError`]; [`TrainError::Stopped`] if `progress` said so.
     pub fn new(
         llama: &'a Llama,
-        replicas: &'a Replicas,
+        replicas: Replicas,
         lora: Lora,
         config: TrainConfig,
         examples: &[Example],
