@@ -2,6 +2,7 @@
 //! on adapters in the clear.
 
 pub mod checkpoint;
+mod eigen;
 pub mod evaluate;
 pub mod llama;
 pub mod lora;
@@ -10,4 +11,5 @@ pub mod measure;
 pub mod merge;
 pub mod ops;
 pub mod peft;
+pub mod project;
 pub mod train;
