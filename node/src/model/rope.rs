@@ -13,14 +13,22 @@ pub fn frequencies(config: &Config) -> Vec<f64> {
         Some(RopeScaling::Linear { factor }) => plain.into_iter().map(|frequency| frequency / factor).collect(),
         Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings }) => {
             let original = original_max_position_embeddings as f64;
-            let divide = |frequency| frequency / stretch(frequency, factor, low_freq_factor, high_freq_factor, original);
+            let divide =
+                |frequency| frequency / stretch(frequency, factor, low_freq_factor, high_freq_factor, original);
             plain.into_iter().map(divide).collect()
         }
     }
 }
 
 /// Returns what the frequencies of Llama 3.1 and later are divided by, in the order of the pairs.
-pub(super) fn llama3_factors(head_dim: usize, theta: f64, factor: f64, low: f64, high: f64, original: usize) -> Vec<f64> {
+pub(super) fn llama3_factors(
+    head_dim: usize,
+    theta: f64,
+    factor: f64,
+    low: f64,
+    high: f64,
+    original: usize,
+) -> Vec<f64> {
     plain(head_dim, theta).into_iter().map(|frequency| stretch(frequency, factor, low, high, original as f64)).collect()
 }
 
@@ -53,7 +61,10 @@ mod tests {
         // What transformers computes for Llama 3.2 1B.
         let between = [1.6513, 3.2923, 9.6667];
         assert!(factors[..15].iter().all(|factor| *factor == 1.0), "{factors:?}");
-        assert!(factors[15..18].iter().zip(between).all(|(factor, known)| (factor - known).abs() < 1e-4), "{factors:?}");
+        assert!(
+            factors[15..18].iter().zip(between).all(|(factor, known)| (factor - known).abs() < 1e-4),
+            "{factors:?}"
+        );
         assert!(factors[18..].iter().all(|factor| *factor == 32.0), "{factors:?}");
     }
 }

@@ -77,8 +77,7 @@ impl Gguf {
             let convert = |source| self.weights(WeightsError::Convert { name: name.clone(), source });
             tensors.insert(name.clone(), tensor.map_err(convert)?);
         }
-        Checkpoint::new(config, tensors)
-            .map_err(|source| BaseError::Checkpoint { path: self.path.clone(), source })
+        Checkpoint::new(config, tensors).map_err(|source| BaseError::Checkpoint { path: self.path.clone(), source })
     }
 
     fn tensor(&self, entry: &Entry) -> candle_core::Result<Tensor> {
@@ -148,8 +147,8 @@ impl Gguf {
         };
         let Some(entry) = self.header.tensors.get(ROPE_FACTORS) else { return Ok(scaling) };
         let factors = self.tensor(entry).and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
-        let factors = factors
-            .map_err(|source| self.weights(WeightsError::Convert { name: ROPE_FACTORS.into(), source }))?;
+        let factors =
+            factors.map_err(|source| self.weights(WeightsError::Convert { name: ROPE_FACTORS.into(), source }))?;
         let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
         // The file holds the factors and not what they were made of; all models of this family share the rest.
         let (low, high, original) = (1.0, 4.0, 8192);

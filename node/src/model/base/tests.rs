@@ -10,7 +10,8 @@ pub(crate) fn real() -> PathBuf {
 fn a_real_model_tokenises_as_it_was_trained() {
     let base = BaseModel::open(&real()).expect("a base model");
     let tokenizer = &base.dialogue.tokenizer;
-    let text = "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
+    let text =
+        "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
 
     let ids = tokenizer.encode(text).expect("encoded");
 

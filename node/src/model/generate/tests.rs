@@ -221,7 +221,13 @@ fn a_real_model_answers_a_simple_question() {
     let settings = Settings { max_tokens: 128, ..Settings::default() };
     let (tokens, _) = generator.generate(&prompt, &BTreeSet::new(), &settings, go).expect("an answer");
     let rate = tokens.len() as f64 / begin.elapsed().as_secs_f64();
-    println!("{} tokens in {:?}: {rate:.1} per second with a prompt of {}, {}", tokens.len(), begin.elapsed(), prompt.len(), memory());
+    println!(
+        "{} tokens in {:?}: {rate:.1} per second with a prompt of {}, {}",
+        tokens.len(),
+        begin.elapsed(),
+        prompt.len(),
+        memory()
+    );
     let long: Vec<u32> = prompt.iter().cycle().take(1024).copied().collect();
     let begin = std::time::Instant::now();
     generator.generate(&long, &BTreeSet::new(), &Settings { max_tokens: 1, ..settings }, go).expect("an answer");

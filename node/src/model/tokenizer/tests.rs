@@ -24,14 +24,10 @@ fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
 fn no_space_is_put_before_a_word_after_a_control_token() {
     let tokenizer = Tokenizer::from_vocabulary(vocabulary("smollm")).expect("a tokenizer");
 
-    assert_eq!(tokens(&tokenizer, "<|im_start|>user\n user<|im_end|>\n"), [
-        "<|im_start|>",
-        "user",
-        "Ċ",
-        "Ġuser",
-        "<|im_end|>",
-        "Ċ"
-    ]);
+    assert_eq!(
+        tokens(&tokenizer, "<|im_start|>user\n user<|im_end|>\n"),
+        ["<|im_start|>", "user", "Ċ", "Ġuser", "<|im_end|>", "Ċ"]
+    );
 }
 
 #[test]
