@@ -125,6 +125,8 @@ domains! {
     SERIES = "chorus/v1/series";
     /// The random order that splits a sealed set into cohorts.
     SPLIT = "chorus/v1/adapter/split";
+    /// Which statements a series of adapter rounds holds out of training.
+    HELD_OUT = "chorus/v1/adapter/held-out";
     /// The digest of a sealed set.
     SEALED_SET = "chorus/v1/sealed-set";
     /// The registry snapshot's root.

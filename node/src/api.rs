@@ -8,7 +8,8 @@
 //!
 //! The server listens on loopback alone, answers only requests that name it by its own address (a page elsewhere that
 //! made its name point to loopback does not), and only those that show the token of the data directory. No answer
-//! and no log line holds a secret. Votes go in by this interface and never come out of it.
+//! and no log line holds a secret, but for the diary: the person's own votes come out of it to who has the token, who can
+//! read the data directory anyhow.
 
 pub mod auth;
 pub mod ballots;
@@ -26,6 +27,9 @@ pub use self::{
 
 /// Bytes of a request: 500 items of 4 KiB, with what JSON adds.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Bytes of a delta: four for each entry.
+pub const MAX_DELTA_BYTES: usize = 4 * chorus_protocol::limits::MAX_ADAPTER_ENTRIES;
 
 /// Where all routes begin.
 pub const BASE: &str = "/api/v1";

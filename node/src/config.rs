@@ -126,6 +126,16 @@ impl DataDir {
         self.root.join("config.json")
     }
 
+    /// Returns the path of what the person keeps of their own votes.
+    pub fn diary(&self) -> PathBuf {
+        self.root.join("diary.json")
+    }
+
+    /// Returns the directory of own adapters.
+    pub fn adapters(&self) -> PathBuf {
+        self.root.join("adapters")
+    }
+
     /// Returns the directory of what an attester keeps.
     pub fn attester(&self) -> PathBuf {
         self.root.join("attester")

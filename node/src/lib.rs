@@ -5,6 +5,7 @@ pub mod attester;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod diary;
 pub mod driver;
 pub mod keystore;
 pub mod model;

@@ -17,7 +17,8 @@
 //! | `combine` | means, medians over cohorts, weights over classes, steps |
 //! | `blocks` | the one partition of a sealed set into classes and random cohorts |
 //! | `report` | the result of a round |
-//! | `gate` | whether a finished adapter is adopted |
+//! | `gate` | whether a finished adapter is adopted, and what it is asked about |
+//! | `minimax` | weights of classes with which the worst-off group is best off |
 //! | `entry` | the entries of an adapter's life after its sum |
 
 pub mod blocks;
@@ -25,4 +26,5 @@ pub mod combine;
 pub mod entry;
 pub mod gate;
 pub mod manifest;
+pub mod minimax;
 pub mod report;

@@ -118,6 +118,8 @@ pub enum Command {
     Relay(SignedEntry),
     /// Send a contribution to the operators, until it is on the log.
     Contribute(Submission),
+    /// Keep a public body, such as one that an own entry names.
+    Keep(Arc<[u8]>),
 }
 
 /// What a node has to do, in this order.
@@ -390,6 +392,9 @@ impl Peer {
             }
             Command::Relay(entry) => self.relay(entry),
             Command::Contribute(submission) => self.contribute(submission),
+            Command::Keep(bytes) => {
+                self.keep_blob(bytes);
+            }
         }
     }
 

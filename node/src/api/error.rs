@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     attester::{DeskError, evidence::EvidenceError, hook::HookError},
+    diary::DiaryError,
     driver::NodeError,
     participation::Refusal,
     vault::{NoLeaf, VaultError},
@@ -107,6 +108,9 @@ impl From<ContributeError> for ApiError {
             ContributeError::NotOpen
             | ContributeError::NotMember
             | ContributeError::Votes { .. }
+            | ContributeError::Kind(_)
+            | ContributeError::Entries { .. }
+            | ContributeError::Norm { .. }
             | ContributeError::Sequence => Self::refused(error.to_string()),
             _ => Self::new(Kind::Internal, error.to_string()),
         }
@@ -142,6 +146,17 @@ impl From<DeskError> for ApiError {
             DeskError::Subject | DeskError::NoCode => Kind::Invalid,
             DeskError::Known(_) | DeskError::NotTheirs(_) | DeskError::Nameless => Kind::Refused,
             DeskError::Damaged(_) | DeskError::Io(_) => Kind::Store,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<DiaryError> for ApiError {
+    fn from(error: DiaryError) -> Self {
+        let kind = match error {
+            DiaryError::Io(_) => Kind::Store,
+            DiaryError::Damaged { .. } => Kind::Configuration,
+            DiaryError::Card(_) => Kind::Invalid,
         };
         Self::new(kind, error.to_string())
     }

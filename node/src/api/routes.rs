@@ -4,8 +4,11 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    body::Body,
-    extract::{DefaultBodyLimit, FromRequest, Path, Query, Request, State, rejection::JsonRejection},
+    body::{Body, Bytes},
+    extract::{
+        DefaultBodyLimit, FromRequest, Path, Query, Request, State,
+        rejection::{BytesRejection, JsonRejection},
+    },
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -15,12 +18,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 use tokio::io::AsyncReadExt as _;
 
 use super::{
-    BASE, MAX_REQUEST_BYTES,
+    BASE, MAX_DELTA_BYTES, MAX_REQUEST_BYTES,
     auth::Gate,
     error::{ApiError, Kind},
     service::Service,
     view,
 };
+use crate::diary::ValueCard;
 
 /// Bytes of a bundle that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -61,6 +65,18 @@ pub fn router(shared: Shared) -> Router {
         .route("/polls/{poll}/close", post(close_poll))
         .route("/polls/{poll}/vote", post(vote))
         .route("/polls/{poll}/withdraw", post(withdraw))
+        .route("/adapters", get(all_series).post(begin_series))
+        .route("/adapters/{series}", get(series))
+        .route("/adapters/{series}/rounds", post(plan_deltas))
+        .route("/adapters/{series}/values/{adapter}", get(adapter_values))
+        .route("/adapters/{series}/contribute", post(contribute).layer(DefaultBodyLimit::max(MAX_DELTA_BYTES)))
+        .route("/adapters/{series}/withdraw", post(withdraw_delta))
+        .route("/adapters/{series}/weigh", post(weigh))
+        .route("/adapters/{series}/assess", post(assess))
+        .route("/adapters/{series}/evaluation", get(gate_questions))
+        .route("/diary", get(diary))
+        .route("/diary/cards", post(add_card))
+        .route("/diary/cards/remove", post(remove_card))
         .route("/result", get(result))
         .route("/bundle", get(bundle));
     Router::new()
@@ -91,16 +107,30 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
-        let Json(value) = Json::from_request(request, shared).await.map_err(|rejection: JsonRejection| {
-            let too_long = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-            let error = ApiError::invalid(rejection.body_text());
-            if too_long {
-                return (StatusCode::PAYLOAD_TOO_LARGE, Json(super::error::ErrorBody { error })).into_response();
-            }
-            error.into_response()
-        })?;
+        let rejected = |rejection: JsonRejection| refuse(rejection.status(), rejection.body_text());
+        let Json(value) = Json::from_request(request, shared).await.map_err(rejected)?;
         Ok(Self(value))
     }
+}
+
+/// A request's body as it is; what is wrong with it is answered as our own error.
+struct Octets(Bytes);
+
+impl FromRequest<Shared> for Octets {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, shared: &Shared) -> Result<Self, Response> {
+        let rejected = |rejection: BytesRejection| refuse(rejection.status(), rejection.body_text());
+        Bytes::from_request(request, shared).await.map(Self).map_err(rejected)
+    }
+}
+
+fn refuse(status: StatusCode, why: String) -> Response {
+    let error = ApiError::invalid(why);
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return (status, Json(super::error::ErrorBody { error })).into_response();
+    }
+    error.into_response()
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,6 +252,85 @@ async fn withdraw(
     Asked(asked): Asked<view::Withdraw>,
 ) -> Answer<view::Cast> {
     shared.service.withdraw(&poll, asked).await.map(Json)
+}
+
+async fn all_series(State(shared): State<Shared>) -> Answer<Vec<view::Series>> {
+    shared.service.all_series().await.map(Json)
+}
+
+async fn series(State(shared): State<Shared>, Path(series): Path<String>) -> Answer<view::Series> {
+    shared.service.series(&series).await.map(Json)
+}
+
+async fn begin_series(State(shared): State<Shared>, Asked(asked): Asked<view::BeginSeries>) -> Answer<view::Series> {
+    shared.service.begin_series(asked).await.map(Json)
+}
+
+async fn plan_deltas(
+    State(shared): State<Shared>,
+    Path(series): Path<String>,
+    Asked(asked): Asked<view::PlanDeltas>,
+) -> Answer<view::Series> {
+    shared.service.plan_deltas(&series, asked).await.map(Json)
+}
+
+async fn adapter_values(
+    State(shared): State<Shared>,
+    Path((series, adapter)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
+    let adapter = adapter.parse().map_err(|_| ApiError::invalid("an adapter is named by its whole id"))?;
+    let bytes = shared.service.adapter_values(&series, adapter).await?;
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((headers, Bytes::from_owner(bytes)).into_response())
+}
+
+async fn contribute(
+    State(shared): State<Shared>,
+    Path(series): Path<String>,
+    Query(asked): Query<view::Contribute>,
+    Octets(octets): Octets,
+) -> Answer<view::Contributed> {
+    shared.service.contribute(&series, asked, &octets).await.map(Json)
+}
+
+async fn withdraw_delta(
+    State(shared): State<Shared>,
+    Path(series): Path<String>,
+    Asked(asked): Asked<view::Withdraw>,
+) -> Answer<view::Contributed> {
+    shared.service.withdraw_delta(&series, asked).await.map(Json)
+}
+
+async fn weigh(
+    State(shared): State<Shared>,
+    Path(series): Path<String>,
+    Asked(asked): Asked<view::WeighClasses>,
+) -> Answer<view::Series> {
+    shared.service.weigh(&series, asked).await.map(Json)
+}
+
+async fn assess(
+    State(shared): State<Shared>,
+    Path(series): Path<String>,
+    Asked(asked): Asked<view::Assess>,
+) -> Answer<view::Series> {
+    shared.service.assess(&series, asked).await.map(Json)
+}
+
+async fn gate_questions(State(shared): State<Shared>, Path(series): Path<String>) -> Answer<view::GateQuestions> {
+    shared.service.gate_questions(&series).await.map(Json)
+}
+
+async fn diary(State(shared): State<Shared>) -> Answer<view::Diary> {
+    shared.service.diary().await.map(Json)
+}
+
+async fn add_card(State(shared): State<Shared>, Asked(card): Asked<ValueCard>) -> Answer<view::Diary> {
+    shared.service.add_card(card).await.map(Json)
+}
+
+async fn remove_card(State(shared): State<Shared>, Asked(asked): Asked<view::RemoveCard>) -> Answer<view::Diary> {
+    shared.service.remove_card(asked).await.map(Json)
 }
 
 async fn result(State(shared): State<Shared>, Query(query): Query<ResultQuery>) -> Answer<view::PollResult> {

@@ -4,8 +4,11 @@
 //! what passes is sent until it is on the log. Nothing here keeps state that the log has, but for own contributions on
 //! their way ([`ballots`](super::ballots)).
 
+mod adapters;
+mod assessing;
 mod attest;
 mod classes;
+mod diary;
 mod membership;
 mod people;
 mod polls;
@@ -47,6 +50,7 @@ use crate::{
         settings::Settings,
         token::TextForm as _,
     },
+    diary::Diary,
     driver::NodeHandle,
     vault::Vault,
 };
@@ -113,6 +117,7 @@ pub struct Service {
     person: Option<Arc<Person>>,
     randomness: Randomness,
     ballots: Arc<Ballots>,
+    diary: Diary,
     dir: DataDir,
     /// An attester's books, opened when they are first needed. Whoever has the lock admits somebody; nobody else does.
     desk: tokio::sync::Mutex<Option<Desk>>,
@@ -138,8 +143,9 @@ impl Service {
         if let Some(person) = &person {
             tokio::spawn(super::ballots::tend(ballots.clone(), node.clone(), person.clone()));
         }
+        let diary = Diary::new(dir.diary());
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, dir, desk, proposed }))
+        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed }))
     }
 
     /// Returns the node.

@@ -1,7 +1,9 @@
 //! The shape of requests and answers. Server and client use the same types.
 
+mod adapters;
 mod people;
 
+pub use adapters::*;
 pub use people::*;
 
 use chorus_protocol::{
@@ -218,6 +220,9 @@ pub struct Item {
     pub text: String,
     /// Whether the latest round asks for it.
     pub on_ballot: bool,
+    /// How the person voted on it in the latest round, if their diary says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Choice>,
 }
 
 /// `POST polls`.

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use clap::{Subcommand, ValueEnum as _};
 
 use super::{Failure, Global, output::Lines};
-use crate::config::settings::{Name, Settings};
+use crate::{
+    config::settings::{Name, Settings},
+    diary,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
@@ -34,7 +37,7 @@ fn readable(settings: &Settings, name: Name) -> Result<(), Failure> {
     let file = match name {
         Name::AllowList => settings.attester.allow_list.clone(),
         Name::Hook => settings.attester.hook.as_ref().filter(|hook| !hook.starts_with("http://")).map(PathBuf::from),
-        Name::Level | Name::Participation | Name::HookTimeout => None,
+        Name::Level | Name::Participation | Name::Diary | Name::HookTimeout => None,
     };
     match file {
         None => Ok(()),
@@ -53,6 +56,10 @@ impl Config {
                 readable(&settings, name)?;
                 dir.create()?;
                 settings.write(&path)?;
+                if !settings.diary.is_on() {
+                    let path = dir.diary();
+                    diary::delete(&path).map_err(|source| Failure::File { path, source })?;
+                }
                 Some(name)
             }
             Self::Get { name } => name,

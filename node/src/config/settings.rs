@@ -4,6 +4,7 @@
 //! {
 //!   "level": "anonymous",
 //!   "participation": "full",
+//!   "diary": "on",
 //!   "attester": { "allow_list": "/home/ada/members.txt", "hook": "/home/ada/check", "hook_timeout_seconds": 30 }
 //! }
 //! ```
@@ -38,9 +39,30 @@ pub struct Settings {
     pub level: Level,
     /// What the person contributes.
     pub participation: Participation,
+    /// Whether the node writes down how its person votes, for the training of their adapter.
+    #[serde(skip_serializing_if = "Keeping::is_on")]
+    pub diary: Keeping,
     /// How the person attests, if they are an attester.
     #[serde(skip_serializing_if = "Attesting::is_default")]
     pub attester: Attesting,
+}
+
+/// Whether something is kept.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keeping {
+    /// It is.
+    #[default]
+    On,
+    /// It is not.
+    Off,
+}
+
+impl Keeping {
+    /// Returns whether it is kept.
+    pub const fn is_on(&self) -> bool {
+        matches!(self, Self::On)
+    }
 }
 
 /// On what evidence an attester admits people.
@@ -76,6 +98,9 @@ pub enum Name {
     Level,
     /// `basic` (votes and proposals) or `full` (adapters as well).
     Participation,
+    /// `on` or `off`: whether the node keeps your own votes and value cards in a file that never leaves it, for training your
+    /// adapter and for showing you how you voted. `off` deletes the file.
+    Diary,
     /// Attesters: a file of people who may be admitted, one on each line.
     #[value(name = "attester.allow-list")]
     AllowList,
@@ -134,6 +159,7 @@ impl Settings {
                 Level::Open => "open".into(),
             },
             Name::Participation => self.participation.to_string(),
+            Name::Diary => if self.diary.is_on() { "on" } else { "off" }.into(),
             Name::AllowList => {
                 self.attester.allow_list.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
             }
@@ -164,6 +190,13 @@ impl Settings {
                     "basic" => Participation::Basic,
                     "full" => Participation::Full,
                     _ => return Err(refuse("basic or full")),
+                };
+            }
+            Name::Diary => {
+                self.diary = match value {
+                    "on" => Keeping::On,
+                    "off" => Keeping::Off,
+                    _ => return Err(refuse("on or off")),
                 };
             }
             Name::AllowList => self.attester.allow_list = given.map(absolute).transpose()?,
@@ -201,6 +234,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.set(Name::Level, "open").expect("a level");
         settings.set(Name::Participation, "basic").expect("a choice");
+        settings.set(Name::Diary, "off").expect("a choice");
         settings.set(Name::AllowList, "members.txt").expect("a path");
         settings.set(Name::Hook, "http://127.0.0.1:9/check").expect("an address");
         settings.set(Name::HookTimeout, "5").expect("seconds");
@@ -223,6 +257,7 @@ mod tests {
         let wrong = [
             (Name::Level, "secret"),
             (Name::Participation, ""),
+            (Name::Diary, "perhaps"),
             (Name::Hook, "https://example.org"),
             (Name::HookTimeout, "0"),
             (Name::HookTimeout, "soon"),

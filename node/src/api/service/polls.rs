@@ -12,7 +12,7 @@ use chorus_protocol::{
 use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
 
 /// How long operators may take to offer their keys for a round before it opens without the missing ones.
-const KEY_GRACE_MILLIS: u64 = 5_000;
+pub(super) const KEY_GRACE_MILLIS: u64 = 5_000;
 
 /// The shortest and the longest time that votes are taken.
 const DURATION_MILLIS: core::ops::RangeInclusive<u64> = 1_000..=366 * 24 * 3_600_000;
@@ -39,6 +39,7 @@ impl Service {
         let poll = ledger.polls().get(&id).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
         let mut view = self.poll_view(&ledger, id, poll);
         let ballot = latest_round(&ledger, id).map(|round| round.plan.items().to_vec()).unwrap_or_default();
+        let voted = latest_round(&ledger, id).map(|round| self.own_votes(round.id)).unwrap_or_default();
         let text = |id: &BlobId| poll.items.iter().find(|(known, _, _)| known == id).map(|(_, text, _)| text.clone());
         let later = poll.items.iter().map(|(id, _, _)| *id).filter(|id| !ballot.contains(id));
         view.items = (1..)
@@ -48,6 +49,7 @@ impl Service {
                 id,
                 text: text(&id).unwrap_or_default(),
                 on_ballot: number <= ballot.len(),
+                own: voted.get(&id).copied(),
             })
             .collect();
         Ok(view)
@@ -173,7 +175,7 @@ impl Service {
     }
 }
 
-fn check_duration(millis: u64) -> Result<(), ApiError> {
+pub(super) fn check_duration(millis: u64) -> Result<(), ApiError> {
     if DURATION_MILLIS.contains(&millis) {
         Ok(())
     } else {

@@ -17,23 +17,45 @@ use chorus_protocol::{
     peer::Command,
 };
 
+use zeroize::Zeroizing;
+
 use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
-use crate::participation::{Action, check, usually_on_map};
+use crate::{
+    diary::OwnBallot,
+    participation::{Action, check, usually_on_map},
+};
 
 /// How somebody speaks in a round.
 #[derive(Clone, Copy)]
-struct Manner {
-    level: Level,
-    on_map: bool,
-    show_class: bool,
+pub(super) struct Manner {
+    pub(super) level: Level,
+    pub(super) on_map: bool,
+    pub(super) show_class: bool,
 }
 
 /// What somebody wants to say in a round.
-enum Wish {
+pub(super) enum Wish {
     /// These votes and nothing on the other items.
     Votes(BTreeMap<usize, view::Choice>),
+    /// This delta, in units of the series.
+    Delta(Zeroizing<Vec<i32>>),
     /// Nothing any more.
     Withdraw,
+}
+
+impl Wish {
+    /// Returns what is written down of it: the votes.
+    fn to_note(&self, record: &RoundRecord) -> Option<OwnBallot> {
+        let (poll, items) = (record.plan.ballots()?.poll, record.plan.items());
+        let votes = match self {
+            Self::Votes(votes) => {
+                votes.iter().filter_map(|(item, choice)| Some((*items.get(*item)?, *choice))).collect()
+            }
+            Self::Withdraw => BTreeMap::new(),
+            Self::Delta(_) => return None,
+        };
+        Some(OwnBallot { poll, votes })
+    }
 }
 
 impl Service {
@@ -61,7 +83,9 @@ impl Service {
         check(&settings, Action::Ballot(level))?;
         let on_map = asked.on_map.unwrap_or(usually_on_map(level));
         let manner = Manner { level, on_map, show_class: !asked.hide_class };
-        self.cast(round, Wish::Votes(votes), manner, wait).await
+        let (count, items) = (votes.len(), record.plan.items().len());
+        let (own, shows) = self.cast(round, Wish::Votes(votes), manner, wait).await?;
+        Ok(view::Cast { round, own, votes: count, items, shows })
     }
 
     /// Takes the person's contribution to the latest round of a poll back.
@@ -76,8 +100,10 @@ impl Service {
         if own.is_none_or(|own| own.withdrawal) {
             return Err(ApiError::refused("there is no contribution of yours to withdraw"));
         }
+        let items = ledger.rounds().get(&round).map_or(0, |round| round.plan.items().len());
         let manner = Manner { level: self.settings()?.level, on_map: false, show_class: false };
-        self.cast(round, Wish::Withdraw, manner, wait).await
+        let (own, shows) = self.cast(round, Wish::Withdraw, manner, wait).await?;
+        Ok(view::Cast { round, own, votes: 0, items, shows })
     }
 
     /// Finds the latest round of a poll, waiting while the operators prepare it.
@@ -87,10 +113,18 @@ impl Service {
         let round = latest_round(&ledger, poll).ok_or_else(|| {
             ApiError::refused("voting has not begun: items are being collected (an operator begins it)")
         })?;
-        if round.sealed.is_some() {
-            return Err(not_open());
-        }
         let id = round.id;
+        self.opened(ledger, id, wait).await
+    }
+
+    /// Waits while the operators prepare a round.
+    pub(super) async fn opened(
+        &self,
+        ledger: Ledger,
+        id: RoundId,
+        wait: Duration,
+    ) -> Result<(Ledger, RoundId), ApiError> {
+        let round = ledger.rounds().get(&id).filter(|round| round.sealed.is_none()).ok_or_else(not_open)?;
         if round.manifest.is_some() {
             return Ok((ledger, id));
         }
@@ -107,7 +141,13 @@ impl Service {
     ///
     /// No sequence number is taken twice: contributions are made one at a time, and what is kept is looked at before the
     /// ledger. A contribution that is no longer kept then is on the log that is looked at afterwards.
-    async fn cast(&self, id: RoundId, wish: Wish, manner: Manner, wait: Duration) -> Result<view::Cast, ApiError> {
+    pub(super) async fn cast(
+        &self,
+        id: RoundId,
+        wish: Wish,
+        manner: Manner,
+        wait: Duration,
+    ) -> Result<(view::Own, view::Shows), ApiError> {
         let person = self.person()?.clone();
         let turn = self.ballots.turn().await;
         let kept = self.ballots.latest(id).map(|(sequence, _)| sequence);
@@ -124,10 +164,7 @@ impl Service {
         if sequence > limits::MAX_SEQUENCE {
             return Err(ContributeError::Sequence.into());
         }
-        let (items, votes, withdrawal) = match &wish {
-            Wish::Votes(votes) => (round.plan.items().len(), votes.len(), false),
-            Wish::Withdraw => (round.plan.items().len(), 0, true),
-        };
+        let (withdrawal, note) = (matches!(wish, Wish::Withdraw), wish.to_note(round));
         let own_leaf = leaf.leaf();
         let mut rng = self.randomness.generator("contribution", &[&id.as_ref()[..], &[sequence]].concat());
         let make = move || -> Result<Submission, ContributeError> {
@@ -136,6 +173,7 @@ impl Service {
             let contributor = Contributor { leaf: &leaf, sequence, level, on_map, show_class };
             match wish {
                 Wish::Votes(votes) => contributor.cast(&ledger, round, &ballot(round, &votes), &mut rng),
+                Wish::Delta(entries) => contributor.contribute(&ledger, round, &entries, &mut rng),
                 Wish::Withdraw => contributor.withdraw(&ledger, round, &mut rng),
             }
         };
@@ -143,6 +181,9 @@ impl Service {
             .await
             .map_err(|_| ApiError::new(Kind::Internal, "the contribution could not be made"))??;
         self.ballots.keep(id, sequence, withdrawal, &submission)?;
+        if let Some(note) = note {
+            self.note(id, note);
+        }
         drop(turn);
         self.node.command(Command::Contribute(submission)).await?;
         let settled = move |peer: &chorus_protocol::peer::Peer| {
@@ -156,11 +197,11 @@ impl Service {
             .await?;
         if !on_log {
             return Err(ApiError::refused(
-                "voting ended before your contribution came onto the log: it does not count",
+                "the round ended before your contribution came onto the log: it does not count",
             ));
         }
         let shows = self.shows(id, tag, (sequence, manner.level), &own_leaf).await?;
-        Ok(view::Cast { round: id, own: view::Own { sequence, on_log, withdrawal }, votes, items, shows })
+        Ok((view::Own { sequence, on_log, withdrawal }, shows))
     }
 
     /// Returns what a contribution on the log shows of the person.
@@ -213,7 +254,7 @@ fn has(round: &RoundRecord, tag: &Tag, sequence: u8) -> bool {
 }
 
 fn not_open() -> ApiError {
-    ApiError::refused("voting is over: see `chorus result`")
+    ApiError::refused("the round is over: see `chorus result`, and `chorus adapter list` for adapters")
 }
 
 /// Returns the votes in ballot order.

@@ -1,0 +1,85 @@
+//! The diary: the person's own votes and value cards.
+
+use std::collections::BTreeMap;
+
+use chorus_protocol::id::{BlobId, RoundId};
+
+use super::{ApiError, Service, view};
+use crate::diary::{self, Entries, OwnBallot, ValueCard};
+
+impl Service {
+    /// Returns what is kept of the person's own votes, with the texts, and their value cards.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Configuration`](super::Kind::Configuration) if the diary is damaged.
+    pub async fn diary(&self) -> Result<view::Diary, ApiError> {
+        let kept = self.settings()?.diary.is_on();
+        let Entries { ballots, cards } = if kept { self.diary.read()? } else { Entries::default() };
+        let ledger = self.ledger().await?;
+        let mut votes = Vec::new();
+        for (round, ballot) in ballots {
+            let Some(poll) = ledger.polls().get(&ballot.poll) else { continue };
+            for (item, text, _) in &poll.items {
+                if let Some(choice) = ballot.votes.get(item).copied() {
+                    let (poll, item, text) = (ballot.poll, *item, text.clone());
+                    votes.push(view::OwnVote { round, poll, item, text, choice });
+                }
+            }
+        }
+        Ok(view::Diary { kept, votes, cards })
+    }
+
+    /// Adds a value card, in the place of one with the same title.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`](super::Kind::Refused) if no diary is kept.
+    pub async fn add_card(&self, card: ValueCard) -> Result<view::Diary, ApiError> {
+        self.kept()?;
+        self.diary.add_card(card)?;
+        self.diary().await
+    }
+
+    /// Removes the value card of a title.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Invalid`](super::Kind::Invalid) if there is none.
+    pub async fn remove_card(&self, asked: view::RemoveCard) -> Result<view::Diary, ApiError> {
+        self.kept()?;
+        if !self.diary.remove_card(&asked.title)? {
+            return Err(ApiError::invalid(format!("there is no value card {:?}", asked.title)));
+        }
+        self.diary().await
+    }
+
+    /// Writes down what is being sent, if the person wants that. A ballot is not held back by a diary that cannot be written.
+    pub(super) fn note(&self, round: RoundId, ballot: OwnBallot) {
+        let noted = || -> Result<(), ApiError> {
+            if self.settings()?.diary.is_on() {
+                self.diary.note(round, ballot)?;
+            }
+            // Whoever has switched it off meanwhile wants nothing of it to be left.
+            if !self.settings()?.diary.is_on() {
+                diary::delete(&self.dir.diary())?;
+            }
+            Ok(())
+        };
+        if let Err(error) = noted() {
+            tracing::warn!(%error, "the diary cannot be written");
+        }
+    }
+
+    /// Returns how the person voted in a round, as far as that is written down.
+    pub(super) fn own_votes(&self, round: RoundId) -> BTreeMap<BlobId, view::Choice> {
+        let entries = self.settings().is_ok_and(|settings| settings.diary.is_on()).then(|| self.diary.read());
+        let entries = entries.and_then(Result::ok).unwrap_or_default();
+        entries.ballots.get(&round).map(|ballot| ballot.votes.clone()).unwrap_or_default()
+    }
+
+    fn kept(&self) -> Result<(), ApiError> {
+        let kept = self.settings()?.diary.is_on();
+        kept.then_some(()).ok_or_else(|| ApiError::refused("your diary is off: see `chorus config set diary on`"))
+    }
+}
