@@ -1,6 +1,9 @@
 use super::*;
 use crate::model::checkpoint::{Checkpoint, tests::toy};
 
+/// Counted from the base model.
+const PREFERENCE: loss::Preference = loss::Preference { beta: 0.7, from_base: true };
+
 /// A little of everything.
 fn examples() -> Vec<Example> {
     let text = |seed: u32, length: u32| (0..length).map(|i| (seed * 31 + i * 7) % 96).collect::<Vec<u32>>();
@@ -22,6 +25,7 @@ fn config() -> TrainConfig {
         batch: 5,
         learning_rate: 1e-2,
         beta: 1.0,
+        from_base: true,
         ..TrainConfig::default()
     }
 }
@@ -58,7 +62,7 @@ fn every_loss_falls_and_its_gradient_is_the_slope() {
         let delta: Vec<f32> = (0..lora.len()).map(|i| ((i * 37 % 101) as f32 / 101.0 - 0.5) * 0.3).collect();
         let loss = |lora: &mut Lora, delta: &[f32], gradient: &mut [f32]| {
             lora.set(delta).expect("as long");
-            loss::accumulate(&llama, lora, &pack, 0.7, 0.25, gradient)
+            loss::accumulate(&llama, lora, &pack, PREFERENCE, 0.25, gradient)
         };
         let mut gradient = vec![0.0; lora.len()];
         loss(&mut lora, &delta, &mut gradient);
