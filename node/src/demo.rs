@@ -4,6 +4,7 @@
 //! they talk over sockets. All secrets of operators and people follow from one seed, so that two runs end with the same
 //! result, byte for byte, however many nodes share the work.
 
+mod adapter;
 mod attacks;
 mod bundle;
 mod community;
@@ -46,6 +47,8 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// The seed of all secrets.
     pub seed: u64,
+    /// The model whose adapter is trained, a folder or a GGUF file; by default a toy that nobody trained.
+    pub base_model: Option<PathBuf>,
     /// How long votes are taken, in seconds; by default long enough for a slow machine.
     pub voting_seconds: Option<u64>,
 }
@@ -60,6 +63,7 @@ impl Default for Options {
             polis: None,
             out: None,
             seed: 1,
+            base_model: None,
             voting_seconds: None,
         }
     }
@@ -84,12 +88,12 @@ pub async fn play(options: &Options) -> anyhow::Result<Summary> {
         }
     };
     ensure!(population.ballots.len() >= 2, "at least two people are needed");
-    let mut community = Community::found(options.seed, options.operators, &population)?;
+    let community = Community::found(options.seed, options.operators, &population)?;
     let mut stages = Stages::new();
     let shape = Shape { nodes: options.nodes, operators: options.operators };
     stages.begin("nodes", None);
     let hosts = community.start(options.seed, shape).await?;
-    let outcome = play::run(&mut community, &hosts, &population, options, &mut stages).await;
+    let outcome = play::run(&community, &hosts, &population, options, &mut stages).await;
     stages.begin("closing", None);
     hosts.shutdown().await;
     stages.end();

@@ -21,3 +21,4 @@ pub mod rope;
 pub mod series;
 pub mod tokenizer;
 pub mod train;
+pub mod verdict;

@@ -21,7 +21,7 @@ use std::{fmt, io, sync::Arc};
 
 use chorus_protocol::{
     id::{BlobId, CommunityId},
-    limits::MAX_BLOB_BYTES,
+    limits::{self, MAX_BLOB_BYTES},
 };
 use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,8 +43,12 @@ mod wire;
 
 pub use node_id::NodeId;
 
-/// Bytes of one direct message: a batch of the log (1 MiB) with what surrounds it, twice.
-pub const MAX_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of one direct message: the masked vector of the largest adapter, with its body and boxes.
+pub const MAX_MESSAGE_BYTES: usize = 12 * 1024 * 1024;
+const _: () = assert!(
+    32 * limits::MAX_MASKED + limits::MAX_BODY_BYTES + limits::MAX_OPERATORS * limits::MAX_BOX_BYTES
+        < MAX_MESSAGE_BYTES
+);
 
 /// Bytes of one gossip message: the largest log entry (72 KiB) in its envelope. Larger bodies are blobs.
 pub const MAX_GOSSIP_BYTES: usize = 128 * 1024 - GOSSIP_FRAME_BYTES;

@@ -59,13 +59,13 @@ fn sum(seed: u64, people: impl IntoIterator<Item = usize>) -> Vec<i64> {
     sum
 }
 
-/// Asserts that `found` is `start + 3/2 · mean`, where `mean(index)` is a mean in units of a delta. Two roundings of half a
-/// unit of an adapter are admitted: 2^-16 of a unit of a delta, and far less of the bound.
+/// Asserts that `found` is `start + 3/2 · mean`, where `mean(index)` is a mean in units of a delta. Three roundings of half a
+/// unit of an adapter are admitted (each class, their mean, the step): 2^-15 of a unit of a delta, and far less of the bound.
 fn assert_step(found: &[i64], start: &[i64], mean: impl Fn(usize) -> f64) {
     assert_eq!(found.len(), ENTRIES);
     for (index, (found, start)) in found.iter().zip(start).enumerate() {
         let expected = *start as f64 + 1.5 * mean(index) * 65_536.0;
-        assert!((*found as f64 - expected).abs() <= 1.3, "entry {index}: {found} where {expected} follows");
+        assert!((*found as f64 - expected).abs() <= 2.1, "entry {index}: {found} where {expected} follows");
     }
 }
 

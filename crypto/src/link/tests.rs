@@ -124,31 +124,35 @@ fn a_masked_vector_that_differs_from_the_committed_matrix_is_refused() {
 
 #[test]
 fn a_commitment_to_another_entry_is_refused() {
-    let sample = Sample::new(5, shapes()[1], 1);
-    let (link, gamma) = (prove(&sample), gamma(&sample));
-    for row in 0..=sample.shape.rows() {
-        let mut commitments = sample.commitments.clone();
-        commitments[row] += Base::Column(2).point();
-        assert_eq!(check(&sample, &link, &commitments, &gamma), Ok(false));
+    for shape in shapes() {
+        let sample = Sample::new(5, shape, 1);
+        let (link, gamma) = (prove(&sample), gamma(&sample));
+        for row in 0..=sample.shape.rows() {
+            let mut commitments = sample.commitments.clone();
+            commitments[row] += Base::Column(shape.columns - 1).point();
+            assert_eq!(check(&sample, &link, &commitments, &gamma), Ok(false));
+        }
     }
 }
 
 #[test]
 fn a_blinding_that_is_not_the_sum_of_its_parts_is_refused() {
-    let sample = Sample::new(5, shapes()[0], 1);
-    let gamma = gamma(&sample);
+    for shape in shapes() {
+        let sample = Sample::new(5, shape, 1);
+        let gamma = gamma(&sample);
 
-    let mut link = prove(&sample);
-    link.blinding += Scalar::ONE;
-    assert_eq!(check(&sample, &link, &sample.commitments, &gamma), Err(LinkError::BlindingSum));
+        let mut link = prove(&sample);
+        link.blinding += Scalar::ONE;
+        assert_eq!(check(&sample, &link, &sample.commitments, &gamma), Err(LinkError::BlindingSum));
 
-    // Made to agree, it fails against the commitments.
-    link.folds[0].blinding += Scalar::ONE;
-    assert_eq!(check(&sample, &link, &sample.commitments, &gamma), Ok(false));
+        // Made to agree, it fails against the commitments.
+        link.folds[0].blinding += Scalar::ONE;
+        assert_eq!(check(&sample, &link, &sample.commitments, &gamma), Ok(false));
 
-    let mut link = prove(&sample);
-    link.folds[4].blinding += Scalar::ONE;
-    assert_eq!(check(&sample, &link, &sample.commitments, &gamma), Err(LinkError::BlindingSum));
+        let mut link = prove(&sample);
+        link.folds[4].blinding += Scalar::ONE;
+        assert_eq!(check(&sample, &link, &sample.commitments, &gamma), Err(LinkError::BlindingSum));
+    }
 }
 
 #[test]

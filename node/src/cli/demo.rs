@@ -29,6 +29,9 @@ pub(super) struct DemoArguments {
     /// Leave the audit bundle here.
     #[arg(long, value_name = "BUNDLE")]
     out: Option<PathBuf>,
+    /// Train adapters of this model at the end, a folder as on Hugging Face or a GGUF file; by default of a toy.
+    #[arg(long, value_name = "PATH")]
+    base_model: Option<PathBuf>,
     /// Take votes for so long; by default long enough for a slow machine.
     #[arg(long, value_name = "SECONDS")]
     voting_seconds: Option<u64>,
@@ -44,6 +47,7 @@ impl DemoArguments {
             items: self.items,
             polis: self.polis,
             out: self.out,
+            base_model: self.base_model,
             seed: global.seed.unwrap_or(Options::default().seed),
             voting_seconds: self.voting_seconds,
         };

@@ -37,7 +37,6 @@ const ORGANISATIONS: [&str; 5] = ["town hall", "library", "school", "health cent
 pub(super) struct Person {
     pub(super) key: SecretKey,
     pub(super) leaf: LeafSecret,
-    pub(super) rng: ChaCha20Rng,
 }
 
 /// The founding document, and the secrets behind it.
@@ -47,7 +46,8 @@ pub(super) struct Community {
     pub(super) id: CommunityId,
     operators: Vec<SecretKey>,
     pub(super) attesters: Vec<SecretKey>,
-    pub(super) people: Vec<Person>,
+    pub(super) people: Vec<Arc<Person>>,
+    seed: u64,
 }
 
 /// A running node and its folder.
@@ -94,7 +94,7 @@ impl Community {
         let organised = attesters.iter().zip(organisations);
         let person = |index| {
             let mut rng = generator(seed, "person", index);
-            Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random([0; 4], &mut rng), rng }
+            Arc::new(Person { key: SecretKey::random(&mut rng), leaf: LeafSecret::random([0; 4], &mut rng) })
         };
         let people = (0..population.ballots.len()).map(person).collect();
         let genesis = Genesis {
@@ -105,17 +105,23 @@ impl Community {
             policy: policy(population.ballots.len()),
         };
         genesis.validate()?;
-        Ok(Self { id: genesis.id(), genesis, operators, attesters, people })
+        Ok(Self { id: genesis.id(), genesis, operators, attesters, people, seed })
     }
 
     /// Returns the entry that makes a person a member, with the attester's word.
-    pub(super) fn registration(&mut self, person: usize) -> SignedEntry {
-        let claim = Claim::of(self.people[person].key.public(), &self.people[person].leaf);
+    pub(super) fn registration(&self, index: usize) -> SignedEntry {
+        let person = &self.people[index];
+        let claim = Claim::of(person.key.public(), &person.leaf);
         // One of the five is corrupt, and never asked.
         let attestations = self.attesters[1..].iter().map(|attester| self.attestation(attester, claim)).collect();
-        let person = &mut self.people[person];
-        let registration = Registration::new(self.id, claim, &person.leaf, attestations, &mut person.rng);
+        let mut rng = self.generator("registration", index);
+        let registration = Registration::new(self.id, claim, &person.leaf, attestations, &mut rng);
         SignedEntry::sign(&person.key, self.id, Entry::Register(registration))
+    }
+
+    /// Returns the randomness of what one person does.
+    pub(super) fn generator(&self, what: &str, person: usize) -> ChaCha20Rng {
+        generator(self.seed, what, person)
     }
 
     /// Returns an attester's word on a claim.
@@ -190,9 +196,14 @@ impl Hosts {
         self.hosts.iter().map(|host| &host.node)
     }
 
-    /// Returns the node of an operator.
+    /// Returns the node of the first operator.
     pub(super) fn operator(&self) -> &NodeHandle {
-        &self.hosts[0].node
+        self.operator_at(0)
+    }
+
+    /// Returns the node of an operator.
+    pub(super) fn operator_at(&self, operator: usize) -> &NodeHandle {
+        &self.hosts[operator].node
     }
 
     /// Returns the node that a person uses: members share those that are no operators, if there are any.

@@ -8,30 +8,29 @@ use chorus_protocol::{
     contribution::{Contributor, Submission},
     deliberation::constitution::Constitution,
     id::{BlobId, PollId, RoundId},
-    ledger::{Ledger, RoundRecord, RoundState},
+    ledger::RoundState,
     log::entry::{
         BallotPlan, Entry, PollKind, PollOpening, Proposal, RoundPlan, RoundResult, SignedEntry, Step, Subject,
     },
     peer::{Command, Peer},
     round::report::RoundReport,
 };
-use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    Options,
+    Options, adapter,
+    adapter::AdapterOutcome,
     attacks::{Attackers, Attempt},
     bundle,
     bundle::Checked,
-    community::{Community, Hosts, Person},
+    community::{Community, Hosts},
     population::Population,
     progress::Stages,
 };
 use crate::driver::NodeHandle;
 
 /// How long a phase may take before the demonstration gives up: several times what the slowest machine needs.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What came out.
 #[derive(Debug)]
@@ -45,12 +44,13 @@ pub(super) struct Outcome {
     pub(super) voting: Duration,
     pub(super) erased: usize,
     pub(super) attacks: Vec<Attempt>,
+    pub(super) adapter: AdapterOutcome,
     pub(super) checked: Checked,
 }
 
 /// Plays all phases.
 pub(super) async fn run(
-    community: &mut Community,
+    community: &Community,
     hosts: &Hosts,
     population: &Population,
     options: &Options,
@@ -72,6 +72,8 @@ pub(super) async fn run(
         Some(id) => Some(Constitution::from_bytes(&hosts.operator().fetch(id).await?)?),
         None => None,
     };
+    let model = (&report, options.base_model.as_deref(), options.seed);
+    let adapter = adapter::run(community, hosts, population, model, stages).await?;
     stages.begin("verification", None);
     let checked = match &options.out {
         Some(path) => bundle::write_and_verify(&community.genesis, hosts.operator(), path).await?,
@@ -81,7 +83,7 @@ pub(super) async fn run(
         }
     };
     let height = hosts.operator().view(|peer| peer.height().0).await?;
-    Ok(Outcome { result, report, constitution, ballot_bytes, height, voting, erased, attacks, checked })
+    Ok(Outcome { result, report, constitution, ballot_bytes, height, voting, erased, attacks, adapter, checked })
 }
 
 /// How long votes are taken. It is part of the round's plan, and so of the result's bytes: it follows from the size of
@@ -94,7 +96,7 @@ fn voting_time(population: &Population, options: &Options) -> Duration {
     Duration::from_secs(seconds)
 }
 
-async fn register(community: &mut Community, hosts: &Hosts, stages: &mut Stages) -> anyhow::Result<()> {
+async fn register(community: &Community, hosts: &Hosts, stages: &mut Stages) -> anyhow::Result<()> {
     let people = community.people.len();
     stages.begin("registration", Some(people));
     for person in 0..people {
@@ -157,13 +159,13 @@ async fn propose(community: &Community, hosts: &Hosts, population: &Population, 
     Ok(())
 }
 
-fn is_in(peer: &Peer, round: RoundId, state: RoundState, faulty: u8) -> bool {
+pub(super) fn is_in(peer: &Peer, round: RoundId, state: RoundState, faulty: u8) -> bool {
     peer.ledger().rounds().get(&round).is_some_and(|round| round.state(faulty) >= state)
 }
 
 /// Everybody votes, as many at a time as there are cores. Returns how large the largest ballot is.
 async fn vote(
-    community: &mut Community,
+    community: &Community,
     hosts: &Hosts,
     population: &Population,
     (round, attackers): (RoundId, &mut Attackers),
@@ -178,13 +180,16 @@ async fn vote(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let room = Arc::new(Semaphore::new(cores));
     let mut casting = JoinSet::new();
-    for (index, (person, votes)) in
-        std::mem::take(&mut community.people).into_iter().zip(&population.ballots).enumerate()
-    {
+    for (index, (person, votes)) in community.people.iter().zip(&population.ballots).enumerate() {
         let place = Arc::clone(&room).acquire_owned().await?;
-        let (state, votes, node) = (Arc::clone(&state), votes.clone(), hosts.of(index).clone());
+        let (state, person) = (Arc::clone(&state), Arc::clone(person));
+        let (votes, node, mut rng) = (votes.clone(), hosts.of(index).clone(), community.generator("ballot", index));
         casting.spawn(async move {
-            let cast = tokio::task::spawn_blocking(move || cast(&state, person, &votes)).await??;
+            let cast = move || {
+                let (ledger, round) = state.as_ref();
+                Contributor::anonymous(&person.leaf).cast(ledger, round, &votes, &mut rng)
+            };
+            let cast = tokio::task::spawn_blocking(cast).await??;
             drop(place);
             send(&node, cast).await
         });
@@ -204,18 +209,8 @@ async fn vote(
     Ok(largest)
 }
 
-fn cast(
-    state: &(Ledger, RoundRecord),
-    mut person: Person,
-    votes: &[chorus_crypto::ballot::Vote],
-) -> anyhow::Result<Submission> {
-    let (ledger, round) = state;
-    let contributor = Contributor::anonymous(&person.leaf);
-    let mut rng = ChaCha20Rng::from_rng(&mut person.rng);
-    Ok(contributor.cast(ledger, round, votes, &mut rng)?)
-}
-
-async fn send(node: &NodeHandle, submission: Submission) -> anyhow::Result<(usize, usize)> {
+/// Sends a contribution from a node. Returns its bytes, and those of its public part.
+pub(super) async fn send(node: &NodeHandle, submission: Submission) -> anyhow::Result<(usize, usize)> {
     let sizes = (submission.to_bytes().len(), submission.body.len());
     node.command(Command::Contribute(submission)).await?;
     Ok(sizes)

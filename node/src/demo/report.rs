@@ -3,16 +3,17 @@
 use std::{fmt, time::Duration};
 
 use chorus_protocol::{
+    adapter::{gate::Standing, report::VariantKind},
     config::Genesis,
     deliberation::{
         constitution::Principle,
         tally::{Tally, Vote},
     },
-    round::report::RoundReport,
+    round::{classes::OTHER, report::RoundReport},
 };
 use serde_json::{Value, json};
 
-use super::{Shape, attacks::Attempt, play::Outcome, population::Population};
+use super::{Shape, adapter::AdapterOutcome, attacks::Attempt, play::Outcome, population::Population};
 
 /// Characters of a line of text.
 const WIDTH: usize = 100;
@@ -95,6 +96,7 @@ impl Summary {
             "groups": groups(report),
             "explained": explained(report),
             "principles": self.principles().iter().map(principle_json).collect::<Vec<_>>(),
+            "adapter": adapter_json(&outcome.adapter),
             "attacks": outcome.attacks.iter().map(attempt_json).collect::<Vec<_>>(),
             "bundle_bytes": outcome.checked.bytes,
             "verified": self.is_verified(),
@@ -178,6 +180,48 @@ impl Summary {
         Ok(())
     }
 
+    fn write_adapter(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let adapter = &self.outcome.adapter;
+        writeln!(f, "\nThe community's adapter, of {}", adapter.base)?;
+        let people = adapter.report.contributions;
+        let shortened = match adapter.clipped {
+            0 => String::new(),
+            clipped => format!(", {clipped} of them shortened to the bound"),
+        };
+        line(f, "  deltas", &format!("{people} of {} numbers each{shortened}", adapter.entries))?;
+        let (sent, public) = adapter.bytes;
+        line(f, "  one delta", &format!("{sent} bytes to each operator, of which {public} are public"))?;
+        for share in adapter.classes() {
+            let name = if share.class == OTHER {
+                "no group".to_owned()
+            } else {
+                format!("group {}", letter(usize::from(share.class) - 1))
+            };
+            line(f, &format!("  {name}"), &format!("{} people, with an adapter of their own", share.contributions))?;
+        }
+        line(f, "  mean", &format!("of norm {:.3}: nobody has seen what it is the mean of", adapter.norm))?;
+        for (group, score) in adapter.groups.iter().enumerate() {
+            let percent = |share: u16| f64::from(share) / 100.0;
+            let (before, after) = (percent(score.reference), percent(score.candidate));
+            let what = format!("{before:.0} % → {after:.0} % of what it holds, asked about what nobody trained on");
+            line(f, &format!("  group {}", letter(group)), &what)?;
+        }
+        let verdict = match adapter.standing {
+            Standing::Adopted(_) => "adopted: no group is worse off with it",
+            Standing::Refused(_) => "refused: some group is worse off with it, and nobody uses it",
+            Standing::Unfinished | Standing::Nothing | Standing::Unweighed | Standing::Candidate(_) => "undecided",
+        };
+        line(f, "  gate", verdict)?;
+        if adapter.is_toy {
+            line(
+                f,
+                "  toy",
+                "nobody trained this model, so the shares say nothing: `--base-model PATH` takes a real one",
+            )?;
+        }
+        Ok(())
+    }
+
     fn write_attacks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nAttacks that were tried")?;
         self.outcome.attacks.iter().try_for_each(|attempt| {
@@ -198,6 +242,7 @@ impl fmt::Display for Summary {
         self.write_times(f)?;
         self.write_groups(f)?;
         self.write_principles(f)?;
+        self.write_adapter(f)?;
         self.write_attacks(f)?;
         self.write_learnt(f)?;
         let checked = &self.outcome.checked;
@@ -242,6 +287,23 @@ fn groups(report: &RoundReport) -> Vec<usize> {
 
 fn explained(report: &RoundReport) -> Vec<f64> {
     report.map().map_or_else(Vec::new, |map| map.explained.iter().map(|part| part.approximate()).collect())
+}
+
+fn adapter_json(adapter: &AdapterOutcome) -> Value {
+    json!({
+        "base": adapter.base,
+        "toy": adapter.is_toy,
+        "entries": adapter.entries,
+        "deltas": adapter.report.contributions,
+        "bytes": adapter.bytes.0,
+        "public_bytes": adapter.bytes.1,
+        "clipped": adapter.clipped,
+        "classes": adapter.classes().iter().map(|it| json!({ "class": it.class, "people": it.contributions })).collect::<Vec<_>>(),
+        "norm": adapter.norm,
+        "groups": adapter.groups,
+        "adopted": matches!(adapter.standing, Standing::Adopted(_)),
+        "adapter": adapter.report.variant(VariantKind::PerPerson).map(|id| id.to_string()),
+    })
 }
 
 fn attempt_json(attempt: &Attempt) -> Value {

@@ -103,7 +103,7 @@ pub struct Evaluation<'a> {
     /// The adapter, if there is one.
     pub lora: Option<&'a Lora>,
     /// The threads to compute on.
-    pub replicas: &'a Replicas,
+    pub replicas: Replicas,
 }
 
 impl Evaluation<'_> {

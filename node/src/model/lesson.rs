@@ -9,8 +9,8 @@ use super::{
     chat::{Message, Role},
     evaluate::Pair,
     negate::negate,
-    tokenizer::TokenizerError,
     train::Example,
+    verdict::Judge,
 };
 use crate::diary::ValueCard;
 
@@ -67,17 +67,13 @@ pub enum LessonError {
     /// A question cannot be put to the model.
     #[error("a question cannot be put to the model")]
     Prompt(#[from] PromptError),
-    /// A word cannot be encoded.
-    #[error("a word cannot be encoded")]
-    Tokenizer(#[from] TokenizerError),
 }
 
 /// Makes examples for one model.
 #[derive(Clone, Copy, Debug)]
 pub struct Teacher<'a> {
     dialogue: &'a Dialogue,
-    yes: u32,
-    no: u32,
+    judge: Judge<'a>,
 }
 
 /// A question to the base model: with instructions, and without.
@@ -96,12 +92,7 @@ impl<'a> Teacher<'a> {
     ///
     /// Returns [`LessonError::Verdict`] if no verdict can be read off such a model.
     pub fn new(dialogue: &'a Dialogue) -> Result<Self, LessonError> {
-        let first =
-            |word: &str| -> Result<Option<u32>, LessonError> { Ok(dialogue.tokenizer.encode(word)?.first().copied()) };
-        match (first("Yes")?, first("No")?) {
-            (Some(yes), Some(no)) if yes != no => Ok(Self { dialogue, yes, no }),
-            _ => Err(LessonError::Verdict),
-        }
+        Ok(Self { dialogue, judge: Judge::new(dialogue).ok_or(LessonError::Verdict)? })
     }
 
     /// Returns the example of a vote; `None` if the statement has no negation.
@@ -109,9 +100,9 @@ impl<'a> Teacher<'a> {
     /// # Errors
     ///
     /// Returns [`LessonError::Prompt`].
-    pub fn verdict(&self, opinion: &Opinion) -> Result<Option<Example>, LessonError> {
-        let Some(Pair { chosen, rejected, yes, no, .. }) = self.pair(opinion)? else { return Ok(None) };
-        Ok(Some(Example::Verdict { chosen, rejected, yes, no }))
+    pub fn verdict(&self, Opinion { text, agrees }: &Opinion) -> Result<Option<Example>, LessonError> {
+        let Some(negation) = negate(text) else { return Ok(None) };
+        Ok(Some(self.judge.lesson(text, &negation, *agrees)?))
     }
 
     /// Returns the pair with which a model is asked about an opinion; `None` if the statement has no negation.
@@ -119,17 +110,9 @@ impl<'a> Teacher<'a> {
     /// # Errors
     ///
     /// Returns [`LessonError::Prompt`].
-    pub fn pair(&self, opinion: &Opinion) -> Result<Option<Pair>, LessonError> {
-        let Some(negation) = negate(&opinion.text) else { return Ok(None) };
-        let (statement, opposite) = (self.asked(&opinion.text)?, self.asked(&negation.text)?);
-        let (chosen, rejected) = if opinion.agrees { (statement, opposite) } else { (opposite, statement) };
-        let negated = negation.of_negative == opinion.agrees;
-        Ok(Some(Pair { chosen, rejected, yes: self.yes, no: self.no, negated }))
-    }
-
-    fn asked(&self, statement: &str) -> Result<Vec<u32>, LessonError> {
-        let question = format!("Is this a principle that an AI should follow? Answer Yes or No.\n\n{statement}");
-        Ok(self.dialogue.prompt(&[Message::new(Role::User, question)])?)
+    pub fn pair(&self, Opinion { text, agrees }: &Opinion) -> Result<Option<Pair>, LessonError> {
+        let Some(negation) = negate(text) else { return Ok(None) };
+        Ok(Some(self.judge.pair(text, &negation, *agrees)?))
     }
 
     /// Returns the questions of the bank, each with principles and cards as instructions; none if there is nothing to tell.

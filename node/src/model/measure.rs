@@ -73,7 +73,7 @@ impl Workload {
     /// # Panics
     ///
     /// Panics if the configuration is no model's.
-    pub fn step(&self, targets: &[Projection], replicas: &Replicas, steps: usize) -> Result<Duration, TrainError> {
+    pub fn step(&self, targets: &[Projection], replicas: Replicas, steps: usize) -> Result<Duration, TrainError> {
         let llama = Llama::new(&Checkpoint::random(self.config.clone(), 1)).expect("a whole model");
         let config = TrainConfig {
             targets: BTreeSet::from_iter(targets.iter().copied()),

@@ -6,29 +6,32 @@
 //!
 //! * no gradient of a frozen weight is ever computed or kept;
 //! * what a backward step can recompute cheaply (norms, attention weights, activations) is not kept either;
-//! * elementwise work stays on the calling thread: candle shares one pool of threads among all callers, so that two
-//!   replicas would wait for each other;
+//! * all work stays on the calling thread: candle shares one pool of threads among all callers, so that two replicas would
+//!   wait for each other, and asks the system for the number of cores at every product;
 //! * sums are in a fixed order, so that a result is the same whatever the number of threads.
 //!
-//! Matrix products are candle's.
+//! Matrix products are those of the `gemm` crate, which candle uses too.
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, Layout, Shape, Storage, Tensor, backend::BackendStorage as _};
+use candle_core::{CpuStorage, Storage, Tensor};
 
 pub mod attention;
 pub mod head;
 pub mod linear;
 mod math;
 pub mod norm;
+mod product;
 pub mod rope;
 pub mod swiglu;
+
+use product::View;
 
 /// A matrix of activations, row by row: one row for each token.
 #[derive(Clone, Debug)]
 pub struct Rows {
     columns: usize,
-    values: CpuStorage,
+    values: Vec<f32>,
 }
 
 impl Rows {
@@ -38,8 +41,8 @@ impl Rows {
     ///
     /// Panics if the last row is not full, or if there are no columns.
     pub fn new(columns: usize, values: Vec<f32>) -> Self {
-        assert!(values.len().is_multiple_of(columns), "whole rows");
-        Self { columns, values: CpuStorage::F32(values) }
+        assert!(columns > 0 && values.len().is_multiple_of(columns), "whole rows");
+        Self { columns, values }
     }
 
     /// Returns a matrix of zeros.
@@ -48,8 +51,8 @@ impl Rows {
     }
 
     /// Returns the number of rows.
-    pub fn rows(&self) -> usize {
-        self.values().len() / self.columns
+    pub const fn rows(&self) -> usize {
+        self.values.len() / self.columns
     }
 
     /// Returns the number of columns.
@@ -59,19 +62,17 @@ impl Rows {
 
     /// Returns the values, row by row.
     pub fn values(&self) -> &[f32] {
-        self.values.as_slice().expect("made of f32")
+        &self.values
     }
 
     /// Returns the values, row by row.
     pub fn values_mut(&mut self) -> &mut [f32] {
-        let CpuStorage::F32(values) = &mut self.values else { unreachable!("made of f32") };
-        values
+        &mut self.values
     }
 
     /// Returns the values, row by row.
     pub fn into_values(self) -> Vec<f32> {
-        let CpuStorage::F32(values) = self.values else { unreachable!("made of f32") };
-        values
+        self.values
     }
 
     /// Returns a row.
@@ -80,7 +81,7 @@ impl Rows {
     ///
     /// Panics if there is no such row.
     pub fn row(&self, row: usize) -> &[f32] {
-        &self.values()[row * self.columns..(row + 1) * self.columns]
+        &self.values[row * self.columns..(row + 1) * self.columns]
     }
 
     /// Returns a row.
@@ -89,8 +90,7 @@ impl Rows {
     ///
     /// Panics if there is no such row.
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        let columns = self.columns;
-        &mut self.values_mut()[row * columns..(row + 1) * columns]
+        &mut self.values[row * self.columns..(row + 1) * self.columns]
     }
 
     /// Returns the chosen rows, in the order of the choice.
@@ -114,28 +114,17 @@ impl Rows {
         add(self.values_mut(), other.values());
     }
 
-    /// Returns `self·other`.
-    pub fn times(&self, other: &Self) -> Self {
-        product(&self.view(), &other.view())
-    }
-
     /// Returns `self·otherᵀ`.
     pub fn times_transposed(&self, other: &Self) -> Self {
-        product(&self.view(), &other.view().transposed())
-    }
-
-    /// Returns `selfᵀ·other`.
-    pub fn transposed_times(&self, other: &Self) -> Self {
-        product(&self.view().transposed(), &other.view())
+        self.view().times(other.view().transposed())
     }
 
     fn view(&self) -> View<'_> {
-        self.view_of(0..self.rows())
+        View::new(&self.values, self.columns)
     }
 
     fn view_of(&self, rows: Range<usize>) -> View<'_> {
-        let layout = Layout::contiguous_with_offset((rows.len(), self.columns), rows.start * self.columns);
-        View { storage: &self.values, layout }
+        View::new(&self.values[rows.start * self.columns..rows.end * self.columns], self.columns)
     }
 }
 
@@ -182,12 +171,12 @@ impl Weight {
 
     /// Returns `x·Wᵀ`.
     pub fn forward(&self, x: &Rows) -> Rows {
-        self.with_view(|weight| product(&x.view(), &weight.transposed()))
+        self.read(|weight| x.view().times(View::new(weight, self.inputs()).transposed()))
     }
 
-    /// Returns `g·W`, the backward of [`forward`](Self::forward).
-    pub fn backward(&self, gradient: &Rows) -> Rows {
-        self.with_view(|weight| product(&gradient.view(), &weight))
+    /// Adds `g·W`, the backward of [`forward`](Self::forward), to a gradient.
+    pub fn backward(&self, gradient: &Rows, of_x: &mut Rows) {
+        self.read(|weight| gradient.view().add_times(View::new(weight, self.inputs()), 1.0, of_x));
     }
 
     fn read<T>(&self, read: impl FnOnce(&[f32]) -> T) -> T {
@@ -198,32 +187,6 @@ impl Weight {
         };
         read(&values[start..end])
     }
-
-    fn with_view<T>(&self, with: impl FnOnce(View<'_>) -> T) -> T {
-        let (storage, layout) = self.0.storage_and_layout();
-        let Storage::Cpu(storage) = &*storage else { unreachable!("a weight is in memory") };
-        with(View { storage, layout: layout.clone() })
-    }
-}
-
-/// A matrix, or some of its rows, or its transpose, as an argument of a product.
-struct View<'a> {
-    storage: &'a CpuStorage,
-    layout: Layout,
-}
-
-impl View<'_> {
-    fn transposed(self) -> Self {
-        Self { layout: self.layout.transpose(0, 1).expect("a matrix has two dimensions"), ..self }
-    }
-}
-
-fn product(left: &View<'_>, right: &View<'_>) -> Rows {
-    let (m, k) = left.layout.shape().dims2().expect("a matrix has two dimensions");
-    let (_, n) = right.layout.shape().dims2().expect("a matrix has two dimensions");
-    debug_assert_eq!(right.layout.shape(), &Shape::from((k, n)));
-    let values = left.storage.matmul(right.storage, (1, m, n, k), &left.layout, &right.layout);
-    Rows { columns: n, values: values.expect("the model's shapes have been checked, and its matrices are f32") }
 }
 
 /// Adds `b` to `a`.

@@ -67,15 +67,13 @@ pub fn adapted(config: &Config, shape: &Shape, alpha: u32) -> Adapted {
         let name = projection.module(0).splitn(4, '.').last().unwrap_or_default().to_owned();
         Target { name: Name { text: name }, inputs: narrow(inputs), outputs: narrow(outputs) }
     };
-    let mut targets: Vec<Target> = shape.targets.iter().map(target).collect();
-    targets.sort();
     let short = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
     Adapted {
         rank: short(shape.rank),
         alpha,
         first_layer: short(config.num_hidden_layers.saturating_sub(shape.last_layers)),
         layers: short(shape.last_layers),
-        targets,
+        targets: shape.targets.iter().map(target).collect(),
     }
 }
 

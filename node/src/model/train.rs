@@ -14,12 +14,14 @@ use super::{
     lora::{Lora, LoraError, Projection, Shape},
 };
 
+mod lessons;
 mod loss;
 mod optimiser;
 mod parallel;
 mod state;
 
-pub use parallel::{Replicas, ReplicasError};
+pub use lessons::Lesson;
+pub use parallel::Replicas;
 pub use state::{State, StateError};
 
 use loss::Prepared;
@@ -50,7 +52,7 @@ pub enum Example {
         answer: Vec<u32>,
     },
     /// A statement to be judged better than its negation. With `r = logit(yes) − logit(no)` after a text, and `r₀` the same of
-    /// the base model, the loss is `−ln σ(β·((r − r₀)(chosen) − (r − r₀)(rejected)))`: the preference optimisation of Rafailov
+    /// the base model, or zero without [`from_base`](TrainConfig::from_base), the loss is `−ln σ(β·((r − r₀)(chosen) − (r − r₀)(rejected)))`: the preference optimisation of Rafailov
     /// et al. (2023) on the model's verdict.
     Verdict {
         /// The question whether to follow the statement, up to where the verdict begins.
@@ -85,6 +87,9 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// β of the preference loss.
     pub beta: f64,
+    /// Whether the preference loss counts from the base model's verdicts (direct preference optimisation), or from none at all
+    /// (Bradley and Terry): then it stops where a statement is preferred, and goes on where the base model prefers its negation.
+    pub from_base: bool,
     /// The greatest length of a step's gradient; longer ones are shortened to it.
     pub gradient_bound: f64,
     /// Into how many parts a batch is divided.
@@ -98,6 +103,10 @@ impl TrainConfig {
     pub fn shape(&self) -> Shape {
         let Self { rank, alpha, ref targets, last_layers, .. } = *self;
         Shape { rank, alpha, targets: targets.clone(), last_layers }
+    }
+
+    const fn preference(&self) -> loss::Preference {
+        loss::Preference { beta: self.beta, from_base: self.from_base }
     }
 
     fn check(&self) -> Result<(), TrainError> {
@@ -124,7 +133,8 @@ impl Default for TrainConfig {
             batch: 8,
             learning_rate: 2e-3,
             weight_decay: 0.0,
-            beta: 0.1,
+            beta: 1.0,
+            from_base: false,
             gradient_bound: 1.0,
             shards: 2,
             seed: 0,
@@ -198,9 +208,9 @@ pub enum Progress {
 /// A training under way.
 pub struct Trainer<'a> {
     llama: &'a Llama,
-    replicas: &'a Replicas,
+    replicas: Replicas,
     config: TrainConfig,
-    examples: Vec<Prepared>,
+    lessons: Vec<Lesson>,
     lora: Lora,
     optimiser: AdamW,
     step: usize,
@@ -215,40 +225,35 @@ impl<'a> Trainer<'a> {
     /// Returns a [`TrainError`]; [`TrainError::Stopped`] if `progress` said so.
     pub fn new(
         llama: &'a Llama,
-        replicas: &'a Replicas,
+        replicas: Replicas,
         lora: Lora,
         config: TrainConfig,
         examples: &[Example],
-        mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+        progress: impl FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         config.check()?;
-        if examples.is_empty() {
+        let lessons = Lesson::prepare(llama, replicas, lora.first_layer(), examples, progress)?;
+        Self::of_lessons(llama, replicas, lora, config, lessons)
+    }
+
+    /// As [`new`](Self::new), with lessons that were prepared before for adapters of the same layers.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`TrainError`].
+    pub fn of_lessons(
+        llama: &'a Llama,
+        replicas: Replicas,
+        lora: Lora,
+        config: TrainConfig,
+        lessons: Vec<Lesson>,
+    ) -> Result<Self, TrainError> {
+        config.check()?;
+        if lessons.is_empty() {
             return Err(TrainError::Nothing);
         }
-        let (found, bound) = (examples.iter().map(Example::tokens).sum(), MAX_TOKENS);
-        if found > bound {
-            return Err(TrainError::TooMany { found, bound });
-        }
-        let (of, mut prepared) = (examples.len(), Vec::with_capacity(examples.len()));
-        for part in examples.chunks(4 * replicas.threads()) {
-            if progress(Progress::Preparing { done: prepared.len(), of }).is_break() {
-                return Err(TrainError::Stopped);
-            }
-            for example in replicas.map(part, |example| Prepared::new(llama, lora.first_layer(), example)) {
-                let place = prepared.len();
-                prepared.push(example.map_err(|source| TrainError::Example { place, source })?);
-            }
-        }
-        Ok(Self {
-            fingerprint: state::fingerprint(llama, &lora, &config, examples),
-            optimiser: AdamW::new(lora.len()),
-            examples: prepared,
-            step: 0,
-            llama,
-            replicas,
-            config,
-            lora,
-        })
+        let fingerprint = state::fingerprint(llama, &lora, &config, lessons.iter().map(Lesson::example));
+        Ok(Self { fingerprint, optimiser: AdamW::new(lora.len()), lessons, step: 0, llama, replicas, config, lora })
     }
 
     /// Returns the number of all steps.
@@ -262,7 +267,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn steps_of_epoch(&self) -> usize {
-        self.examples.len().div_ceil(self.config.batch)
+        self.lessons.len().div_ceil(self.config.batch)
     }
 
     /// Returns the adapter as it is now.
@@ -300,7 +305,7 @@ impl<'a> Trainer<'a> {
         let shards = shards(&batch, self.config.shards);
         let parts = self.replicas.map(&shards, |shard| {
             let mut gradient = vec![0.0; self.lora.len()];
-            let loss = loss::accumulate(self.llama, &self.lora, shard, self.config.beta, weight, &mut gradient);
+            let loss = loss::accumulate(self.llama, &self.lora, shard, self.config.preference(), weight, &mut gradient);
             (loss, gradient)
         });
         let (mut loss, mut gradient) = (0.0, vec![0.0; self.lora.len()]);
@@ -324,9 +329,9 @@ impl<'a> Trainer<'a> {
     /// Returns the examples of the next step.
     fn batch(&self) -> Vec<&Prepared> {
         let (epoch, place) = (self.step / self.steps_of_epoch(), self.step % self.steps_of_epoch());
-        let order = parallel::order(self.config.seed, epoch, self.examples.len());
+        let order = parallel::order(self.config.seed, epoch, self.lessons.len());
         let batch = order.chunks(self.config.batch).nth(place).expect("a step of the epoch");
-        batch.iter().map(|example| &self.examples[*example]).collect()
+        batch.iter().map(|lesson| self.lessons[*lesson].prepared()).collect()
     }
 
     /// Returns all that is needed to go on later.

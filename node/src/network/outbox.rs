@@ -13,9 +13,9 @@ use super::{
     wire::{Control, MAX_FRAME_MESSAGES},
 };
 
-/// Bytes that may wait for one peer: eight of the largest messages. A peer that is slower than that is not helped by
+/// Bytes that may wait for one peer: four of the largest messages. A peer that is slower than that is not helped by
 /// more.
-const MAX_WAITING_BYTES: usize = 16 * 1024 * 1024;
+const MAX_WAITING_BYTES: usize = 4 * MAX_MESSAGE_BYTES;
 /// Messages that may wait for one peer.
 const MAX_WAITING: usize = 16 * 1024;
 /// How often a frame is tried before its messages are given back. With the pauses between, that is half a minute for

@@ -1,5 +1,7 @@
 //! The manifest of a series of adapter rounds.
 
+use std::collections::BTreeSet;
+
 use chorus_crypto::{
     codec::Encode,
     delta::{Dimensions, Statement},
@@ -74,7 +76,7 @@ pub struct Adapted {
     pub first_layer: u16,
     /// How many layers are adapted.
     pub layers: u16,
-    /// The linear layers in each, ascending by name.
+    /// The linear layers in each, in the order in which their B stand in a delta.
     pub targets: Vec<Target>,
 }
 wire_struct!(Adapted { rank, alpha, first_layer, layers, targets[limits::MAX_TARGETS] });
@@ -259,7 +261,8 @@ impl AdapterManifest {
             return Err(Fault::Mismatch("an adapter series' name"));
         }
         let adapted = &self.adapted;
-        if !adapted.targets.is_sorted_by(|a, b| a.name < b.name) || adapted.targets.iter().any(|it| it.inputs == 0) {
+        let names: BTreeSet<_> = adapted.targets.iter().map(|target| &target.name).collect();
+        if names.len() != adapted.targets.len() || adapted.targets.iter().any(|target| target.inputs == 0) {
             return Err(Fault::Mismatch("the adapted layers"));
         }
         if adapted.alpha == 0 || adapted.rank > limits::MAX_RANK {

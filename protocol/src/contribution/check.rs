@@ -8,7 +8,7 @@ use chorus_crypto::{
     domain,
     group::Point,
     hash::{self, Digest},
-    mask::{Expansion, Seed, masked_digest, seed_digest},
+    mask::{Expansion, Mask, Seed, masked_digest, seed_digest},
     seal::SealSecret,
     transcript::Transcript,
 };
@@ -266,8 +266,8 @@ impl CheckedForm {
         if content.seed_digests.get(subset) != Some(&seed_digest(&self.context, set, seed)) {
             return Err(Fault::Seeds("a seed is not the one committed to"));
         }
-        let expansion = Expansion::new(seed, &self.context, set, content.shape);
-        Ok(content.link.check_seed(subset, &equations.gamma, &expansion)?)
+        let fold = Mask::new(seed, &self.context, set, content.shape).fold(&equations.gamma);
+        Ok(content.link.check_fold(subset, &fold)?)
     }
 
     /// Expands one seed of T (by index) that has been checked.

@@ -95,6 +95,8 @@ impl Collected {
                 found: self.pending.len() as u64 + 1,
             });
         }
+        let waiting: usize = self.pending.iter().map(Submission::size).sum();
+        bound("bytes of contributions waiting", limits::MAX_PENDING_BYTES, waiting + submission.size())?;
         self.pending.push(submission);
         Ok(())
     }

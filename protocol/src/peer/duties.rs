@@ -129,6 +129,7 @@ impl Peer {
                 (RoundState::Planned | RoundState::Open, None) => {}
             }
         }
+        self.keep_weighed();
         if let Some(operator) = operator {
             self.weigh_alike(operator);
             self.continue_series(operator);
@@ -162,6 +163,21 @@ impl Peer {
             }
         }
         Some(RoundPlan { subject: Subject::Deltas(deltas), ..last.plan.clone() })
+    }
+
+    /// Keeps the adapters of weighings that f + 1 operators state.
+    fn keep_weighed(&mut self) {
+        let faulty = self.ledger.sharing().faulty();
+        let lacking = |round: &&RoundRecord| {
+            round.weighed_adapter(faulty).is_some_and(|adapter| !self.blobs.contains_key(&adapter))
+        };
+        let due =
+            self.ledger.rounds().values().filter(lacking).filter_map(|round| {
+                averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing(faulty)?)
+            });
+        for adapter in due.collect::<Vec<_>>() {
+            self.keep_blob(adapter.to_blob().1.into());
+        }
     }
 
     /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that

@@ -14,6 +14,8 @@ fn shapes_out_of_bounds_are_refused_also_from_bytes() {
 
     let shape = Shape::new(1024, 1024, 31).expect("valid");
     assert_eq!((shape.lanes(), shape.packed()), (8, 128));
+    // The largest delta there is.
+    assert!(Shape::new(2048, 4096, 31).is_ok_and(|shape| shape.scalars() == (1 << 20) + 512));
     assert_eq!((Shape::ballot(3).lanes(), Shape::ballot(3).packed()), (1, 1));
     assert_eq!(Shape::from_bytes(&shape.to_bytes()), Ok(shape));
     assert!(Shape::from_bytes(&[0; 10]).is_err());

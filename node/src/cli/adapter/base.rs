@@ -44,6 +44,6 @@ impl BaseArguments {
         let model = BaseModel::open(&path)?;
         series::check_base(manifest, &model.checkpoint)?;
         let llama = Llama::new(&model.checkpoint)?;
-        Ok(Base { llama, model, replicas: Replicas::of_this_machine()? })
+        Ok(Base { llama, model, replicas: Replicas::of_this_machine() })
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Judge<'a> {
 
     /// Returns what a model prefers, for each group.
     pub(super) fn preferences(&self, lora: Option<&Lora>) -> anyhow::Result<Vec<Preference>> {
-        let evaluation = Evaluation { llama: &self.base.llama, lora, replicas: &self.base.replicas };
+        let evaluation = Evaluation { llama: &self.base.llama, lora, replicas: self.base.replicas };
         self.groups.iter().map(|(_, pairs)| Ok(evaluation.preference(pairs)?)).collect()
     }
 

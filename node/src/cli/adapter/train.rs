@@ -162,7 +162,7 @@ impl Train {
         };
         let bar = output.counted("preparing", examples.len());
         let go_on = || if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-        let prepared = Trainer::new(&base.llama, &base.replicas, lora, config, examples, |progress| {
+        let prepared = Trainer::new(&base.llama, base.replicas, lora, config, examples, |progress| {
             if let Progress::Preparing { done, of } = progress {
                 bar.of(done as u64, of as u64);
             }
@@ -183,7 +183,7 @@ impl Train {
         let (mut saved, mut last) = (Instant::now(), None);
         while trainer.step() < trainer.steps() {
             let until = saved + SAVE_EVERY;
-            let _ = trainer.run(|progress| {
+            trainer.run(|progress| {
                 if let Progress::Step { step, of, loss, .. } = progress {
                     last = Some(loss);
                     bar.of(step as u64, of as u64);

@@ -19,8 +19,8 @@ fn swapped(pairs: &[Pair]) -> Vec<Pair> {
 #[test]
 fn a_preference_counts_both_halves_and_turns_with_the_pairs() {
     let llama = Llama::new(&Checkpoint::random(toy(), 3)).expect("a model");
-    let replicas = Replicas::new(2).expect("threads");
-    let base = Evaluation { llama: &llama, lora: None, replicas: &replicas };
+    let replicas = Replicas::new(2);
+    let base = Evaluation { llama: &llama, lora: None, replicas };
 
     let (forth, back) =
         (base.preference(&pairs()).expect("texts"), base.preference(&swapped(&pairs())).expect("texts"));
@@ -38,16 +38,16 @@ fn a_preference_counts_both_halves_and_turns_with_the_pairs() {
 #[test]
 fn what_was_trained_is_what_is_measured() {
     let llama = Llama::new(&Checkpoint::random(toy(), 3)).expect("a model");
-    let replicas = Replicas::new(2).expect("threads");
+    let replicas = Replicas::new(2);
     let config = TrainConfig { last_layers: 2, epochs: 40, learning_rate: 1e-2, beta: 1.0, ..TrainConfig::default() };
     let train = |examples: &[Example]| {
         let lora = Lora::new(&toy(), &config.shape(), &[1; 32]).expect("fits");
         let go_on = |_| ControlFlow::Continue(());
-        let mut trainer = Trainer::new(&llama, &replicas, lora, config.clone(), examples, go_on).expect("a training");
+        let mut trainer = Trainer::new(&llama, replicas, lora, config.clone(), examples, go_on).expect("a training");
         trainer.run(go_on).expect("trains");
         trainer.into_lora()
     };
-    let base = Evaluation { llama: &llama, lora: None, replicas: &replicas };
+    let base = Evaluation { llama: &llama, lora: None, replicas };
     let verdicts = pairs().into_iter().map(|Pair { chosen, rejected, yes, no, .. }| Example::Verdict {
         chosen,
         rejected,
@@ -79,8 +79,8 @@ fn what_was_trained_is_what_is_measured() {
 #[test]
 fn a_teacher_that_is_told_nothing_more_is_no_distance_away() {
     let llama = Llama::new(&Checkpoint::random(toy(), 3)).expect("a model");
-    let replicas = Replicas::new(1).expect("threads");
-    let base = Evaluation { llama: &llama, lora: None, replicas: &replicas };
+    let replicas = Replicas::new(1);
+    let base = Evaluation { llama: &llama, lora: None, replicas };
     let gap = base.gap(&[(vec![1, 2], vec![1, 2], vec![3, 4])]).expect("texts");
     assert!(gap.value().abs() < 1e-6);
     assert_eq!(base.surprise(&[(vec![], vec![1])]), Err(TextError::Empty));

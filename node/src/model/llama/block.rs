@@ -101,53 +101,40 @@ impl Block {
     ) -> Option<Rows> {
         let adapted = |projection: &Projection| lora.low_rank(self.layer, *projection).is_some();
         let attention_adapted = [Projection::Q, Projection::K, Projection::V, Projection::O].iter().any(adapted);
-        let mut back = |projection: Projection, of_y: &Rows, wanted: bool| {
-            let mut of_x = wanted.then(|| self.linears[projection as usize].backward(of_y));
-            if let Some(u) = &tape.inner[projection as usize] {
-                lora.backward(self.layer, projection, u, of_y, gradient, of_x.as_mut());
+        let mut back = |projection: Projection, of_y: &Rows, mut of_x: Option<&mut Rows>| {
+            if let Some(of_x) = &mut of_x {
+                self.linears[projection as usize].backward(of_y, of_x);
             }
-            of_x
+            if let Some(u) = &tape.inner[projection as usize] {
+                lora.backward(self.layer, projection, u, of_y, gradient, of_x);
+            }
         };
+        let zeros = |like: &Rows, wanted: bool| wanted.then(|| Rows::zeros(like.rows(), like.columns()));
 
-        let of_middle = {
-            let wanted = wanted || attention_adapted;
-            let of_product =
-                back(Projection::Down, &of_next, wanted || adapted(&Projection::Gate) || adapted(&Projection::Up));
-            let of_normed = of_product.and_then(|of_product| {
-                let (of_gate, of_up) = swiglu::backward(&tape.gate, &tape.up, of_product);
-                sum([back(Projection::Gate, &of_gate, wanted), back(Projection::Up, &of_up, wanted)])
-            });
-            let mut of_middle = self.norms[1].backward(&tape.middle, of_normed?);
-            of_middle.add(&of_next);
-            of_middle
-        };
+        let through = wanted || attention_adapted;
+        let mut of_product = zeros(&tape.up, through || adapted(&Projection::Gate) || adapted(&Projection::Up));
+        back(Projection::Down, &of_next, of_product.as_mut());
+        let (of_gate, of_up) = swiglu::backward(&tape.gate, &tape.up, of_product?);
+        let mut of_normed = zeros(&tape.middle, through);
+        back(Projection::Gate, &of_gate, of_normed.as_mut());
+        back(Projection::Up, &of_up, of_normed.as_mut());
+        let mut of_middle = self.norms[1].backward(&tape.middle, of_normed?);
+        of_middle.add(&of_next);
 
-        let of_attended = back(Projection::O, &of_middle, true)?;
+        let mut of_attended = Rows::zeros(of_middle.rows(), self.heads.queries * self.heads.width);
+        back(Projection::O, &of_middle, Some(&mut of_attended));
         let rows = tape.x.rows();
         let (of_attended, of_residual) = match &tape.chosen {
             Some(chosen) => (of_attended.spread(chosen, rows), of_middle.spread(chosen, rows)),
             None => (of_attended, of_middle),
         };
-        let [of_q, of_k, of_v] = attention::backward(self.heads, rope, &tape.attention, &of_attended);
-        let of_normed = sum([
-            back(Projection::Q, &of_q, wanted),
-            back(Projection::K, &of_k, wanted),
-            back(Projection::V, &of_v, wanted),
-        ]);
+        let of_heads = attention::backward(self.heads, rope, &tape.attention, &of_attended);
+        let mut of_normed = zeros(&tape.x, wanted);
+        for (projection, of_y) in [Projection::Q, Projection::K, Projection::V].into_iter().zip(&of_heads) {
+            back(projection, of_y, of_normed.as_mut());
+        }
         let mut of_x = self.norms[0].backward(&tape.x, of_normed?);
         of_x.add(&of_residual);
         Some(of_x)
     }
-}
-
-/// Adds up what there is, if it is wanted at all.
-fn sum<const N: usize>(parts: [Option<Rows>; N]) -> Option<Rows> {
-    let mut sum: Option<Rows> = None;
-    for part in parts {
-        match &mut sum {
-            Some(sum) => sum.add(&part?),
-            None => sum = Some(part?),
-        }
-    }
-    sum
 }

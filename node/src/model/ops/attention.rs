@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{Rows, dot, math::softmax, product, rope::Rope};
+use super::{Rows, dot, math::softmax, rope::Rope};
 
 /// The numbers and the width of heads.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ pub fn forward(heads: Heads, rope: &Rope, texts: &[Range<usize>], q: &Rows, k: &
         let text = Text { tokens: tokens.clone(), q, k, v: gather(v, tokens, heads.keys) };
         for head in 0..heads.keys {
             let weights = text.weights(heads, head);
-            let o = product(&weights.view(), &text.v.view_of(text.keys(head)));
+            let o = weights.view().times(text.v.view_of(text.keys(head)));
             text.scatter(&o, head * heads.group(), &mut output);
         }
         text
@@ -73,20 +73,20 @@ pub fn backward(heads: Heads, rope: &Rope, tape: &Tape, gradient: &Rows) -> [Row
             let (queries, keys) = (text.queries(heads, head), text.keys(head));
             let weights = text.weights(heads, head);
             let of_o = of_o.view_of(queries.clone());
-            let mut of_scores = product(&of_o, &text.v.view_of(keys.clone()).transposed());
+            let mut of_scores = of_o.times(text.v.view_of(keys.clone()).transposed());
             for row in 0..weights.rows() {
                 let (p, g) = (weights.row(row), of_scores.row_mut(row));
                 let mean = dot(p, g);
                 g.iter_mut().zip(p).for_each(|(g, p)| *g = heads.scale() * p * (*g - mean));
             }
-            let mut q = product(&of_scores.view(), &text.k.view_of(keys));
-            let mut k = product(&of_scores.view().transposed(), &text.q.view_of(queries));
+            let mut q = of_scores.view().times(text.k.view_of(keys));
+            let mut k = of_scores.view().transposed().times(text.q.view_of(queries));
             for x in [&mut q, &mut k] {
                 (0..x.rows()).for_each(|row| rope.turn_back(row % text.tokens.len(), x.row_mut(row)));
             }
             text.scatter(&q, head * heads.group(), &mut of_q);
             text.scatter(&k, head, &mut of_k);
-            text.scatter(&product(&weights.view().transposed(), &of_o), head, &mut of_v);
+            text.scatter(&weights.view().transposed().times(of_o), head, &mut of_v);
         }
     }
     [of_q, of_k, of_v]
@@ -109,7 +109,7 @@ impl Text {
     fn weights(&self, heads: Heads, head: usize) -> Rows {
         let tokens = self.tokens.len();
         let (q, k) = (self.q.view_of(self.queries(heads, head)), self.k.view_of(self.keys(head)));
-        let mut weights = product(&q, &k.transposed());
+        let mut weights = q.times(k.transposed());
         for row in 0..weights.rows() {
             let (seen, unseen) = weights.row_mut(row).split_at_mut(row % tokens + 1);
             seen.iter_mut().for_each(|score| *score *= heads.scale());

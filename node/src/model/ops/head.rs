@@ -76,15 +76,19 @@ fn chunked(
 ) -> Loss {
     let mut values = Vec::with_capacity(hidden.rows());
     let mut gradient = weights.map(|_| Vec::with_capacity(hidden.values().len()));
+    let columns = hidden.columns();
     for start in (0..hidden.rows()).step_by(CHUNK) {
         let rows: Vec<usize> = (start..hidden.rows().min(start + CHUNK)).collect();
         let mut logits = head.forward(&hidden.select(&rows));
+        let count = rows.len();
         for row in rows {
             values.push(loss(row, logits.row_mut(row - start), weights.map(|weights| weights[row])));
         }
         if let Some(gradient) = &mut gradient {
-            gradient.extend(head.backward(&logits).into_values());
+            let mut of_chunk = Rows::zeros(count, columns);
+            head.backward(&logits, &mut of_chunk);
+            gradient.extend(of_chunk.into_values());
         }
     }
-    Loss { values, gradient: gradient.map(|values| Rows::new(hidden.columns(), values)) }
+    Loss { values, gradient: gradient.map(|values| Rows::new(columns, values)) }
 }

@@ -24,9 +24,9 @@ impl Linear {
         y
     }
 
-    /// Takes the gradient of y to that of x.
-    pub fn backward(&self, gradient: &Rows) -> Rows {
-        self.weight.backward(gradient)
+    /// Takes the gradient of y to that of x, which is added to `of_x`.
+    pub fn backward(&self, gradient: &Rows, of_x: &mut Rows) {
+        self.weight.backward(gradient, of_x);
     }
 }
 
@@ -45,19 +45,15 @@ impl LowRank {
     /// Adds the update to y, and returns `u = x·Aᵀ`, which the backward needs.
     pub fn forward(&self, x: &Rows, y: &mut Rows) -> Rows {
         let u = x.times_transposed(&self.a);
-        let update = u.times_transposed(&self.b);
-        y.values_mut().iter_mut().zip(update.values()).for_each(|(y, update)| *y += self.scale * update);
+        u.view().add_times(self.b.view().transposed(), self.scale, y);
         u
     }
 
     /// Adds the gradient of B, `s·gᵀ·u`, to `of_b` (row by row), and that of x, `s·(g·B)·A`, to `of_x`, if it is wanted.
     pub fn backward(&self, u: &Rows, gradient: &Rows, of_b: &mut [f32], of_x: Option<&mut Rows>) {
-        let product = gradient.transposed_times(u);
-        of_b.iter_mut().zip(product.values()).for_each(|(sum, value)| *sum += self.scale * value);
+        gradient.view().transposed().add_times_to(u.view(), self.scale, of_b);
         if let Some(of_x) = of_x {
-            let mut back = gradient.times(&self.b);
-            back.values_mut().iter_mut().for_each(|value| *value *= self.scale);
-            of_x.add(&back.times(&self.a));
+            gradient.view().times(self.b.view()).view().add_times(self.a.view(), self.scale, of_x);
         }
     }
 }

@@ -70,13 +70,17 @@ fn assert_slope(x: &Rows, gradient: &Rows, what: &str, f: impl Fn(&Rows) -> f64)
 fn products_are_those_of_the_definition() {
     let (a, b) = (draw(1, 3, 5), draw(2, 5, 4));
     let expected = tensor(&a).matmul(&tensor(&b)).expect("a product");
-    assert_close(&a.times(&b), &expected, "a·b");
+    assert_close(&a.view().times(b.view()), &expected, "a·b");
     let transposed = |x: &Rows| {
         let values = (0..x.columns()).flat_map(|c| (0..x.rows()).map(move |r| (r, c)));
         Rows::new(x.rows(), values.map(|(r, c)| x.row(r)[c]).collect())
     };
     assert_close(&a.times_transposed(&transposed(&b)), &expected, "a·(bᵀ)ᵀ");
-    assert_close(&transposed(&a).transposed_times(&b), &expected, "(aᵀ)ᵀ·b");
+    assert_close(&transposed(&a).view().transposed().times(b.view()), &expected, "(aᵀ)ᵀ·b");
+    let mut sum = draw(3, 3, 4);
+    let expected = (tensor(&sum) + expected.affine(0.5, 0.0).expect("half")).expect("a sum");
+    a.view().add_times(b.view(), 0.5, &mut sum);
+    assert_close(&sum, &expected, "c + a·b/2");
 }
 
 #[test]
@@ -92,7 +96,8 @@ fn the_gradient_through_a_frozen_linear_layer_is_right() {
     let (x, w, bias, g) = (draw(5, 7, 6), draw(6, 5, 6), draw(7, 1, 5), draw(8, 7, 5));
     let linear = Linear::new(Weight::new(&tensor(&w)), Some(bias.values().to_vec()));
 
-    let gradient = linear.backward(&g);
+    let mut gradient = Rows::zeros(7, 6);
+    linear.backward(&g, &mut gradient);
 
     let slow_x = variable(&x);
     let weight = tensor(&w).t().expect("a transpose");

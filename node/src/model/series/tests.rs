@@ -8,14 +8,16 @@ use chorus_protocol::{
 use super::*;
 use crate::model::{checkpoint::tests::toy, lora::delta::quantise};
 
-/// A series of rank 2 on three kinds of modules, whose order by name is not that of the model.
+/// A series of rank 2 on three kinds of modules, in another order than that of the model.
 fn manifest(config: &Config) -> AdapterManifest {
     let targets = BTreeSet::from([Projection::Q, Projection::K, Projection::Down]);
     let shape = Shape { rank: 2, alpha: 8.0, targets, last_layers: 1 };
+    let mut adapted = adapted(config, &shape, 8);
+    adapted.targets.reverse();
     AdapterManifest {
         name: "harbour".into(),
         base: BaseModel { name: "toy".into(), digest: [7; 32] },
-        adapted: adapted(config, &shape, 8),
+        adapted,
         seed: [8; 32],
         encoding: Encoding { fraction_bits: 16, bound: 1 << 18, lane_bits: 31 },
         schedule: Schedule { rounds: 1, every_millis: None, step: Ratio { numerator: 1, denominator: 1 } },

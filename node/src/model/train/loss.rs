@@ -19,6 +19,7 @@ pub(crate) struct Prepared {
 }
 
 /// A text as far as the first adapted layer.
+#[derive(Clone)]
 struct Text {
     hidden: Rows,
     /// The tokens after which something is asked.
@@ -74,6 +75,22 @@ impl Prepared {
         Ok(Self { texts, target })
     }
 
+    /// Returns the verdict with the two texts exchanged; `None` if it is none.
+    pub(super) fn opposite(&self) -> Option<Self> {
+        let Target::Verdict { direction, reference } = &self.target else { return None };
+        let texts = self.texts.iter().rev().cloned().collect();
+        Some(Self { texts, target: Target::Verdict { direction: direction.clone(), reference: -reference } })
+    }
+
+    /// Returns by how much the verdict on the chosen text is better; `None` if nothing is to be judged.
+    pub(super) fn margin(&self, llama: &Llama, lora: &Lora) -> Option<f32> {
+        let (Target::Verdict { direction, .. }, [chosen, rejected]) = (&self.target, self.texts.as_slice()) else {
+            return None;
+        };
+        let verdict = |text: &Text| dot(direction, text.outputs(llama, lora.first_layer(), Some(lora)).row(0));
+        Some(verdict(chosen) - verdict(rejected))
+    }
+
     /// Returns the number of tokens that go through the model.
     pub(super) fn tokens(&self) -> usize {
         self.texts.iter().map(|text| text.hidden.rows()).sum()
@@ -104,12 +121,19 @@ pub(crate) fn direction(llama: &Llama, yes: u32, no: u32) -> Vec<f32> {
     rows.row(0).iter().zip(rows.row(1)).map(|(yes, no)| yes - no).collect()
 }
 
+/// How preferences are learnt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Preference {
+    pub(super) beta: f64,
+    pub(super) from_base: bool,
+}
+
 /// Returns the sum of the examples' losses, times a weight, and adds its gradient by all B.
 pub(super) fn accumulate(
     llama: &Llama,
     lora: &Lora,
     examples: &[&Prepared],
-    beta: f64,
+    preference: Preference,
     weight: f64,
     gradient: &mut [f32],
 ) -> f64 {
@@ -125,7 +149,7 @@ pub(super) fn accumulate(
         rest = later;
         let (hidden, texts, chosen) = join(pack);
         let (results, tape) = llama.forward(hidden, &texts, lora.first_layer(), Some(lora), &chosen);
-        let (of_pack, of_results) = judge(llama, pack, &results, beta, weight);
+        let (of_pack, of_results) = judge(llama, pack, &results, preference, weight);
         loss += of_pack;
         llama.backward(tape, lora, of_results, gradient);
     }
@@ -175,7 +199,8 @@ impl Group {
 }
 
 /// Returns the weighted losses of examples whose last hidden states these are, and the gradient of the hidden states.
-fn judge(llama: &Llama, pack: &[&Prepared], results: &Rows, beta: f64, weight: f64) -> (f64, Rows) {
+fn judge(llama: &Llama, pack: &[&Prepared], results: &Rows, preference: Preference, weight: f64) -> (f64, Rows) {
+    let Preference { beta, from_base } = preference;
     let mut of_results = Rows::zeros(results.rows(), results.columns());
     let (mut answers, mut distilled) = (Group::new(), Group::new());
     let (mut targets, mut teachers) = (Vec::new(), Vec::new());
@@ -195,6 +220,7 @@ fn judge(llama: &Llama, pack: &[&Prepared], results: &Rows, beta: f64, weight: f
             Target::Verdict { direction, reference } => {
                 let (chosen, rejected) = (rows.start, rows.start + 1);
                 let verdict = dot(direction, results.row(chosen)) - dot(direction, results.row(rejected));
+                let reference = if from_base { *reference } else { 0.0 };
                 let margin = beta * f64::from(verdict - reference);
                 // −ln σ(m) = ln(1 + e⁻ᵐ), without overflow; its derivative is −σ(−m).
                 loss += weight * ((-margin).max(0.0) + (-margin.abs()).exp().ln_1p());

@@ -1,8 +1,7 @@
 //! Replicas of one model on several cores.
 //!
 //! Two cores are best used by two replicas of one thread each, on half a batch each: matrix products of this size gain little
-//! from a second thread. The replicas share all weights. Each runs in a pool of its own with a single thread, so that products
-//! inside, which would spread over the process's common pool, stay where they are.
+//! from a second thread. The replicas share all weights, and whatever a replica computes stays on its thread.
 
 use std::sync::{
     OnceLock,
@@ -17,43 +16,28 @@ use rand_chacha::{
 /// Most threads: more than a personal training has examples in a batch.
 const MAX_THREADS: usize = 64;
 
-/// The threads cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot start the threads to compute with")]
-pub struct ReplicasError(#[source] rayon::ThreadPoolBuildError);
-
-/// Threads that compute independently.
-#[derive(Debug)]
-pub struct Replicas(Vec<rayon::ThreadPool>);
+/// How many threads compute, each on its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replicas(usize);
 
 impl Replicas {
-    /// Starts so many threads, at least one.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ReplicasError`] if the system has no more threads.
-    pub fn new(threads: usize) -> Result<Self, ReplicasError> {
-        let pool = |_| rayon::ThreadPoolBuilder::new().num_threads(1).build();
-        let pools = (0..threads.clamp(1, MAX_THREADS)).map(pool);
-        Ok(Self(pools.collect::<Result<_, _>>().map_err(ReplicasError)?))
+    /// Returns so many, at least one.
+    pub fn new(threads: usize) -> Self {
+        Self(threads.clamp(1, MAX_THREADS))
     }
 
-    /// Starts a thread for each core.
-    ///
-    /// # Errors
-    ///
-    /// As [`new`](Self::new).
-    pub fn of_this_machine() -> Result<Self, ReplicasError> {
+    /// Returns one for each core.
+    pub fn of_this_machine() -> Self {
         Self::new(std::thread::available_parallelism().map_or(1, Into::into))
     }
 
     /// Returns the number of threads.
-    pub const fn threads(&self) -> usize {
-        self.0.len()
+    pub const fn threads(self) -> usize {
+        self.0
     }
 
     /// Returns what `compute` makes of each item, in their order. Each is computed on one thread, whichever is free.
-    pub fn map<T: Sync, R: Send + Sync>(&self, items: &[T], compute: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    pub fn map<T: Sync, R: Send + Sync>(self, items: &[T], compute: impl Fn(&T) -> R + Sync) -> Vec<R> {
         let results: Vec<OnceLock<R>> = items.iter().map(|_| OnceLock::new()).collect();
         let next = AtomicUsize::new(0);
         let work = || {
@@ -65,9 +49,8 @@ impl Replicas {
             }
         };
         std::thread::scope(|scope| {
-            for pool in &self.0 {
-                scope.spawn(|| pool.install(work));
-            }
+            (1..self.0).for_each(|_| drop(scope.spawn(&work)));
+            work();
         });
         results
             .into_iter()
@@ -97,7 +80,7 @@ mod tests {
     fn results_are_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..100).collect();
         for threads in [0, 1, 3] {
-            let replicas = Replicas::new(threads).expect("threads");
+            let replicas = Replicas::new(threads);
             assert_eq!(
                 replicas.map(&items, |item| item * item),
                 items.iter().map(|item| item * item).collect::<Vec<_>>()

@@ -125,7 +125,12 @@ impl Drop for State {
 }
 
 /// Returns what a state must belong to: the model, the adapter that the training began with, its configuration and examples.
-pub(super) fn fingerprint(llama: &Llama, lora: &Lora, config: &TrainConfig, examples: &[Example]) -> [u8; 32] {
+pub(super) fn fingerprint<'e>(
+    llama: &Llama,
+    lora: &Lora,
+    config: &TrainConfig,
+    examples: impl Iterator<Item = &'e Example>,
+) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(FINGERPRINT);
     hasher.update(&llama.checkpoint().digest());
     let mut number = |value: u64| {
@@ -135,6 +140,7 @@ pub(super) fn fingerprint(llama: &Llama, lora: &Lora, config: &TrainConfig, exam
     numbers.into_iter().for_each(|value| number(value.to_bits()));
     [config.epochs, config.batch, config.shards].into_iter().for_each(|count| number(count as u64));
     number(config.seed);
+    number(config.from_base.into());
     lora.absorb(&mut number);
     for example in examples {
         let (kind, texts): (_, [&[u32]; 3]) = match example {

@@ -1,6 +1,9 @@
 use super::*;
 use crate::model::checkpoint::{Checkpoint, tests::toy};
 
+/// Counted from the base model.
+const PREFERENCE: loss::Preference = loss::Preference { beta: 0.7, from_base: true };
+
 /// A little of everything.
 fn examples() -> Vec<Example> {
     let text = |seed: u32, length: u32| (0..length).map(|i| (seed * 31 + i * 7) % 96).collect::<Vec<u32>>();
@@ -22,6 +25,7 @@ fn config() -> TrainConfig {
         batch: 5,
         learning_rate: 1e-2,
         beta: 1.0,
+        from_base: true,
         ..TrainConfig::default()
     }
 }
@@ -34,7 +38,7 @@ fn fresh(config: &TrainConfig) -> Lora {
     Lora::new(&toy(), &config.shape(), &[1; 32]).expect("fits")
 }
 
-fn trainer<'a>(llama: &'a Llama, replicas: &'a Replicas, config: &TrainConfig) -> Trainer<'a> {
+fn trainer<'a>(llama: &'a Llama, replicas: Replicas, config: &TrainConfig) -> Trainer<'a> {
     let go_on = |_| ControlFlow::Continue(());
     Trainer::new(llama, replicas, fresh(config), config.clone(), &examples(), go_on).expect("a training")
 }
@@ -58,7 +62,7 @@ fn every_loss_falls_and_its_gradient_is_the_slope() {
         let delta: Vec<f32> = (0..lora.len()).map(|i| ((i * 37 % 101) as f32 / 101.0 - 0.5) * 0.3).collect();
         let loss = |lora: &mut Lora, delta: &[f32], gradient: &mut [f32]| {
             lora.set(delta).expect("as long");
-            loss::accumulate(&llama, lora, &pack, 0.7, 0.25, gradient)
+            loss::accumulate(&llama, lora, &pack, PREFERENCE, 0.25, gradient)
         };
         let mut gradient = vec![0.0; lora.len()];
         loss(&mut lora, &delta, &mut gradient);
@@ -81,11 +85,11 @@ fn every_loss_falls_and_its_gradient_is_the_slope() {
 
 #[test]
 fn training_lowers_the_loss() {
-    let (llama, replicas) = (llama(), Replicas::new(2).expect("threads"));
+    let (llama, replicas) = (llama(), Replicas::new(2));
     let config = TrainConfig { epochs: 30, batch: 12, learning_rate: 3e-2, ..config() };
     let mut losses = Vec::new();
 
-    let end = trainer(&llama, &replicas, &config).run(|progress| {
+    let end = trainer(&llama, replicas, &config).run(|progress| {
         if let Progress::Step { loss, .. } = progress {
             losses.push(loss);
         }
@@ -101,8 +105,8 @@ fn training_lowers_the_loss() {
 fn the_number_of_threads_does_not_change_a_bit_and_the_number_of_shards_hardly_anything() {
     let llama = llama();
     let train = |threads, shards| {
-        let replicas = Replicas::new(threads).expect("threads");
-        let mut trainer = trainer(&llama, &replicas, &TrainConfig { shards, ..config() });
+        let replicas = Replicas::new(threads);
+        let mut trainer = trainer(&llama, replicas, &TrainConfig { shards, ..config() });
         trainer.run(|_| ControlFlow::Continue(())).expect("trains");
         trainer.into_lora()
     };
@@ -115,11 +119,11 @@ fn the_number_of_threads_does_not_change_a_bit_and_the_number_of_shards_hardly_a
 
 #[test]
 fn a_killed_training_goes_on_where_it_was() {
-    let (llama, replicas) = (llama(), Replicas::new(2).expect("threads"));
-    let mut unbroken = trainer(&llama, &replicas, &config());
+    let (llama, replicas) = (llama(), Replicas::new(2));
+    let mut unbroken = trainer(&llama, replicas, &config());
     unbroken.run(|_| ControlFlow::Continue(())).expect("trains");
     for stop in [1, 4, 8] {
-        let mut killed = trainer(&llama, &replicas, &config());
+        let mut killed = trainer(&llama, replicas, &config());
         let stopper = |progress| match progress {
             Progress::Step { step, .. } if step == stop => ControlFlow::Break(()),
             Progress::Step { .. } | Progress::Preparing { .. } => ControlFlow::Continue(()),
@@ -129,7 +133,7 @@ fn a_killed_training_goes_on_where_it_was() {
         let file = killed.state().to_bytes();
         drop(killed);
 
-        let mut resumed = trainer(&llama, &replicas, &config());
+        let mut resumed = trainer(&llama, replicas, &config());
         let state = State::from_bytes(&file).expect("a state");
         resumed.resume(&state).expect("the same training");
         assert_eq!(resumed.step(), stop);
@@ -141,18 +145,18 @@ fn a_killed_training_goes_on_where_it_was() {
 
 #[test]
 fn a_state_of_another_training_or_a_damaged_one_is_refused() {
-    let (llama, replicas) = (llama(), Replicas::new(1).expect("threads"));
-    let state = trainer(&llama, &replicas, &config()).state();
+    let (llama, replicas) = (llama(), Replicas::new(1));
+    let state = trainer(&llama, replicas, &config()).state();
     let others = [
         TrainConfig { seed: 9, ..config() },
         TrainConfig { rank: 3, ..config() },
         TrainConfig { learning_rate: 1.0, ..config() },
     ];
     for other in others {
-        assert_eq!(trainer(&llama, &replicas, &other).resume(&state), Err(StateError::Other));
+        assert_eq!(trainer(&llama, replicas, &other).resume(&state), Err(StateError::Other));
     }
     let other = Llama::new(&Checkpoint::random(toy(), 4)).expect("a model");
-    assert_eq!(trainer(&other, &replicas, &config()).resume(&state), Err(StateError::Other));
+    assert_eq!(trainer(&other, replicas, &config()).resume(&state), Err(StateError::Other));
 
     let bytes = state.to_bytes();
     for length in [0, 7, 40, bytes.len() - 1] {
@@ -163,10 +167,10 @@ fn a_state_of_another_training_or_a_damaged_one_is_refused() {
 
 #[test]
 fn trainings_that_cannot_be_are_refused() {
-    let (llama, replicas) = (llama(), Replicas::new(1).expect("threads"));
+    let (llama, replicas) = (llama(), Replicas::new(1));
     let refused = |config: TrainConfig, examples: &[Example]| {
         let go_on = |_| ControlFlow::Continue(());
-        Trainer::new(&llama, &replicas, fresh(&self::config()), config, examples, go_on).err()
+        Trainer::new(&llama, replicas, fresh(&self::config()), config, examples, go_on).err()
     };
     assert_eq!(refused(config(), &[]), Some(TrainError::Nothing));
     assert_eq!(refused(TrainConfig { batch: 0, ..config() }, &examples()), Some(TrainError::Config));
@@ -177,7 +181,7 @@ fn trainings_that_cannot_be_are_refused() {
     assert_eq!(refused(config(), &answer(&[], &[1])), wrong(TextError::Empty));
     assert_eq!(refused(config(), &answer(&[1], &[])), wrong(TextError::Empty));
     assert_eq!(refused(config(), &answer(&[1], &[96])), wrong(TextError::Token { token: 96, vocabulary: 96 }));
-    let stop = Trainer::new(&llama, &replicas, fresh(&config()), config(), &examples(), |_| ControlFlow::Break(()));
+    let stop = Trainer::new(&llama, replicas, fresh(&config()), config(), &examples(), |_| ControlFlow::Break(()));
     assert_eq!(stop.err(), Some(TrainError::Stopped));
     let many = vec![Example::Answer { prompt: vec![1; 100], answer: vec![1; 20] }; 1_100];
     assert_eq!(refused(config(), &many), Some(TrainError::TooMany { found: 132_000, bound: MAX_TOKENS }));
@@ -185,8 +189,8 @@ fn trainings_that_cannot_be_are_refused() {
 
 #[test]
 fn a_step_too_large_is_told_and_not_taken() {
-    let (llama, replicas) = (llama(), Replicas::new(1).expect("threads"));
-    let mut trainer = trainer(&llama, &replicas, &TrainConfig { learning_rate: 1e39, ..config() });
+    let (llama, replicas) = (llama(), Replicas::new(1));
+    let mut trainer = trainer(&llama, replicas, &TrainConfig { learning_rate: 1e39, ..config() });
     assert_eq!(trainer.run(|_| ControlFlow::Continue(())), Err(TrainError::Diverged { step: 1 }));
     assert!(trainer.lora().delta().iter().all(|value| *value == 0.0));
 }
