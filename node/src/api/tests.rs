@@ -25,6 +25,7 @@ use chorus_protocol::{
 };
 use serde_json::{Value, json};
 
+mod adapters;
 mod classes;
 
 use super::{auth::Token, ballots::Ballots, *};

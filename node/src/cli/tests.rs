@@ -68,3 +68,43 @@ fn a_ballot_on_the_command_line_is_never_printed() {
 
     assert!(!format!("{arguments:?}").to_lowercase().contains("disagree"));
 }
+
+#[test]
+fn adapter_commands_say_what_goes_together() {
+    let parse = |words: &[&str]| Arguments::try_parse_from([&["chorus", "adapter"], words].concat());
+    let new = ["open", "--base-model", "model", "--name", "harbour"];
+    let with = |more: &[&'static str]| parse(&[&new[..], more].concat());
+
+    assert!(
+        with(&[]).is_ok() && with(&["--targets", "q_proj,down_proj", "--centre", "trimmed:2", "--step", "3/2"]).is_ok()
+    );
+    assert!(
+        with(&["--every", "7d", "--weights", "posted", "--gate", "ab12", "--for", "1h", "--by-groups-of", "1"]).is_ok()
+    );
+    assert!(with(&["--targets", "lm_head"]).is_err() && with(&["--centre", "mode"]).is_err());
+    assert!(with(&["--step", "0"]).is_err() && with(&["--rank", "0"]).is_err() && with(&["--held-out", "3"]).is_err());
+    assert!(parse(&["open"]).is_err() && parse(&["open", "harbour"]).is_err(), "a round needs --for");
+    assert!(parse(&["open", "harbour", "--for", "1h"]).is_ok());
+    assert!(parse(&["open", "harbour", "--for", "1h", "--base-model", "model"]).is_err());
+    assert!(parse(&["train", "--contribute", "--open"]).is_ok() && parse(&["train", "a/b"]).is_err());
+    assert!(parse(&["weigh"]).is_err() && parse(&["weigh", "--minimax", "--per-person"]).is_err());
+    assert!(parse(&["weigh", "--weight", "A=3", "--weight", "B=1"]).is_ok());
+    assert!(parse(&["export", "--variant", "class", "--out", "x"]).is_ok());
+    assert!(parse(&["export", "dir", "--variant", "class", "--out", "x"]).is_err());
+    assert!(parse(&["import", "dir"]).is_ok() && parse(&["import", "dir", "--onto", "other"]).is_err());
+    assert!(parse(&["eval", "--own", "--adapter", "dir"]).is_err());
+    assert!(parse(&["card", "add", "Care", "--instruction", "Ask", "--attend", "WORDS"]).is_ok());
+}
+
+#[test]
+fn steps_are_fractions_and_series_are_named_in_one_word_of_an_address() {
+    let ratio = |text| values::ratio(text).ok().map(|ratio| (ratio.numerator, ratio.denominator));
+
+    assert_eq!(
+        (ratio("2"), ratio("3/2"), ratio("1.5"), ratio("0.25")),
+        (Some((2, 1)), Some((3, 2)), Some((15, 10)), Some((25, 100)))
+    );
+    assert_eq!((ratio("0"), ratio("1/0"), ratio("-1"), ratio("1.00001"), ratio("")), (None, None, None, None, None));
+    assert_eq!(values::series("town harbour"), Ok("town%20harbour".into()));
+    assert!(values::series("../polls").is_err() && values::series("").is_err() && values::series("a?b").is_err());
+}

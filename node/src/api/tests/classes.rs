@@ -21,7 +21,7 @@ async fn start() -> Fixture {
 
 impl Fixture {
     /// Admits the person at the node, of the north, and `others`, each with the value of their region.
-    async fn admit(&self, others: &[u64]) -> Vec<LeafSecret> {
+    pub(super) async fn admit(&self, others: &[u64]) -> Vec<LeafSecret> {
         let (_, own) = self.post("/attest/request", json!({ "attributes": [["region", "north"]] })).await;
         self.confirm(own["request"].as_str().expect("a request"), "me", 1).await;
         let mut leaves = Vec::new();
