@@ -9,9 +9,11 @@
 
 use std::{collections::BTreeSet, ops::ControlFlow};
 
+use zeroize::Zeroizing;
+
 use super::{
     llama::{Llama, TextError},
-    lora::{Lora, LoraError, Projection, Shape},
+    lora::{Lora, LoraError, Projection, Shape, delta},
 };
 
 mod lessons;
@@ -304,18 +306,18 @@ impl<'a> Trainer<'a> {
         let weight = 1.0 / batch.len() as f64;
         let shards = shards(&batch, self.config.shards);
         let parts = self.replicas.map(&shards, |shard| {
-            let mut gradient = vec![0.0; self.lora.len()];
+            let mut gradient = Zeroizing::new(vec![0.0; self.lora.len()]);
             let loss = loss::accumulate(self.llama, &self.lora, shard, self.config.preference(), weight, &mut gradient);
             (loss, gradient)
         });
-        let (mut loss, mut gradient) = (0.0, vec![0.0; self.lora.len()]);
+        let (mut loss, mut gradient) = (0.0, Zeroizing::new(vec![0.0; self.lora.len()]));
         for (of_shard, part) in &parts {
             loss += of_shard;
             super::ops::add(&mut gradient, part);
         }
-        let length = super::lora::delta::clip(&mut gradient, self.config.gradient_bound);
-        let length = super::lora::delta::norm(&gradient) / length;
-        let mut delta = self.lora.delta();
+        let length = delta::norm(&gradient);
+        delta::clip(&mut gradient, self.config.gradient_bound);
+        let mut delta = Zeroizing::new(self.lora.delta());
         self.optimiser.step(&mut delta, &gradient, self.config.learning_rate, self.config.weight_decay);
         let step = self.step + 1;
         if !loss.is_finite() || !length.is_finite() || delta.iter().any(|value| !value.is_finite()) {
