@@ -57,6 +57,9 @@ pub struct Batch {
     scalars: Vec<Scalar>,
     points: Vec<RistrettoPoint>,
     shared: BTreeMap<Digest, (Arc<SharedPoints>, Vec<Scalar>)>,
+    /// Equations before the one that counts.
+    #[cfg(test)]
+    only: Option<usize>,
 }
 
 /// The weight of one equation. Multiply each coefficient of the equation by it.
@@ -72,12 +75,26 @@ impl Batch {
             scalars: Vec::new(),
             points: Vec::new(),
             shared: BTreeMap::new(),
+            #[cfg(test)]
+            only: None,
         }
     }
 
     /// Starts a new equation and returns its weight.
     pub fn equation(&mut self) -> Weight {
+        #[cfg(test)]
+        if let Some(left) = &mut self.only {
+            let chosen = *left == 0;
+            *left = left.wrapping_sub(1);
+            return Weight(Scalar::from(u8::from(chosen)));
+        }
         Weight(self.weights.next_weight())
+    }
+
+    /// Starts a batch in which one equation alone counts, the others having weight zero: which of several is false?
+    #[cfg(test)]
+    pub(crate) fn only(equation: usize) -> Self {
+        Self { only: Some(equation), ..Self::new(&[0; 32]) }
     }
 
     /// Adds points that equations can refer to; returns the index of the first.

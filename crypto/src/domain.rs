@@ -121,6 +121,10 @@ domains! {
     POLL = "chorus/v1/poll";
     /// A round's id, from its opening.
     ROUND = "chorus/v1/round";
+    /// The id of a series of adapter rounds, from its manifest.
+    SERIES = "chorus/v1/series";
+    /// The random order that splits a sealed set into cohorts.
+    SPLIT = "chorus/v1/adapter/split";
     /// The digest of a sealed set.
     SEALED_SET = "chorus/v1/sealed-set";
     /// The registry snapshot's root.

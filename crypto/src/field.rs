@@ -79,6 +79,38 @@ impl Field {
         scalars.iter().map(Self::from).collect()
     }
 
+    /// Reads the integer of a scalar as limbs: an element that stands for x/2^256.
+    ///
+    /// Sums of such elements, and their products with true ones, are again the limbs of what the same sums and products
+    /// of scalars give: a linear function of many scalars needs no conversion at all.
+    #[inline]
+    pub(crate) fn unscaled(scalar: &Scalar) -> Self {
+        Self(limbs(scalar.as_bytes()))
+    }
+
+    /// Reads the low 252 bits of a string as [`unscaled`](Self::unscaled) limbs: they are below ℓ as they stand.
+    #[inline]
+    pub(crate) fn unscaled_bits(bytes: &[u8; 32]) -> Self {
+        let [a, b, c, d] = limbs(bytes);
+        Self([a, b, c, d & (u64::MAX >> 4)])
+    }
+
+    /// Returns the scalar whose integer the limbs are.
+    #[inline]
+    pub(crate) fn into_unscaled(self) -> Scalar {
+        Scalar::from_bytes_mod_order(self.unscaled_bytes())
+    }
+
+    /// Returns the canonical encoding of [`into_unscaled`](Self::into_unscaled).
+    #[inline]
+    pub(crate) fn unscaled_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (chunk, limb) in bytes.chunks_exact_mut(8).zip(self.0) {
+            chunk.copy_from_slice(&limb.to_le_bytes());
+        }
+        bytes
+    }
+
     /// Returns the element of an integer below 2^256.
     fn from_limbs(limbs: [u64; 4]) -> Self {
         Self(limbs) * Self(R2)
@@ -92,12 +124,7 @@ impl Field {
 
 impl From<&Scalar> for Field {
     fn from(scalar: &Scalar) -> Self {
-        let bytes = scalar.as_bytes();
-        Self::from_limbs(core::array::from_fn(|index| {
-            let mut limb = [0; 8];
-            limb.copy_from_slice(&bytes[8 * index..8 * index + 8]);
-            u64::from_le_bytes(limb)
-        }))
+        Self::from_limbs(limbs(scalar.as_bytes()))
     }
 }
 
@@ -123,11 +150,7 @@ impl From<i128> for Field {
 impl From<Field> for Scalar {
     fn from(element: Field) -> Self {
         let [a, b, c, d] = element.0;
-        let mut bytes = [0; 32];
-        for (chunk, limb) in bytes.chunks_exact_mut(8).zip(reduce([a, b, c, d, 0, 0, 0, 0]).0) {
-            chunk.copy_from_slice(&limb.to_le_bytes());
-        }
-        Self::from_bytes_mod_order(bytes)
+        reduce([a, b, c, d, 0, 0, 0, 0]).into_unscaled()
     }
 }
 
@@ -253,6 +276,8 @@ impl Products {
     }
 }
 
+impl DefaultIsZeroes for Products {}
+
 /// Returns `Σ a·b` over pairs.
 pub(crate) fn inner_product(left: &[Field], right: &[Field]) -> Field {
     (left.chunks(Products::MOST).zip(right.chunks(Products::MOST)))
@@ -359,6 +384,16 @@ fn add_order_if(x: [u64; 4], mask: u64) -> Field {
         carry = sum >> 64;
         low(sum)
     }))
+}
+
+/// Returns the limbs of a string of 256 bits, least significant first.
+#[inline]
+pub(crate) fn limbs(bytes: &[u8; 32]) -> [u64; 4] {
+    core::array::from_fn(|index| {
+        let mut limb = [0; 8];
+        limb.copy_from_slice(&bytes[8 * index..8 * index + 8]);
+        u64::from_le_bytes(limb)
+    })
 }
 
 fn is_negative(value: i128) -> Choice {

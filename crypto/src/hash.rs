@@ -20,15 +20,46 @@ pub fn digest_bytes(domain: Domain, bytes: &[u8]) -> Digest {
     blake3::derive_key(domain.as_str(), bytes)
 }
 
+/// `H(domain, bytes)` of bytes that come in pieces: of what is too large to be encoded whole.
+pub struct Hasher(blake3::Hasher);
+
+impl Hasher {
+    /// Starts with no bytes.
+    pub fn new(domain: Domain) -> Self {
+        Self(blake3::Hasher::new_derive_key(domain.as_str()))
+    }
+
+    /// Appends bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Returns the digest of all bytes.
+    pub fn digest(&self) -> Digest {
+        *self.0.finalize().as_bytes()
+    }
+
+    /// Returns the stream of all bytes.
+    pub fn stream(&self) -> Stream {
+        Stream(self.0.finalize_xof())
+    }
+}
+
+impl core::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Hasher").finish_non_exhaustive()
+    }
+}
+
 /// An endless stream of bytes determined by a domain and its input.
 pub struct Stream(blake3::OutputReader);
 
 impl Stream {
     /// Starts the stream of `H(domain, bytes)`.
     pub fn new(domain: Domain, bytes: &[u8]) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key(domain.as_str());
+        let mut hasher = Hasher::new(domain);
         hasher.update(bytes);
-        Self(hasher.finalize_xof())
+        hasher.stream()
     }
 
     /// Fills `out` with the next bytes.

@@ -12,6 +12,7 @@ pub mod hash;
 pub mod link;
 pub mod mask;
 pub mod msm;
+pub mod noise;
 pub mod opening;
 pub mod seal;
 pub mod sign;

@@ -28,7 +28,7 @@ use curve25519_dalek::scalar::Scalar;
 use crate::{
     batch::Batch,
     group::Base,
-    mask::{Committee, Data, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Powers, Shape, pack},
+    mask::{Committee, Data, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Shape, fold, pack},
     transcript::{Item, Transcript},
     wire_struct,
 };
@@ -149,7 +149,7 @@ impl Link {
     pub fn check_masked(&self, shape: &Shape, gamma: &Scalar, masked: &[Scalar]) -> Result<(), LinkError> {
         expect_length("masked vector", shape.scalars(), masked.len())?;
         expect_length("response", shape.width(), self.response.len())?;
-        let mut sums = Powers::new(gamma).fold(masked, shape.packed());
+        let mut sums = fold(gamma, masked, shape.packed());
         for fold in &self.folds {
             expect_length("fold", shape.packed(), fold.values.len())?;
             sums.iter_mut().zip(&fold.values).for_each(|(sum, value)| *sum += value);
@@ -163,8 +163,17 @@ impl Link {
     ///
     /// Returns [`LinkError::Subset`], [`LinkError::SeedValues`] or [`LinkError::SeedBlindings`].
     pub fn check_seed(&self, subset: usize, gamma: &Scalar, expansion: &Expansion) -> Result<(), LinkError> {
+        self.check_fold(subset, &expansion.fold(gamma))
+    }
+
+    /// Checks z_T and ζ_T of the set with index `subset` against the fold of its seed's mask, however it was computed: see
+    /// [`Mask`](crate::mask::Mask).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`LinkError::Subset`], [`LinkError::SeedValues`] or [`LinkError::SeedBlindings`].
+    pub fn check_fold(&self, subset: usize, fold: &Fold) -> Result<(), LinkError> {
         let claimed = self.folds.get(subset).ok_or(LinkError::Subset(subset))?;
-        let fold = expansion.fold(gamma);
         if claimed.values != fold.values {
             return Err(LinkError::SeedValues(subset));
         }

@@ -33,7 +33,7 @@ mod sum;
 mod threshold;
 mod wide;
 
-pub use expand::{Expansion, Fold};
+pub use expand::{Expansion, Fold, Mask};
 pub use masking::{Data, Masking, masked_digest};
 pub use opening::{OpenedRow, masked_functional};
 pub use seed::{Context, Seed, SetKey, SetStream, seed_digest};
@@ -41,10 +41,12 @@ pub use shape::{MAX_COLUMNS, MAX_DATA_ROWS, MAX_SCALARS, Shape, ShapeError, pack
 pub use share::{
     ReconstructError, Reconstruction, ShareError, noise_share, reconstruct, share_of, shares_of, zero_share,
 };
-pub use sum::{MaskSum, OpenedSum, SumError, check_sum, open, sum_commitments, sum_masked};
+pub use sum::{
+    CommitmentSum, MaskSum, MaskedSum, OpenedSum, SumError, Unmasking, check_sum, open, sum_commitments, sum_masked,
+};
 pub use threshold::{Committee, CommitteeError, MAX_OPERATORS, MAX_SUBSETS, Subset};
 
-pub(crate) use wide::Powers;
+pub(crate) use wide::fold;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -45,7 +45,7 @@ mod write;
 
 pub use error::{VerifyError, WriteError};
 pub use format::{Bundle, MAGIC, VERSION};
-pub use report::{Progress, Report, RoundSummary, Summary};
+pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
 pub use check::verify;
 pub use write::write;

@@ -4,7 +4,8 @@
 //! the masked vector E and the sealed seeds reach the operators only and are deleted after the result.
 //!
 //! Transcript order: manifest digest · operator set · core · H(boxes) · eligibility (scopes and tags, holder,
-//! disclosed slots, group, root) → γ → folds → ballot proof → credential, whose challenge therefore depends on everything.
+//! disclosed slots, group, root) → γ → folds → proof of the ballot or delta → credential, whose challenge therefore depends
+//! on everything.
 
 mod assemble;
 mod check;
@@ -16,7 +17,7 @@ use chorus_crypto::{
     ballot::{self, Layout},
     codec::{Encode, put_seq},
     credential::{Credential, CredentialHolder, Holder, ShownLeaf, Statement, Tag},
-    domain,
+    delta, domain,
     group::Point,
     hash::{self, Digest},
     link::Link,
@@ -33,7 +34,7 @@ pub use self::{
 use crate::{
     fault::Fault,
     id::{CommunityId, RoundId},
-    ledger::{Manifest, RoundRecord},
+    ledger::{Collects, Manifest, RoundRecord},
     limits,
     log::entry::{ClassSource, ContributionHeader, PollKind},
     registry::snapshot::LazyRing,
@@ -46,12 +47,20 @@ pub enum Content {
     Withdrawal,
     /// A ballot.
     Ballot(Box<BallotContent>),
+    /// A delta.
+    Delta(Box<DeltaContent>),
 }
-wire_enum!(Content { 0 => Withdrawal, 1 => Ballot(it) });
+wire_enum!(Content { 0 => Withdrawal, 1 => Ballot(it), 2 => Delta(it) });
 
 /// A committed, proved and masked ballot.
+pub type BallotContent = Committed<ballot::Proof>;
+
+/// A committed, proved and masked delta.
+pub type DeltaContent = Committed<delta::Proof>;
+
+/// A matrix, committed, proved and masked.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct BallotContent {
+pub struct Committed<P> {
     /// Rows, columns and lanes of the committed matrix.
     pub shape: Shape,
     /// `C_0 … C_D`: the link's mask row, then the data rows.
@@ -64,18 +73,23 @@ pub struct BallotContent {
     pub boxes: Digest,
     /// The masked vector is the committed one.
     pub link: Link,
-    /// The committed ballot is valid.
-    pub proof: ballot::Proof,
+    /// The committed ballot is valid, or the committed delta within its bound.
+    pub proof: P,
 }
-wire_struct!(BallotContent {
-    shape,
-    commitments[limits::MAX_ROWS],
-    seed_digests[limits::MAX_SUBSETS],
-    masked,
-    boxes,
-    link,
-    proof,
-});
+macro_rules! committed_wire {
+    ($($content:ident),*) => {$(
+        wire_struct!($content {
+            shape,
+            commitments[limits::MAX_ROWS],
+            seed_digests[limits::MAX_SUBSETS],
+            masked,
+            boxes,
+            link,
+            proof,
+        });
+    )*};
+}
+committed_wire!(BallotContent, DeltaContent);
 
 /// The public part of a contribution.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -89,7 +103,7 @@ pub struct Body {
     /// Whether the contributor consents to a public point on the opinion map: about 10 bits of the ballot, of which
     /// everybody can tell whose they are if the credential is open. False for a withdrawal.
     pub on_map: bool,
-    /// The class whose sum the ballot goes into: a value that the credential discloses, or a group that it proves. 0 is
+    /// The class whose sum the contribution goes into: a value that the credential discloses, or a group that it proves. 0 is
     /// "other".
     pub class: u16,
     /// What is contributed.
@@ -109,7 +123,14 @@ pub struct Submission {
     /// The sealed seeds of each operator; none for an operator without a key in this round.
     pub boxes: Vec<Option<SealedBox>>,
 }
-wire_struct!(Submission { body{limits::MAX_BODY_BYTES}, masked[limits::MAX_ROWS], boxes[limits::MAX_OPERATORS] });
+wire_struct!(Submission { body{limits::MAX_BODY_BYTES}, masked[limits::MAX_MASKED], boxes[limits::MAX_OPERATORS] });
+
+impl Submission {
+    /// Returns about how many bytes it takes to hold.
+    pub fn size(&self) -> usize {
+        self.body.len() + 32 * self.masked.len() + self.boxes.iter().flatten().map(|it| it.bytes.len()).sum::<usize>()
+    }
+}
 
 /// The seeds of all T that an operator holds, sealed to its round key.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,16 +140,61 @@ pub struct SealedBox {
 }
 wire_struct!(SealedBox { bytes{limits::MAX_BOX_BYTES} });
 
+/// What the contributions of a round look like.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// Ballots with this layout.
+    Ballots(Layout),
+    /// Matrices with this bound on their norm, in this shape.
+    Deltas(delta::Statement, Shape),
+}
+
+impl Format {
+    /// Returns the format of a round's contributions.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Fault`] if the round has no items or too many, or an adapter of no possible size.
+    pub fn of(round: &RoundRecord) -> Result<Self, Fault> {
+        match &round.collects {
+            Collects::Ballots(_) => layout(round).map(Self::Ballots),
+            Collects::Deltas(manifest) => manifest.format().map(|(statement, shape)| Self::Deltas(statement, shape)),
+        }
+    }
+
+    /// Returns whether contributions of this kind are collected.
+    const fn admits(&self, content: &Content) -> bool {
+        match (self, content) {
+            (_, Content::Withdrawal)
+            | (Self::Ballots(_), Content::Ballot(_))
+            | (Self::Deltas(..), Content::Delta(_)) => true,
+            (Self::Ballots(_), Content::Delta(_)) | (Self::Deltas(..), Content::Ballot(_)) => false,
+        }
+    }
+
+    /// Returns the shape that contributions are committed to and masked in.
+    ///
+    /// # Panics
+    ///
+    /// Never: a layout has at most `MAX_ROWS` rows.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Self::Ballots(layout) => Shape::ballot(u32::try_from(layout.data_rows()).expect("at most MAX_ROWS")),
+            Self::Deltas(_, shape) => *shape,
+        }
+    }
+}
+
 /// The layout of a round's ballots.
 ///
 /// # Errors
 ///
 /// Returns [`Fault::Bound`] if the round has no items or too many.
 pub fn layout(round: &RoundRecord) -> Result<Layout, Fault> {
-    let found = round.plan.items.len();
+    let found = round.plan.items().len();
     let out_of_bounds = Fault::Bound { what: "items", bound: limits::MAX_ITEMS as u64, found: found as u64 };
     let items = u16::try_from(found).map_err(|_| out_of_bounds.clone())?;
-    Layout::new(items, round.kind == PollKind::Statement).map_err(|_| out_of_bounds)
+    Layout::new(items, round.collects == Collects::Ballots(PollKind::Statement)).map_err(|_| out_of_bounds)
 }
 
 /// Returns the context of a contribution: community, round, tag, sequence.
@@ -140,10 +206,38 @@ pub fn context(community: CommunityId, round: RoundId, tag: &Tag, sequence: u8) 
     hash::digest_bytes(domain::CONTEXT, &bytes)
 }
 
-impl BallotContent {
+/// What ballots and deltas have in common.
+struct Bound<'a> {
+    shape: &'a Shape,
+    commitments: &'a [Point],
+    seed_digests: &'a [Digest],
+    masked: &'a Digest,
+    boxes: &'a Digest,
+    link: &'a Link,
+}
+
+impl<P> Committed<P> {
+    fn bound(&self) -> Bound<'_> {
+        let Self { shape, commitments, seed_digests, masked, boxes, link, proof: _ } = self;
+        Bound { shape, commitments, seed_digests, masked, boxes, link }
+    }
+}
+
+impl Content {
+    /// Returns what is committed to; none for a withdrawal.
+    fn bound(&self) -> Option<Bound<'_>> {
+        match self {
+            Self::Withdrawal => None,
+            Self::Ballot(content) => Some(content.bound()),
+            Self::Delta(content) => Some(content.bound()),
+        }
+    }
+}
+
+impl Bound<'_> {
     /// Returns the digest of the core: context, consent and class, commitments, seed digests, H(E).
     fn core(&self, context: &Digest, choices: Choices) -> Digest {
-        core_digest(context, choices, &self.shape, &self.commitments, &self.seed_digests, &self.masked)
+        core_digest(context, choices, self.shape, self.commitments, self.seed_digests, self.masked)
     }
 }
 

@@ -75,6 +75,9 @@ pub enum Fault {
     /// The proof that the ballot is valid does not hold.
     #[error("ballot: {0}")]
     Ballot(#[from] chorus_crypto::ballot::BallotError),
+    /// The delta's proof is of the wrong form, or a projection is too large.
+    #[error("delta proof: {0}")]
+    Delta(#[from] chorus_crypto::delta::DeltaError),
     /// The equations of a contribution do not hold; which of them, a batch does not tell.
     #[error("the proof's equations do not hold")]
     Proof,

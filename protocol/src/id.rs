@@ -14,6 +14,9 @@ macro_rules! identifiers {
         impl $name {
             /// The length in bytes.
             pub const LEN: usize = 32;
+
+            /// Thirty-two zeros, the id of nothing.
+            pub const ZERO: Self = Self([0; Self::LEN]);
         }
 
         impl From<[u8; 32]> for $name {
@@ -83,8 +86,10 @@ identifiers! {
     CommunityId;
     /// A poll: the digest of its opening entry.
     PollId;
-    /// A round of a poll: the digest of its opening entry.
+    /// A round: the digest of its plan.
     RoundId;
+    /// A series of adapter rounds: the digest of its manifest.
+    SeriesId;
     /// A body stored by content: its plain BLAKE3 hash (equal to its bao root).
     BlobId;
     /// A batch of the log.

@@ -21,17 +21,20 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
-pub use self::round::{Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution};
+pub use self::round::{
+    Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
+};
 use crate::{
+    adapter::{gate::Standing, manifest::AdapterManifest},
     config::Genesis,
     fault::{Fault, bound},
-    id::{BlobId, CommunityId, PollId, RoundId},
+    id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
     limits,
     log::{
         consensus::Evidence as EquivocationProof,
         entry::{
-            AnonymousProposal, ClassPlan, ClassSource, ClockReading, EarlierGroups, Entry, PollOpening, Proposal,
-            RoundOpening, RoundPlan, SignedEntry,
+            AnonymousProposal, BallotPlan, ClassPlan, ClassSource, ClockReading, DeltaPlan, EarlierGroups, Entry,
+            PollOpening, Proposal, RoundOpening, RoundPlan, SignedEntry, Subject,
         },
     },
     registry::{
@@ -65,6 +68,17 @@ pub struct Poll {
     pub snapshot: Arc<Snapshot>,
 }
 
+/// A series of adapter rounds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Series {
+    /// What everybody agreed on.
+    pub manifest: Arc<AdapterManifest>,
+    /// The operator who began it.
+    pub opened_by: u8,
+    /// Its rounds, in order.
+    pub rounds: Vec<RoundId>,
+}
+
 /// The state that follows from the log.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -75,6 +89,7 @@ pub struct Ledger {
     registry: Registry,
     clocks: BTreeMap<u8, Timestamp>,
     polls: BTreeMap<PollId, Poll>,
+    series: BTreeMap<SeriesId, Series>,
     rounds: BTreeMap<RoundId, RoundRecord>,
     convicted: BTreeSet<PublicKey>,
 }
@@ -90,6 +105,7 @@ impl Ledger {
             registry: Registry::default(),
             clocks: BTreeMap::new(),
             polls: BTreeMap::new(),
+            series: BTreeMap::new(),
             rounds: BTreeMap::new(),
             convicted: BTreeSet::new(),
         }
@@ -138,6 +154,49 @@ impl Ledger {
     /// Returns the polls.
     pub const fn polls(&self) -> &BTreeMap<PollId, Poll> {
         &self.polls
+    }
+
+    /// Returns the series of adapter rounds.
+    pub const fn series(&self) -> &BTreeMap<SeriesId, Series> {
+        &self.series
+    }
+
+    /// Returns what became of an adapter round.
+    pub fn standing(&self, round: &RoundRecord) -> Standing {
+        round.standing(self.sharing.faulty(), self.genesis.policy.min_contributions)
+    }
+
+    /// Returns the plan of the next round of a series, once the one before it has come to its end.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Fault::Phase`] before that, and [`Fault::Unknown`] if there is no such series.
+    pub fn next_deltas(&self, series: SeriesId) -> Result<DeltaPlan, Fault> {
+        let found = self.series.get(&series).ok_or(Fault::Unknown("series"))?;
+        let done = found.rounds.len();
+        let number = u32::try_from(done + 1).unwrap_or(u32::MAX);
+        let standings = found.rounds.iter().rev().filter_map(|round| self.rounds.get(round));
+        let mut standings = standings.map(|round| self.standing(round)).peekable();
+        if let Some(Standing::Unfinished | Standing::Unweighed | Standing::Candidate(_)) = standings.peek() {
+            return Err(Fault::Phase("the next round of a series"));
+        }
+        // The last adapter that was adopted in this run.
+        let of_run = standings.take(done % usize::from(found.manifest.schedule.rounds.max(1)));
+        let start = of_run.filter_map(|standing| if let Standing::Adopted(it) = standing { Some(it) } else { None });
+        Ok(DeltaPlan { series, number, start: { start }.next() })
+    }
+
+    /// Returns the adapter that the community uses: the last one of a series that was adopted, and its round.
+    pub fn adopted(&self, series: SeriesId) -> Option<(RoundId, BlobId)> {
+        let rounds = self.series.get(&series)?.rounds.iter().rev().filter_map(|round| self.rounds.get(round));
+        rounds.map(|round| (round.id, self.standing(round))).find_map(|(round, standing)| match standing {
+            Standing::Adopted(adapter) => Some((round, adapter)),
+            Standing::Unfinished
+            | Standing::Nothing
+            | Standing::Unweighed
+            | Standing::Candidate(_)
+            | Standing::Refused(_) => None,
+        })
     }
 
     /// Returns the rounds.
@@ -268,6 +327,16 @@ impl Ledger {
                 self.in_round(it.round, author, |round, operator, context| round.on_result(operator, it, context))
             }
             Entry::Erased(it) => self.in_round(it.round, author, |round, operator, _| round.on_erased(operator)),
+            Entry::Series(manifest) => {
+                let operator = self.operator(author, "a series of adapter rounds")?;
+                self.begin_series(operator, manifest)
+            }
+            Entry::Weigh(it) => {
+                self.in_round(it.round, author, |round, operator, context| round.on_weighed(operator, it, context))
+            }
+            Entry::Assess(it) => {
+                self.in_round(it.round, author, |round, operator, context| round.on_assessment(operator, it, context))
+            }
         }
     }
 
@@ -400,6 +469,20 @@ impl Ledger {
         let own = self.rounds.values().filter(|round| round.planned_by == operator);
         let unfinished = own.filter(|round| !round.is_finished(self.sharing.faulty())).count();
         bound("unfinished rounds of one operator", self.share_of(limits::MAX_OPEN_ROUNDS), unfinished + 1)?;
+        if let Some(classes) = &plan.classes {
+            check_classes(&self.genesis, &self.rounds, classes)?;
+        }
+        let id = plan.id(self.community);
+        let collects = match &plan.subject {
+            Subject::Ballots(ballots) => self.plan_ballots(id, ballots)?,
+            Subject::Deltas(deltas) => self.plan_deltas(id, *deltas)?,
+        };
+        let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
+        self.rounds.insert(id, RoundRecord::new(id, (operator, plan.clone()), collects, ordinal));
+        Ok(())
+    }
+
+    fn plan_ballots(&mut self, id: RoundId, plan: &BallotPlan) -> Result<Collects, Fault> {
         let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
@@ -409,13 +492,38 @@ impl Ledger {
         if plan.items.is_empty() || chosen.len() != plan.items.len() || !chosen.is_subset(&known) {
             return Err(Fault::Mismatch("the round's items"));
         }
-        if let Some(classes) = &plan.classes {
-            check_classes(&self.genesis, &self.rounds, classes)?;
-        }
-        let id = plan.id(self.community);
-        let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         poll.rounds.push(id);
-        self.rounds.insert(id, RoundRecord::new(id, (operator, plan.clone()), poll.opening.kind, ordinal));
+        Ok(Collects::Ballots(poll.opening.kind))
+    }
+
+    fn plan_deltas(&mut self, id: RoundId, plan: DeltaPlan) -> Result<Collects, Fault> {
+        let due = self.next_deltas(plan.series)?;
+        if plan.number != due.number {
+            return Err(Fault::Mismatch("the round's number"));
+        }
+        if plan.start != due.start {
+            return Err(Fault::Mismatch("the adapter that a round starts from"));
+        }
+        let members = self.members().len();
+        let series = self.series.get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;
+        bound("members of an adapter round", series.manifest.encoding.capacity(), members)?;
+        series.rounds.push(id);
+        Ok(Collects::Deltas(Arc::clone(&series.manifest)))
+    }
+
+    fn begin_series(&mut self, operator: u8, manifest: &AdapterManifest) -> Result<(), Fault> {
+        manifest.validate()?;
+        if let Some(gate) = manifest.gate {
+            self.rounds.get(&gate.round).and_then(|round| round.plan.ballots()).ok_or(Fault::Unknown("round"))?;
+        }
+        let own = self.series.values().filter(|series| series.opened_by == operator).count();
+        bound("series of one operator", self.share_of(limits::MAX_SERIES), own + 1)?;
+        let id = manifest.id(self.community);
+        if self.series.contains_key(&id) {
+            return Err(Fault::Duplicate("this series"));
+        }
+        let series = Series { manifest: Arc::new(manifest.clone()), opened_by: operator, rounds: Vec::new() };
+        self.series.insert(id, series);
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub const MAX_BATCH_ENTRIES: usize = 4096;
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 
 /// Bytes of one blob. A contribution of 500 items is about 200 KB; adapters come later with their own bound.
-pub const MAX_BLOB_BYTES: usize = 16 * 1024 * 1024;
+pub const MAX_BLOB_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of the text of a statement. Polis allows 997 characters.
 pub const MAX_STATEMENT_BYTES: usize = 4096;
@@ -58,14 +58,14 @@ pub const MAX_ATTEMPTS: u8 = 3;
 /// Rows of a ballot's committed matrix: three votes an item, 40 dither bits, 8 bucket bits, the link's mask row.
 pub const MAX_ROWS: usize = 3 * MAX_ITEMS + 40 + 8 + 1;
 
-/// Bytes of a contribution's public body: a 32-byte commitment for each row, and the proofs.
-pub const MAX_BODY_BYTES: usize = 40 * MAX_ROWS + 16 * 1024;
+/// Bytes of a contribution's public body: commitments, folds for each of 21 subsets, and the proofs.
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Bytes of an operator's sealed seeds: at most 15 seeds (n = 7) and the HPKE overhead.
 pub const MAX_BOX_BYTES: usize = 32 * MAX_SUBSETS + 64;
 
 /// Blocks of a partition: the classes of a round, or five groups and those without a point.
-pub const MAX_BLOCKS: usize = MAX_CLASSES;
+pub const MAX_BLOCKS: usize = 64;
 
 /// Linear functions opened of one ballot in a step: two axes.
 pub const MAX_FUNCTIONALS: usize = 2;
@@ -140,3 +140,21 @@ pub const MAX_MEMBER_CAPACITY: u16 = 4;
 
 /// Live vouches of one member. The live vouches of all members are one snapshot's input: 64 × `MAX_MEMBERS`.
 pub const MAX_STOCK: u16 = 64;
+
+/// Linear layers of one layer of a model that an adapter can change: q, k, v, o, gate, up, down.
+pub const MAX_TARGETS: usize = 7;
+
+/// The largest rank of an adapter.
+pub const MAX_RANK: u16 = 256;
+
+/// Entries of an adapter: B of rank 8 for all linear layers of a model of a few hundred million parameters.
+pub const MAX_ADAPTER_ENTRIES: usize = 1 << 21;
+
+/// Scalars of a masked vector: the entries of an adapter eight to a scalar, and the link's mask row.
+pub const MAX_MASKED: usize = MAX_ADAPTER_ENTRIES / 8 + (1 << 14);
+
+/// Bytes of contributions received and not yet checked.
+pub const MAX_PENDING_BYTES: usize = 256 * 1024 * 1024;
+
+/// Series of adapter rounds of a community, of which every operator has an equal share.
+pub const MAX_SERIES: usize = 256;

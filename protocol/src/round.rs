@@ -18,8 +18,10 @@ use chorus_crypto::{
     Scalar,
     ballot::Layout,
     codec::Decode as _,
+    codec::Encode as _,
     domain,
     hash::{self, Digest},
+    mask::OpenedSum,
 };
 
 use self::{
@@ -27,6 +29,11 @@ use self::{
     report::{MapReport, Outcome, PlacedBallot, RoundReport},
 };
 use crate::{
+    adapter::{
+        blocks::partition as partition_deltas,
+        manifest::AdapterManifest,
+        report::{AdapterOutcome, AdapterReport, AdapterValues, Averaged, Averages, Variant},
+    },
     contribution::layout,
     deliberation::{
         bucket::BucketEdges,
@@ -36,9 +43,9 @@ use crate::{
         pca::{PcaPlan, omega_first, omega_next},
         tally::{Tally, Totals, mu},
     },
-    id::BlobId,
-    ledger::{Ledger, RoundRecord, Sealed, partition_digest},
-    log::entry::{ClassPlan, PassId, PollKind, Step},
+    id::{BlobId, RoundId, SeriesId},
+    ledger::{Collects, Ledger, RoundRecord, Sealed, partition_digest},
+    log::entry::{BallotPlan, ClassPlan, DeltaPlan, PassId, PollKind, Step, Subject},
     opening::{Block, Functional, FunctionalPlan, OpenedStep, OpeningPlan, SumPlan},
 };
 
@@ -79,7 +86,49 @@ pub enum Stage {
     /// More than f operators state what honest ones cannot.
     Contradiction(&'static str),
     /// Everything is known.
-    Done(Box<RoundReport>),
+    Done(Box<Report>),
+}
+
+/// What came out of a round.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// Of a round of ballots.
+    Ballots(RoundReport),
+    /// Of an adapter round, with the adapters that it names, encoded.
+    Deltas(AdapterReport, Vec<Vec<u8>>),
+}
+
+impl Report {
+    /// Returns the result object's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Ballots(report) => report.to_bytes(),
+            Self::Deltas(report, _) => report.to_bytes(),
+        }
+    }
+
+    /// Returns what follows from it, by content, and whatever else it names: the constitution of a statement poll, the
+    /// adapters of an adapter round.
+    pub fn follows(&self, ledger: &Ledger) -> (Option<BlobId>, Vec<Vec<u8>>) {
+        match self {
+            Self::Ballots(report) => {
+                let constitution = report.constitution(ledger).map(|constitution| constitution.to_bytes());
+                (constitution.as_ref().map(|bytes| BlobId::of(bytes)), constitution.into_iter().collect())
+            }
+            Self::Deltas(report, adapters) => {
+                let series = ledger.series().get(&report.series);
+                (series.and_then(|series| report.follows(&series.manifest)), adapters.clone())
+            }
+        }
+    }
+
+    /// Returns the report of a round of ballots.
+    pub const fn ballots(&self) -> Option<&RoundReport> {
+        match self {
+            Self::Ballots(report) => Some(report),
+            Self::Deltas(..) => None,
+        }
+    }
 }
 
 /// Sees what a recomputation relies on before it is used, and may object: [`stage`] itself believes f + 1 operators.
@@ -125,6 +174,13 @@ pub fn stage_observed(ledger: &Ledger, round: &RoundRecord, blobs: &dyn Blobs, o
     Course { ledger, round, blobs, observer }.run().unwrap_or_else(|stage| stage)
 }
 
+/// Returns what stands for the classes of an adapter round whose sums are open, to be weighed; `None` if they are not, or
+/// something is not at hand.
+pub fn averages(ledger: &Ledger, round: &RoundRecord, blobs: &dyn Blobs) -> Option<Averages> {
+    let (manifest, plan, sealed) = (round.adapter()?, round.plan.deltas()?, round.sealed.as_ref()?);
+    Course { ledger, round, blobs, observer: &Trusting }.averages(manifest, sealed, plan).ok()
+}
+
 struct Course<'a> {
     ledger: &'a Ledger,
     round: &'a RoundRecord,
@@ -135,10 +191,18 @@ struct Course<'a> {
 impl Course<'_> {
     fn run(&self) -> Step_<Stage> {
         let sealed = self.round.sealed.as_ref().ok_or(Stage::Collecting)?;
+        match &self.round.plan.subject {
+            Subject::Ballots(plan) => self.run_ballots(sealed, plan),
+            Subject::Deltas(plan) => self.run_deltas(sealed, plan),
+        }
+    }
+
+    fn run_ballots(&self, sealed: &Sealed, plan: &BallotPlan) -> Step_<Stage> {
         let layout = layout(self.round).map_err(|_| Stage::Contradiction("a round without a valid list of items"))?;
         let policy = &self.ledger.genesis().policy;
         let ballots = sealed.contributions.len();
-        let done = |outcome| Stage::Done(Box::new(RoundReport::new(self.ledger, self.round, sealed, outcome)));
+        let report = |outcome| RoundReport::new(self.ledger, (self.round.id, plan), sealed, outcome);
+        let done = |outcome| Stage::Done(Box::new(Report::Ballots(report(outcome))));
         if ballots < policy.min_contributions as usize {
             return Ok(done(Outcome::TooFew));
         }
@@ -148,12 +212,10 @@ impl Course<'_> {
             return Ok(done(Outcome::Classes { totals, classes }));
         }
         let consenting = consenting(sealed);
-        let map = match self.round.kind {
-            // A map of fewer points than the floor would single them out; then nothing of the kind is computed.
-            PollKind::Statement if consenting.len() >= policy.group_floor as usize => self.map(sealed, &totals)?,
-            PollKind::Statement => None,
-            PollKind::Value | PollKind::Transition => None,
-        };
+        // A map of fewer points than the floor would single them out; then nothing of the kind is computed.
+        let is_mapped = self.round.collects == Collects::Ballots(PollKind::Statement)
+            && consenting.len() >= policy.group_floor as usize;
+        let map = if is_mapped { self.map(sealed, &totals)? } else { None };
         let Some(map) = map else { return Ok(done(Outcome::Totals { totals })) };
         let edges = BucketEdges::new(layout.items());
         let placed = self.place(&layout, &map, &mu(&totals), &edges, (ballots, consenting))?;
@@ -162,6 +224,71 @@ impl Course<'_> {
         let points = placed.iter().map(PlacedBallot::from).collect();
         let report = MapReport::new(map, points, &partition, groups, &totals);
         Ok(done(Outcome::Map { totals, map: Box::new(report) }))
+    }
+
+    fn run_deltas(&self, sealed: &Sealed, plan: &DeltaPlan) -> Step_<Stage> {
+        let series = self.ledger.series().get(&plan.series).ok_or(Stage::Contradiction("a round without a series"))?;
+        let manifest = &series.manifest;
+        let done = |outcome, adapters| {
+            let report = AdapterReport {
+                community: self.ledger.community(),
+                series: plan.series,
+                round: self.round.id,
+                number: plan.number,
+                set: sealed.set,
+                contributions: u32::try_from(sealed.contributions.len()).unwrap_or(u32::MAX),
+                start: plan.start,
+                previous: self.predecessor(&series.rounds),
+                outcome,
+            };
+            Stage::Done(Box::new(Report::Deltas(report, adapters)))
+        };
+        if sealed.contributions.len() < self.ledger.genesis().policy.min_contributions as usize {
+            return Ok(done(AdapterOutcome::TooFew, Vec::new()));
+        }
+        let averages = self.averages(manifest, sealed, plan)?;
+        let (mut variants, mut adapters) = (Vec::new(), Vec::new());
+        for (kind, values) in averages.variants(self.round.plan.classes.as_ref()) {
+            let (adapter, bytes) = values.to_blob();
+            variants.push(Variant { kind, adapter });
+            adapters.push(bytes);
+        }
+        let averaged = Averaged { classes: averages.classes().to_vec(), variants };
+        Ok(done(AdapterOutcome::Averaged(averaged), adapters))
+    }
+
+    /// Returns the result of the round before this one.
+    fn predecessor(&self, rounds: &[RoundId]) -> Option<BlobId> {
+        let place = rounds.iter().position(|round| *round == self.round.id)?;
+        let before = self.ledger.rounds().get(rounds.get(place.checked_sub(1)?)?)?;
+        before.agreed_result(self.ledger.sharing().faulty()).map(|result| result.result)
+    }
+
+    /// Opens the sums of deltas and puts them together.
+    fn averages(&self, manifest: &Arc<AdapterManifest>, sealed: &Sealed, plan: &DeltaPlan) -> Step_<Averages> {
+        let impossible = |_| Stage::Contradiction("an adapter of no possible size");
+        let (_, shape) = manifest.format().map_err(impossible)?;
+        let classes = partition_deltas(manifest, &self.ledger.genesis().policy, sealed);
+        let blocks: Vec<Block> =
+            classes.iter().flat_map(|class| &class.cohorts).map(|ballots| Block { ballots: ballots.clone() }).collect();
+        let of_blocks: Vec<&[u32]> = blocks.iter().map(|block| block.ballots.as_slice()).collect();
+        let assignment = assignment(&of_blocks, sealed.contributions.len());
+        self.partitioned(partition_digest(byte(blocks.len()), &assignment))?;
+        let step = if blocks.len() == 1 { Step::Totals } else { Step::Groups };
+        let plan_of = OpeningPlan::Sums(SumPlan { rows: shape.data_rows, blocks });
+        let OpenedStep::Sums(sums) = self.opened(step, plan_of)? else { return Err(bad_values()) };
+        let entries = manifest.entries();
+        let flat = |sum: OpenedSum| sum.totals.into_iter().flatten().take(entries).collect();
+        let start = plan.start.map(|start| self.adapter(&start, plan.series, entries)).transpose()?;
+        let sums = sums.into_iter().map(flat).collect();
+        Averages::new((Arc::clone(manifest), plan.series), start, &classes, sums).ok_or_else(bad_values)
+    }
+
+    /// Reads the adapter that a round starts from.
+    fn adapter(&self, id: &BlobId, series: SeriesId, entries: usize) -> Step_<Vec<i64>> {
+        let bytes = self.blobs.blob(id).ok_or(Stage::Missing(*id))?;
+        let unreadable = |_| Stage::Contradiction("an adopted adapter that is none of its series");
+        Ok(AdapterValues::read(&bytes, series, entries).map_err(unreadable)?.values)
     }
 
     /// The values that f + 1 operators stated for a step, or the step itself.
@@ -180,7 +307,7 @@ impl Course<'_> {
 
     fn sums(&self, step: Step, plan: OpeningPlan) -> Step_<Vec<Totals>> {
         let OpenedStep::Sums(sums) = self.opened(step, plan)? else { return Err(bad_values()) };
-        let totals = |sum: &chorus_crypto::mask::OpenedSum| {
+        let totals = |sum: &OpenedSum| {
             let cells: Option<Vec<u64>> = sum
                 .totals
                 .iter()
@@ -289,7 +416,8 @@ impl Course<'_> {
     fn classes(&self, layout: &Layout, plan: &ClassPlan, sealed: &Sealed, totals: &Totals) -> Step_<ClassReport> {
         let policy = &self.ledger.genesis().policy;
         let blocks = blocks_of(sealed, policy.class_floor, policy.floor);
-        let assignment = assignment(&blocks, sealed.contributions.len());
+        let of_blocks: Vec<&[u32]> = blocks.iter().map(|block| block.ballots.as_slice()).collect();
+        let assignment = assignment(&of_blocks, sealed.contributions.len());
         self.partitioned(partition_digest(byte(blocks.len()), &assignment))?;
         let sums = match blocks.as_slice() {
             [] | [_] => vec![totals.clone()],

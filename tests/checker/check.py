@@ -15,6 +15,7 @@ import blake3
 import codec
 import contribution
 import credential
+import delta
 import ed25519
 import group
 import leaf
@@ -27,7 +28,7 @@ from codec import Refused
 
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
-    *(leaf, attestation, credential, snapshot, link, ballot, contribution),
+    *(leaf, attestation, credential, snapshot, link, ballot, delta, contribution),
 ]
 """What tests itself before it judges anything."""
 
@@ -41,6 +42,7 @@ SUITES = {
     "credential": credential.check,
     "link": link.check,
     "proof": ballot.check,
+    "delta": delta.check,
     "ballot": contribution.check,
 }
 """The check of each file of vectors."""

@@ -10,7 +10,7 @@ from transcript import Transcript
 
 USABLE_BITS = 250
 MAX_COLUMNS = MAX_DATA_ROWS = 1 << 14
-MAX_SCALARS = 1 << 19
+MAX_SCALARS = (1 << 20) + (1 << 14)
 MAX_SUBSETS = 21
 
 
@@ -120,12 +120,18 @@ def seed_digest(context, subset, seed):
 def expand(seed, context, subset, shape):
     """Return the values of a mask, row 0 first, and its blindings."""
     data = _seed_input(context, subset, seed)
-    values = _scalars(digest("mask/values", data), (1 + shape.rows) * shape.packed)
+    values = _values(digest("mask/values", data), (1 + shape.rows) * shape.packed)
     return values, _scalars(digest("mask/blindings", data), 1 + shape.rows)
 
 
 def _seed_input(context, subset, seed):
     return seed + context + uint(sum(1 << operator - 1 for operator in subset), 1)
+
+
+def _values(key, count):
+    blocks = [_chacha20(key, block) for block in range(-(-count // 2))]
+    halves = [half for block in blocks for half in (block[:32], block[32:])]
+    return [int.from_bytes(half, "little") % (1 << 252) for half in halves[:count]]
 
 
 def _scalars(key, count):

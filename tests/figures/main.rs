@@ -5,6 +5,7 @@
 mod ballot;
 mod contribution;
 mod deliberation;
+mod delta;
 mod figure;
 mod identity;
 mod table;
@@ -17,6 +18,8 @@ use table::Printed;
 enum Topic {
     /// One ballot, all told: time to make, time to verify, bytes.
     Ballot,
+    /// One delta, all told, for 2^14 to 2^23 entries: time, bytes and memory on one core.
+    Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
@@ -55,6 +58,7 @@ impl Arguments {
             Topic::Ballot => {
                 contribution::figures().into_iter().chain(ballot::figures(self.cases)).map(Printed::from).collect()
             }
+            Topic::Delta => delta::figures(),
             Topic::Deliberation => deliberation::figures().into_iter().map(Printed::from).collect(),
             Topic::Identity => identity::figures(self.seed),
         }

@@ -8,7 +8,9 @@ use chorus_crypto::{
 use chorus_protocol::{
     config::{Genesis, Policy},
     id::{BlobId, CommunityId, PollId, RoundId},
-    log::entry::{ClassPlan, Entry, PollKind, PollOpening, Proposal, Registration, RoundPlan, SignedEntry},
+    log::entry::{
+        BallotPlan, ClassPlan, Entry, PollKind, PollOpening, Proposal, Registration, RoundPlan, SignedEntry, Subject,
+    },
     registry::{
         attestation::{Attestation, Claim},
         policy::Attester,
@@ -44,7 +46,8 @@ pub struct Community {
     pub people: Vec<Person>,
 }
 
-fn rng(seed: u64, what: &str, index: usize) -> ChaCha20Rng {
+/// Returns the generator of one thing that a seed decides.
+pub(crate) fn rng(seed: u64, what: &str, index: usize) -> ChaCha20Rng {
     let mut bytes = seed.to_be_bytes().to_vec();
     bytes.extend_from_slice(what.as_bytes());
     bytes.extend_from_slice(&(index as u64).to_be_bytes());
@@ -136,9 +139,11 @@ impl Community {
         let texts: Vec<String> =
             (0..items).map(|item| format!("The assistant should follow principle {item}.")).collect();
         let plan = RoundPlan {
-            poll,
-            number: 1,
-            items: texts.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
+            subject: Subject::Ballots(BallotPlan {
+                poll,
+                number: 1,
+                items: texts.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
+            }),
             duration_millis,
             key_grace_millis: 2_000,
             classes,

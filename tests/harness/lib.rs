@@ -1,5 +1,6 @@
 //! A community in one process: real peers over a virtual network, with virtual time, replayed from a seed.
 
+pub mod adapters;
 pub mod bundle;
 pub mod community;
 pub mod fuzz;

@@ -112,19 +112,28 @@ impl Town {
     ///
     /// Returns why the log refuses one of the entries.
     pub fn open(&mut self, poll: &Poll) -> Result<(), Fault> {
+        let before = [poll.opening.clone()].into_iter().chain(poll.proposals.clone()).chain([poll.plan.clone()]);
+        self.open_round(poll.round, before)
+    }
+
+    /// Lets the first operator say what leads to a round, and opens that.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the log refuses one of the entries.
+    pub fn open_round(&mut self, round: RoundId, before: impl IntoIterator<Item = Entry>) -> Result<(), Fault> {
         let operators = self.community.operators.clone();
         let first = &operators[0];
-        let before = [poll.opening.clone()].into_iter().chain(poll.proposals.clone()).chain([poll.plan.clone()]);
         before.into_iter().try_for_each(|entry| self.say(first, entry))?;
         let keys: Vec<SealSecret> = operators.iter().map(|_| SealSecret::random(&mut self.rng)).collect();
         for (operator, key) in operators.iter().zip(&keys) {
-            self.say(operator, Entry::RoundKey(RoundKey { round: poll.round, key: key.public() }))?;
+            self.say(operator, Entry::RoundKey(RoundKey { round, key: key.public() }))?;
         }
         self.pass(1);
         let public: Vec<_> = keys.iter().map(|key| Some(key.public())).collect();
-        let snapshot = self.ledger.snapshot(poll.round, &public).root();
-        self.say(first, Entry::Open(RoundOpening { round: poll.round, keys: public, snapshot }))?;
-        self.keys.insert(poll.round, keys);
+        let snapshot = self.ledger.snapshot(round, &public).root();
+        self.say(first, Entry::Open(RoundOpening { round, keys: public, snapshot }))?;
+        self.keys.insert(round, keys);
         Ok(())
     }
 
@@ -152,7 +161,7 @@ impl Town {
     ///
     /// Panics if the round does not admit it.
     pub fn ballot(&mut self, round: RoundId, contributor: &Contributor<'_>) -> Submission {
-        let votes = vec![Vote::Agree; self.round(round).plan.items.len()];
+        let votes = vec![Vote::Agree; self.round(round).plan.items().len()];
         contributor.cast(&self.ledger, &self.ledger.rounds()[&round], &votes, &mut self.rng).expect("a ballot")
     }
 

@@ -114,13 +114,7 @@ impl Play {
 
     /// Registers everybody, opens the poll and posts the plan of the round. Returns whether that could be done.
     pub fn plan(&mut self) -> bool {
-        for person in 0..self.community.people.len() {
-            let entry = self.community.registration(person);
-            self.network.command(self.host_of(person), Command::Relay(entry));
-        }
-        let people = self.community.people.len();
-        let registered =
-            self.network.run_until(60_000, |network| all_up(network, |peer| peer.ledger().members().len() == people));
+        let registered = self.register();
         let operator = self.someone();
         self.network.command(operator, Command::Post(self.poll.opening.clone()));
         let poll = self.poll.poll;
@@ -134,6 +128,16 @@ impl Play {
         });
         self.network.command(operator, Command::Post(self.poll.plan.clone()));
         registered
+    }
+
+    /// Registers everybody. Returns whether they are members.
+    pub fn register(&mut self) -> bool {
+        for person in 0..self.community.people.len() {
+            let entry = self.community.registration(person);
+            self.network.command(self.host_of(person), Command::Relay(entry));
+        }
+        let people = self.community.people.len();
+        self.network.run_until(60_000, |network| all_up(network, |peer| peer.ledger().members().len() == people))
     }
 
     /// Waits until every node that is up sees the round in `state` or beyond.
@@ -228,6 +232,7 @@ pub const fn level_of(person: usize) -> Level {
     if person % 4 == 3 { Level::Open } else { Level::Anonymous }
 }
 
-fn all_up(network: &Network, holds: impl Fn(&chorus_protocol::peer::Peer) -> bool) -> bool {
+/// Whether all hosts that are up see it so.
+pub(crate) fn all_up(network: &Network, holds: impl Fn(&chorus_protocol::peer::Peer) -> bool) -> bool {
     (0..network.len()).filter(|host| network.is_up(*host)).all(|host| holds(network.peer(host)))
 }

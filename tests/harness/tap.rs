@@ -97,7 +97,10 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::RemoveAttester(_)
         | Entry::Expel(_)
         | Entry::Census(_)
-        | Entry::ProposeAnonymously(_) => return None,
+        | Entry::ProposeAnonymously(_)
+        | Entry::Series(_)
+        | Entry::Weigh(_)
+        | Entry::Assess(_) => return None,
     })
 }
 

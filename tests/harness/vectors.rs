@@ -8,6 +8,7 @@
 mod attestation;
 mod ballot;
 mod credential;
+mod delta;
 mod leaf;
 mod link;
 mod proof;
@@ -84,7 +85,7 @@ pub struct Case {
 /// The name of a suite, how it is made, and how the crates judge a case of it.
 type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
 
-const SUITES: [Entry; 10] = [
+const SUITES: [Entry; 11] = [
     ("signature", signature::suite, signature::check),
     ("leaf", leaf::suite, leaf::check),
     ("rotation", leaf::rotation_suite, leaf::check_rotation),
@@ -94,6 +95,7 @@ const SUITES: [Entry; 10] = [
     ("credential", credential::suite, credential::check),
     ("link", link::suite, link::check),
     ("proof", proof::suite, proof::check),
+    ("delta", delta::suite, delta::check),
     ("ballot", ballot::suite, ballot::check),
 ];
 
@@ -299,6 +301,6 @@ impl<T: Encode> Encode for Seq<T> {
 
 impl<T: Decode> Decode for Seq<T> {
     fn decode(input: &mut chorus_crypto::codec::Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self(input.seq(1 << 19)?))
+        Ok(Self(input.seq(chorus_crypto::mask::MAX_SCALARS)?))
     }
 }

@@ -69,12 +69,12 @@ fn forger(town: &Town, round: RoundId, person: usize, level: Level) -> Forger<'_
 }
 
 fn agree(town: &Town, round: RoundId) -> Vec<Vote> {
-    vec![Vote::Agree; town.round(round).plan.items.len()]
+    vec![Vote::Agree; town.round(round).plan.items().len()]
 }
 
 /// Lets a forger agree with everything.
 fn cast(forger: &Forger<'_>, seed: u64) -> Submission {
-    forger.cast(&vec![Vote::Agree; forger.round.plan.items.len()], &mut rng(seed))
+    forger.cast(&vec![Vote::Agree; forger.round.plan.items().len()], &mut rng(seed))
 }
 
 /// What everybody says about the public part.
@@ -91,7 +91,7 @@ fn body(submission: &Submission) -> Body {
 fn content(body: &mut Body) -> &mut BallotContent {
     match &mut body.content {
         Content::Ballot(content) => content,
-        Content::Withdrawal => panic!("a ballot"),
+        Content::Withdrawal | Content::Delta(_) => panic!("a ballot"),
     }
 }
 

@@ -238,11 +238,11 @@ fn an_honest_bundle_verifies_and_says_what_happened() {
     let [large, small] = report.rounds.as_slice() else { panic!("two rounds: {:?}", report.rounds) };
     assert_eq!((large.round, large.ballots, large.withdrawals), (BASE.round, VOTERS - 1, 1));
     assert_eq!(large.opened, [Step::Totals, Step::Buckets, Step::Points, Step::Groups]);
-    assert!(large.report.as_ref().is_some_and(|report| report.map().is_some()));
+    assert!(large.report.as_ref().and_then(|report| report.ballots()).is_some_and(|report| report.map().is_some()));
     assert!(large.constitution.as_ref().is_some_and(|constitution| !constitution.principles.is_empty()));
     assert!(large.dissenting.is_empty() && large.liars.is_empty());
     assert_eq!((small.round, small.ballots, small.opened.len()), (BASE.small, FEW, 0));
-    assert_eq!(small.result.as_ref().map(|result| result.constitution), Some(None));
+    assert_eq!(small.result.as_ref().map(|result| result.follows), Some(None));
 }
 
 #[test]

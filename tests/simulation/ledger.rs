@@ -363,7 +363,7 @@ fn only_operators_and_members_speak_and_what_they_say_is_bounded() {
     assert!(matches!(case.open.ledger.apply(&elsewhere), Err(Fault::Signature(_))));
     let nonsense = Entry::Evidence(Evidence { bytes: vec![1, 2, 3] });
     assert!(case.apply(0, nonsense).is_err(), "evidence must prove something");
-    let result = RoundResult { round: case.round(), result: BlobId::of(b"r"), constitution: None };
+    let result = RoundResult { round: case.round(), result: BlobId::of(b"r"), follows: None };
     assert!(matches!(case.apply(0, Entry::Result(result)), Err(Fault::Phase(_))));
 }
 

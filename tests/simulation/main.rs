@@ -1,5 +1,6 @@
 //! The protocol as a whole, without sockets: what it computes, and what it keeps to itself.
 
+mod adapters;
 mod attacks;
 mod audit;
 mod classes;

@@ -19,7 +19,7 @@ use chorus_crypto::{
     transcript::Item,
 };
 use chorus_protocol::{
-    contribution::{CheckedForm, Content, Submission, context, layout, split_seeds},
+    contribution::{CheckedForm, Content, Format, Submission, context, layout, split_seeds},
     deliberation::tally::mu,
     id::BlobId,
     journal::Record,
@@ -176,7 +176,7 @@ impl Attacker<'_> {
 
     /// What the log and the bodies say about one ballot.
     fn public_equations(&self, ballot: usize, form: &CheckedForm, rows: usize) -> Vec<Equation> {
-        let layout = form.layout();
+        let Format::Ballots(layout) = form.format() else { panic!("ballots") };
         let mut equations = vec![self.fold(form, rows)];
         let Some(map) = self.report.map() else { return equations };
         let placed = &map.ballots[ballot];

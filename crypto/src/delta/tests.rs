@@ -6,6 +6,7 @@ use crate::{
     batch::Batch,
     codec::{Decode as _, Encode as _},
     domain,
+    field::Field,
     group::{Generators, Point},
     hash::Stream,
     msm::Timing,
@@ -175,8 +176,7 @@ fn a_large_entry_whose_projections_are_sent_as_small_ones_is_refused() {
 
         let sent = forgery.send(&Twist { projections: &small, ..HONEST }, &mut rng(1));
 
-        assert_eq!(sent.add_to(&mut Batch::new(&[9; 32])), Ok(()));
-        assert!(!sent.is_valid(), "{bits}");
+        assert_eq!(sent.broken(), ["square"], "{bits}");
     }
 }
 
@@ -188,15 +188,6 @@ fn root_of_minus_one() -> Scalar {
     let root = bits.fold(Scalar::ONE, |power, bit| power * power * Scalar::from(1 + bit));
     assert_eq!(root * root, -Scalar::ONE);
     root
-}
-
-#[test]
-fn every_projection_is_bound() {
-    for index in [0, 1, 200, PROJECTIONS - 1] {
-        let changed = |projections: &mut Vec<i128>| projections[index] += 1;
-
-        assert!(!forgery().send(&Twist { projections: &changed, ..HONEST }, &mut rng(1)).is_valid());
-    }
 }
 
 #[test]
@@ -213,8 +204,47 @@ fn projections_are_accepted_below_the_limit_and_not_at_it() {
     }
 }
 
+/// The equations of a delta proof, in the order in which they join a batch.
+const EQUATIONS: [&str; 4] = ["folding", "value", "square", "zero"];
+
+impl Sent {
+    /// Returns the equations that do not hold.
+    fn broken(&self) -> Vec<&'static str> {
+        let holds = |equation: usize| {
+            let mut batch = Batch::only(equation);
+            self.add_to(&mut batch).expect("the right lengths, and small projections");
+            batch.verify()
+        };
+        (0..).zip(EQUATIONS).filter(|(equation, _)| !holds(*equation)).map(|(_, name)| name).collect()
+    }
+}
+
 #[test]
-fn evaluations_that_fit_the_sumcheck_but_not_the_rows_are_refused() {
+fn all_equations_of_an_honest_proof_hold() {
+    assert_eq!(forgery().send(&HONEST, &mut rng(1)).broken(), EQUATIONS[..0]);
+    assert_eq!(sent().broken(), EQUATIONS[..0]);
+}
+
+#[test]
+fn another_norm_than_the_bound_breaks_the_square_alone() {
+    for (entries, squares) in [([3, 0, 0, 0, -4, 1], [5, 5, 5, 0]), ([11, 0, 0, 0, 0, 0], [0, 0, 0, 0])] {
+        let sent = Forgery::new(statement(2, 3, 10), &entries, &squares).send(&HONEST, &mut rng(1));
+
+        assert_eq!(sent.broken(), ["square"]);
+    }
+}
+
+#[test]
+fn another_projection_than_the_matrix_has_breaks_the_square_alone() {
+    for index in [0, 1, 200, PROJECTIONS - 1] {
+        let changed = |projections: &mut Vec<i128>| projections[index] += 1;
+
+        assert_eq!(forgery().send(&Twist { projections: &changed, ..HONEST }, &mut rng(1)).broken(), ["square"]);
+    }
+}
+
+#[test]
+fn evaluations_that_fit_the_sumcheck_and_not_the_rows_break_the_zero_alone() {
     // w_1 makes up for a false w_0, so that only the opening of the rows can tell.
     let shift = |end: &mut rounds::End, [of_matrix, of_masks]: [Scalar; 2]| {
         let (old, new) = (Scalar::from(end.matrix), Scalar::from(end.matrix) + Scalar::ONE);
@@ -222,11 +252,25 @@ fn evaluations_that_fit_the_sumcheck_but_not_the_rows_are_refused() {
         end.matrix = new.into();
         end.masks = (Scalar::from(end.masks) - change * of_masks.invert()).into();
     };
-    // And the other way round: an evaluation of the rows that does not fit the sumcheck.
+
+    assert_eq!(forgery().send(&Twist { end: &shift, ..HONEST }, &mut rng(1)).broken(), ["zero"]);
+}
+
+#[test]
+fn a_sumcheck_that_ends_in_another_commitment_breaks_the_square_alone() {
     let blinding = |end: &mut rounds::End, _: [Scalar; 2]| end.blinding += Scalar::ONE;
 
-    assert!(!forgery().send(&Twist { end: &shift, ..HONEST }, &mut rng(1)).is_valid());
-    assert!(!forgery().send(&Twist { end: &blinding, ..HONEST }, &mut rng(1)).is_valid());
+    assert_eq!(forgery().send(&Twist { end: &blinding, ..HONEST }, &mut rng(1)).broken(), ["square"]);
+}
+
+#[test]
+fn another_vector_of_the_same_value_than_the_rows_give_breaks_the_folding_alone() {
+    let other = |vector: &mut Vec<Field>, form: &[Field]| {
+        vector[0] += form[1];
+        vector[1] -= form[0];
+    };
+
+    assert_eq!(forgery().send(&Twist { vector: &other, ..HONEST }, &mut rng(1)).broken(), ["folding"]);
 }
 
 fn sent() -> Sent {
@@ -234,17 +278,37 @@ fn sent() -> Sent {
 }
 
 #[test]
-fn each_equation_of_the_opening_is_checked() {
-    // The last responses of all: each stands in one equation, and no challenge depends on it.
-    let changes: [fn(&mut Proof); 3] = [
-        |proof| proof.opening.blinding_response += Scalar::ONE,
-        |proof| proof.opening.square_response += Scalar::ONE,
-        |proof| proof.opening.zero_response += Scalar::ONE,
+fn each_last_response_stands_in_one_equation() {
+    // No challenge depends on them.
+    let changes: [(&str, Change); 3] = [
+        ("value", |proof| proof.opening.blinding_response += Scalar::ONE),
+        ("square", |proof| proof.opening.square_response += Scalar::ONE),
+        ("zero", |proof| proof.opening.zero_response += Scalar::ONE),
     ];
-    for change in changes {
+    for (expected, change) in changes {
         let mut sent = sent();
         change(&mut sent.proof);
-        assert!(!sent.is_valid());
+        assert_eq!(sent.broken(), [expected]);
+    }
+}
+
+#[test]
+fn commitments_to_other_rows_than_the_proofs_break_the_folding() {
+    // Absorbed as they are: the proof is made for these commitments, of other rows.
+    let mut rng = rng(3);
+    let honest = forgery();
+    let blindings: Vec<_> = (0..2).map(|_| Scalar::random(&mut rng)).collect();
+    let generators = Generators::new(3);
+    for (row, column) in [(0, 0), (1, 2)] {
+        let mut data = honest.data();
+        data[row][column] += Scalar::ONE;
+        let commit = |(row, blinding): (&Vec<Scalar>, &Scalar)| Point::from(generators.commit(row, blinding));
+        let commitments: Vec<_> = data.iter().zip(&blindings).map(commit).collect();
+        let proof = honest.prove(&mut Sent::transcript(0, &commitments), &blindings, &HONEST, &mut rng);
+
+        let sent = Sent { statement: honest.statement, context: 0, commitments, proof };
+
+        assert_eq!(sent.broken(), ["folding"]);
     }
 }
 

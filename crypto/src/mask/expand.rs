@@ -1,8 +1,14 @@
 //! The pseudorandom generators: from a seed to the mask of a whole matrix, and its random folds.
 //!
-//! ChaCha20 keyed by `H(label, σ_T ‖ context ‖ T)`, 64 bytes of keystream to a scalar, reduced mod ℓ: uniform up to
-//! 2^-256. Values and blindings have a label, hence a key and a stream, each. ChaCha20 rather than BLAKE3's output
-//! stream: it is vectorised over blocks on every processor, and expansion is what operators do most.
+//! ChaCha20 keyed by `H(label, σ_T ‖ context ‖ T)`. Values and blindings have a label, hence a key and a stream, each:
+//!
+//! - a *value* is 32 bytes of keystream, read as a little-endian integer without its top four bits. As
+//!   `ℓ = 2^252 + 2^124.6…`, a uniform number below 2^252 is within `1 − 2^252/ℓ < 2^-127` of a uniform one mod ℓ, and no
+//!   reduction is needed: values are the limbs of what they are, and half as many bytes are expanded;
+//! - a *blinding* is 64 bytes, reduced mod ℓ: uniform up to 2^-256. There are few of them.
+//!
+//! ChaCha20 rather than BLAKE3's output stream: it is vectorised over blocks on every processor, and expansion is what
+//! operators do most.
 
 use core::fmt;
 
@@ -12,12 +18,19 @@ use zeroize::{Zeroize as _, ZeroizeOnDrop, Zeroizing};
 
 use crate::{
     domain::{self, Domain},
-    mask::{Context, Seed, Shape, Subset, seed::seed_input, shape::MAX_COLUMNS, wide::Powers},
+    field::Field,
+    mask::{
+        Context, MaskSum, Seed, Shape, Subset,
+        seed::seed_input,
+        shape::MAX_COLUMNS,
+        wide::{RowFold, fold},
+    },
     wire_struct,
 };
 
-/// Scalars per refill: 2 KiB of keystream, 32 ChaCha blocks, so that the vectorised back-ends run at full width.
-const BATCH: usize = 32;
+/// Values per refill: 4 KiB of keystream, 64 ChaCha blocks, so that the vectorised back-ends run at full width and what
+/// was expanded is used before it leaves the first cache.
+const BATCH: usize = 128;
 
 /// A secret pseudorandom stream.
 pub(super) struct Keystream(ChaCha20);
@@ -31,8 +44,7 @@ impl Keystream {
     }
 
     pub(super) fn fill(&mut self, out: &mut [u8]) {
-        out.fill(0);
-        self.0.apply_keystream(out);
+        self.0.write_keystream(out);
     }
 
     pub(super) fn next_scalar(&mut self) -> Scalar {
@@ -43,18 +55,18 @@ impl Keystream {
         scalar
     }
 
-    /// Returns the next `count` scalars.
-    fn scalars(&mut self, count: usize) -> Vec<Scalar> {
-        let mut scalars = Vec::with_capacity(count);
-        let mut wide = [[0; 64]; BATCH];
-        while scalars.len() < count {
-            let batch = BATCH.min(count - scalars.len());
-            let wide = &mut wide[..batch];
-            self.fill(wide.as_flattened_mut());
-            scalars.extend(wide.iter().map(Scalar::from_bytes_mod_order_wide));
+    /// Hands out the next `count` values, unscaled, in pieces.
+    fn for_each_piece(&mut self, mut count: usize, mut visit: impl FnMut(&[Field])) {
+        let mut bytes = Zeroizing::new([[0; 32]; BATCH]);
+        let mut values = Zeroizing::new([Field::ZERO; BATCH]);
+        while count > 0 {
+            let piece = BATCH.min(count);
+            let bytes = &mut bytes[..piece];
+            self.fill(bytes.as_flattened_mut());
+            values.iter_mut().zip(bytes).for_each(|(value, bytes)| *value = Field::unscaled_bits(bytes));
+            visit(&values[..piece]);
+            count -= piece;
         }
-        wide.zeroize();
-        scalars
     }
 }
 
@@ -64,7 +76,73 @@ impl fmt::Debug for Keystream {
     }
 }
 
-/// `PRG(σ_T)` and `PRG_ρ(σ_T)`: the values of one mask, row 0 first, and its blindings. Wiped on drop.
+/// `PRG(σ_T)` and `PRG_ρ(σ_T)` of one seed, expanded each time they are used and never held whole: what masks of large
+/// matrices are computed with. Wiped on drop.
+#[derive(ZeroizeOnDrop)]
+pub struct Mask {
+    input: Zeroizing<[u8; 65]>,
+    #[zeroize(skip)]
+    shape: Shape,
+}
+
+impl Mask {
+    /// Names the mask of a seed.
+    pub fn new(seed: &Seed, context: &Context, subset: Subset, shape: &Shape) -> Self {
+        Self { input: seed_input(context, subset, seed), shape: *shape }
+    }
+
+    /// Returns `Σ_r γ^r · row_r` over rows 0..=D, of values and of blindings. Constant time.
+    pub fn fold(&self, gamma: &Scalar) -> Fold {
+        let mut values = RowFold::new(gamma, self.shape.packed());
+        self.for_each_piece(|piece| values.extend(piece));
+        self.finish(gamma, values)
+    }
+
+    /// Returns [`fold`](Self::fold) and adds the mask to a sum over the same shape, in one expansion. Constant time.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the sum is of another shape.
+    pub fn fold_and_add(&self, gamma: &Scalar, sum: &mut MaskSum) -> Fold {
+        let mut values = RowFold::new(gamma, self.shape.packed());
+        let mut place = sum.adder(&self.shape);
+        self.for_each_piece(|piece| {
+            values.extend(piece);
+            place.add(piece);
+        });
+        sum.add_blindings(&self.blindings());
+        self.finish(gamma, values)
+    }
+
+    /// Hands out the values of all rows, row 0 first, in pieces.
+    pub(super) fn for_each_piece(&self, visit: impl FnMut(&[Field])) {
+        Keystream::new(domain::MASK_KEY, self.input.as_ref()).for_each_piece(self.shape.scalars(), visit);
+    }
+
+    /// Returns the blindings of rows 0..=D.
+    pub(super) fn blindings(&self) -> Zeroizing<Vec<Scalar>> {
+        let mut stream = Keystream::new(domain::MASK_BLINDING_KEY, self.input.as_ref());
+        Zeroizing::new((0..=self.shape.rows()).map(|_| stream.next_scalar()).collect())
+    }
+
+    /// Returns the shape.
+    pub(super) const fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    fn finish(&self, gamma: &Scalar, values: RowFold) -> Fold {
+        let blinding = fold(gamma, &self.blindings(), 1).first().copied().unwrap_or_default();
+        Fold { values: values.finish(), blinding }
+    }
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mask").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+/// `PRG(σ_T)` and `PRG_ρ(σ_T)`: the values of one mask, row 0 first, and its blindings, held whole. Wiped on drop.
 #[derive(ZeroizeOnDrop)]
 pub struct Expansion {
     values: Vec<Scalar>,
@@ -76,18 +154,10 @@ pub struct Expansion {
 impl Expansion {
     /// Expands a seed.
     pub fn new(seed: &Seed, context: &Context, subset: Subset, shape: &Shape) -> Self {
-        let input = seed_input(context, subset, seed);
-        Self {
-            values: Keystream::new(domain::MASK_KEY, input.as_ref()).scalars(shape.scalars()),
-            blindings: Keystream::new(domain::MASK_BLINDING_KEY, input.as_ref()).scalars(1 + shape.rows()),
-            packed: shape.packed(),
-        }
-    }
-
-    /// Expands the blindings only: 1 + D scalars.
-    pub(super) fn blindings_only(seed: &Seed, context: &Context, subset: Subset, shape: &Shape) -> Vec<Scalar> {
-        let input = seed_input(context, subset, seed);
-        Keystream::new(domain::MASK_BLINDING_KEY, input.as_ref()).scalars(1 + shape.rows())
+        let mask = Mask::new(seed, context, subset, shape);
+        let mut values = Vec::with_capacity(shape.scalars());
+        mask.for_each_piece(|piece| values.extend(piece.iter().map(|value| value.into_unscaled())));
+        Self { values, blindings: mask.blindings().to_vec(), packed: shape.packed() }
     }
 
     /// Returns the packed values of row `row`; row 0 is the mask of Y, row r the mask of data row r−1.
@@ -120,9 +190,8 @@ impl Expansion {
 
     /// Returns `Σ_r γ^r · row_r` over rows 0..=D, of values and of blindings.
     pub fn fold(&self, gamma: &Scalar) -> Fold {
-        let powers = Powers::new(gamma);
-        let blinding = powers.fold(&self.blindings, 1).first().copied().unwrap_or_default();
-        Fold { values: powers.fold(&self.values, self.packed), blinding }
+        let blinding = fold(gamma, &self.blindings, 1).first().copied().unwrap_or_default();
+        Fold { values: fold(gamma, &self.values, self.packed), blinding }
     }
 
     /// Returns `Σ c_r · row` over pairs of a *data* row (0-based, so data row r is row r+1) and its coefficient.

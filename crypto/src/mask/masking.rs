@@ -8,11 +8,12 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::{
-    codec::put_seq,
+    codec::{Encode as _, put_count},
     domain,
+    field::Field,
     group::{Generators, Point},
-    hash::{self, Digest},
-    mask::{Committee, Context, Expansion, Fold, Seed, Shape, Subset, pack, seed_digest},
+    hash::{Digest, Hasher},
+    mask::{Committee, Context, Fold, Mask, Seed, Shape, Subset, pack, seed_digest},
 };
 
 /// The secrets of one contribution: σ_T for every T, the row Y and the blindings ρ_r. Wiped on drop.
@@ -86,7 +87,7 @@ impl Masking {
         let seeds: Vec<_> = subsets.iter().map(|_| Seed::random(rng)).collect();
         let mut blindings = vec![Scalar::ZERO; 1 + shape.rows()];
         for (subset, seed) in subsets.iter().zip(&seeds) {
-            let parts = Zeroizing::new(Expansion::blindings_only(seed, context, *subset, shape));
+            let parts = Mask::new(seed, context, *subset, shape).blindings();
             blindings.iter_mut().zip(parts.iter()).for_each(|(sum, part)| *sum += part);
         }
         let mask_row = (0..shape.columns).map(|_| Scalar::random(rng)).collect();
@@ -142,13 +143,18 @@ impl Masking {
     /// [`commit_mask_row`]: Self::commit_mask_row
     pub fn mask(&self, data: &(impl Data + ?Sized)) -> Vec<Scalar> {
         self.assert_shape(data);
-        let mut masked = Vec::with_capacity(self.shape.scalars());
-        masked.extend(Zeroizing::new(pack(&self.shape, &self.mask_row)).iter());
-        masked.extend(Zeroizing::new(data.pack(&self.shape)).iter());
-        for expansion in self.expansions() {
-            masked.iter_mut().zip(expansion.all_values()).for_each(|(sum, mask)| *sum -= mask);
+        let first = Zeroizing::new(pack(&self.shape, &self.mask_row));
+        let rest = Zeroizing::new(data.pack(&self.shape));
+        let mut masked: Vec<_> = first.iter().chain(rest.iter()).map(Field::unscaled).collect();
+        // One seed at a time, in pieces: all masks of a large matrix at once would be many times its size.
+        for mask in self.masks() {
+            let mut at = 0;
+            mask.for_each_piece(|piece| {
+                masked[at..].iter_mut().zip(piece).for_each(|(sum, value)| *sum -= *value);
+                at += piece.len();
+            });
         }
-        masked
+        masked.into_iter().map(Field::into_unscaled).collect()
     }
 
     /// Returns `C_0`, the commitment to Y. Constant time.
@@ -194,13 +200,12 @@ impl Masking {
 
     /// Returns the fold of every mask.
     pub(crate) fn folds(&self, gamma: &Scalar) -> Vec<Fold> {
-        self.expansions().map(|expansion| expansion.fold(gamma)).collect()
+        self.masks().map(|mask| mask.fold(gamma)).collect()
     }
 
-    /// Expands one seed at a time: all masks of a large matrix at once would be many times its size.
-    fn expansions(&self) -> impl Iterator<Item = Expansion> {
-        let expand = |(subset, seed): (&Subset, &Seed)| Expansion::new(seed, &self.context, *subset, &self.shape);
-        self.subsets.iter().zip(&self.seeds).map(expand)
+    fn masks(&self) -> impl Iterator<Item = Mask> {
+        let mask = |(subset, seed): (&Subset, &Seed)| Mask::new(seed, &self.context, *subset, &self.shape);
+        self.subsets.iter().zip(&self.seeds).map(mask)
     }
 
     fn assert_shape(&self, data: &(impl Data + ?Sized)) {
@@ -220,9 +225,17 @@ fn all_bits(data: &[Vec<Scalar>]) -> Choice {
     data.iter().flatten().fold(Choice::from(1), |all, entry| all & is_bit(entry))
 }
 
-/// Returns `H(E)`, which the core of a contribution binds.
+/// Returns `H(E)`, which the core of a contribution binds: the digest of the sequence of its scalars.
 pub fn masked_digest(masked: &[Scalar]) -> Digest {
-    let mut bytes = Vec::with_capacity(4 + 32 * masked.len());
-    put_seq(&mut bytes, masked);
-    hash::digest_bytes(domain::MASKED_DIGEST, &bytes)
+    const PIECE: usize = 512;
+    let mut hasher = Hasher::new(domain::MASKED_DIGEST);
+    let mut bytes = Vec::with_capacity(32 * PIECE);
+    put_count(&mut bytes, masked.len());
+    for piece in masked.chunks(PIECE) {
+        piece.iter().for_each(|scalar| scalar.encode(&mut bytes));
+        hasher.update(&bytes);
+        bytes.clear();
+    }
+    hasher.update(&bytes);
+    hasher.digest()
 }

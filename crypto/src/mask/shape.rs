@@ -8,7 +8,7 @@ use curve25519_dalek::scalar::Scalar;
 
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
-    mask::wide::limbs,
+    field::limbs,
 };
 
 /// Most bits of packed lanes in a scalar: the centred value of a full scalar stays below 2^250 < ℓ/2.
@@ -20,8 +20,8 @@ pub const MAX_DATA_ROWS: u32 = 1 << 14;
 /// Most columns. See [`MAX_DATA_ROWS`].
 pub const MAX_COLUMNS: u32 = 1 << 14;
 
-/// Most scalars of a masked vector: 16 MiB.
-pub const MAX_SCALARS: usize = 1 << 19;
+/// Most scalars of a masked vector: 2^23 entries, eight to a scalar, and row 0 of as many columns as there may be. 32.5 MiB.
+pub const MAX_SCALARS: usize = (1 << 20) + (1 << 14);
 
 /// A shape that no contribution has.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -172,7 +172,7 @@ impl Centred {
     fn new(scalar: &Scalar) -> Self {
         // x < ℓ/2 exactly if 2x mod ℓ is even as an integer: otherwise 2x wraps, and 2x − ℓ is odd.
         let negative = (scalar + scalar).as_bytes().first().is_some_and(|byte| byte & 1 == 1);
-        let magnitude = Self(limbs(&if negative { -scalar } else { *scalar }));
+        let magnitude = Self(limbs((if negative { -scalar } else { *scalar }).as_bytes()));
         if negative { magnitude.negated() } else { magnitude }
     }
 

@@ -17,13 +17,13 @@ use curve25519_dalek::{
 use crate::{
     codec::{Decode, DecodeError, Encode, Reader, put_count, put_seq},
     domain,
+    field::{Field, limbs},
     group::{Base, Generators, is_identity},
-    hash::{Digest, Stream},
+    hash::{Digest, Hasher},
     mask::{
-        Expansion, Shape,
+        Expansion, Mask, Shape,
         shape::{MAX_COLUMNS, MAX_DATA_ROWS, MAX_SCALARS},
     },
-    wire_struct,
 };
 
 /// Why a sum was not opened, or is not the sum of what was committed.
@@ -61,15 +61,15 @@ pub(super) fn expect_length(what: &'static str, expected: usize, found: usize) -
 /// `S_T` and its blindings: the sum over contributions of one T's masks, data rows only.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MaskSum {
-    values: Vec<Scalar>,
+    /// Unscaled.
+    values: Vec<Field>,
     blindings: Vec<Scalar>,
 }
-wire_struct!(MaskSum { values[MAX_SCALARS], blindings[MAX_DATA_ROWS as usize] });
 
 impl MaskSum {
     /// Starts with nothing added.
     pub fn new(shape: &Shape) -> Self {
-        Self { values: vec![Scalar::ZERO; shape.rows() * shape.packed()], blindings: vec![Scalar::ZERO; shape.rows()] }
+        Self { values: vec![Field::ZERO; shape.rows() * shape.packed()], blindings: vec![Scalar::ZERO; shape.rows()] }
     }
 
     /// Adds the mask of one contribution: as many data rows as the sum has, from the first on.
@@ -80,10 +80,32 @@ impl MaskSum {
     pub fn add(&mut self, expansion: &Expansion) {
         let packed = self.values.len() / self.blindings.len();
         let values = expansion.all_values().get(packed..packed + self.values.len()).expect("at least as many rows");
-        let blindings = expansion.all_blindings().get(1..=self.blindings.len()).expect("at least as many rows");
         assert_eq!(packed * expansion.all_blindings().len(), expansion.all_values().len(), "rows of one width");
-        add_all(&mut self.values, values);
-        add_all(&mut self.blindings, blindings);
+        self.values.iter_mut().zip(values).for_each(|(sum, value)| *sum += Field::unscaled(value));
+        self.add_blindings(expansion.all_blindings());
+    }
+
+    /// As [`add`](Self::add), expanding the mask on the way.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the mask has fewer rows or another width.
+    pub fn add_mask(&mut self, mask: &Mask) {
+        let mut place = self.adder(mask.shape());
+        mask.for_each_piece(|piece| place.add(piece));
+        self.add_blindings(&mask.blindings());
+    }
+
+    /// Takes back a mask that was added: of a contribution that was refused after all, or that a later one replaces.
+    ///
+    /// # Panics
+    ///
+    /// As [`add_mask`](Self::add_mask).
+    pub fn subtract_mask(&mut self, mask: &Mask) {
+        let mut place = self.adder(mask.shape());
+        mask.for_each_piece(|piece| place.subtract(piece));
+        let blindings = mask.blindings();
+        self.blindings.iter_mut().zip(blindings.iter().skip(1)).for_each(|(sum, term)| *sum -= term);
     }
 
     /// Adds the sum over a disjoint set of contributions.
@@ -94,24 +116,93 @@ impl MaskSum {
     pub fn merge(&mut self, other: &Self) -> Result<(), SumError> {
         expect_length("mask values", self.values.len(), other.values.len())?;
         expect_length("mask blindings", self.blindings.len(), other.blindings.len())?;
-        add_all(&mut self.values, &other.values);
-        add_all(&mut self.blindings, &other.blindings);
+        self.values.iter_mut().zip(&other.values).for_each(|(sum, value)| *sum += *value);
+        self.blindings.iter_mut().zip(&other.blindings).for_each(|(sum, term)| *sum += term);
         Ok(())
     }
 
-    /// Returns the packed values, row-major.
-    pub fn values(&self) -> &[Scalar] {
-        &self.values
+    /// Starts adding the values of a mask of a shape.
+    pub(super) fn adder(&mut self, shape: &Shape) -> Adder<'_> {
+        assert!(self.blindings.len() <= shape.rows(), "at least as many rows");
+        assert_eq!(self.values.len(), self.blindings.len() * shape.packed(), "rows of one width");
+        Adder { skip: shape.packed(), rest: &mut self.values }
     }
 
-    /// Returns the blindings, one per data row.
-    pub fn blindings(&self) -> &[Scalar] {
-        &self.blindings
+    /// Adds the blindings of a mask, that of row 0 first.
+    pub(super) fn add_blindings(&mut self, blindings: &[Scalar]) {
+        let blindings = blindings.get(1..=self.blindings.len()).expect("at least as many rows");
+        self.blindings.iter_mut().zip(blindings).for_each(|(sum, term)| *sum += term);
     }
 }
 
-fn add_all(sums: &mut [Scalar], terms: &[Scalar]) {
-    sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+impl Encode for MaskSum {
+    fn encode(&self, out: &mut Vec<u8>) {
+        put_count(out, self.values.len());
+        self.values.iter().for_each(|value| out.extend_from_slice(&value.unscaled_bytes()));
+        put_seq(out, &self.blindings);
+    }
+}
+
+impl Decode for MaskSum {
+    fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let values: Vec<Scalar> = input.seq(MAX_SCALARS)?;
+        let values = values.iter().map(Field::unscaled).collect();
+        Ok(Self { values, blindings: input.seq(MAX_DATA_ROWS as usize)? })
+    }
+}
+
+/// Where in a sum the next values of a mask belong.
+pub(super) struct Adder<'a> {
+    /// Values of row 0 that are still to come, which is in no sum.
+    skip: usize,
+    rest: &'a mut [Field],
+}
+
+impl Adder<'_> {
+    /// Adds the next values; those after the last row of the sum are dropped.
+    pub(super) fn add(&mut self, piece: &[Field]) {
+        self.zip(piece).for_each(|(sum, value)| *sum += *value);
+    }
+
+    fn subtract(&mut self, piece: &[Field]) {
+        self.zip(piece).for_each(|(sum, value)| *sum -= *value);
+    }
+
+    fn zip<'p>(&mut self, piece: &'p [Field]) -> impl Iterator<Item = (&mut Field, &'p Field)> {
+        let (skipped, piece) = piece.split_at(self.skip.min(piece.len()));
+        self.skip -= skipped.len();
+        let rest = core::mem::take(&mut self.rest);
+        let (now, later) = rest.split_at_mut(piece.len().min(rest.len()));
+        self.rest = later;
+        now.iter_mut().zip(piece)
+    }
+}
+
+/// `Σ_i E_i` over data rows, one contribution after the other.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MaskedSum {
+    shape: Shape,
+    /// Unscaled.
+    values: Vec<Field>,
+}
+
+impl MaskedSum {
+    /// Starts with nothing added.
+    pub fn new(shape: &Shape) -> Self {
+        Self { shape: *shape, values: vec![Field::ZERO; shape.rows() * shape.packed()] }
+    }
+
+    /// Adds a masked vector.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SumError::Length`] if the vector, row 0 included, has another length than the shape says.
+    pub fn add(&mut self, masked: &[Scalar]) -> Result<(), SumError> {
+        expect_length("masked vector", self.shape.scalars(), masked.len())?;
+        let data = masked.iter().skip(self.shape.packed());
+        self.values.iter_mut().zip(data).for_each(|(sum, value)| *sum += Field::unscaled(value));
+        Ok(())
+    }
 }
 
 /// Adds up masked vectors: `Σ_i E_i` over data rows.
@@ -120,12 +211,36 @@ fn add_all(sums: &mut [Scalar], terms: &[Scalar]) {
 ///
 /// Returns [`SumError::Length`] if a vector, row 0 included, has another length than the shape says.
 pub fn sum_masked<'a>(shape: &Shape, masked: impl IntoIterator<Item = &'a [Scalar]>) -> Result<Vec<Scalar>, SumError> {
-    let mut sums = vec![Scalar::ZERO; shape.rows() * shape.packed()];
-    for vector in masked {
-        expect_length("masked vector", shape.scalars(), vector.len())?;
-        add_all(&mut sums, &vector[shape.packed()..]);
+    let mut sum = MaskedSum::new(shape);
+    masked.into_iter().try_for_each(|vector| sum.add(vector))?;
+    Ok(sum.values.into_iter().map(Field::into_unscaled).collect())
+}
+
+/// `Σ_i C_{i,r}` over data rows, one contribution after the other.
+#[derive(Clone, Debug)]
+pub struct CommitmentSum(Vec<RistrettoPoint>);
+
+impl CommitmentSum {
+    /// Starts with nothing added.
+    pub fn new(shape: &Shape) -> Self {
+        Self(vec![RistrettoPoint::identity(); shape.rows()])
     }
-    Ok(sums)
+
+    /// Adds the commitments of the data rows of a contribution.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SumError::Length`] if there is another number of them.
+    pub fn add(&mut self, commitments: &[RistrettoPoint]) -> Result<(), SumError> {
+        expect_length("commitments", self.0.len(), commitments.len())?;
+        self.0.iter_mut().zip(commitments).for_each(|(sum, commitment)| *sum += commitment);
+        Ok(())
+    }
+
+    /// Returns the sums, one per data row.
+    pub fn points(&self) -> &[RistrettoPoint] {
+        &self.0
+    }
 }
 
 /// Adds up the commitments of data rows: `Σ_i C_{i,r}`.
@@ -137,12 +252,9 @@ pub fn sum_commitments<'a>(
     shape: &Shape,
     contributions: impl IntoIterator<Item = &'a [RistrettoPoint]>,
 ) -> Result<Vec<RistrettoPoint>, SumError> {
-    let mut sums = vec![RistrettoPoint::identity(); shape.rows()];
-    for commitments in contributions {
-        expect_length("commitments", shape.rows(), commitments.len())?;
-        sums.iter_mut().zip(commitments).for_each(|(sum, commitment)| *sum += commitment);
-    }
-    Ok(sums)
+    let mut sum = CommitmentSum::new(shape);
+    contributions.into_iter().try_for_each(|commitments| sum.add(commitments))?;
+    Ok(sum.0)
 }
 
 /// `ΣU` and `Σρ` of a set of contributions.
@@ -162,6 +274,23 @@ impl Encode for OpenedSum {
     }
 }
 
+impl OpenedSum {
+    /// Returns the hash of `set` and of the encoding, which is never held whole.
+    fn hash(&self, set: &Digest) -> Hasher {
+        let mut hasher = Hasher::new(domain::SUM_CHECK);
+        let mut piece = set.to_vec();
+        put_count(&mut piece, self.totals.len());
+        for row in &self.totals {
+            put_seq(&mut piece, row);
+            hasher.update(&piece);
+            piece.clear();
+        }
+        put_seq(&mut piece, &self.blindings);
+        hasher.update(&piece);
+        hasher
+    }
+}
+
 impl Decode for OpenedSum {
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let rows = input.count(MAX_DATA_ROWS as usize)?;
@@ -170,10 +299,51 @@ impl Decode for OpenedSum {
     }
 }
 
-/// Removes the masks from a sum of masked vectors: `ΣX = ΣE + Σ_T S_T`, unpacked.
+/// The removal of masks from a sum of masked vectors, one T after the other: `ΣX = ΣE + Σ_T S_T`.
+#[derive(Clone, Debug)]
+pub struct Unmasking {
+    shape: Shape,
+    whole: MaskSum,
+}
+
+impl Unmasking {
+    /// Starts with the sum of the masked vectors.
+    pub fn new(masked: MaskedSum) -> Self {
+        let blindings = vec![Scalar::ZERO; masked.shape.rows()];
+        Self { shape: masked.shape, whole: MaskSum { values: masked.values, blindings } }
+    }
+
+    /// Removes the masks of one T: `sum` is over exactly the contributions whose masked vectors were summed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SumError::Length`] if it has another shape.
+    pub fn remove(&mut self, sum: &MaskSum) -> Result<(), SumError> {
+        self.whole.merge(sum)
+    }
+
+    /// Unpacks the sum, after the masks of every T were removed. Says nothing about truth; [`check_sum`] does.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SumError::OutOfRange`] if an entry does not fit its lane, which is what a missing or wrong part looks
+    /// like.
+    pub fn finish(self) -> Result<OpenedSum, SumError> {
+        let unpack = |(row, packed): (usize, &[Field])| {
+            let packed: Vec<_> = packed.iter().map(|value| value.into_unscaled()).collect();
+            self.shape.unpack(&packed).ok_or(SumError::OutOfRange { row })
+        };
+        let rows = self.whole.values.chunks_exact(self.shape.packed());
+        Ok(OpenedSum {
+            totals: rows.enumerate().map(unpack).collect::<Result<_, _>>()?,
+            blindings: self.whole.blindings,
+        })
+    }
+}
+
+/// Removes the masks from a sum of masked vectors: `ΣX = ΣE + Σ_T S_T`, unpacked. [`Unmasking`] in one call.
 ///
 /// `masked_sum` is [`sum_masked`] over exactly the contributions that every one of `mask_sums`, one per T, is over.
-/// Says nothing about truth; [`check_sum`] does.
 ///
 /// # Errors
 ///
@@ -181,11 +351,10 @@ impl Decode for OpenedSum {
 /// lane, which is what a missing or wrong part looks like.
 pub fn open(shape: &Shape, masked_sum: &[Scalar], mask_sums: &[MaskSum]) -> Result<OpenedSum, SumError> {
     expect_length("masked sum", shape.rows() * shape.packed(), masked_sum.len())?;
-    let mut whole = MaskSum { values: masked_sum.to_vec(), blindings: vec![Scalar::ZERO; shape.rows()] };
-    mask_sums.iter().try_for_each(|part| whole.merge(part))?;
-    let unpack = |(row, packed)| shape.unpack(packed).ok_or(SumError::OutOfRange { row });
-    let totals = whole.values.chunks_exact(shape.packed()).enumerate().map(unpack).collect::<Result<_, _>>()?;
-    Ok(OpenedSum { totals, blindings: whole.blindings })
+    let values = masked_sum.iter().map(Field::unscaled).collect();
+    let mut unmasking = Unmasking::new(MaskedSum { shape: *shape, values });
+    mask_sums.iter().try_for_each(|part| unmasking.remove(part))?;
+    unmasking.finish()
 }
 
 /// Checks that `opened` opens the sums of the commitments, all rows at once.
@@ -214,14 +383,9 @@ pub fn check_sum(
     expect_length("generators", shape.width(), generators.columns())?;
     opened.totals.iter().try_for_each(|row| expect_length("columns", shape.width(), row.len()))?;
 
-    let mut input = set.to_vec();
-    opened.encode(&mut input);
-    let mut stream = Stream::new(domain::SUM_CHECK, &input);
+    let mut stream = opened.hash(set).stream();
     let weights: Vec<_> = commitments.iter().map(|_| stream.next_weight()).collect();
-    let mut columns = vec![Scalar::ZERO; shape.width()];
-    for (row, weight) in opened.totals.iter().zip(&weights) {
-        columns.iter_mut().zip(row).for_each(|(sum, total)| *sum += weight * signed(*total));
-    }
+    let columns = combine_totals(&opened.totals, &weights, shape.width());
     let blinding: Scalar = opened.blindings.iter().zip(&weights).map(|(blinding, weight)| blinding * weight).sum();
     let scalars = columns.into_iter().chain([blinding]).chain(weights.into_iter().map(|weight| -weight));
     let blinding_base = Base::Blinding.point();
@@ -231,6 +395,24 @@ pub fn check_sum(
     } else {
         Err(SumError::Commitment)
     }
+}
+
+/// Returns `Σ_r weights_r·totals_r` for weights below 2^128, as sums of integers: a weight has four digits of 32 bits, and
+/// the products of a digit with at most 2^14 totals of 63 bits stay below 2^109.
+fn combine_totals(totals: &[Vec<i64>], weights: &[Scalar], width: usize) -> Vec<Scalar> {
+    let mut sums = vec![[0i128; 4]; width];
+    for (row, weight) in totals.iter().zip(weights) {
+        let [low, high, ..] = limbs(weight.as_bytes());
+        let digits = [low & 0xFFFF_FFFF, low >> 32, high & 0xFFFF_FFFF, high >> 32].map(u64::cast_signed);
+        for (sum, total) in sums.iter_mut().zip(row) {
+            for (sum, digit) in sum.iter_mut().zip(digits) {
+                *sum += i128::from(digit) * i128::from(*total);
+            }
+        }
+    }
+    let unit = Field::from(1i64 << 32);
+    let whole = |sum: &[i128; 4]| sum.iter().rev().fold(Field::ZERO, |whole, digit| whole * unit + Field::from(*digit));
+    sums.iter().map(|sum| whole(sum).into()).collect()
 }
 
 /// Returns the scalar of a signed integer.

@@ -147,22 +147,32 @@ fn everything_derived_from_a_seed_depends_on_seed_context_and_set() {
 
 #[test]
 fn an_expansion_is_the_documented_key_stream() {
-    let shape = Shape::new(50, 11, 31).expect("valid");
+    let shape = Shape::new(99, 11, 31).expect("valid");
     let (seed, context) = (Seed::from_bytes(&[3; 32]), [4; 32]);
     let subset = Committee::new(5).expect("valid").subsets()[1];
     let expansion = Expansion::new(&seed, &context, subset, &shape);
     let input = [[3; 32].as_slice(), &context, &[0b10]].concat();
-    let scalar = |label: domain::Domain, index: usize| {
+    let bytes = |label: domain::Domain, from: usize, count: usize| {
         let key = blake3::derive_key(label.as_str(), &input);
-        let mut stream = vec![0; 64 * (index + 1)];
+        let mut stream = vec![0; from + count];
         ChaCha20::new(&key.into(), &[0; 12].into()).apply_keystream(&mut stream);
-        Scalar::from_bytes_mod_order_wide(stream[64 * index..].try_into().expect("64 bytes"))
+        stream.split_off(from)
+    };
+    let value = |index: usize| {
+        let mut bytes: [u8; 32] = bytes(domain::MASK_KEY, 32 * index, 32).try_into().expect("32 bytes");
+        bytes[31] &= 0x0F;
+        Option::<Scalar>::from(Scalar::from_canonical_bytes(bytes)).expect("252 bits are canonical")
+    };
+    let blinding = |row: usize| {
+        let bytes = bytes(domain::MASK_BLINDING_KEY, 64 * row, 64).try_into().expect("64 bytes");
+        Scalar::from_bytes_mod_order_wide(&bytes)
     };
 
-    for row in [0, 1, 17, 50] {
-        assert_eq!(expansion.values(row)[0], scalar(domain::MASK_KEY, 2 * row));
-        assert_eq!(expansion.values(row)[1], scalar(domain::MASK_KEY, 2 * row + 1));
-        assert_eq!(expansion.blinding(row), scalar(domain::MASK_BLINDING_KEY, row));
+    // The pieces of an expansion are 128 values long.
+    for row in [0, 1, 17, 50, 63, 64, 99] {
+        assert_eq!(expansion.values(row)[0], value(2 * row));
+        assert_eq!(expansion.values(row)[1], value(2 * row + 1));
+        assert_eq!(expansion.blinding(row), blinding(row));
     }
 }
 

@@ -1,121 +1,113 @@
-//! Random folds at the price of one modular reduction per 32 products.
+//! Random folds at the price of one modular reduction per 15 products.
 //!
-//! `Scalar` multiplication reduces every product; a fold only needs its sum. Products of reduced scalars are below
-//! 2^505, so 128 of them fit 512 bits, and dalek reduces that once. Constant time: no branch or index depends on a
-//! value.
+//! A fold needs the sum of products of rows with powers of γ, not the products. With the powers in Montgomery form the
+//! rows stay as they are, as the limbs of their integers ([`Field::unscaled`]), and fifteen products are added up
+//! before one reduction. Rows come one after the other, in pieces of any length, so that a mask is folded while it is
+//! being expanded. Constant time: no branch or index depends on a value.
 
 use curve25519_dalek::scalar::Scalar;
 use zeroize::Zeroizing;
 
-/// The most products of two scalars below ℓ < 2^252.5 that fit 512 bits.
-const MOST: usize = 1 << 7;
+use crate::field::{Field, Products};
 
-/// Products per reduction. More powers than this cost more than they save.
-const BLOCK: usize = 32;
-const _: () = assert!(BLOCK <= MOST);
+/// The fold `Σ_r γ^r·row_r` of rows that are still coming.
+pub(crate) struct RowFold {
+    gamma: Field,
+    /// γ^r of the row that is being added.
+    power: Field,
+    /// Rows whose products have not been reduced.
+    pending: usize,
+    /// Where in its row the next value stands.
+    column: usize,
+    products: Zeroizing<Vec<Products>>,
+    sums: Zeroizing<Vec<Field>>,
+}
 
-/// The unreduced sum of at most [`MOST`] products of two reduced scalars.
-#[derive(Clone, Copy)]
-struct Products([u64; 8]);
+impl RowFold {
+    /// Starts the fold of rows of `packed` ≥ 1 values with the powers of a public challenge.
+    pub(crate) fn new(gamma: &Scalar, packed: usize) -> Self {
+        Self {
+            gamma: gamma.into(),
+            power: Field::ONE,
+            pending: 0,
+            column: 0,
+            products: Zeroizing::new(vec![Products::default(); packed]),
+            sums: Zeroizing::new(vec![Field::ZERO; packed]),
+        }
+    }
 
-impl Products {
-    /// Adds `a·b`.
-    #[inline]
-    fn add(&mut self, a: &[u64; 4], b: &[u64; 4]) {
-        for (i, x) in a.iter().enumerate() {
-            let mut carry = 0;
-            for (j, y) in b.iter().enumerate() {
-                // (2^64 − 1)² + 2·(2^64 − 1) = 2^128 − 1
-                let sum = u128::from(*x) * u128::from(*y) + u128::from(self.0[i + j]) + carry;
-                self.0[i + j] = low(sum);
-                carry = sum >> 64;
-            }
-            for limb in &mut self.0[i + 4..] {
-                let sum = u128::from(*limb) + carry;
-                *limb = low(sum);
-                carry = sum >> 64;
+    /// Adds the next values, unscaled.
+    pub(crate) fn extend(&mut self, mut values: &[Field]) {
+        while !values.is_empty() {
+            let (now, later) = values.split_at(values.len().min(self.products.len() - self.column));
+            let products = self.products.iter_mut().skip(self.column);
+            products.zip(now).for_each(|(product, value)| product.add(*value, self.power));
+            self.column += now.len();
+            values = later;
+            if self.column == self.products.len() {
+                self.end_row();
             }
         }
     }
 
-    fn reduce(&self) -> Scalar {
-        let mut bytes = [0; 64];
-        for (chunk, limb) in bytes.chunks_exact_mut(8).zip(&self.0) {
-            chunk.copy_from_slice(&limb.to_le_bytes());
+    fn end_row(&mut self) {
+        self.column = 0;
+        self.power = self.power * self.gamma;
+        self.pending += 1;
+        if self.pending == Products::MOST {
+            self.reduce();
         }
-        Scalar::from_bytes_mod_order_wide(&bytes)
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
-#[inline]
-fn low(sum: u128) -> u64 {
-    sum as u64
-}
-
-/// The integer below ℓ that a scalar stands for, least significant limb first.
-#[inline]
-pub(super) fn limbs(scalar: &Scalar) -> [u64; 4] {
-    let bytes = scalar.as_bytes();
-    core::array::from_fn(|index| {
-        let mut limb = [0; 8];
-        limb.copy_from_slice(&bytes[8 * index..8 * index + 8]);
-        u64::from_le_bytes(limb)
-    })
-}
-
-/// The powers of one challenge.
-pub(crate) struct Powers {
-    /// γ^0..γ^(BLOCK−1).
-    low: [[u64; 4]; BLOCK],
-    /// γ^BLOCK.
-    step: Scalar,
-}
-
-impl Powers {
-    /// Computes the powers of a public challenge.
-    pub(crate) fn new(gamma: &Scalar) -> Self {
-        let mut power = Scalar::ONE;
-        let low = core::array::from_fn(|_| {
-            let limbs = limbs(&power);
-            power *= gamma;
-            limbs
-        });
-        Self { low, step: power }
     }
 
-    /// Returns `Σ_r γ^r · row_r` for rows of `packed` scalars each: Horner's rule by blocks from the last.
-    pub(crate) fn fold(&self, rows: &[Scalar], packed: usize) -> Vec<Scalar> {
-        let mut sums = vec![Scalar::ZERO; packed];
-        let mut products = Zeroizing::new(vec![[0u64; 8]; packed]);
-        for block in rows.chunks(BLOCK * packed).rev() {
-            products.fill([0; 8]);
-            for (row, power) in block.chunks_exact(packed).zip(&self.low) {
-                for (product, value) in products.iter_mut().zip(row) {
-                    let mut sum = Products(*product);
-                    sum.add(&limbs(value), power);
-                    *product = sum.0;
-                }
-            }
-            for (sum, product) in sums.iter_mut().zip(products.iter()) {
-                *sum = *sum * self.step + Products(*product).reduce();
-            }
+    fn reduce(&mut self) {
+        self.pending = 0;
+        for (sum, product) in self.sums.iter_mut().zip(self.products.iter_mut()) {
+            *sum += core::mem::take(product).reduce();
         }
-        sums
     }
+
+    /// Returns the fold, one scalar per packed column.
+    pub(crate) fn finish(mut self) -> Vec<Scalar> {
+        debug_assert_eq!(self.column, 0, "whole rows");
+        self.reduce();
+        self.sums.iter().map(|sum| sum.into_unscaled()).collect()
+    }
+}
+
+/// Returns `Σ_r γ^r·row_r` for rows of `packed` scalars each.
+pub(crate) fn fold(gamma: &Scalar, rows: &[Scalar], packed: usize) -> Vec<Scalar> {
+    const PIECE: usize = 128;
+    let mut fold = RowFold::new(gamma, packed);
+    let mut values = Zeroizing::new([Field::ZERO; PIECE]);
+    for piece in rows.chunks(PIECE) {
+        values.iter_mut().zip(piece).for_each(|(value, scalar)| *value = Field::unscaled(scalar));
+        fold.extend(&values[..piece.len()]);
+    }
+    fold.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{domain, hash::Stream};
 
     #[test]
-    fn as_many_of_the_largest_products_as_are_allowed_do_not_overflow() {
-        let largest = limbs(&-Scalar::ONE);
-        let mut products = Products([0; 8]);
-        for count in 1..=MOST {
-            products.add(&largest, &largest);
-            assert_eq!(products.reduce(), Scalar::from(count as u64));
+    fn a_fold_is_what_horners_rule_gives_however_the_rows_arrive() {
+        let mut stream = Stream::new(domain::NONCE, b"fold");
+        for (count, packed) in [(1, 1), (40, 1), (15, 3), (16, 3), (31, 129), (2, 300)] {
+            let gamma = stream.next_scalar();
+            let rows: Vec<_> = (0..count * packed).map(|_| stream.next_scalar()).collect();
+            let mut expected = vec![Scalar::ZERO; packed];
+            for row in rows.chunks_exact(packed).rev() {
+                expected.iter_mut().zip(row).for_each(|(sum, value)| *sum = *sum * gamma + value);
+            }
+
+            let values: Vec<_> = rows.iter().map(Field::unscaled).collect();
+            let mut by_sevens = RowFold::new(&gamma, packed);
+            values.chunks(7).for_each(|piece| by_sevens.extend(piece));
+
+            assert_eq!(fold(&gamma, &rows, packed), expected);
+            assert_eq!(by_sevens.finish(), expected);
         }
     }
 }

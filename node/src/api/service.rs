@@ -272,10 +272,11 @@ impl Service {
         let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
         view::Round {
             id: round.id,
-            poll: round.plan.poll,
+            poll: round.plan.ballots().map(|plan| plan.poll),
+            series: round.plan.deltas().map(|plan| plan.series),
             ordinal: round.ordinal,
             state: round.state(faulty).into(),
-            items: round.plan.items.len(),
+            items: round.plan.items().len(),
             ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
             members: round.manifest.as_ref().map(|manifest| manifest.snapshot.leaves().len()),
             classes_by: round.plan.classes.as_ref().map(|plan| classes::told_apart(ledger, &plan.source)),

@@ -7,7 +7,7 @@ pub use people::*;
 use chorus_protocol::{
     config::Policy,
     contribution::Level,
-    id::{BlobId, CommunityId, PollId, RoundId},
+    id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
     log::entry::PollKind,
 };
 use serde::{Deserialize, Serialize};
@@ -123,15 +123,19 @@ pub struct Node {
 pub struct Round {
     /// Its id.
     pub id: RoundId,
-    /// Its poll.
-    pub poll: PollId,
+    /// Its poll; none for an adapter round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poll: Option<PollId>,
+    /// Its series; none for a round of ballots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesId>,
     /// Which round of the community it is, from 1.
     pub ordinal: u32,
     /// Where it stands.
     pub state: RoundState,
     /// Items voted on.
     pub items: usize,
-    /// Ballots on the log; of the sealed set once there is one.
+    /// Contributions on the log; of the sealed set once there is one.
     pub ballots: usize,
     /// The members who can vote in it; none before it opens.
     #[serde(default, skip_serializing_if = "Option::is_none")]

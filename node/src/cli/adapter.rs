@@ -1,25 +1,27 @@
 //! `chorus adapter`: adapters as files.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Failure, Global, output::Lines};
-use crate::model::{
-    merge::{Method, mean},
-    peft::{Adapter, Factors},
-};
+use crate::model::project::Loss;
+
+mod convert;
+mod inspect;
+mod merge;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Adapters {
     /// Show what an adapter in PEFT's format changes, and by how much.
-    Inspect(Inspect),
+    Inspect(inspect::Inspect),
     /// Average adapters in PEFT's format, exactly and in the clear.
-    Merge(Merge),
+    Merge(merge::Merge),
+    /// Write an adapter so that PEFT, vLLM and llama.cpp understand it alike.
+    Export(convert::Export),
+    /// Bring an adapter from elsewhere onto the A that a community shares.
+    Import(convert::Import),
 }
 
 impl Adapters {
@@ -27,150 +29,64 @@ impl Adapters {
         match self {
             Self::Inspect(command) => command.carry_out(global),
             Self::Merge(command) => command.carry_out(global),
+            Self::Export(command) => command.carry_out(global),
+            Self::Import(command) => command.carry_out(global),
         }
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Inspect {
-    /// The adapter's folder, with adapter_config.json and adapter_model.safetensors.
-    adapter: PathBuf,
-}
-
+/// What a change of factors cost, in the Frobenius norm.
 #[derive(Serialize)]
-struct Inspected {
-    base_model: Option<String>,
-    rank: u32,
-    alpha: f64,
-    scale: f64,
-    rank_stabilised: bool,
-    parameters: usize,
-    modules: usize,
-    /// The Frobenius norm of the whole update.
+struct Cost {
+    /// The norm of the update before.
     norm: f64,
-    kinds: Vec<Kind>,
+    /// The norm of what is lost, as a share of it.
+    relative_error: f64,
+    /// The same by module.
+    modules: BTreeMap<String, f64>,
 }
 
-/// The modules of one kind, such as `q_proj`.
-#[derive(Serialize)]
-struct Kind {
-    name: String,
-    modules: usize,
-    inputs: usize,
-    outputs: usize,
-    norm: f64,
-}
-
-impl Inspect {
-    fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        let adapter = Adapter::read(&self.adapter)?;
-        global.output().print(&inspect(&adapter), |inspected| inspected.to_text())
+impl Cost {
+    fn new(losses: &BTreeMap<String, Loss>) -> Self {
+        let whole = Loss::sum(losses.values());
+        let modules = losses.iter().map(|(module, loss)| (module.clone(), loss.relative())).collect();
+        Self { norm: whole.norm, relative_error: whole.relative(), modules }
     }
-}
 
-fn inspect(adapter: &Adapter) -> Inspected {
-    let norm = |factors: &Factors| factors.norm() * adapter.config.scale(factors.rank());
-    let mut kinds = BTreeMap::<&str, Vec<&Factors>>::new();
-    for (module, factors) in &adapter.modules {
-        kinds.entry(module.rsplit('.').next().unwrap_or(module)).or_default().push(factors);
+    /// Returns the error in the form of a provenance.
+    fn to_decimal(&self) -> String {
+        format!("{:.6}", self.relative_error)
     }
-    let length = |factors: &mut dyn Iterator<Item = &Factors>| factors.map(|it| norm(it).powi(2)).sum::<f64>().sqrt();
-    let kind = |(name, factors): (&str, Vec<&Factors>)| Kind {
-        name: name.to_owned(),
-        modules: factors.len(),
-        inputs: factors.first().map_or(0, |it| it.a.columns()),
-        outputs: factors.first().map_or(0, |it| it.b.rows()),
-        norm: length(&mut factors.into_iter()),
-    };
-    Inspected {
-        base_model: adapter.config.base_model_name_or_path.clone(),
-        rank: adapter.config.r,
-        alpha: adapter.config.lora_alpha,
-        scale: adapter.config.scale(adapter.config.r as usize),
-        rank_stabilised: adapter.config.use_rslora,
-        parameters: adapter.parameters(),
-        modules: adapter.modules.len(),
-        norm: length(&mut adapter.modules.values()),
-        kinds: kinds.into_iter().map(kind).collect(),
-    }
-}
 
-impl Inspected {
-    fn to_text(&self) -> String {
-        let mut lines = Lines::default();
-        lines.field("base model", self.base_model.as_deref().unwrap_or("not named"));
-        lines.field("rank", self.rank).field("scale", format!("{:.4} (alpha {})", self.scale, self.alpha));
-        lines.field("modules", self.modules).field("parameters", self.parameters);
-        lines.field("norm", format!("{:.4} in all", self.norm));
-        for kind in &self.kinds {
-            let Kind { name, modules, inputs, outputs, norm } = kind;
-            lines.line(format!("  {name:<12} {modules:>4} × {inputs} → {outputs}, norm {norm:.4}"));
+    fn describe(&self, lines: &mut Lines) {
+        lines.field("norm", format!("{:.4} before", self.norm));
+        lines.field("error", format!("{} of it is lost", percent(self.relative_error)));
+        let mut kinds = BTreeMap::<&str, (f64, f64)>::new();
+        for (module, error) in &self.modules {
+            let range = kinds.entry(kind(module)).or_insert((f64::INFINITY, 0.0));
+            *range = (range.0.min(*error), range.1.max(*error));
         }
-        if self.rank_stabilised {
-            lines.line("").line(
-                "Note: a rank-stabilised adapter. llama.cpp takes alpha / rank for its scale and applies it too weakly;\n\
-                 `chorus adapter merge` of this one adapter writes it with the scale in the factors.",
-            );
+        for (name, (least, most)) in kinds {
+            lines.line(format!("  {name:<12} {} to {} by module", percent(least), percent(most)));
         }
-        lines.finish()
     }
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Merge {
-    /// The adapters' folders.
-    #[arg(required = true, value_name = "ADAPTER")]
-    adapters: Vec<PathBuf>,
-    /// Where the mean goes: a new folder, or an empty one.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// The weight of each adapter, in order [default: all the same].
-    #[arg(long = "weight", value_name = "NUMBER")]
-    weights: Vec<f64>,
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
 }
 
-#[derive(Serialize)]
-struct Merged {
-    adapters: usize,
-    method: &'static str,
-    rank: u32,
-    norm: f64,
-    out: PathBuf,
+/// Returns the last part of a module's name, such as `q_proj`.
+fn kind(module: &str) -> &str {
+    module.rsplit('.').next().unwrap_or(module)
 }
 
-impl Merge {
-    fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        if !is_free(&self.out) {
-            return Err(Failure::Usage(format!("{} is not empty: name a new folder", self.out.display())).into());
-        }
-        let read = |path: &PathBuf| Ok((path.clone(), Adapter::read(path)?));
-        let adapters: Vec<(PathBuf, Adapter)> = self.adapters.iter().map(read).collect::<anyhow::Result<_>>()?;
-        let weights = if self.weights.is_empty() { vec![1.0; adapters.len()] } else { self.weights };
-        let (merged, method) = mean(&adapters, &weights)?;
-        merged.write(&self.out)?;
-        let answer = Merged {
-            adapters: adapters.len(),
-            method: match method {
-                Method::SharedA => "shared_a",
-                Method::Stacked => "stacked",
-            },
-            rank: merged.config.r,
-            norm: inspect(&merged).norm,
-            out: self.out,
-        };
-        global.output().print(&answer, |answer| {
-            let mut lines = Lines::default();
-            lines.field("merged", format!("{} adapters", answer.adapters)).field("rank", answer.rank);
-            lines.field("norm", format!("{:.4}", answer.norm)).field("written to", answer.out.display());
-            lines.line("").line(match method {
-                Method::SharedA => "All adapters share A: the mean has their rank.",
-                Method::Stacked => {
-                    "The adapters have A of their own: the mean, which is exact, has the sum of their ranks."
-                }
-            });
-            lines.finish()
-        })
+/// Refuses to write into a folder that has something in it.
+fn check_free(folder: &Path) -> Result<(), Failure> {
+    if is_free(folder) {
+        return Ok(());
     }
+    Err(Failure::Usage(format!("{} is not empty: name a new folder", folder.display())))
 }
 
 /// Whether a folder can be written into without writing over something.

@@ -11,7 +11,7 @@ use crate::{
     config::{ConfigError, token::TokenError},
     driver::NodeError,
     keystore::KeystoreError,
-    model::{merge::MergeError, peft::PeftError},
+    model::{merge::MergeError, peft::PeftError, project::ProjectError},
     network::NetworkError,
     polis::PolisError,
     store::{StoreError, blobs::BlobError, journal::JournalError},
@@ -172,7 +172,8 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             VaultError::Io(_) => Class::Store,
         });
     }
-    if cause.is::<TokenError>() || cause.is::<PolisError>() || cause.is::<PeftError>() || cause.is::<MergeError>() {
+    let is_of_adapters = cause.is::<PeftError>() || cause.is::<MergeError>() || cause.is::<ProjectError>();
+    if cause.is::<TokenError>() || cause.is::<PolisError>() || is_of_adapters {
         return Some(Class::Usage);
     }
     if cause.is::<ConfigError>() || cause.is::<KeystoreError>() {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chorus_protocol::registry::policy::Admission;
+use chorus_protocol::{id::SeriesId, registry::policy::Admission};
 
 use super::{
     Global,
@@ -39,7 +39,7 @@ fn text(status: &view::Status) -> String {
         lines.line("");
     }
     for round in &status.rounds {
-        lines.field(&format!("round {}", round.ordinal), format!("poll {}, {}", short(&round.poll), round_line(round)));
+        lines.field(&format!("round {}", round.ordinal), round_line(round));
     }
     for warning in &status.warnings {
         lines.line("").line(format!("Note: {warning}."));
@@ -73,6 +73,10 @@ fn who(node: &view::Node, admission: &Admission) -> String {
 pub(super) fn round_line(round: &view::Round) -> String {
     let ballots = many(round.ballots, "ballot");
     let by = round.classes_by.as_ref().map_or_else(String::new, |by| format!(", summed by {by}"));
+    if let Some(series) = round.series {
+        return adapter_line(round, series);
+    }
+    let poll = round.poll.map(|poll| short(&poll)).unwrap_or_default();
     let members = round.members.map_or_else(String::new, |members| format!(" by {}", many(members, "member")));
     let stands = match round.state {
         view::RoundState::Planned => "the operators prepare voting".to_owned(),
@@ -81,9 +85,26 @@ pub(super) fn round_line(round: &view::Round) -> String {
             format!("voting on {}{members}{by}, ends {when}, {ballots} so far", many(round.items, "item"))
         }
         view::RoundState::Sealed => format!("voting is over, {ballots} are being added up"),
-        view::RoundState::Finished => format!("finished with {ballots}: see `chorus result {}`", short(&round.poll)),
+        view::RoundState::Finished => format!("finished with {ballots}: see `chorus result {poll}`"),
     };
-    match round.own {
+    with_own(format!("poll {poll}, {stands}"), round.own)
+}
+
+fn adapter_line(round: &view::Round, series: SeriesId) -> String {
+    let deltas = many(round.ballots, "delta");
+    let stands = match round.state {
+        view::RoundState::Planned => "the operators prepare the round".to_owned(),
+        view::RoundState::Open => {
+            format!("ends {}, {deltas} so far", round.closes_at.map(remaining).unwrap_or_default())
+        }
+        view::RoundState::Sealed => format!("over, {deltas} are being added up"),
+        view::RoundState::Finished => format!("finished with {deltas}: see `chorus adapter list`"),
+    };
+    with_own(format!("adapter {}, {stands}", short(&series)), round.own)
+}
+
+fn with_own(stands: String, own: Option<view::Own>) -> String {
+    match own {
         None => stands,
         Some(own) => format!("{stands}; {}", own_line(own)),
     }
@@ -91,9 +112,9 @@ pub(super) fn round_line(round: &view::Round) -> String {
 
 const fn own_line(own: view::Own) -> &'static str {
     match (own.withdrawal, own.on_log) {
-        (false, true) => "your ballot is on the log",
-        (false, false) => "your ballot is on its way",
-        (true, true) => "your ballot is withdrawn",
+        (false, true) => "your contribution is on the log",
+        (false, false) => "your contribution is on its way",
+        (true, true) => "your contribution is withdrawn",
         (true, false) => "your withdrawal is on its way",
     }
 }

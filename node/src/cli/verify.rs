@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::PathBuf};
 
-use chorus_protocol::audit::{self, Progress, Report, RoundSummary};
+use chorus_protocol::audit::{self, Progress, Report, RoundSummary, Topic};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -46,14 +46,19 @@ struct Verified {
 #[derive(Serialize)]
 struct Round {
     round: String,
-    poll: String,
-    question: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<String>,
+    /// What the poll asks, or the series' name.
+    title: String,
     number: u32,
     state: RoundState,
     ballots: usize,
     withdrawals: usize,
     result: Option<String>,
-    constitution: Option<String>,
+    /// The constitution or the adapter that follows.
+    follows: Option<String>,
     principles: Vec<String>,
     /// Operators (1..=n) whose share of a multiplication was wrong.
     liars: Vec<u8>,
@@ -97,14 +102,17 @@ fn round(round: &RoundSummary) -> Round {
     let constitution = round.constitution.as_ref();
     Round {
         round: round.round.to_string(),
-        poll: round.poll.to_string(),
-        question: round.question.clone(),
+        poll: if let Topic::Poll { poll, .. } = &round.topic { Some(poll.to_string()) } else { None },
+        series: if let Topic::Series { series, .. } = &round.topic { Some(series.to_string()) } else { None },
+        title: match &round.topic {
+            Topic::Poll { question: title, .. } | Topic::Series { name: title, .. } => title.clone(),
+        },
         number: round.number,
         state: round.state.into(),
         ballots: round.ballots,
         withdrawals: round.withdrawals,
         result: round.result.as_ref().map(|result| result.result.to_string()),
-        constitution: round.result.as_ref().and_then(|result| result.constitution).map(|id| id.to_string()),
+        follows: round.result.as_ref().and_then(|result| result.follows).map(|id| id.to_string()),
         principles: constitution
             .map(|constitution| constitution.principles.iter().map(|principle| principle.text.clone()).collect())
             .unwrap_or_default(),
@@ -124,11 +132,17 @@ fn text(verified: &Verified) -> String {
     lines.field("members", verified.members);
     lines.field("proofs", format!("of {}", many(verified.contributions, "contribution")));
     for round in &verified.rounds {
-        lines.line("").line(format!("{}  {}", short(&round.poll), round.question));
+        let topic = round.poll.as_ref().or(round.series.as_ref()).map(|id| short(id)).unwrap_or_default();
+        lines.line("").line(format!("{topic}  {}", round.title));
         match (&round.result, round.state) {
-            (Some(result), _) => {
-                lines.field("  result", format!("{} from {}", short(result), many(round.ballots, "ballot")))
-            }
+            (Some(result), _) => lines.field(
+                "  result",
+                format!(
+                    "{} from {}",
+                    short(result),
+                    many(round.ballots, if round.poll.is_some() { "ballot" } else { "delta" })
+                ),
+            ),
             (None, _) => lines.line("  not finished: what is not sealed yet cannot be checked"),
         };
         for principle in &round.principles {

@@ -9,7 +9,9 @@ use chorus_protocol::{
     deliberation::constitution::Constitution,
     id::{BlobId, PollId, RoundId},
     ledger::{Ledger, RoundRecord, RoundState},
-    log::entry::{Entry, PollKind, PollOpening, Proposal, RoundPlan, RoundResult, SignedEntry, Step},
+    log::entry::{
+        BallotPlan, Entry, PollKind, PollOpening, Proposal, RoundPlan, RoundResult, SignedEntry, Step, Subject,
+    },
     peer::{Command, Peer},
     round::report::RoundReport,
 };
@@ -66,7 +68,7 @@ pub(super) async fn run(
     let attacks = attackers.outcome(community, hosts, round).await?;
     let erased = wait_for_erasure(community, hosts, round).await?;
     let report = RoundReport::from_bytes(&hosts.operator().fetch(result.result).await?)?;
-    let constitution = match result.constitution {
+    let constitution = match result.follows {
         Some(id) => Some(Constitution::from_bytes(&hosts.operator().fetch(id).await?)?),
         None => None,
     };
@@ -125,9 +127,11 @@ async fn open(
     ensure!(opened, "the poll was not opened");
     propose(community, hosts, population, poll).await?;
     let plan = RoundPlan {
-        poll,
-        number: 1,
-        items: population.items.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
+        subject: Subject::Ballots(BallotPlan {
+            poll,
+            number: 1,
+            items: population.items.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
+        }),
         duration_millis: u64::try_from(voting.as_millis()).unwrap_or(u64::MAX),
         key_grace_millis: 30_000,
         classes: None,
@@ -258,7 +262,7 @@ async fn agree(community: &Community, hosts: &Hosts, round: RoundId) -> anyhow::
     for (index, node) in hosts.nodes().enumerate() {
         let own = node.view(agreed).await?;
         ensure!(own.as_ref() == Some(&result), "node {index} has another result");
-        for id in [Some(result.result), result.constitution].into_iter().flatten() {
+        for id in [Some(result.result), result.follows].into_iter().flatten() {
             // At hand is what a node was sent or computed; results are never sent unasked.
             let computed = |peer: &Peer| peer.blob_at_hand(&id).is_some();
             ensure!(node.wait_until(computed, PATIENCE).await?, "node {index} did not come to the result");

@@ -87,7 +87,7 @@ impl Summary {
             "ballot_bytes": outcome.ballot_bytes.0,
             "ballot_public_bytes": outcome.ballot_bytes.1,
             "result": outcome.result.result.to_string(),
-            "constitution": outcome.result.constitution.map(|id| id.to_string()),
+            "constitution": outcome.result.follows.map(|id| id.to_string()),
             "secrets_erased_by": outcome.erased,
             "voting_seconds": outcome.voting.as_secs(),
             "seconds": self.times.iter().map(|(name, time)| ((*name).to_owned(), time.as_secs_f64().into()))
@@ -123,7 +123,7 @@ impl Summary {
         line(f, "one ballot", &format!("{sent} bytes to each operator, of which {public} are public"))?;
         line(f, "log", &format!("{} batches, agreed on by the operators", outcome.height))?;
         line(f, "result", &format!("{}", outcome.result.result))?;
-        if let Some(constitution) = outcome.result.constitution {
+        if let Some(constitution) = outcome.result.follows {
             line(f, "constitution", &constitution.to_string())?;
         }
         line(f, "agreement", &format!("all {} nodes computed this result, byte for byte", shape.nodes))?;

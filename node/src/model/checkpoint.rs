@@ -135,7 +135,12 @@ impl Config {
         let scaling = match self.rope_scaling {
             None => true,
             Some(RopeScaling::Linear { factor }) => positive(factor),
-            Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings }) => {
+            Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            }) => {
                 positive(factor)
                     && positive(low_freq_factor)
                     && positive(high_freq_factor)
@@ -215,7 +220,12 @@ impl Config {
         let scaling = match self.rope_scaling {
             None => [0; 5],
             Some(RopeScaling::Linear { factor }) => [1, factor.to_bits(), 0, 0, 0],
-            Some(RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_max_position_embeddings }) => {
+            Some(RopeScaling::Llama3 {
+                factor,
+                low_freq_factor,
+                high_freq_factor,
+                original_max_position_embeddings,
+            }) => {
                 let factors = [factor, low_freq_factor, high_freq_factor].map(f64::to_bits);
                 [2, factors[0], factors[1], factors[2], original_max_position_embeddings as u64]
             }
@@ -247,7 +257,8 @@ impl Checkpoint {
     /// Returns a [`CheckpointError`] that names the first tensor that is missing, too many or not as it should be.
     pub fn new(config: Config, mut tensors: BTreeMap<String, Tensor>) -> Result<Self, CheckpointError> {
         config.check()?;
-        tensors.retain(|name, _| !(name.ends_with("rotary_emb.inv_freq") || config.tie_word_embeddings && name == HEAD));
+        tensors
+            .retain(|name, _| !(name.ends_with("rotary_emb.inv_freq") || config.tie_word_embeddings && name == HEAD));
         let shapes = config.shapes();
         if let Some(name) = tensors.keys().find(|name| !shapes.contains_key(*name)) {
             return Err(CheckpointError::Unexpected(name.clone()));

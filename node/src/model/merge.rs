@@ -6,13 +6,21 @@
 //!
 //! * all adapters share A (a federated round in which A is frozen, or copies of one initialisation): the mean of the B;
 //! * else: the factors are stacked, and the rank is the sum of the ranks.
+//!
+//! Whoever wants a smaller rank than that gets the nearest adapter of that rank ([`truncate`]), and is told what it costs.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
-    matrix::Matrix,
-    peft::{Adapter, Config, Factors},
+    matrix::{Matrix, to_f32},
+    peft::{Adapter, Factors, PeftError, Source},
+    project::Loss,
 };
+
+mod truncate;
 
 /// Why adapters cannot be averaged.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -56,12 +64,28 @@ pub enum Method {
     Stacked,
 }
 
+/// An adapter and the folder that it comes from.
+pub type Named = (PathBuf, Adapter);
+
+/// Reads adapters from their folders, on all cores, in order.
+///
+/// # Errors
+///
+/// Returns the [`PeftError`] of the first folder that is no adapter.
+pub fn read(folders: &[PathBuf]) -> Result<(Vec<Named>, Vec<Source>), PeftError> {
+    let read = |folder: &PathBuf| {
+        let (adapter, source) = Adapter::read_with_source(folder)?;
+        Ok(((folder.clone(), adapter), source))
+    };
+    in_parallel(folders, read).into_iter().collect::<Result<Vec<_>, _>>().map(|read| read.into_iter().unzip())
+}
+
 /// Returns the weighted mean; the weights are divided by their sum.
 ///
 /// # Errors
 ///
 /// Returns a [`MergeError`] that names the adapter.
-pub fn mean(adapters: &[(PathBuf, Adapter)], weights: &[f64]) -> Result<(Adapter, Method), MergeError> {
+pub fn mean(adapters: &[Named], weights: &[f64]) -> Result<(Adapter, Method), MergeError> {
     let [(_, first), others @ ..] = adapters else { return Err(MergeError::Nothing) };
     let sum: f64 = weights.iter().sum();
     if weights.len() != adapters.len() || !weights.iter().all(|weight| weight.is_finite()) || sum <= 0.0 {
@@ -75,7 +99,7 @@ pub fn mean(adapters: &[(PathBuf, Adapter)], weights: &[f64]) -> Result<(Adapter
     };
     let method = if first.modules.keys().all(shares) { Method::SharedA } else { Method::Stacked };
     let weights: Vec<f64> = weights.iter().map(|weight| weight / sum).collect();
-    let mut modules = std::collections::BTreeMap::new();
+    let mut modules = BTreeMap::new();
     for module in first.modules.keys() {
         let parts: Vec<(f64, &Factors)> = adapters
             .iter()
@@ -91,20 +115,38 @@ pub fn mean(adapters: &[(PathBuf, Adapter)], weights: &[f64]) -> Result<(Adapter
         };
         modules.insert(module.clone(), factors);
     }
-    let rank = modules.values().map(Factors::rank).max().unwrap_or(1);
-    let rank = u32::try_from(rank).unwrap_or(u32::MAX);
-    let config = Config {
-        r: rank,
-        // The scales are in the factors: s = 1.
-        lora_alpha: rank.into(),
-        use_rslora: false,
-        rank_pattern: std::collections::BTreeMap::new(),
-        ..first.config.clone()
-    };
-    Ok((Adapter { config, modules }, method))
+    Ok((Adapter::of_factors(first.config.base_model_name_or_path.clone(), modules), method))
 }
 
-fn check(path: &std::path::Path, first: &Adapter, other: &Adapter) -> Result<(), MergeError> {
+/// Returns the nearest adapter of at most this rank, with s = 1 and rows of A that are orthonormal; and by module what it
+/// costs. The modules are shared out among as many threads as there are cores.
+pub fn truncate(adapter: &Adapter, rank: usize) -> (Adapter, BTreeMap<String, Loss>) {
+    let modules: Vec<(&String, &Factors)> = adapter.modules.iter().collect();
+    let one = |(module, factors): &(&String, &Factors)| {
+        let (factors, loss) = truncate::truncate(factors, adapter.config.scale(factors.rank()), rank);
+        ((*module).clone(), factors, loss)
+    };
+    let (mut truncated, mut losses) = (BTreeMap::new(), BTreeMap::new());
+    for (module, factors, loss) in in_parallel(&modules, one) {
+        truncated.insert(module.clone(), factors);
+        losses.insert(module, loss);
+    }
+    (Adapter::of_factors(adapter.config.base_model_name_or_path.clone(), truncated), losses)
+}
+
+/// Applies a function to each item, on all cores; the order stays.
+fn in_parallel<T: Sync, R: Send>(items: &[T], function: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(threads).max(1);
+    let function = &function;
+    std::thread::scope(|scope| {
+        let spawn = |part| scope.spawn(move || <[T]>::iter(part).map(function).collect::<Vec<R>>());
+        let parts: Vec<_> = items.chunks(share).map(spawn).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("nothing in there panics")).collect()
+    })
+}
+
+fn check(path: &Path, first: &Adapter, other: &Adapter) -> Result<(), MergeError> {
     let missing = |a: &Adapter, b: &Adapter| a.modules.keys().find(|module| !b.modules.contains_key(*module)).cloned();
     if let Some(module) = missing(first, other).or_else(|| missing(other, first)) {
         return Err(MergeError::Modules { adapter: path.to_owned(), module });
@@ -148,97 +190,5 @@ fn stacked(parts: &[(f64, &Factors)]) -> Factors {
     Factors { a, b }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "adapters are stored in single precision")]
-const fn to_f32(value: f64) -> f32 {
-    value as f32
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rand_chacha::ChaCha20Rng;
-    use rand_core::{Rng as _, SeedableRng as _};
-
-    const MODULE: &str = "model.layers.0.self_attn.q_proj";
-
-    fn adapter(rank: u32, alpha: f64, rslora: bool, seed: f32, dimensions: (usize, usize)) -> (PathBuf, Adapter) {
-        let matrix = |rows: usize, columns: usize, shift: f32| {
-            let value = |index: usize| ((index as f32 * 0.7 + shift).sin() * 3.0).round() / 4.0;
-            Matrix::new(rows, columns, (0..rows * columns).map(value).collect()).expect("sized")
-        };
-        let rank_of = rank as usize;
-        let factors = Factors { a: matrix(rank_of, dimensions.0, seed), b: matrix(dimensions.1, rank_of, seed + 1.0) };
-        let config = Config { use_rslora: rslora, ..Config::new(None, rank, alpha, vec!["q_proj".into()]) };
-        let modules = std::collections::BTreeMap::from([(MODULE.to_owned(), factors)]);
-        (PathBuf::from(format!("adapter {seed}")), Adapter { config, modules })
-    }
-
-    /// ΔW, written out.
-    fn update(adapter: &Adapter) -> Vec<f64> {
-        let factors = &adapter.modules[MODULE];
-        let scale = adapter.config.scale(factors.rank());
-        let cell = |row: usize, column: usize| -> f64 {
-            (0..factors.rank())
-                .map(|k| f64::from(factors.b.row(row)[k]) * f64::from(factors.a.row(k)[column]))
-                .sum::<f64>()
-                * scale
-        };
-        (0..factors.b.rows()).flat_map(|row| (0..factors.a.columns()).map(move |column| cell(row, column))).collect()
-    }
-
-    fn assert_mean(adapters: &[(PathBuf, Adapter)], weights: &[f64], expected: Method) {
-        let (mean, method) = mean(adapters, weights).expect("adapters of one model");
-        assert_eq!(method, expected);
-        let sum: f64 = weights.iter().sum();
-        let updates: Vec<_> = adapters.iter().map(|(_, adapter)| update(adapter)).collect();
-        for (index, value) in update(&mean).into_iter().enumerate() {
-            let clear: f64 = updates.iter().zip(weights).map(|(update, weight)| update[index] * weight / sum).sum();
-            assert!((value - clear).abs() < 1e-5, "{index}: {value} {clear}");
-        }
-    }
-
-    #[test]
-    fn adapters_with_one_a_are_averaged_without_growing() {
-        let mut adapters: Vec<_> = (0..4).map(|seed| adapter(2, 4.0, false, seed as f32, (5, 3))).collect();
-        let shared = adapters[0].1.modules[MODULE].a.clone();
-        for (_, adapter) in &mut adapters {
-            adapter.modules.get_mut(MODULE).expect("the module").a = shared.clone();
-        }
-
-        assert_mean(&adapters, &[1.0; 4], Method::SharedA);
-        assert_mean(&adapters, &[1.0, 2.0, 0.0, 5.0], Method::SharedA);
-        let (mean, _) = mean(&adapters, &[1.0; 4]).expect("a mean");
-        assert_eq!((mean.config.r, mean.config.scale(2)), (2, 1.0));
-    }
-
-    #[test]
-    fn what_cannot_be_averaged_is_named() {
-        let one = adapter(2, 4.0, false, 0.0, (5, 3));
-        assert_eq!(mean(&[], &[]).err(), Some(MergeError::Nothing));
-        assert_eq!(mean(std::slice::from_ref(&one), &[]).err(), Some(MergeError::Weights { expected: 1, found: 0 }));
-        assert!(matches!(mean(std::slice::from_ref(&one), &[f64::NAN]), Err(MergeError::Weights { .. })));
-        assert!(matches!(mean(&[one.clone(), one.clone()], &[1.0, -1.0]), Err(MergeError::Weights { .. })));
-        let wide = adapter(2, 4.0, false, 1.0, (6, 3));
-        assert!(matches!(mean(&[one.clone(), wide], &[1.0; 2]), Err(MergeError::Dimensions { .. })));
-        let mut other = adapter(2, 4.0, false, 1.0, (5, 3));
-        let factors = other.1.modules.remove(MODULE).expect("the module");
-        other.1.modules.insert("model.layers.1.self_attn.q_proj".into(), factors);
-        assert!(matches!(mean(&[one, other], &[1.0; 2]), Err(MergeError::Modules { .. })));
-    }
-
-    #[test]
-    fn the_mean_is_the_mean_of_the_products() {
-        let mut rng = ChaCha20Rng::seed_from_u64(1);
-        for _ in 0..64 {
-            let mut draw = |bound: u32| rng.next_u32() % bound;
-            let count = 2 + draw(4);
-            let (mut adapters, mut weights) = (Vec::new(), Vec::new());
-            for seed in 0..count {
-                let (rank, alpha) = (1 + draw(4), 0.5 + f64::from(draw(64)) / 4.0);
-                adapters.push(adapter(rank, alpha, draw(2) == 0, seed as f32, (6, 4)));
-                weights.push(0.1 + f64::from(draw(30)) / 10.0);
-            }
-            assert_mean(&adapters, &weights, Method::Stacked);
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,11 @@
 //! LoRA adapters in the format of Hugging Face PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 //!
 //! A module's update is `ΔW = s·B·A` with A of r × in, B of out × r, and s = α/r, or α/√r with rank-stabilised LoRA
-//! (Kalajdzievski 2023). llama.cpp takes α/r whatever the configuration says, so what is written here never has
-//! `use_rslora`: the scale is folded into α.
+//! (Kalajdzievski 2023). Programs read these files with different care, mostly without a word when they misread one:
+//! llama.cpp takes α/r whatever the configuration says and knows no `alpha_pattern`; vLLM knows no `rank_pattern`; PEFT
+//! invents weights for modules that are named and not there. So what is *read* is checked against everything in the
+//! configuration that changes the meaning of the weights, and refused where it is not understood; and what is *written*
+//! has one rank, one scale α/r, all its factors in `f32` (also an A that a seed would give) and names exactly its modules.
 
 use std::{
     collections::BTreeMap,
@@ -10,18 +13,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use safetensors::{Dtype, SafeTensorError, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use safetensors::{SafeTensorError, SafeTensors};
+use serde_json::{Map, Value};
 
-use super::matrix::Matrix;
+pub use self::{
+    config::{Config, Unsupported},
+    provenance::{Provenance, Source},
+};
+use super::matrix::{Matrix, to_f32};
 use crate::store::files;
+
+mod config;
+mod pattern;
+mod provenance;
+mod tensors;
 
 /// The name of the configuration in an adapter's folder.
 pub const CONFIG: &str = "adapter_config.json";
 
 /// The name of the weights in an adapter's folder.
 pub const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// The name of the note on where an adapter comes from.
+pub const PROVENANCE: &str = "chorus.json";
 
 /// The most bytes of a configuration.
 const MAX_CONFIG_BYTES: u64 = 1024 * 1024;
@@ -60,8 +74,8 @@ pub enum PeftError {
         source: serde_json::Error,
     },
     /// The adapter is of a kind that means something else than `s·B·A`.
-    #[error("{0} is not supported")]
-    Unsupported(String),
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
     /// The weights are not in the safetensors format.
     #[error("{path} is no safetensors file")]
     Weights {
@@ -70,6 +84,9 @@ pub enum PeftError {
         /// What is wrong.
         source: SafeTensorError,
     },
+    /// There are no weights in it.
+    #[error("an adapter without weights")]
+    Empty,
     /// A tensor's name, type or shape does not belong into a LoRA adapter.
     #[error("tensor {name}: {what}")]
     Tensor {
@@ -78,124 +95,6 @@ pub enum PeftError {
         /// What is wrong with it.
         what: &'static str,
     },
-}
-
-/// What `adapter_config.json` says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Config {
-    /// `LORA`.
-    pub peft_type: String,
-    /// `CAUSAL_LM`.
-    #[serde(default = "causal_lm")]
-    pub task_type: Option<String>,
-    /// The base model.
-    #[serde(default)]
-    pub base_model_name_or_path: Option<String>,
-    /// The rank r.
-    pub r: u32,
-    /// The scale α.
-    pub lora_alpha: f64,
-    /// The modules that are adapted, by the end of their names.
-    pub target_modules: Value,
-    /// Whether s = α/√r.
-    #[serde(default)]
-    pub use_rslora: bool,
-    /// Whether the update is split into direction and magnitude.
-    #[serde(default)]
-    pub use_dora: bool,
-    /// Whether the base weights are stored transposed.
-    #[serde(default)]
-    pub fan_in_fan_out: bool,
-    /// Which biases are trained.
-    #[serde(default = "none")]
-    pub bias: String,
-    /// Modules that were trained wholly.
-    #[serde(default)]
-    pub modules_to_save: Option<Value>,
-    /// Other ranks of single modules.
-    #[serde(default)]
-    pub rank_pattern: BTreeMap<String, Value>,
-    /// Other scales of single modules.
-    #[serde(default)]
-    pub alpha_pattern: BTreeMap<String, Value>,
-    /// Dropout in training; without effect on the weights.
-    #[serde(default)]
-    pub lora_dropout: f64,
-    /// Whether the weights are not to be trained further.
-    #[serde(default = "yes")]
-    pub inference_mode: bool,
-    /// How a training began; without effect on the weights.
-    #[serde(default)]
-    pub init_lora_weights: Value,
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "the default of an optional field")]
-fn causal_lm() -> Option<String> {
-    Some("CAUSAL_LM".into())
-}
-
-fn none() -> String {
-    "none".into()
-}
-
-const fn yes() -> bool {
-    true
-}
-
-impl Config {
-    /// Returns the configuration of an adapter with s = α/r.
-    pub fn new(base_model: Option<String>, rank: u32, alpha: f64, target_modules: Vec<String>) -> Self {
-        Self {
-            peft_type: "LORA".into(),
-            task_type: causal_lm(),
-            base_model_name_or_path: base_model,
-            r: rank,
-            lora_alpha: alpha,
-            target_modules: Value::from(target_modules),
-            use_rslora: false,
-            use_dora: false,
-            fan_in_fan_out: false,
-            bias: none(),
-            modules_to_save: None,
-            rank_pattern: BTreeMap::new(),
-            alpha_pattern: BTreeMap::new(),
-            lora_dropout: 0.0,
-            inference_mode: true,
-            init_lora_weights: Value::Bool(true),
-        }
-    }
-
-    /// Returns s for a module of rank r.
-    pub fn scale(&self, rank: usize) -> f64 {
-        let rank = rank as f64;
-        self.lora_alpha / if self.use_rslora { rank.sqrt() } else { rank }
-    }
-
-    fn check(&self) -> Result<(), PeftError> {
-        let unsupported = |what: &str| Err(PeftError::Unsupported(what.to_owned()));
-        if self.peft_type != "LORA" {
-            return unsupported(&format!("an adapter of type {}", self.peft_type));
-        }
-        if self.use_dora {
-            return unsupported("DoRA");
-        }
-        if self.fan_in_fan_out {
-            return unsupported("fan_in_fan_out");
-        }
-        if self.bias != "none" {
-            return unsupported("a trained bias");
-        }
-        if self.modules_to_save.as_ref().is_some_and(|modules| !modules.is_null() && *modules != Value::Array(vec![])) {
-            return unsupported("modules_to_save");
-        }
-        if !self.alpha_pattern.is_empty() {
-            return unsupported("alpha_pattern");
-        }
-        if self.r == 0 || !self.lora_alpha.is_finite() {
-            return unsupported("a rank of zero or a scale that is no number");
-        }
-        Ok(())
-    }
 }
 
 /// The two factors of one module's update.
@@ -218,9 +117,25 @@ impl Factors {
         let squares = self.b.gram_of_columns().into_iter().zip(self.a.gram_of_rows()).map(|(b, a)| b * a);
         squares.sum::<f64>().max(0.0).sqrt()
     }
+
+    /// Returns the factors of `scale·B·A`, with the scale in B and the rank filled up with zeros.
+    fn padded(&self, scale: f64, rank: usize) -> Self {
+        let missing = rank - self.rank();
+        let mut a = self.a.values().to_vec();
+        a.resize(rank * self.a.columns(), 0.0);
+        let row = |row| self.b.row(row).iter().map(|value| to_f32(scale * f64::from(*value)));
+        let zeros = || std::iter::repeat_n(0.0, missing);
+        let b = (0..self.b.rows()).flat_map(|index| row(index).chain(zeros())).collect();
+        Self {
+            a: Matrix::new(rank, self.a.columns(), a).expect("filled up to the rank"),
+            b: Matrix::new(self.b.rows(), rank, b).expect("filled up to the rank"),
+        }
+    }
 }
 
 /// An adapter: for each module, by its name in the base model, its factors.
+///
+/// Each module's update is `config.scale(rank)·B·A`: what single modules have of their own is in their factors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Adapter {
     /// The configuration.
@@ -229,74 +144,139 @@ pub struct Adapter {
     pub modules: BTreeMap<String, Factors>,
 }
 
-/// What stands before a module's name in PEFT's files.
-const PREFIX: &str = "base_model.model.";
-
 impl Adapter {
-    /// Reads an adapter from its folder.
+    /// Reads an adapter from its folder. The scales of an `alpha_pattern` are moved into the factors B.
     ///
     /// # Errors
     ///
-    /// Returns a [`PeftError`] that names the file or the tensor.
+    /// Returns a [`PeftError`] that names the file, the setting or the tensor.
     pub fn read(folder: &Path) -> Result<Self, PeftError> {
-        let path = folder.join(CONFIG);
-        let bytes = read_bounded(&path, MAX_CONFIG_BYTES)?;
-        let config: Config = serde_json::from_slice(&bytes).map_err(|source| PeftError::Config { path, source })?;
-        config.check()?;
+        Ok(Self::read_bytes(folder)?.0)
+    }
+
+    /// Reads an adapter, and says what it is for a [`Provenance`].
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`PeftError`] that names the file, the setting or the tensor.
+    pub fn read_with_source(folder: &Path) -> Result<(Self, Source), PeftError> {
+        let (adapter, bytes) = Self::read_bytes(folder)?;
+        // The whole way to the folder is the affair of its owner.
+        let name =
+            fs::canonicalize(folder).ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        Ok((adapter, Source { name: name.unwrap_or_default(), blake3, share: None }))
+    }
+
+    fn read_bytes(folder: &Path) -> Result<(Self, Vec<u8>), PeftError> {
+        let mut config = read_config(folder)?;
         let path = folder.join(WEIGHTS);
         let bytes = read_bounded(&path, MAX_WEIGHTS_BYTES)?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|source| PeftError::Weights { path, source })?;
-        Ok(Self { config, modules: pair(&tensors)? })
+        let mut modules = tensors::read(&tensors)?;
+        for (module, factors) in &mut modules {
+            if config.rank_of(module)? as usize != factors.rank() {
+                let what = "another rank than the configuration says";
+                return Err(PeftError::Tensor { name: module.clone(), what });
+            }
+            let factor = config.factor_of(module)?;
+            if factor != 1.0 {
+                *factors = factors.padded(factor, factors.rank());
+            }
+        }
+        config.rank_pattern.clear();
+        config.alpha_pattern.clear();
+        Ok((Self { config, modules }, bytes))
     }
 
-    /// Writes the adapter into a folder, which is made if there is none: `f32`, with s = α/r.
+    /// Writes the adapter into a folder, which is made if there is none: `f32`, one rank, s = α/r.
     ///
     /// # Errors
     ///
-    /// Returns [`PeftError::Io`] or, for an adapter with factors of different ranks, [`PeftError::Unsupported`].
+    /// Returns [`PeftError::Io`], or [`PeftError::Empty`] for an adapter of no module.
     pub fn write(&self, folder: &Path) -> Result<(), PeftError> {
-        let rank = self.config.r as usize;
-        if self.modules.values().any(|factors| factors.rank() != rank) {
-            return Err(PeftError::Unsupported("an adapter with modules of different ranks".into()));
-        }
-        let config =
-            Config { use_rslora: false, lora_alpha: self.config.scale(rank) * rank as f64, ..self.config.clone() };
+        let uniform = self.uniform()?;
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| PeftError::Io { path, source }
         };
         fs::create_dir_all(folder).map_err(io(folder))?;
         let path = folder.join(WEIGHTS);
-        let bytes = self.to_safetensors().map_err(|source| PeftError::Weights { path: path.clone(), source })?;
+        let bytes = tensors::write(&uniform.modules);
+        let bytes = bytes.map_err(|source| PeftError::Weights { path: path.clone(), source })?;
         files::replace(&path, "adapter", &bytes).map_err(io(&path))?;
         let path = folder.join(CONFIG);
-        let text =
-            serde_json::to_vec_pretty(&config).map_err(|source| PeftError::Config { path: path.clone(), source })?;
+        let text = serde_json::to_vec_pretty(&uniform.config);
+        let text = text.map_err(|source| PeftError::Config { path: path.clone(), source })?;
         files::replace(&path, "adapter", &text).map_err(io(&path))
     }
 
-    fn to_safetensors(&self) -> Result<Vec<u8>, SafeTensorError> {
-        let bytes =
-            |matrix: &Matrix| -> Vec<u8> { matrix.values().iter().flat_map(|value| value.to_le_bytes()).collect() };
-        let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::with_capacity(2 * self.modules.len());
-        for (module, factors) in &self.modules {
-            for (letter, matrix) in [("A", &factors.a), ("B", &factors.b)] {
-                let shape = vec![matrix.rows(), matrix.columns()];
-                tensors.push((format!("{PREFIX}{module}.lora_{letter}.weight"), shape, bytes(matrix)));
-            }
+    /// Writes the adapter, and beside it where it comes from.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn write_with(&self, folder: &Path, provenance: &Provenance) -> Result<(), PeftError> {
+        self.write(folder)?;
+        let path = folder.join(PROVENANCE);
+        let text = serde_json::to_vec_pretty(provenance);
+        let text = text.map_err(|source| PeftError::Config { path: path.clone(), source })?;
+        files::replace(&path, "adapter", &text).map_err(|source| PeftError::Io { path, source })
+    }
+
+    /// Returns the adapter of these factors with s = 1 and one rank, up to which the factors are filled with zeros.
+    pub fn of_factors(base_model: Option<String>, modules: BTreeMap<String, Factors>) -> Self {
+        let rank = modules.values().map(Factors::rank).fold(1, usize::max);
+        let pad = |factors: Factors| if factors.rank() == rank { factors } else { factors.padded(1.0, rank) };
+        let modules = modules.into_iter().map(|(module, factors)| (module, pad(factors))).collect();
+        let rank = u32::try_from(rank).expect("a matrix of so many rows does not fit into memory");
+        let mut config = Config::new(base_model, rank, rank.into(), Vec::new());
+        config.name_targets(&modules);
+        Self { config, modules }
+    }
+
+    /// Returns the same update with one rank, s = α/r and a configuration that names exactly the modules.
+    fn uniform(&self) -> Result<Self, PeftError> {
+        let rank = self.rank();
+        if rank == 0 {
+            return Err(PeftError::Empty);
         }
-        let views: Vec<(&str, TensorView<'_>)> = tensors
-            .iter()
-            .map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
-            .collect::<Result<_, SafeTensorError>>()?;
-        let metadata = std::collections::HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize(views, Some(metadata))
+        let base_model = self.config.base_model_name_or_path.clone();
+        let is_uniform = self.modules.values().all(|factors| factors.rank() == rank);
+        if is_uniform {
+            let mut uniform = Self::of_factors(base_model, self.modules.clone());
+            uniform.config.lora_alpha = self.config.scale(rank) * rank as f64;
+            return Ok(uniform);
+        }
+        let scaled = |factors: &Factors| factors.padded(self.config.scale(factors.rank()), factors.rank());
+        let modules = self.modules.iter().map(|(module, factors)| (module.clone(), scaled(factors))).collect();
+        Ok(Self::of_factors(base_model, modules))
+    }
+
+    /// Returns the largest rank of a module.
+    pub fn rank(&self) -> usize {
+        self.modules.values().map(Factors::rank).max().unwrap_or(0)
     }
 
     /// Returns the number of trained values.
     pub fn parameters(&self) -> usize {
         self.modules.values().map(|factors| factors.a.values().len() + factors.b.values().len()).sum()
     }
+}
+
+/// Reads the configuration of an adapter as it stands in its folder, and checks that it can be followed.
+///
+/// # Errors
+///
+/// Returns a [`PeftError`] that names the file or the setting.
+pub fn read_config(folder: &Path) -> Result<Config, PeftError> {
+    let path = folder.join(CONFIG);
+    let bytes = read_bounded(&path, MAX_CONFIG_BYTES)?;
+    let wrong = |source| PeftError::Config { path: path.clone(), source };
+    let fields: Map<String, Value> = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let config: Config = serde_json::from_value(Value::Object(fields.clone())).map_err(wrong)?;
+    config.check(&fields)?;
+    Ok(config)
 }
 
 fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, PeftError> {
@@ -308,68 +288,7 @@ fn read_bounded(path: &Path, bound: u64) -> Result<Vec<u8>, PeftError> {
     fs::read(path).map_err(io)
 }
 
-/// Puts the factors of each module together.
-fn pair(tensors: &SafeTensors<'_>) -> Result<BTreeMap<String, Factors>, PeftError> {
-    let mut halves = BTreeMap::<String, [Option<Matrix>; 2]>::new();
-    for (name, view) in tensors.tensors() {
-        let wrong = |what| PeftError::Tensor { name: name.clone(), what };
-        let (module, half) = parse(&name).ok_or(wrong("not a LoRA factor of a linear layer"))?;
-        let matrix = to_matrix(&view).map_err(wrong)?;
-        let slot = &mut halves.entry(module.to_owned()).or_default()[half];
-        if slot.replace(matrix).is_some() {
-            return Err(wrong("given twice"));
-        }
-    }
-    let factors = |(module, [a, b]): (String, [Option<Matrix>; 2])| {
-        let wrong = |what| PeftError::Tensor { name: module.clone(), what };
-        let (a, b) = a.zip(b).ok_or(wrong("one of the factors A and B is missing"))?;
-        if a.rows() == 0 || a.rows() != b.columns() {
-            return Err(wrong("the factors A and B have different ranks"));
-        }
-        Ok((module, Factors { a, b }))
-    };
-    let modules: BTreeMap<String, Factors> = halves.into_iter().map(factors).collect::<Result<_, _>>()?;
-    if modules.is_empty() {
-        return Err(PeftError::Unsupported("an adapter without weights".into()));
-    }
-    Ok(modules)
-}
-
-/// Splits a tensor's name into the module's and 0 for A, 1 for B. Some files carry the adapter's name, `default`.
-fn parse(name: &str) -> Option<(&str, usize)> {
-    let name = name.strip_prefix(PREFIX)?.strip_suffix(".weight")?;
-    let name = name.strip_suffix(".default").unwrap_or(name);
-    let a = name.strip_suffix(".lora_A").map(|module| (module, 0));
-    a.or_else(|| Some((name.strip_suffix(".lora_B")?, 1)))
-}
-
-fn to_matrix(view: &TensorView<'_>) -> Result<Matrix, &'static str> {
-    let [rows, columns] = *view.shape() else { return Err("not a matrix") };
-    let two = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
-    let values: Vec<f32> = match view.dtype() {
-        Dtype::F32 => view
-            .data()
-            .chunks_exact(4)
-            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-            .collect(),
-        Dtype::BF16 => view.data().chunks_exact(2).map(|bytes| f32::from_bits(u32::from(two(bytes)) << 16)).collect(),
-        Dtype::F16 => view.data().chunks_exact(2).map(|bytes| half_to_f32(two(bytes))).collect(),
-        _ => return Err("neither f32 nor f16 nor bf16"),
-    };
-    let matrix = Matrix::new(rows, columns, values).ok_or("another size than its shape")?;
-    if matrix.is_finite() { Ok(matrix) } else { Err("holds values that are no finite numbers") }
-}
-
-/// Widens an IEEE 754 binary16, exactly.
-fn half_to_f32(bits: u16) -> f32 {
-    let (sign, exponent, fraction) = (bits >> 15, bits >> 10 & 0x1F, bits & 0x3FF);
-    let magnitude = match exponent {
-        0 => f32::from(fraction) * 2f32.powi(-24),
-        0x1F => f32::from_bits(0x7F80_0000 | u32::from(fraction) << 13),
-        _ => f32::from_bits((u32::from(exponent) + 112) << 23 | u32::from(fraction) << 13),
-    };
-    if sign == 1 { -magnitude } else { magnitude }
-}
-
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

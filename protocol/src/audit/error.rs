@@ -193,9 +193,9 @@ pub enum VerifyError {
         /// What follows.
         recomputed: BlobId,
     },
-    /// The constitution on the log is not the one that follows.
-    #[error("the constitution of round {round} is {}, but {} follows", name(.logged), name(.recomputed))]
-    Constitution {
+    /// The constitution or adapter on the log is not the one that follows.
+    #[error("what follows from round {round} is stated as {}, but {} follows", name(.logged), name(.recomputed))]
+    Follows {
         /// The round.
         round: RoundId,
         /// What the log says.
@@ -241,7 +241,7 @@ impl VerifyError {
             Self::Registration { .. } | Self::Credential { .. } => 22,
             Self::Contribution { .. } | Self::Header { .. } => 23,
             Self::Opening { .. } | Self::Unasked { .. } | Self::Product { .. } | Self::Contradiction { .. } => 24,
-            Self::Result { .. } | Self::Constitution { .. } => 25,
+            Self::Result { .. } | Self::Follows { .. } => 25,
             Self::MissingBlob(_) | Self::Unfinished(_) | Self::Incomplete { .. } => 26,
         }
     }

@@ -90,9 +90,10 @@ impl Replay {
         match entry {
             Entry::Contribution(accepted) => self.name(accepted.header.body),
             Entry::Opened(opened) => self.name(opened.values),
+            Entry::Weigh(weighed) => self.name(weighed.adapter),
             Entry::Result(result) => {
                 self.name(result.result);
-                result.constitution.into_iter().for_each(|constitution| self.name(constitution));
+                result.follows.into_iter().for_each(|follows| self.name(follows));
             }
             Entry::Evidence(evidence) => {
                 if let Ok(evidence) = Evidence::from_bytes(&evidence.bytes) {
@@ -121,7 +122,9 @@ impl Replay {
             | Entry::RemoveAttester(_)
             | Entry::Expel(_)
             | Entry::Census(_)
-            | Entry::ProposeAnonymously(_) => {}
+            | Entry::ProposeAnonymously(_)
+            | Entry::Series(_)
+            | Entry::Assess(_) => {}
         }
     }
 
@@ -151,7 +154,7 @@ impl Replay {
                 body.into_iter().for_each(|body| uses.entry(body).or_default().push(Use::Body(*id, *tag)));
             }
             let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step, faulty)?.1));
-            for blob in values.chain([result.result]).chain(result.constitution) {
+            for blob in values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter(faulty)) {
                 uses.entry(blob).or_default().push(Use::Kept);
             }
         }
@@ -165,7 +168,7 @@ impl Replay {
 pub(super) enum Use {
     /// It is the body of a counting contribution.
     Body(RoundId, Tag),
-    /// It is opened values, a result or a constitution.
+    /// It is opened values, a result, or what follows from one.
     Kept,
 }
 
@@ -212,6 +215,9 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Partition(_)
         | Entry::Result(_)
         | Entry::Erased(_)
-        | Entry::Evidence(_) => VerifyError::Entry { height, index, fault },
+        | Entry::Evidence(_)
+        | Entry::Series(_)
+        | Entry::Weigh(_)
+        | Entry::Assess(_) => VerifyError::Entry { height, index, fault },
     }
 }

@@ -6,13 +6,13 @@ use chorus_crypto::sign::PublicKey;
 
 use crate::{
     deliberation::constitution::Constitution,
-    id::{BatchId, CommunityId, PollId, RoundId},
+    id::{BatchId, CommunityId, PollId, RoundId, SeriesId},
     ledger::RoundState,
     log::{
         batch::Height,
         entry::{RoundResult, Step},
     },
-    round::report::RoundReport,
+    round,
 };
 
 /// What a bundle shows.
@@ -45,15 +45,13 @@ pub struct Report {
 pub struct RoundSummary {
     /// The round.
     pub round: RoundId,
-    /// Its poll.
-    pub poll: PollId,
-    /// What the poll asks.
-    pub question: String,
-    /// Which round of its poll this is, from 1.
+    /// What it is about.
+    pub topic: Topic,
+    /// Which round of its poll or series this is, from 1.
     pub number: u32,
     /// Where it stands: open or planned rounds are not verified further, sealed ones are finished.
     pub state: RoundState,
-    /// Ballots in the sealed set.
+    /// Contributions in the sealed set.
     pub ballots: usize,
     /// Contributions that were taken back.
     pub withdrawals: usize,
@@ -66,9 +64,28 @@ pub struct RoundSummary {
     /// The result on the log, which is the one that follows.
     pub result: Option<RoundResult>,
     /// The result as it was recomputed.
-    pub report: Option<Box<RoundReport>>,
+    pub report: Option<Box<round::Report>>,
     /// The constitution as it was recomputed, for statement polls.
     pub constitution: Option<Constitution>,
+}
+
+/// What a round is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Topic {
+    /// A poll.
+    Poll {
+        /// The poll.
+        poll: PollId,
+        /// What it asks.
+        question: String,
+    },
+    /// A series of adapter rounds.
+    Series {
+        /// The series.
+        series: SeriesId,
+        /// What it is called.
+        name: String,
+    },
 }
 
 /// How far a verification has come.

@@ -6,20 +6,20 @@ use std::{
     sync::Arc,
 };
 
-use chorus_crypto::{codec::Encode as _, credential::Tag, group::Point, hash::Digest, mask::Shape};
+use chorus_crypto::{credential::Tag, group::Point, hash::Digest, mask::Shape};
 
 use super::{
-    RoundSummary, VerifyError,
+    RoundSummary, Topic, VerifyError,
     replay::{STEPS, counting},
 };
 use crate::{
-    contribution::layout,
+    contribution::Format,
     deliberation::linear::IntMatrix,
     id::BlobId,
     ledger::{Ledger, RoundRecord, Sealed},
-    log::entry::{PassId, RoundResult, Step},
+    log::entry::{PassId, RoundResult, Step, Subject},
     opening::{OpenedStep, OpeningError, OpeningPlan},
-    round::{Blobs, Observer, Stage, pca::omega_digest, report::RoundReport, stage_observed},
+    round::{Blobs, Observer, Report, Stage, averages, pca::omega_digest, stage_observed},
 };
 
 /// What the bundle holds about a round besides the log.
@@ -44,13 +44,11 @@ pub(super) fn summarise(
 ) -> Result<RoundSummary, VerifyError> {
     let faulty = ledger.sharing().faulty();
     let result = round.agreed_result(faulty);
-    let question = ledger.polls().get(&round.plan.poll).map(|poll| poll.opening.question.clone());
     let counting = round.contributions.values().filter_map(counting);
     let mut summary = RoundSummary {
         round: round.id,
-        poll: round.plan.poll,
-        question: question.unwrap_or_default(),
-        number: round.plan.number,
+        topic: topic(ledger, round),
+        number: round.plan.number(),
         state: round.state(faulty),
         ballots: round.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len()),
         withdrawals: counting.filter(|counting| counting.header.is_withdrawal()).count(),
@@ -64,14 +62,41 @@ pub(super) fn summarise(
     // A sealed round without a result has been refused already, before the first blob was read.
     let Some(result) = result else { return Ok(summary) };
     let (report, opened) = recompute(ledger, round, evidence)?;
-    let constitution = report.constitution(ledger);
-    compare(result, &report.to_bytes(), constitution.as_ref().map(|constitution| constitution.to_bytes()))?;
+    compare(result, &report.to_bytes(), report.follows(ledger).0)?;
+    check_weighing(ledger, round, evidence)?;
     let dissents = |(operator, stated): (&u8, &RoundResult)| (stated != result).then_some(*operator);
     summary.dissenting = round.results.iter().filter_map(dissents).collect();
     summary.opened = opened.into_iter().collect();
+    summary.constitution = match report.as_ref() {
+        Report::Ballots(report) => report.constitution(ledger),
+        Report::Deltas(..) => None,
+    };
     summary.report = Some(report);
-    summary.constitution = constitution;
     Ok(summary)
+}
+
+fn topic(ledger: &Ledger, round: &RoundRecord) -> Topic {
+    match &round.plan.subject {
+        Subject::Ballots(plan) => {
+            let question = ledger.polls().get(&plan.poll).map(|poll| poll.opening.question.clone());
+            Topic::Poll { poll: plan.poll, question: question.unwrap_or_default() }
+        }
+        Subject::Deltas(plan) => {
+            let name = ledger.series().get(&plan.series).map(|series| series.manifest.name.clone());
+            Topic::Series { series: plan.series, name: name.unwrap_or_default() }
+        }
+    }
+}
+
+/// Checks that the adapter of a later weighing is the one that follows from the opened sums.
+fn check_weighing(ledger: &Ledger, round: &RoundRecord, evidence: &Evidence<'_>) -> Result<(), VerifyError> {
+    let Some(weighed) = round.agreed_weighing(ledger.sharing().faulty()) else { return Ok(()) };
+    let averages = averages(ledger, round, evidence);
+    let recomputed = averages.and_then(|averages| averages.of_entry(weighed)).map(|values| values.to_blob().0);
+    if recomputed == Some(weighed.adapter) {
+        return Ok(());
+    }
+    Err(VerifyError::Follows { round: round.id, logged: Some(weighed.adapter), recomputed })
 }
 
 /// Recomputes the report, checking every opening on the way.
@@ -79,7 +104,7 @@ fn recompute(
     ledger: &Ledger,
     round: &RoundRecord,
     evidence: &Evidence<'_>,
-) -> Result<(Box<RoundReport>, BTreeSet<Step>), VerifyError> {
+) -> Result<(Box<Report>, BTreeSet<Step>), VerifyError> {
     let incomplete = |what| VerifyError::Incomplete { round: round.id, what };
     let sealed = round.sealed.as_ref().ok_or_else(|| incomplete("its closing"))?;
     let checks = Checks::new(ledger, round, sealed, evidence)?;
@@ -107,14 +132,13 @@ fn recompute(
 }
 
 /// Compares what the log states with what follows.
-fn compare(logged: &RoundResult, report: &[u8], constitution: Option<Vec<u8>>) -> Result<(), VerifyError> {
+fn compare(logged: &RoundResult, report: &[u8], follows: Option<BlobId>) -> Result<(), VerifyError> {
     let (round, recomputed) = (logged.round, BlobId::of(report));
     if logged.result != recomputed {
         return Err(VerifyError::Result { round, logged: logged.result, recomputed });
     }
-    let recomputed = constitution.map(|bytes| BlobId::of(&bytes));
-    if logged.constitution != recomputed {
-        return Err(VerifyError::Constitution { round, logged: logged.constitution, recomputed });
+    if logged.follows != follows {
+        return Err(VerifyError::Follows { round, logged: logged.follows, recomputed: follows });
     }
     Ok(())
 }
@@ -138,9 +162,8 @@ impl<'a> Checks<'a> {
         sealed: &'a Sealed,
         evidence: &Evidence<'a>,
     ) -> Result<Self, VerifyError> {
-        let impossible = |_| VerifyError::Contradiction { round: round.id, what: "its items do not make a ballot" };
-        let rows =
-            u32::try_from(layout(round).map_err(impossible)?.data_rows()).expect("a layout has at most MAX_ROWS rows");
+        let impossible = |_| VerifyError::Contradiction { round: round.id, what: "its plan makes no contribution" };
+        let shape = Format::of(round).map_err(impossible)?.shape();
         let missing = |body: BlobId| VerifyError::MissingBlob(body);
         let commitments = sealed.contributions.iter().map(|contribution| {
             let header = &contribution.header;
@@ -150,7 +173,7 @@ impl<'a> Checks<'a> {
             ledger,
             round,
             set: sealed.set.as_ref(),
-            shape: Shape::ballot(rows),
+            shape,
             commitments: commitments.collect::<Result<_, _>>()?,
             opened: RefCell::default(),
             error: RefCell::default(),

@@ -9,10 +9,12 @@ use chorus_crypto::{
     credential::{
         Credential, GroupClaim, HiddenLeaf, Hiding, Holder, LeafSecret, Ring, Rings, ShownLeaf, Statement, Tag,
     },
-    group::Generators,
+    delta,
+    group::{Generators, Point},
     hash::Digest,
     link::Link,
-    mask::{Masking, Seed, Shape, masked_digest},
+    mask::{Data, Masking, Seed, masked_digest},
+    msm::Timing,
     seal::seal,
     transcript::Transcript,
 };
@@ -20,12 +22,13 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use rand_core::CryptoRng;
 
 use super::{
-    BallotContent, Body, Content, SealedBox, Submission, WITHDRAWN, absorb_content, begin, box_context, boxes_digest,
-    context, core_digest, layout,
+    Body, Committed, Content, Format, SealedBox, Submission, WITHDRAWN, absorb_content, begin, box_context,
+    boxes_digest, context, core_digest,
 };
 use crate::{
+    fault::Fault,
     id::RoundId,
-    ledger::{Ledger, Manifest, RoundRecord},
+    ledger::{Collects, Ledger, Manifest, RoundRecord},
     limits,
     log::entry::ClassSource,
 };
@@ -47,6 +50,23 @@ pub enum ContributeError {
         expected: usize,
         /// The number of votes.
         found: usize,
+    },
+    /// The round collects something else.
+    #[error("the round collects {0}")]
+    Kind(&'static str),
+    /// A delta does not fit the series.
+    #[error("{found} entries where the adapter has {expected}")]
+    Entries {
+        /// The entries of the adapter.
+        expected: usize,
+        /// The entries found.
+        found: usize,
+    },
+    /// A delta is too large.
+    #[error("the delta's norm is over the bound of {bound} units: scale it down")]
+    Norm {
+        /// The bound.
+        bound: u32,
     },
     /// The participant has changed their mind too often.
     #[error("at most {} changes are admitted in a round", limits::MAX_SEQUENCE)]
@@ -104,45 +124,99 @@ impl Contributor<'_> {
         votes: &[Vote],
         rng: &mut impl CryptoRng,
     ) -> Result<Submission, ContributeError> {
-        // Generators of their own, so that masks and dither do not depend on which operators have keys.
-        let mut fork = || ChaCha20Rng::from_rng(rng);
-        let (mut for_masks, mut for_dither, mut for_boxes, mut for_proofs) = (fork(), fork(), fork(), fork());
-        let mut prepared = self.prepare(ledger, round, &mut for_proofs)?;
-        self.classify(round, &mut prepared);
-        let (manifest, context) = (prepared.manifest, prepared.context);
-        let expected = round.plan.items.len();
+        let mut draws = Draws::new(rng);
+        let prepared = self.prepare_classified(ledger, round, &mut draws.proofs)?;
+        let Format::Ballots(layout) = Format::of(round).map_err(not_of_the_round)? else {
+            return Err(ContributeError::Kind("deltas"));
+        };
+        let expected = round.plan.items().len();
         if votes.len() != expected {
             return Err(ContributeError::Votes { expected, found: votes.len() });
         }
-        let internal = |_| ContributeError::Internal("the round's items do not make a ballot");
-        let layout = layout(round).map_err(internal)?;
-        let data_rows = u32::try_from(layout.data_rows()).map_err(|_| ContributeError::Internal("too many rows"))?;
-        let shape = Shape::ballot(data_rows);
-        let sharing = ledger.sharing();
-        let masking = Masking::new(sharing, &shape, &context, &mut for_masks);
-        let witness = Witness::new(&layout, votes, &mut for_dither)
+        let shape = Format::Ballots(layout.clone()).shape();
+        let masking = Masking::new(ledger.sharing(), &shape, &prepared.context, &mut draws.masks);
+        let witness = Witness::new(&layout, votes, &mut draws.dither)
             .map_err(|_| ContributeError::Internal("votes do not encode"))?;
         let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
-        let seed_digests = masking.seed_digests();
-        let masked_digest = masked_digest(&masked);
-        let on_map = self.on_map && round.plan.classes.is_none();
-        let choices = (on_map, prepared.class);
-        let core = core_digest(&context, choices, &shape, &commitments, &seed_digests, &masked_digest);
-        let boxes = seal_seeds(ledger, manifest, &core, masking.seeds(), &mut for_boxes)?;
+        let committed = Matrix { masking: &masking, data: &data, commitments, masked };
+        let (content, credential, parts) = self.bind(ledger, &prepared, committed, &mut draws, |transcript, rng| {
+            ballot::Proof::prove(transcript, &layout, &witness, masking.data_blindings(), rng)
+        })?;
+        let body = self.body(&prepared, round.id, Content::Ballot(Box::new(content)), credential);
+        Ok(parts.submission(&body))
+    }
+
+    /// Contributes a delta: `entries` in units of the series' fixed point, in the order of its manifest.
+    ///
+    /// Every call draws fresh seeds; to send a contribution again, send the same bytes. The time it takes depends on the
+    /// entries ([`Timing::Variable`]).
+    ///
+    /// # Errors
+    ///
+    /// Returns why the round does not admit it.
+    pub fn contribute(
+        &self,
+        ledger: &Ledger,
+        round: &RoundRecord,
+        entries: &[i32],
+        rng: &mut impl CryptoRng,
+    ) -> Result<Submission, ContributeError> {
+        let mut draws = Draws::new(rng);
+        let prepared = self.prepare_classified(ledger, round, &mut draws.proofs)?;
+        let (Collects::Deltas(manifest), Format::Deltas(norm, shape)) =
+            (&round.collects, Format::of(round).map_err(not_of_the_round)?)
+        else {
+            return Err(ContributeError::Kind("ballots"));
+        };
+        let (expected, found) = (manifest.entries(), entries.len());
+        if expected != found {
+            return Err(ContributeError::Entries { expected, found });
+        }
+        let matrix = delta::Matrix::new(norm.dimensions(), entries)
+            .map_err(|_| ContributeError::Internal("the entries do not fill the matrix"))?;
+        let witness = delta::Witness::new(&norm, matrix, &mut draws.proofs)
+            .map_err(|_| ContributeError::Norm { bound: norm.bound() })?;
+        let masking = Masking::new(ledger.sharing(), &shape, &prepared.context, &mut draws.masks);
+        let generators = Generators::new(shape.columns);
+        let mut commitments = vec![masking.commit_mask_row(&generators)];
+        commitments.extend(witness.commit(&generators, masking.data_blindings(), Timing::Variable));
+        let masked = masking.mask(&witness);
+        let committed = Matrix { masking: &masking, data: &witness, commitments, masked };
+        let (content, credential, parts) = self.bind(ledger, &prepared, committed, &mut draws, |transcript, rng| {
+            let blindings = masking.data_blindings();
+            delta::Proof::prove(transcript, &norm, &witness, &generators, blindings, Timing::Variable, rng)
+        })?;
+        let body = self.body(&prepared, round.id, Content::Delta(Box::new(content)), credential);
+        Ok(parts.submission(&body))
+    }
+
+    /// Seals the seeds, links the masked matrix to the committed one, proves, and shows the credential.
+    fn bind<P>(
+        &self,
+        ledger: &Ledger,
+        prepared: &Prepared<'_>,
+        matrix: Matrix<'_, impl Data + ?Sized>,
+        draws: &mut Draws,
+        prove: impl FnOnce(&mut Transcript, &mut ChaCha20Rng) -> P,
+    ) -> Result<(Committed<P>, Credential, Parts), ContributeError> {
+        let Matrix { masking, data, commitments, masked } = matrix;
+        let (shape, context) = (*masking.shape(), &prepared.context);
+        let (seed_digests, masked_digest) = (masking.seed_digests(), masked_digest(&masked));
+        let choices = (prepared.on_map, prepared.class);
+        let core = core_digest(context, choices, &shape, &commitments, &seed_digests, &masked_digest);
+        let boxes = seal_seeds(ledger, prepared.manifest, &core, masking.seeds(), &mut draws.boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
-        let mut transcript = begin(manifest, &ledger.genesis().operators);
-        absorb_content(&mut transcript, &context, &core, &boxes_digest, &prepared.statement);
-        let link = Link::prove(&mut transcript, &masking, &shape, &data);
-        let blindings = masking.blindings().get(1..).unwrap_or_default();
-        let proof = ballot::Proof::prove(&mut transcript, &layout, &witness, blindings, &mut for_proofs);
-        let credential = self.prove(&mut transcript, &prepared, &mut for_proofs)?;
+        let mut transcript = begin(prepared.manifest, &ledger.genesis().operators);
+        absorb_content(&mut transcript, context, &core, &boxes_digest, &prepared.statement);
+        let link = Link::prove(&mut transcript, masking, &shape, data);
+        let proof = prove(&mut transcript, &mut draws.proofs);
+        let credential = self.prove(&mut transcript, prepared, &mut draws.proofs)?;
 
         let content =
-            BallotContent { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
-        let body = self.body(&prepared, round.id, on_map, Content::Ballot(Box::new(content)), credential);
-        Ok(Submission { body: body.to_bytes(), masked, boxes })
+            Committed { shape, commitments, seed_digests, masked: masked_digest, boxes: boxes_digest, link, proof };
+        Ok((content, credential, Parts { masked, boxes }))
     }
 
     /// Takes an earlier contribution back.
@@ -160,7 +234,7 @@ impl Contributor<'_> {
         let mut transcript = begin(prepared.manifest, &ledger.genesis().operators);
         absorb_content(&mut transcript, &prepared.context, &WITHDRAWN, &WITHDRAWN, &prepared.statement);
         let credential = self.prove(&mut transcript, &prepared, rng)?;
-        let body = self.body(&prepared, round.id, false, Content::Withdrawal, credential);
+        let body = self.body(&prepared, round.id, Content::Withdrawal, credential);
         Ok(Submission { body: body.to_bytes(), masked: Vec::new(), boxes: Vec::new() })
     }
 
@@ -194,7 +268,20 @@ impl Contributor<'_> {
             group: None,
             snapshot_root: manifest.root,
         };
-        Ok(Prepared { manifest, statement, context, hiding, tag, class: 0, group: None })
+        Ok(Prepared { manifest, statement, context, hiding, tag, on_map: false, class: 0, group: None })
+    }
+
+    /// As [`prepare`](Self::prepare), for a contribution that is no withdrawal.
+    fn prepare_classified<'r>(
+        &self,
+        ledger: &Ledger,
+        round: &'r RoundRecord,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Prepared<'r>, ContributeError> {
+        let mut prepared = self.prepare(ledger, round, rng)?;
+        prepared.on_map = self.on_map && round.has_map();
+        self.classify(round, &mut prepared);
+        Ok(prepared)
     }
 
     /// Adds the class that the person is in to what they say of themselves, if the round has one for them.
@@ -245,15 +332,8 @@ impl Contributor<'_> {
         }
     }
 
-    fn body(
-        &self,
-        prepared: &Prepared<'_>,
-        round: RoundId,
-        on_map: bool,
-        content: Content,
-        credential: Credential,
-    ) -> Body {
-        let (tag, class) = (prepared.tag, prepared.class);
+    fn body(&self, prepared: &Prepared<'_>, round: RoundId, content: Content, credential: Credential) -> Body {
+        let (tag, on_map, class) = (prepared.tag, prepared.on_map, prepared.class);
         Body { round, tag, sequence: self.sequence, on_map, class, content, credential }
     }
 }
@@ -265,8 +345,48 @@ struct Prepared<'r> {
     context: Digest,
     hiding: Hiding,
     tag: Tag,
+    on_map: bool,
     class: u16,
     group: Option<Arc<Ring>>,
+}
+
+/// Generators of random numbers for each purpose, so that masks and dither do not depend on which operators have keys.
+struct Draws {
+    masks: ChaCha20Rng,
+    dither: ChaCha20Rng,
+    boxes: ChaCha20Rng,
+    proofs: ChaCha20Rng,
+}
+
+impl Draws {
+    fn new(rng: &mut impl CryptoRng) -> Self {
+        let mut fork = || ChaCha20Rng::from_rng(rng);
+        Self { masks: fork(), dither: fork(), boxes: fork(), proofs: fork() }
+    }
+}
+
+/// A matrix that is committed to and masked.
+struct Matrix<'a, D: ?Sized> {
+    masking: &'a Masking,
+    data: &'a D,
+    commitments: Vec<Point>,
+    masked: Vec<Scalar>,
+}
+
+/// What goes to the operators besides the body.
+struct Parts {
+    masked: Vec<Scalar>,
+    boxes: Vec<Option<SealedBox>>,
+}
+
+impl Parts {
+    fn submission(self, body: &Body) -> Submission {
+        Submission { body: body.to_bytes(), masked: self.masked, boxes: self.boxes }
+    }
+}
+
+fn not_of_the_round(_: Fault) -> ContributeError {
+    ContributeError::Internal("the round's plan makes no contribution")
 }
 
 fn seal_seeds(

@@ -2,22 +2,21 @@
 
 use chorus_crypto::{
     Scalar,
-    ballot::Layout,
     batch::Batch,
     codec::Decode as _,
     credential::{CredentialError, Holder, Rings, Statement},
     domain,
     group::Point,
     hash::{self, Digest},
-    mask::{Expansion, Seed, Shape, masked_digest, seed_digest},
+    mask::{Expansion, Seed, masked_digest, seed_digest},
     seal::SealSecret,
     transcript::Transcript,
 };
 use rayon::prelude::*;
 
 use super::{
-    Body, Content, Shown, Submission, WITHDRAWN, absorb_content, begin, box_context, boxes_digest, context, holder,
-    layout, shown,
+    Body, Content, Format, Shown, Submission, WITHDRAWN, absorb_content, begin, box_context, boxes_digest, context,
+    holder, shown,
 };
 use crate::{
     fault::Fault,
@@ -35,7 +34,7 @@ pub struct CheckedForm {
     /// What the log keeps of it.
     pub header: ContributionHeader,
     context: Digest,
-    layout: Layout,
+    format: Format,
 }
 
 /// The equations of a body, added to a batch; γ is the link's challenge.
@@ -54,9 +53,9 @@ impl CheckedForm {
         let body = Body::from_bytes(bytes)?;
         let round = ledger.rounds().get(&body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
-        let layout = layout(round)?;
+        let format = Format::of(round)?;
         shown(round, manifest, body.class)?;
-        if body.on_map && round.plan.classes.is_some() {
+        if body.on_map && !round.has_map() {
             return Err(Fault::Mismatch("a point on the map in a round without one"));
         }
         if body.sequence > limits::MAX_SEQUENCE {
@@ -72,18 +71,16 @@ impl CheckedForm {
                 return Err(Fault::Mismatch("a withdrawal on the map or of a class"));
             }
             Content::Withdrawal => (WITHDRAWN, Vec::new()),
-            Content::Ballot(content) => {
-                let rows = layout.data_rows();
-                if usize::try_from(content.shape.data_rows) != Ok(rows)
-                    || content.shape != Shape::ballot(content.shape.data_rows)
-                    || content.commitments.len() != rows + 1
-                {
-                    return Err(Fault::Mismatch("the ballot's shape"));
+            Content::Ballot(_) | Content::Delta(_) => {
+                let bound = body.content.bound().filter(|_| format.admits(&body.content));
+                let bound = bound.ok_or(Fault::Mismatch("what is contributed"))?;
+                if *bound.shape != format.shape() || bound.commitments.len() != bound.shape.rows() + 1 {
+                    return Err(Fault::Mismatch("the contribution's shape"));
                 }
-                if content.seed_digests.len() != ledger.sharing().subset_count() {
+                if bound.seed_digests.len() != ledger.sharing().subset_count() {
                     return Err(Fault::Mismatch("the number of seeds"));
                 }
-                (content.core(&context, (body.on_map, body.class)), content.seed_digests.clone())
+                (bound.core(&context, (body.on_map, body.class)), bound.seed_digests.to_vec())
             }
         };
         holder(manifest, &body.credential)?;
@@ -97,7 +94,7 @@ impl CheckedForm {
             core,
             seed_digests,
         };
-        Ok(Self { body, header, context, layout })
+        Ok(Self { body, header, context, format })
     }
 
     /// Adds the equations of link, ballot proof and credential to `batch`, and checks what is not an equation
@@ -131,27 +128,32 @@ impl CheckedForm {
         if credential.verify() { Ok(equations) } else { Err(CredentialError::Proof.into()) }
     }
 
-    /// Adds the equations of link and ballot proof; returns the transcript that the credential signs.
+    /// Adds the equations of link and proof; returns the transcript that the credential signs.
     fn add_content(&self, ledger: &Ledger, batch: &mut Batch) -> Result<(Equations, Transcript, Statement), Fault> {
         let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
         let statement = self.statement(round, manifest)?;
         let mut transcript = begin(manifest, &ledger.genesis().operators);
-        let gamma = match &self.body.content {
-            Content::Withdrawal => {
-                absorb_content(&mut transcript, &self.context, &WITHDRAWN, &WITHDRAWN, &statement);
-                Scalar::ZERO
-            }
-            Content::Ballot(content) => {
-                let points: Result<Vec<_>, _> = content.commitments.iter().map(Point::decompress).collect();
-                let first = batch.insert(points?);
-                absorb_content(&mut transcript, &self.context, &self.header.core, &content.boxes, &statement);
-                let gamma = content.link.challenge_and_absorb(&mut transcript);
-                content.link.check(ledger.sharing(), &content.shape, &gamma, batch, first)?;
-                content.proof.verify(&mut transcript, &self.layout, first + 1, batch)?;
-                gamma
-            }
+        let Some(bound) = self.body.content.bound() else {
+            absorb_content(&mut transcript, &self.context, &WITHDRAWN, &WITHDRAWN, &statement);
+            return Ok((Equations { gamma: Scalar::ZERO }, transcript, statement));
         };
+        let points: Result<Vec<_>, _> = bound.commitments.iter().map(Point::decompress).collect();
+        let first = batch.insert(points?);
+        absorb_content(&mut transcript, &self.context, &self.header.core, bound.boxes, &statement);
+        let gamma = bound.link.challenge_and_absorb(&mut transcript);
+        bound.link.check(ledger.sharing(), bound.shape, &gamma, batch, first)?;
+        match (&self.body.content, &self.format) {
+            (Content::Ballot(content), Format::Ballots(layout)) => {
+                content.proof.verify(&mut transcript, layout, first + 1, batch)?;
+            }
+            (Content::Delta(content), Format::Deltas(norm, _)) => {
+                content.proof.verify(&mut transcript, norm, first + 1, batch)?;
+            }
+            (Content::Withdrawal | Content::Ballot(_) | Content::Delta(_), Format::Ballots(_) | Format::Deltas(..)) => {
+                return Err(Fault::Mismatch("what is contributed"));
+            }
+        }
         Ok((Equations { gamma }, transcript, statement))
     }
 
@@ -213,13 +215,13 @@ impl CheckedForm {
         operator: u8,
         key: &SealSecret,
     ) -> Result<Vec<Seed>, Fault> {
-        let Content::Ballot(_) = &self.body.content else {
+        if self.body.content == Content::Withdrawal {
             return if submission.masked.is_empty() && submission.boxes.is_empty() {
                 Ok(Vec::new())
             } else {
                 Err(Fault::Mismatch("a withdrawal's masks"))
             };
-        };
+        }
         self.check_masked(equations, submission)?;
         let held = ledger.sharing().held_by(operator);
         let index = usize::from(operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
@@ -240,17 +242,17 @@ impl CheckedForm {
     ///
     /// Returns a [`Fault`] if its length, digest or fold differs.
     pub fn check_masked(&self, equations: &Equations, submission: &Submission) -> Result<(), Fault> {
-        let Content::Ballot(content) = &self.body.content else { return Ok(()) };
+        let Some(content) = self.body.content.bound() else { return Ok(()) };
         if submission.masked.len() != content.commitments.len() * content.shape.packed() {
             return Err(Fault::Mismatch("the masked vector's length"));
         }
-        if masked_digest(&submission.masked) != content.masked {
+        if masked_digest(&submission.masked) != *content.masked {
             return Err(Fault::Mismatch("the masked vector"));
         }
-        if boxes_digest(&submission.boxes) != content.boxes {
+        if boxes_digest(&submission.boxes) != *content.boxes {
             return Err(Fault::Mismatch("the boxes"));
         }
-        Ok(content.link.check_masked(&content.shape, &equations.gamma, &submission.masked)?)
+        Ok(content.link.check_masked(content.shape, &equations.gamma, &submission.masked)?)
     }
 
     /// Checks one seed of T (by index) against its digest and its folds.
@@ -259,33 +261,30 @@ impl CheckedForm {
     ///
     /// Returns a [`Fault`] if it is not the seed committed to, or if `z_T` or `ζ_T` was not computed from it.
     pub fn check_seed(&self, ledger: &Ledger, equations: &Equations, subset: usize, seed: &Seed) -> Result<(), Fault> {
-        let Content::Ballot(content) = &self.body.content else { return Ok(()) };
+        let Some(content) = self.body.content.bound() else { return Ok(()) };
         let set = *ledger.sharing().subsets().get(subset).ok_or(Fault::Unknown("subset"))?;
         if content.seed_digests.get(subset) != Some(&seed_digest(&self.context, set, seed)) {
             return Err(Fault::Seeds("a seed is not the one committed to"));
         }
-        let expansion = Expansion::new(seed, &self.context, set, &content.shape);
+        let expansion = Expansion::new(seed, &self.context, set, content.shape);
         Ok(content.link.check_seed(subset, &equations.gamma, &expansion)?)
     }
 
     /// Expands one seed of T (by index) that has been checked.
     pub fn expand(&self, ledger: &Ledger, subset: usize, seed: &Seed) -> Option<Expansion> {
-        let Content::Ballot(content) = &self.body.content else { return None };
+        let content = self.body.content.bound()?;
         let set = *ledger.sharing().subsets().get(subset)?;
-        Some(Expansion::new(seed, &self.context, set, &content.shape))
+        Some(Expansion::new(seed, &self.context, set, content.shape))
     }
 
     /// Returns the commitments to the data rows; none for a withdrawal.
     pub fn data_commitments(&self) -> &[Point] {
-        match &self.body.content {
-            Content::Withdrawal => &[],
-            Content::Ballot(content) => content.commitments.get(1..).unwrap_or_default(),
-        }
+        self.body.content.bound().and_then(|content| content.commitments.get(1..)).unwrap_or_default()
     }
 
-    /// Returns the layout of the ballot.
-    pub const fn layout(&self) -> &Layout {
-        &self.layout
+    /// Returns what contributions of its round look like.
+    pub const fn format(&self) -> &Format {
+        &self.format
     }
 }
 

@@ -18,6 +18,11 @@ use chorus_crypto::{
 
 use super::{Purpose, scope};
 use crate::{
+    adapter::{
+        entry::{Assessment, GroupScore, WeighedAdapter},
+        gate::{Standing, medians, passes},
+        manifest::{AdapterManifest, Weights},
+    },
     config::Genesis,
     fault::{Fault, bound},
     id::{BlobId, CommunityId, RoundId, SetId},
@@ -80,6 +85,15 @@ impl Manifest {
     }
 }
 
+/// What a round collects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Collects {
+    /// Ballots of a poll of this kind.
+    Ballots(PollKind),
+    /// Deltas of a series with this manifest.
+    Deltas(Arc<AdapterManifest>),
+}
+
 /// Where a round stands.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum RoundState {
@@ -120,6 +134,15 @@ pub struct Opening {
     pub sums: BTreeMap<u8, BlobId>,
 }
 
+/// What the assessments of an adapter came to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Verdict {
+    /// Whether no group is worse off.
+    pub adopted: bool,
+    /// The medians for each group.
+    pub groups: Vec<GroupScore>,
+}
+
 /// One attempt at a pass of the secret PCA.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Pass {
@@ -144,8 +167,8 @@ pub struct RoundRecord {
     pub plan: RoundPlan,
     /// The operator who planned it.
     pub planned_by: u8,
-    /// The kind of its poll.
-    pub kind: PollKind,
+    /// What it collects.
+    pub collects: Collects,
     /// Which round of the community this is, from 1: the version of the constitution it leads to.
     pub ordinal: u32,
     /// The log's time once n − f operators had read their clocks since the plan: an idle log's time stands still, so
@@ -175,16 +198,22 @@ pub struct RoundRecord {
     pub results: BTreeMap<u8, RoundResult>,
     /// Operators that erased their secrets.
     pub erased: BTreeSet<u8>,
+    /// Other weighings of the classes of a finished adapter round, by operator.
+    pub weighed: BTreeMap<u8, WeighedAdapter>,
+    /// How the round's adapter did, by operator.
+    pub assessments: BTreeMap<u8, Vec<GroupScore>>,
+    /// What the first n − f assessments came to.
+    pub verdict: Option<Verdict>,
     seed_digests: BTreeSet<Digest>,
 }
 
 impl RoundRecord {
-    pub(super) fn new(id: RoundId, (planned_by, plan): (u8, RoundPlan), kind: PollKind, ordinal: u32) -> Self {
+    pub(super) fn new(id: RoundId, (planned_by, plan): (u8, RoundPlan), collects: Collects, ordinal: u32) -> Self {
         Self {
             id,
             plan,
             planned_by,
-            kind,
+            collects,
             ordinal,
             planned_at: None,
             clocks_read: BTreeSet::new(),
@@ -199,6 +228,9 @@ impl RoundRecord {
             partition: None,
             results: BTreeMap::new(),
             erased: BTreeSet::new(),
+            weighed: BTreeMap::new(),
+            assessments: BTreeMap::new(),
+            verdict: None,
             seed_digests: BTreeSet::new(),
         }
     }
@@ -218,6 +250,47 @@ impl RoundRecord {
 
     pub(super) fn is_finished(&self, faulty: u8) -> bool {
         self.agreed_result(faulty).is_some()
+    }
+
+    /// Returns whether contributors may consent to a point on an opinion map.
+    pub const fn has_map(&self) -> bool {
+        matches!(self.collects, Collects::Ballots(_)) && self.plan.classes.is_none()
+    }
+
+    /// Returns the manifest of the series, if deltas are collected.
+    pub const fn adapter(&self) -> Option<&Arc<AdapterManifest>> {
+        match &self.collects {
+            Collects::Ballots(_) => None,
+            Collects::Deltas(manifest) => Some(manifest),
+        }
+    }
+
+    /// Returns the weighing of classes that f + 1 operators state.
+    pub fn agreed_weighing(&self, faulty: u8) -> Option<&WeighedAdapter> {
+        agreed(self.weighed.values(), faulty)
+    }
+
+    /// Returns the adapter of the weighing that f + 1 operators state.
+    pub fn weighed_adapter(&self, faulty: u8) -> Option<BlobId> {
+        self.agreed_weighing(faulty).map(|weighed| weighed.adapter)
+    }
+
+    /// Returns what became of an adapter round, with `faulty` tolerated operators and at least so many contributions.
+    pub fn standing(&self, faulty: u8, min_contributions: u32) -> Standing {
+        let (Some(manifest), Some(result)) = (self.adapter(), self.agreed_result(faulty)) else {
+            return Standing::Unfinished;
+        };
+        let found = self.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len());
+        if found < min_contributions as usize {
+            return Standing::Nothing;
+        }
+        let Some(adapter) = result.follows.or(self.weighed_adapter(faulty)) else { return Standing::Unweighed };
+        match (manifest.gate, &self.verdict) {
+            (None, _) => Standing::Adopted(adapter),
+            (Some(_), None) => Standing::Candidate(adapter),
+            (Some(_), Some(verdict)) if verdict.adopted => Standing::Adopted(adapter),
+            (Some(_), Some(_)) => Standing::Refused(adapter),
+        }
     }
 
     /// Returns the bodies of the sealed set; none before the seal.
@@ -283,7 +356,11 @@ impl RoundRecord {
         if opening.snapshot != root {
             return Err(Fault::Mismatch("the snapshot"));
         }
-        let scope = scope(rules.community, rules.policy, root, self.id, Purpose::Vote);
+        let purpose = match &self.collects {
+            Collects::Ballots(_) => Purpose::Vote,
+            Collects::Deltas(_) => Purpose::Delta,
+        };
+        let scope = scope(rules.community, rules.policy, root, self.id, purpose);
         let mut bytes = self.plan.to_bytes();
         put_seq(&mut bytes, &opening.keys);
         root.encode(&mut bytes);
@@ -307,13 +384,13 @@ impl RoundRecord {
             return Err(Fault::Mismatch("the number of seeds"));
         }
         let is_shown = header.class == 0 || manifest.class(header.class).is_some();
-        if !is_shown || (header.class != 0 && header.is_withdrawal()) || (header.on_map && self.plan.classes.is_some())
-        {
+        if !is_shown || (header.class != 0 && header.is_withdrawal()) || (header.on_map && !self.has_map()) {
             return Err(Fault::Mismatch("the class"));
         }
         let known = self.contributions.get(&header.tag);
         if known.is_none() {
-            let most = manifest.snapshot.leaves().len().min(limits::MAX_MEMBERS);
+            let capacity = self.adapter().map_or(usize::MAX, |adapter| adapter.encoding.capacity());
+            let most = manifest.snapshot.leaves().len().min(limits::MAX_MEMBERS).min(capacity);
             bound("distinct tags", most, self.contributions.len() + 1)?;
         }
         if known.is_some_and(|known| known.contains_key(&header.sequence)) {
@@ -399,7 +476,7 @@ impl RoundRecord {
         rules: &Rules<'_>,
     ) -> Result<(), Fault> {
         let needed = 3 * usize::from(rules.sharing.faulty()) + 1;
-        let items = self.plan.items.len();
+        let items = self.plan.items().len().max(1);
         let pass = self.passes.get_mut(&share.pass).ok_or(Fault::Phase("a share"))?;
         let (inputs, digest) = *pass.hashes.get(&operator).ok_or(Fault::Phase("a share without its hash"))?;
         if pass.hashes.len() < needed {
@@ -453,6 +530,51 @@ impl RoundRecord {
             return Err(Fault::Phase("a result"));
         }
         insert_once(&mut self.results, operator, result.clone(), "a result")
+    }
+
+    /// Takes an operator's weighing of the classes of a finished round whose series asks for one.
+    pub(super) fn on_weighed(
+        &mut self,
+        operator: u8,
+        weighed: &WeighedAdapter,
+        rules: &Rules<'_>,
+    ) -> Result<(), Fault> {
+        let standing = self.standing(rules.sharing.faulty(), rules.genesis.policy.min_contributions);
+        let is_posted = self.adapter().is_some_and(|adapter| adapter.combination.weights == Weights::Posted);
+        if !is_posted || standing != Standing::Unweighed {
+            return Err(Fault::Phase("a weighing of classes"));
+        }
+        if weighed.weights.iter().any(|weight| *weight > limits::MAX_WEIGHT) {
+            return Err(Fault::Mismatch("the classes' weights"));
+        }
+        // The first word of each operator may be replaced: they have to find one another.
+        if self.weighed.insert(operator, weighed.clone()).as_ref() == Some(weighed) {
+            return Err(Fault::Duplicate("a weighing of classes"));
+        }
+        Ok(())
+    }
+
+    /// Takes an operator's assessment of the round's adapter.
+    pub(super) fn on_assessment(&mut self, operator: u8, said: &Assessment, rules: &Rules<'_>) -> Result<(), Fault> {
+        let faulty = rules.sharing.faulty();
+        let gate = self.adapter().and_then(|adapter| adapter.gate).ok_or(Fault::Phase("an assessment"))?;
+        let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) =
+            self.standing(faulty, rules.genesis.policy.min_contributions)
+        else {
+            return Err(Fault::Phase("an assessment"));
+        };
+        let is_share = |score: &GroupScore| score.candidate <= 10_000 && score.reference <= 10_000;
+        if said.adapter != adapter || said.groups.len() != usize::from(gate.groups) || !said.groups.iter().all(is_share)
+        {
+            return Err(Fault::Mismatch("an assessment"));
+        }
+        insert_once(&mut self.assessments, operator, said.groups.clone(), "an assessment")?;
+        let needed = usize::from(rules.sharing.operators() - faulty);
+        if self.verdict.is_none() {
+            self.verdict = medians(&gate, &self.assessments, needed)
+                .map(|groups| Verdict { adopted: passes(&gate, &groups), groups });
+        }
+        Ok(())
     }
 
     pub(super) fn on_erased(&mut self, operator: u8) -> Result<(), Fault> {

@@ -16,12 +16,16 @@ use chorus_crypto::{
 
 use crate::{
     fault::Fault,
-    id::{BlobId, CommunityId, EntryId, PollId, RoundId, SetId},
+    id::{BlobId, CommunityId, EntryId, PollId, RoundId, SeriesId, SetId},
     limits,
     registry::attestation::Attestation,
     time::Timestamp,
 };
 
+pub use crate::adapter::{
+    entry::{Assessment, WeighedAdapter},
+    manifest::AdapterManifest,
+};
 pub use crate::registry::entry::{
     AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch,
 };
@@ -126,6 +130,12 @@ pub enum Entry {
     Census(Census),
     /// Some member proposes an item.
     ProposeAnonymously(AnonymousProposal),
+    /// An operator begins a series of adapter rounds.
+    Series(AdapterManifest),
+    /// An operator weighs the classes of a finished adapter round anew.
+    Weigh(WeighedAdapter),
+    /// An operator says how an adapter did in the series' evaluation.
+    Assess(Assessment),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -155,6 +165,9 @@ wire_enum!(Entry {
     25 => Expel(it),
     26 => Census(it),
     27 => ProposeAnonymously(it),
+    28 => Series(it),
+    29 => Weigh(it),
+    30 => Assess(it),
 });
 
 /// What a poll asks for.
@@ -248,18 +261,14 @@ pub struct ClassPlan {
 }
 wire_struct!(ClassPlan { source, weights[limits::MAX_CLASSES] });
 
-/// The plan of a round: everything a ballot depends on except the operators' keys and the snapshot.
+/// The plan of a round: everything a contribution depends on except the operators' keys and the snapshot.
 ///
 /// It holds no clock reading, so that two runs with the same seeds give the same bytes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RoundPlan {
-    /// The poll.
-    pub poll: PollId,
-    /// Which round of the poll this is, from 1.
-    pub number: u32,
-    /// The items, in ballot order, by the content id of their text.
-    pub items: Vec<BlobId>,
-    /// How long votes are taken, in milliseconds of log time.
+    /// What is collected.
+    pub subject: Subject,
+    /// How long contributions are taken, in milliseconds of log time.
     pub duration_millis: u64,
     /// How long to wait for the sealing keys of all operators before opening without the missing ones.
     pub key_grace_millis: u64,
@@ -267,9 +276,72 @@ pub struct RoundPlan {
     /// nothing of a single ballot is opened.
     pub classes: Option<ClassPlan>,
 }
-wire_struct!(RoundPlan { poll, number, items[limits::MAX_ITEMS], duration_millis, key_grace_millis, classes });
+wire_struct!(RoundPlan { subject, duration_millis, key_grace_millis, classes });
+
+/// What a round collects.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// Ballots on the items of a poll.
+    Ballots(BallotPlan),
+    /// Deltas of a community's adapter.
+    Deltas(DeltaPlan),
+}
+wire_enum!(Subject { 1 => Ballots(plan), 2 => Deltas(plan) });
+
+/// The ballots of a round.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BallotPlan {
+    /// The poll.
+    pub poll: PollId,
+    /// Which round of the poll this is, from 1.
+    pub number: u32,
+    /// The items, in ballot order, by the content id of their text.
+    pub items: Vec<BlobId>,
+}
+wire_struct!(BallotPlan { poll, number, items[limits::MAX_ITEMS] });
+
+/// The deltas of a round.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct DeltaPlan {
+    /// The series.
+    pub series: SeriesId,
+    /// Which round of the series this is, from 1.
+    pub number: u32,
+    /// The adapter that the deltas change; none at the beginning of a run, where B is zero.
+    pub start: Option<BlobId>,
+}
+wire_struct!(DeltaPlan { series, number, start });
 
 impl RoundPlan {
+    /// Returns the ballots that are collected, if it is ballots.
+    pub const fn ballots(&self) -> Option<&BallotPlan> {
+        match &self.subject {
+            Subject::Ballots(plan) => Some(plan),
+            Subject::Deltas(_) => None,
+        }
+    }
+
+    /// Returns the deltas that are collected, if it is deltas.
+    pub const fn deltas(&self) -> Option<&DeltaPlan> {
+        match &self.subject {
+            Subject::Ballots(_) => None,
+            Subject::Deltas(plan) => Some(plan),
+        }
+    }
+
+    /// Returns the items of a ballot; none if deltas are collected.
+    pub fn items(&self) -> &[BlobId] {
+        self.ballots().map(|plan| plan.items.as_slice()).unwrap_or_default()
+    }
+
+    /// Returns which round of its poll or series this is, from 1.
+    pub const fn number(&self) -> u32 {
+        match &self.subject {
+            Subject::Ballots(plan) => plan.number,
+            Subject::Deltas(plan) => plan.number,
+        }
+    }
+
     /// Returns the round's id.
     pub fn id(&self, community: CommunityId) -> RoundId {
         hash::digest(domain::ROUND, &(community, hash::content(&self.to_bytes()))).into()
@@ -495,10 +567,10 @@ pub struct RoundResult {
     pub round: RoundId,
     /// The result object.
     pub result: BlobId,
-    /// The constitution that follows from it, for statement polls.
-    pub constitution: Option<BlobId>,
+    /// What follows from it: the constitution of a statement poll, the adapter of an adapter round.
+    pub follows: Option<BlobId>,
 }
-wire_struct!(RoundResult { round, result, constitution });
+wire_struct!(RoundResult { round, result, follows });
 
 /// The end of a round's secrets on one operator's machine.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -7,20 +7,20 @@ use chorus_crypto::{codec::Decode as _, hash::Digest, mask::SetKey};
 
 use super::*;
 use crate::{
-    contribution::layout,
+    adapter::gate::Standing,
+    contribution::{Format, layout},
     deliberation::linear::IntMatrix,
-    id::SetId,
+    id::{SeriesId, SetId},
     journal::{LockRecord, RoundKeyRecord},
-    ledger::{RoundRecord, RoundState},
+    ledger::{RoundRecord, RoundState, Series},
     log::entry::{
         ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing, RoundKey,
-        RoundOpening, RoundResult, Share, ShareHash, Step,
+        RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject,
     },
     opening::{MaskPart, OpeningPlan},
     round::{
-        Stage,
+        Report, Stage, averages,
         pca::{CentredShare, centred_share, omega_digest, pass_share},
-        report::RoundReport,
         stage,
     },
 };
@@ -47,7 +47,7 @@ pub(super) struct Duties {
     locks: BTreeMap<(RoundId, SetId, Lock), Digest>,
     passes: BTreeMap<(RoundId, PassId), PassTimes>,
     asked: BTreeMap<RoundId, Timestamp>,
-    posted: BTreeMap<(RoundId, &'static str, u16), Timestamp>,
+    posted: BTreeMap<(Digest, &'static str, u16), Timestamp>,
     shares: Option<Shares>,
     dropped: BTreeSet<RoundId>,
     followed: BTreeSet<RoundId>,
@@ -129,9 +129,78 @@ impl Peer {
                 (RoundState::Planned | RoundState::Open, None) => {}
             }
         }
+        self.keep_weighed();
+        if let Some(operator) = operator {
+            self.weigh_alike(operator);
+            self.continue_series(operator);
+        }
         let tick = running.then(|| self.now.plus_millis(TICK_MILLIS));
         let heartbeat = operator.map(|operator| self.heartbeat(operator));
         self.duties.next = tick.into_iter().chain(heartbeat).min();
+    }
+
+    /// Plans the next round of the series that this operator began: at once within a run, and the next run when it is due.
+    fn continue_series(&mut self, operator: u8) {
+        let own = self.ledger.series().iter().filter(|(_, series)| series.opened_by == operator);
+        let due = own.filter_map(|(id, series)| Some((*id, self.due_round(*id, series)?)));
+        for (series, plan) in due.collect::<Vec<_>>() {
+            self.say(series, "plan", 0, Entry::Plan(plan));
+        }
+    }
+
+    fn due_round(&self, id: SeriesId, series: &Series) -> Option<RoundPlan> {
+        let deltas = self.ledger.next_deltas(id).ok()?;
+        let schedule = series.manifest.schedule;
+        let in_run = series.rounds.len() % usize::from(schedule.rounds.max(1));
+        let last = self.ledger.rounds().get(series.rounds.last()?)?;
+        if in_run == 0 {
+            let run = series.rounds.len().checked_sub(usize::from(schedule.rounds))?;
+            let first = self.ledger.rounds().get(series.rounds.get(run)?)?;
+            let deadline = first.manifest.as_ref()?.deadline.as_millis();
+            let began = deadline.saturating_sub(first.plan.duration_millis);
+            if self.now < Timestamp::from_millis(began).plus_millis(schedule.every_millis?) {
+                return None;
+            }
+        }
+        Some(RoundPlan { subject: Subject::Deltas(deltas), ..last.plan.clone() })
+    }
+
+    /// Keeps the adapters of weighings that f + 1 operators state.
+    fn keep_weighed(&mut self) {
+        let faulty = self.ledger.sharing().faulty();
+        let lacking = |round: &&RoundRecord| {
+            round.weighed_adapter(faulty).is_some_and(|adapter| !self.blobs.contains_key(&adapter))
+        };
+        let due =
+            self.ledger.rounds().values().filter(lacking).filter_map(|round| {
+                averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing(faulty)?)
+            });
+        for adapter in due.collect::<Vec<_>>() {
+            self.keep_blob(adapter.to_blob().1.into());
+        }
+    }
+
+    /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
+    /// follows.
+    fn weigh_alike(&mut self, operator: u8) {
+        let unweighed = |round: &&RoundRecord| self.ledger.standing(round) == Standing::Unweighed;
+        let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
+            let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
+            let stated = round.weighed.get(&founder)?;
+            (round.weighed.get(&operator) != Some(stated)).then(|| (round.id, stated.clone()))
+        });
+        for (id, stated) in due.collect::<Vec<_>>() {
+            if !self.may_say(id, "weigh", 0) {
+                continue;
+            }
+            let Some(round) = self.ledger.rounds().get(&id) else { continue };
+            let adapter = averages(&self.ledger, round, &self.blobs).and_then(|averages| averages.of_entry(&stated));
+            let Some((adapter, bytes)) = adapter.map(|values| values.to_blob()) else { continue };
+            if adapter == stated.adapter {
+                self.keep_blob(bytes.into());
+                self.say(id, "weigh", 0, Entry::Weigh(stated));
+            }
+        }
     }
 
     /// Keeps the log's time from standing still where nothing else needs it: attestations and vouches expire by it.
@@ -146,13 +215,13 @@ impl Peer {
     }
 
     /// Whether an own entry may be posted: it was not a moment ago.
-    fn may_say(&self, round: RoundId, what: &'static str, which: u16) -> bool {
-        self.duties.posted.get(&(round, what, which)).is_none_or(|at| *at <= self.now)
+    fn may_say(&self, about: impl AsRef<Digest>, what: &'static str, which: u16) -> bool {
+        self.duties.posted.get(&(*about.as_ref(), what, which)).is_none_or(|at| *at <= self.now)
     }
 
     /// Posts an own entry unless it was posted a moment ago.
-    fn say(&mut self, round: RoundId, what: &'static str, which: u16, entry: Entry) {
-        let at = self.duties.posted.entry((round, what, which)).or_default();
+    fn say(&mut self, about: impl AsRef<Digest>, what: &'static str, which: u16, entry: Entry) {
+        let at = self.duties.posted.entry((*about.as_ref(), what, which)).or_default();
         if *at > self.now {
             return;
         }
@@ -211,8 +280,8 @@ impl Peer {
     }
 
     /// Takes an entry that all operators derive alike into the own pool.
-    fn derive(&mut self, round: RoundId, what: &'static str, entry: Entry) {
-        let at = self.duties.posted.entry((round, what, 0)).or_default();
+    fn derive(&mut self, about: impl AsRef<Digest>, what: &'static str, entry: Entry) {
+        let at = self.duties.posted.entry((*about.as_ref(), what, 0)).or_default();
         if *at > self.now {
             return;
         }
@@ -332,7 +401,7 @@ impl Peer {
     }
 
     fn shape(round: &RoundRecord) -> Option<Shape> {
-        Some(Shape::ballot(u32::try_from(layout(round).ok()?.data_rows()).ok()?))
+        Format::of(round).ok().map(|format| format.shape())
     }
 
     fn held_at(&self, round: &RoundRecord, ballot: u32) -> Option<&collecting::Held> {
@@ -464,12 +533,14 @@ impl Peer {
     }
 
     /// States the result, or compares it; once it stands on the log, erases the round's secrets.
-    fn finish(&mut self, round: &RoundRecord, operator: Option<u8>, report: &RoundReport) {
+    fn finish(&mut self, round: &RoundRecord, operator: Option<u8>, report: &Report) {
         self.duties.shares = None;
         let result = self.keep_blob(report.to_bytes().into());
-        let constitution =
-            report.constitution(&self.ledger).map(|constitution| self.keep_blob(constitution.to_bytes().into()));
-        let own = RoundResult { round: round.id, result, constitution };
+        let (follows, named) = report.follows(&self.ledger);
+        named.into_iter().for_each(|bytes| {
+            self.keep_blob(bytes.into());
+        });
+        let own = RoundResult { round: round.id, result, follows };
         if let Some(operator) = operator
             && !round.results.contains_key(&operator)
         {

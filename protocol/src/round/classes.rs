@@ -56,11 +56,11 @@ pub(super) fn blocks_of(sealed: &Sealed, class_floor: u32, floor: u32) -> Vec<Cl
     class_blocks(&classes, class_floor as usize, floor as usize)
 }
 
-/// Returns the block of each ballot.
-pub(super) fn assignment(blocks: &[ClassBlock], ballots: usize) -> Vec<u8> {
-    let mut assignment = vec![0; ballots];
+/// Returns the block of each contribution.
+pub(super) fn assignment(blocks: &[&[u32]], contributions: usize) -> Vec<u8> {
+    let mut assignment = vec![0; contributions];
     for (number, block) in (0u8..).zip(blocks) {
-        for ballot in &block.ballots {
+        for ballot in *block {
             if let Some(of) = assignment.get_mut(*ballot as usize) {
                 *of = number;
             }

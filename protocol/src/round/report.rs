@@ -17,9 +17,9 @@ use crate::{
         tally::{Totals, Vote, mu},
     },
     id::{BlobId, CommunityId, PollId, RoundId, SetId},
-    ledger::{Ledger, RoundRecord, Sealed},
+    ledger::{Collects, Ledger, Sealed},
     limits,
-    log::entry::PollKind,
+    log::entry::{BallotPlan, PollKind},
 };
 
 /// What is public about one ballot: nothing but this, and nobody knows whose it is.
@@ -174,14 +174,19 @@ pub struct RoundReport {
 wire_struct!(RoundReport { community, poll, round, set, ballots, items[limits::MAX_ITEMS], outcome });
 
 impl RoundReport {
-    pub(super) fn new(ledger: &Ledger, round: &RoundRecord, sealed: &Sealed, outcome: Outcome) -> Self {
+    pub(super) fn new(
+        ledger: &Ledger,
+        (round, plan): (RoundId, &BallotPlan),
+        sealed: &Sealed,
+        outcome: Outcome,
+    ) -> Self {
         Self {
             community: ledger.community(),
-            poll: round.plan.poll,
-            round: round.id,
+            poll: plan.poll,
+            round,
             set: sealed.set,
             ballots: u32::try_from(sealed.contributions.len()).unwrap_or(u32::MAX),
-            items: round.plan.items.clone(),
+            items: plan.items.clone(),
             outcome,
         }
     }
@@ -258,7 +263,7 @@ impl RoundReport {
         let genesis = ledger.genesis();
         let poll = ledger.polls().get(&self.poll)?;
         let round = ledger.rounds().get(&self.round)?;
-        if round.kind != PollKind::Statement {
+        if round.collects != Collects::Ballots(PollKind::Statement) {
             return None;
         }
         let policy = &genesis.policy;

@@ -15,7 +15,9 @@ use chorus_protocol::{
     contribution::{BallotContent, Body, CheckedForm, Content, Contributor, Level},
     id::{BlobId, RoundId},
     ledger::Ledger,
-    log::entry::{ClockReading, Entry, PollKind, Registration, RoundKey, RoundOpening, SignedEntry},
+    log::entry::{
+        ClockReading, Entry, PollKind, Registration, RoundKey, RoundOpening, RoundPlan, SignedEntry, Subject,
+    },
     registry::{
         attestation::{Attestation, Claim},
         policy::{Admission, Quorum},
@@ -399,12 +401,12 @@ fn signed_logs(suite: &mut Suite, scene: &Scene) {
         }
     });
     bad("a plan of an item that nobody proposed", 10, operator, &|entry| {
-        if let Entry::Plan(plan) = entry {
+        if let Entry::Plan(RoundPlan { subject: Subject::Ballots(plan), .. }) = entry {
             plan.items[0] = BlobId::default();
         }
     });
     bad("a plan of a round that is not the next", 10, operator, &|entry| {
-        if let Entry::Plan(plan) = entry {
+        if let Entry::Plan(RoundPlan { subject: Subject::Ballots(plan), .. }) = entry {
             plan.number = 2;
         }
     });

@@ -58,7 +58,7 @@ impl Ballot {
     }
 }
 
-fn random(rng: &mut impl rand_core::CryptoRng) -> Scalar {
+pub(super) fn random(rng: &mut impl rand_core::CryptoRng) -> Scalar {
     let mut wide = [0; 64];
     rng.fill_bytes(&mut wide);
     Scalar::from_bytes_mod_order_wide(&wide)

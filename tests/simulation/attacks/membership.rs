@@ -8,7 +8,7 @@ use chorus_protocol::{
     config::Attribute,
     ledger::RoundState,
     limits,
-    log::entry::{Entry, PollOpening, Registration, Revocation, SignedEntry, Vouch},
+    log::entry::{Entry, PollOpening, Registration, Revocation, SignedEntry, Subject, Vouch},
     peer::Command,
     registry::{
         attestation::{Attestation, Claim},
@@ -164,7 +164,9 @@ fn one_operator_cannot_use_up_the_rounds_or_polls_of_the_others() {
             town.say(&honest, poll.proposals[0].clone()).expect("an item");
         }
         let Entry::Plan(mut plan) = poll.plan else { unreachable!("a plan") };
-        plan.number = u32::try_from(number + 1).expect("few");
+        if let Subject::Ballots(ballots) = &mut plan.subject {
+            ballots.number = u32::try_from(number + 1).expect("few");
+        }
         refused = town.say(&corrupt, Entry::Plan(plan)).err();
         if refused.is_some() {
             break;

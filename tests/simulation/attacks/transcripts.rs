@@ -15,7 +15,7 @@ use chorus_crypto::{
 use chorus_protocol::{
     contribution::Contributor,
     ledger::{Purpose, scope},
-    log::entry::{AcceptedContribution, Entry, RoundPlan},
+    log::entry::{AcceptedContribution, Entry, RoundPlan, Subject},
 };
 use chorus_tests::malice::forge::{Cheat, Said};
 
@@ -149,7 +149,9 @@ fn attack_03_a_contribution_under_another_manifest_is_refused() {
     let mut missing = keys.clone();
     missing[3] = None;
     let mut items = plan.clone();
-    items.items.reverse();
+    if let Subject::Ballots(ballots) = &mut items.subject {
+        ballots.items.reverse();
+    }
     let others = [
         ("two keys swapped", manifest_digest(plan, &swapped, root, &[])),
         ("a key missing", manifest_digest(plan, &missing, root, &[])),

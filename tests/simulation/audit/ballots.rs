@@ -78,7 +78,7 @@ fn refuse_changed(
 fn refuse_content(what: &str, codes: &[u8], change: impl FnOnce(&mut BallotContent)) {
     refuse_body(what, codes, |body| match &mut body.content {
         Content::Ballot(content) => change(content),
-        Content::Withdrawal => {}
+        Content::Withdrawal | Content::Delta(_) => {}
     });
 }
 

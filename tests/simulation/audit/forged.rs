@@ -64,6 +64,9 @@ mod pick {
             })*
         };
     }
+    pub(super) fn ballots(entry: &mut Entry) -> Option<&mut BallotPlan> {
+        if let Subject::Ballots(ballots) = &mut plan(entry)?.subject { Some(ballots) } else { None }
+    }
     pick! {
         register Register Registration,
         poll Poll PollOpening,
@@ -194,10 +197,10 @@ fn entries_against_the_rules_of_the_log_are_refused_though_all_sign_them() {
     refuse_first("another kind", 21, pick::poll, |it| it.kind = PollKind::Value);
     refuse_first("another item", 21, pick::propose, |it| it.text.push('!'));
     refuse_first("an item of no poll", 21, pick::propose, |it| it.poll = flip(it.poll.as_ref()).into());
-    refuse_first("an item more than once", 21, pick::plan, |it| it.items.push(it.items[0]));
-    refuse_first("an item less", 21, pick::plan, |it| shorten(&mut it.items));
+    refuse_first("an item more than once", 21, pick::ballots, |it| it.items.push(it.items[0]));
+    refuse_first("an item less", 21, pick::ballots, |it| shorten(&mut it.items));
     refuse_first("a shorter round", 21, pick::plan, |it| it.duration_millis -= 1);
-    refuse_first("another number", 21, pick::plan, |it| it.number += 1);
+    refuse_first("another number", 21, pick::ballots, |it| it.number += 1);
     refuse("another round key", 21, |log| {
         let keys: Vec<_> =
             log.entries().filter_map(|entry| pick::round_key(&mut entry.entry)).map(|it| it.key).collect();
@@ -602,10 +605,10 @@ fn what_the_log_names_must_be_there() {
 fn no_other_constitution_can_be_stated() {
     let constitution = |what, change: &dyn Fn(&mut Constitution)| {
         refuse_result(what, 25, BASE.round, |log, result| {
-            let id = result.constitution.expect("a constitution");
+            let id = result.follows.expect("a constitution");
             let mut constitution = Constitution::from_bytes(&log.blobs[&id]).expect("a constitution");
             change(&mut constitution);
-            result.constitution = Some(log.keep(constitution.to_bytes()));
+            result.follows = Some(log.keep(constitution.to_bytes()));
         });
     };
     constitution("a text", &|it| it.principles[0].text.push_str(" Or not."));
@@ -615,9 +618,9 @@ fn no_other_constitution_can_be_stated() {
     constitution("the bar", &|it| it.criteria.min_seen += 1);
     constitution("the name", &|it| it.preamble.name.push('!'));
     constitution("the version", &|it| it.preamble.version += 1);
-    refuse_result("no constitution", 25, BASE.round, |_, result| result.constitution = None);
+    refuse_result("no constitution", 25, BASE.round, |_, result| result.follows = None);
     refuse_result("a constitution of values", 25, BASE.small, |log, result| {
-        result.constitution = Some(log.keep(b"We, the operators".to_vec()));
+        result.follows = Some(log.keep(b"We, the operators".to_vec()));
     });
 }
 
@@ -643,7 +646,7 @@ fn an_operator_that_states_another_result_is_named() {
     let entry = log.entries().find(|entry| matches!(entry.entry, Entry::Result(_))).expect("a result");
     let operator = BASE.community.genesis.operator(&entry.author);
     if let Entry::Result(result) = &mut entry.entry {
-        result.constitution = None;
+        result.follows = None;
     }
 
     let report = check(&log.bundle()).unwrap_or_else(|error| panic!("{error}"));

@@ -21,9 +21,11 @@ pub(in crate::delta) struct Twist<'a> {
     pub(in crate::delta) projections: &'a dyn Fn(&mut Vec<i128>),
     /// The values at the end of the sumcheck, given m_0(r) and m_1(r).
     pub(in crate::delta) end: &'a dyn Fn(&mut End, [Scalar; 2]),
+    /// The combination of rows that is opened, given the functional `eq(r, ·)` over the columns.
+    pub(in crate::delta) vector: &'a dyn Fn(&mut Vec<Field>, &[Field]),
 }
 
-pub(in crate::delta) const HONEST: Twist<'_> = Twist { projections: &|_| (), end: &|_, _| () };
+pub(in crate::delta) const HONEST: Twist<'_> = Twist { projections: &|_| (), end: &|_, _| (), vector: &|_, _| () };
 
 /// Rows of the matrix and of the four squares, as a prover claims them.
 pub(in crate::delta) struct Forgery {
@@ -46,34 +48,60 @@ impl Forgery {
 
     /// Sends it, with whatever the forger changes.
     pub(in crate::delta) fn send(&self, twist: &Twist<'_>, rng: &mut ChaCha20Rng) -> Sent {
-        let (statement, rows) = (&self.statement, statement_rows(&self.statement));
-        let generators = Generators::new(u32::try_from(statement.dimensions().columns()).expect("in range"));
+        let rows = statement_rows(&self.statement);
+        let generators = self.generators();
         let blindings: Vec<_> = (0..rows).map(|_| Scalar::random(rng)).collect();
         let commit = |(row, blinding): (&Vec<Scalar>, &Scalar)| Point::from(generators.commit(row, blinding));
         let commitments: Vec<_> = self.rows.iter().zip(&blindings).map(commit).collect();
         let mut transcript = Sent::transcript(0, &commitments);
+        let proof = self.prove(&mut transcript, &blindings, twist, rng);
+        Sent { statement: self.statement, context: 0, commitments, proof }
+    }
 
+    /// Returns the data rows.
+    pub(in crate::delta) fn data(&self) -> Vec<Vec<Scalar>> {
+        self.rows[..statement_rows(&self.statement)].to_vec()
+    }
+
+    /// Proves what can be proved, in a transcript that has absorbed the commitments.
+    pub(in crate::delta) fn prove(
+        &self,
+        transcript: &mut Transcript,
+        blindings: &[Scalar],
+        twist: &Twist<'_>,
+        rng: &mut ChaCha20Rng,
+    ) -> Proof {
+        let (statement, rows, generators) = (&self.statement, statement_rows(&self.statement), self.generators());
+        let commit = |(row, blinding): (&Vec<Scalar>, &Scalar)| Point::from(generators.commit(row, blinding));
         transcript.absorb(Item::Delta, statement);
-        let mut nonces = transcript.nonces(&blindings, rng);
+        let mut nonces = transcript.nonces(blindings, rng);
         let secret = Auxiliary::draw(statement, &mut nonces);
         let mut auxiliary: Vec<_> = self.rows[rows..].iter().zip(secret.blindings.iter()).map(commit).collect();
         auxiliary.extend(secret.commit_masks(statement, &generators));
         transcript.absorb_seq(Item::Auxiliary, &auxiliary);
-        let projection = Projection::draw(&mut transcript, statement);
+        let projection = Projection::draw(transcript, statement);
         let mut projections = self.project(&projection, &secret.masks);
         (twist.projections)(&mut projections);
-        let weights = draw_weights(&mut transcript, &projections);
+        let weights = draw_weights(transcript, &projections);
         let masks: Vec<_> = secret.masks.iter().map(|mask| Field::from(*mask)).collect();
-        let mut end = self.rounds(&mut transcript, &projection, &masks, &weights, &mut nonces);
+        let mut end = self.rounds(transcript, &projection, &masks, &weights, &mut nonces);
         let public = Public { statement, projection: &projection, weights: &weights };
         let coefficients = public.coefficients_at(&end.point);
         (twist.end)(&mut end, coefficients);
-        let combine = |weights: &[Field]| self.combine(weights);
+        let columns = Field::eq_table(&Field::from_scalars(&end.point[..variables(generators.columns())]));
+        let combine = |weights: &[Field]| {
+            let mut vector = self.combine(weights);
+            (twist.vector)(&mut vector, &columns);
+            vector
+        };
         let secrets = Secrets { matrix: combine, masks: &masks };
-        let all = Zeroizing::new([blindings.as_slice(), &secret.blindings].concat());
+        let all = Zeroizing::new([blindings, &secret.blindings].concat());
         let sent = (auxiliary, projections);
-        let proof = finish(&mut transcript, &public, &generators, &secrets, &all, end, &mut nonces, sent);
-        Sent { statement: *statement, context: 0, commitments, proof }
+        finish(transcript, &public, &generators, &secrets, &all, end, &mut nonces, sent)
+    }
+
+    fn generators(&self) -> Generators {
+        Generators::new(u32::try_from(self.statement.dimensions().columns()).expect("in range"))
     }
 
     fn combine(&self, weights: &[Field]) -> Vec<Field> {

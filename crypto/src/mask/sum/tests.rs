@@ -96,12 +96,12 @@ fn a_lying_mask_sum_opens_nothing_that_verifies() {
     for shape in shapes() {
         // In the data, by little: it opens to another sum, which the commitments refute.
         let mut round = Round::new(5, shape, 3);
-        round.mask_sums[2].values[0] += Scalar::ONE;
+        round.mask_sums[2].values[0] += Field::unscaled(&Scalar::ONE);
         let opened = round.open().expect("still small");
         assert_eq!(round.check(&opened), Err(SumError::Commitment));
 
         // By much: it does not even unpack.
-        round.mask_sums[2].values[0] += Scalar::from(1u8).invert() * Scalar::from(3u8).invert();
+        round.mask_sums[2].values[0] += Field::unscaled(&Scalar::from(3u8).invert());
         assert_eq!(round.open(), Err(SumError::OutOfRange { row: 0 }));
 
         let mut round = Round::new(5, shape, 3);
@@ -112,6 +112,41 @@ fn a_lying_mask_sum_opens_nothing_that_verifies() {
         let mut round = Round::new(5, shape, 3);
         round.mask_sums.pop();
         assert!(matches!(round.open(), Err(SumError::OutOfRange { .. })));
+    }
+}
+
+#[test]
+fn masks_expanded_on_the_way_fold_and_add_up_like_those_held_whole() {
+    // Pieces end within rows, at rows and after row 0; a plan may sum the first rows alone.
+    for shape in [Shape::ballot(9), Shape::new(4, 11, 31).expect("valid"), Shape::new(3, 700, 100).expect("valid")] {
+        let sample = Sample::new(5, shape, 3);
+        let subset = sample.committee.subsets()[2];
+        let mask = Mask::new(&sample.masking.seeds()[2], &sample.context, subset, &shape);
+        let whole = &sample.expansions()[2];
+        let gamma = integer(-77);
+        for rows in [shape.data_rows, shape.data_rows - 1] {
+            let fewer = Shape::new(rows, shape.columns, shape.lane_bits).expect("valid");
+            let (mut held, mut added, mut folded) = (MaskSum::new(&fewer), MaskSum::new(&fewer), MaskSum::new(&fewer));
+            held.add(whole);
+            added.add_mask(&mask);
+
+            assert_eq!(mask.fold_and_add(&gamma, &mut folded), whole.fold(&gamma));
+            assert_eq!((&added, &folded), (&held, &held));
+            added.subtract_mask(&mask);
+            assert_eq!(added, MaskSum::new(&fewer));
+        }
+        assert_eq!(mask.fold(&gamma), whole.fold(&gamma));
+    }
+}
+
+#[test]
+fn the_combination_of_the_largest_totals_does_not_overflow() {
+    let weight = Scalar::from(u128::MAX);
+    for total in [i64::MIN, i64::MAX, -1] {
+        let rows = MAX_DATA_ROWS as usize;
+        let sums = combine_totals(&vec![vec![total]; rows], &vec![weight; rows], 1);
+
+        assert_eq!(sums, [weight * signed(total) * Scalar::from(MAX_DATA_ROWS)]);
     }
 }
 

@@ -6,7 +6,7 @@ use chorus_protocol::{
     id::{BlobId, PollId},
     ledger::{Ledger, Poll, RoundState},
     limits,
-    log::entry::{ClassPlan, Entry, PollOpening, Proposal, RoundPlan},
+    log::entry::{BallotPlan, ClassPlan, Entry, PollOpening, Proposal, RoundPlan, Subject},
 };
 
 use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
@@ -38,7 +38,7 @@ impl Service {
         let id = find_poll(&ledger, reference)?;
         let poll = ledger.polls().get(&id).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
         let mut view = self.poll_view(&ledger, id, poll);
-        let ballot = latest_round(&ledger, id).map(|round| round.plan.items.clone()).unwrap_or_default();
+        let ballot = latest_round(&ledger, id).map(|round| round.plan.items().to_vec()).unwrap_or_default();
         let text = |id: &BlobId| poll.items.iter().find(|(known, _, _)| known == id).map(|(_, text, _)| text.clone());
         let later = poll.items.iter().map(|(id, _, _)| *id).filter(|id| !ballot.contains(id));
         view.items = (1..)
@@ -125,7 +125,8 @@ impl Service {
         let mut ledger = self.ledger().await?;
         let rounds = ledger.polls().get(&poll).map_or(0, |poll| poll.rounds.len());
         let number = u32::try_from(rounds + 1).unwrap_or(u32::MAX);
-        let plan = RoundPlan { poll, number, items, duration_millis, key_grace_millis: KEY_GRACE_MILLIS, classes };
+        let subject = Subject::Ballots(BallotPlan { poll, number, items });
+        let plan = RoundPlan { subject, duration_millis, key_grace_millis: KEY_GRACE_MILLIS, classes };
         let round = plan.id(ledger.community());
         self.say(&mut ledger, vec![Entry::Plan(plan)]).await?;
         let open = move |peer: &chorus_protocol::peer::Peer| {

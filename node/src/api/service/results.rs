@@ -16,6 +16,7 @@ use chorus_protocol::{
     },
     id::{BlobId, PollId},
     ledger::{Ledger, RoundRecord},
+    log::entry::PollKind,
     round::{
         classes::ClassReport,
         report::{MapReport, Outcome, RoundReport},
@@ -38,7 +39,7 @@ impl Service {
             self.finished(poll.map_or_else(|| find_poll(&ledger, ""), Ok)?, wait).await?;
             ledger = self.ledger().await?;
         }
-        let Some((round, result)) = latest_result(&ledger, poll) else {
+        let Some((_, result)) = latest_result(&ledger, poll) else {
             let when = ends(&ledger, poll);
             return Err(ApiError::refused(format!(
                 "there is no result yet{when}; `chorus result --wait 1h` waits for it"
@@ -47,7 +48,7 @@ impl Service {
         let body = self.body(result).await?;
         let report = RoundReport::from_bytes(&body)
             .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
-        Ok(result_view(&ledger, round, result, &report))
+        Ok(result_view(&ledger, result, &report))
     }
 
     /// Writes the audit bundle to a file without a name, and returns it with its length.
@@ -84,7 +85,8 @@ impl Service {
 
 /// Tells when voting ends, if it is under way.
 fn ends(ledger: &Ledger, poll: Option<PollId>) -> String {
-    let of_poll = |round: &&RoundRecord| poll.is_none_or(|poll| round.plan.poll == poll);
+    let of_poll =
+        |round: &&RoundRecord| round.plan.ballots().is_some_and(|plan| poll.is_none_or(|poll| plan.poll == poll));
     let latest = ledger.rounds().values().filter(of_poll).max_by_key(|round| round.ordinal);
     match latest.map(|round| (&round.manifest, &round.sealed)) {
         None => ": voting has not begun".to_owned(),
@@ -97,13 +99,15 @@ fn ends(ledger: &Ledger, poll: Option<PollId>) -> String {
 /// Returns the latest finished round, of one poll or of all, and its result.
 fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord, BlobId)> {
     let faulty = ledger.sharing().faulty();
-    let of_poll = |round: &&RoundRecord| poll.is_none_or(|poll| round.plan.poll == poll);
+    let of_poll =
+        |round: &&RoundRecord| round.plan.ballots().is_some_and(|plan| poll.is_none_or(|poll| plan.poll == poll));
     let finished = |round| RoundRecord::agreed_result(round, faulty).map(|result| (round, result.result));
     ledger.rounds().values().filter(of_poll).filter_map(finished).max_by_key(|(round, _)| round.ordinal)
 }
 
-fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &RoundReport) -> view::PollResult {
+fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
     let poll = ledger.polls().get(&report.poll);
+    let kind = poll.map_or(PollKind::Statement, |poll| poll.opening.kind);
     let findings = report.findings();
     let groups = report.map().map(|map| map.groups.as_slice()).unwrap_or_default();
     let weighted = report.classes().map(ClassReport::weighted);
@@ -127,7 +131,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
     view::PollResult {
         poll: report.poll,
         question: poll.map(|poll| poll.opening.question.clone()).unwrap_or_default(),
-        kind: round.kind.into(),
+        kind: kind.into(),
         round: report.round,
         result,
         ballots: report.ballots,
@@ -140,7 +144,7 @@ fn result_view(ledger: &Ledger, round: &RoundRecord, result: BlobId, report: &Ro
         },
         items: report.items.iter().enumerate().map(item).collect(),
         groups: report.map().map(|map| group_views(map, typical)).unwrap_or_default(),
-        classes: class_views(ledger, round, report),
+        classes: ledger.rounds().get(&report.round).map(|round| class_views(ledger, round, report)).unwrap_or_default(),
         explained_variance: report
             .map()
             .map(|map| map.explained.iter().map(|share| share.approximate()).collect())

@@ -49,7 +49,7 @@ impl Service {
         let record = ledger.rounds().get(&round).ok_or_else(not_open)?;
         let mut votes = BTreeMap::new();
         for (item, choice) in &asked.votes {
-            if votes.insert(find_item(&record.plan.items, item)?, *choice).is_some() {
+            if votes.insert(find_item(record.plan.items(), item)?, *choice).is_some() {
                 return Err(ApiError::invalid(format!("item {item} stands twice")));
             }
         }
@@ -125,8 +125,8 @@ impl Service {
             return Err(ContributeError::Sequence.into());
         }
         let (items, votes, withdrawal) = match &wish {
-            Wish::Votes(votes) => (round.plan.items.len(), votes.len(), false),
-            Wish::Withdraw => (round.plan.items.len(), 0, true),
+            Wish::Votes(votes) => (round.plan.items().len(), votes.len(), false),
+            Wish::Withdraw => (round.plan.items().len(), 0, true),
         };
         let own_leaf = leaf.leaf();
         let mut rng = self.randomness.generator("contribution", &[&id.as_ref()[..], &[sequence]].concat());
@@ -224,7 +224,7 @@ fn ballot(round: &RoundRecord, votes: &BTreeMap<usize, view::Choice>) -> Vec<Vot
         Some(view::Choice::Disagree) => Vote::Disagree,
         Some(view::Choice::Pass) => Vote::Pass,
     };
-    (0..round.plan.items.len()).map(vote).collect()
+    (0..round.plan.items().len()).map(vote).collect()
 }
 
 /// Finds an item by its number on the ballot or the beginning of its id (at least 6 digits).

@@ -1,0 +1,42 @@
+//! Entries of an adapter's life after its sum.
+
+use chorus_crypto::wire_struct;
+
+use crate::{
+    id::{BlobId, RoundId},
+    limits,
+};
+
+/// Another weighing of the classes of a finished round. It counts once f + 1 operators state the same.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct WeighedAdapter {
+    /// The round.
+    pub round: RoundId,
+    /// The weight of each class of the round's report.
+    pub weights: Vec<u32>,
+    /// The adapter that follows.
+    pub adapter: BlobId,
+}
+wire_struct!(WeighedAdapter { round, weights[limits::MAX_CLASSES], adapter });
+
+/// How an adapter did in its series' evaluation, on one operator's machine.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Assessment {
+    /// The round that led to the adapter.
+    pub round: RoundId,
+    /// The adapter.
+    pub adapter: BlobId,
+    /// What came out for each opinion group.
+    pub groups: Vec<GroupScore>,
+}
+wire_struct!(Assessment { round, adapter, groups[limits::MAX_CLASSES] });
+
+/// The share of a group's held-out statements that the model prefers to their negations, in ten thousandths.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct GroupScore {
+    /// With the adapter.
+    pub candidate: u16,
+    /// With the adapter that the round started from, or without any.
+    pub reference: u16,
+}
+wire_struct!(GroupScore { candidate, reference });
