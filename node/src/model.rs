@@ -1,9 +1,12 @@
-//! Models and adapters: computing with a base model, training a personal adapter, adapters as files, and public arithmetic
+//! Models and adapters: base models from files, what they say, training a personal adapter, adapters as files, and public arithmetic
 //! on adapters in the clear.
 
+pub mod base;
+pub mod chat;
 pub mod checkpoint;
 mod eigen;
 pub mod evaluate;
+pub mod generate;
 pub mod llama;
 pub mod lora;
 pub mod matrix;
@@ -12,4 +15,5 @@ pub mod merge;
 pub mod ops;
 pub mod peft;
 pub mod project;
+pub mod tokenizer;
 pub mod train;

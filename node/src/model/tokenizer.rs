@@ -141,7 +141,9 @@ impl Tokenizer {
         let splitting = Splitting::named(&pre_tokenizer)?;
         let model = BPE::builder().vocab_and_merges(ids, merges).ignore_merges(splitting == Splitting::Llama3);
         let mut inner = tokenizers::Tokenizer::new(model.build().map_err(TokenizerError::Build)?);
-        inner.with_pre_tokenizer(Some(splitting.pre_tokenizer()?)).with_decoder(Some(Decoder::new(false, false, false)));
+        inner
+            .with_pre_tokenizer(Some(splitting.pre_tokenizer()?))
+            .with_decoder(Some(Decoder::new(false, false, false)));
         if splitting == Splitting::Qwen2 {
             inner.with_normalizer(Some(NFC));
         }

@@ -96,7 +96,8 @@ pub(super) fn open(folder: &Path) -> Result<BaseModel, BaseError> {
     let path = folder.join("tokenizer.json");
     let bytes = required(&path, MAX_TOKENIZER_BYTES)?;
     let tokenizer = Tokenizer::from_json(&bytes).map_err(|source| BaseError::Tokenizer { path, source })?;
-    let settings: TokenizerConfig = json(&folder.join("tokenizer_config.json"), MAX_TOKENIZER_BYTES)?.unwrap_or_default();
+    let settings: TokenizerConfig =
+        json(&folder.join("tokenizer_config.json"), MAX_TOKENIZER_BYTES)?.unwrap_or_default();
     let generation: Generation = json(&folder.join("generation_config.json"), MAX_CONFIG_BYTES)?.unwrap_or_default();
     let (bos, eos) = (content(settings.bos_token.as_ref()), content(settings.eos_token.as_ref()));
     let mut stops: BTreeSet<u32> = tokenizer.id(&eos).into_iter().collect();

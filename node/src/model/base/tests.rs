@@ -16,7 +16,7 @@ use super::*;
 use crate::model::{
     chat::Role,
     checkpoint::{Architecture, RopeScaling},
-    rope,
+    ops::rope::frequency,
 };
 
 fn config() -> Config {
@@ -143,7 +143,13 @@ impl Draft {
             let reordered = |heads: usize| {
                 let (rows, columns) = (tensor.dims()[0], tensor.elem_count() / tensor.dims()[0]);
                 let split = tensor.reshape((heads, 2, rows / heads / 2, columns)).expect("split");
-                split.transpose(1, 2).expect("swapped").contiguous().expect("copied").reshape(tensor.shape()).expect("joined")
+                split
+                    .transpose(1, 2)
+                    .expect("swapped")
+                    .contiguous()
+                    .expect("copied")
+                    .reshape(tensor.shape())
+                    .expect("joined")
             };
             let tensor = match () {
                 () if llama && name.contains("q_proj") => reordered(config.num_attention_heads),
@@ -358,12 +364,32 @@ fn what_is_computed_otherwise_is_refused_by_name() {
     assert!(matches!(draft.open(), Err(BaseError::Wrong { .. })));
 }
 
+/// What the frequencies of Llama 3.2 are divided by.
+fn llama3_factors(plain: &Config) -> Vec<f64> {
+    let scaling = RopeScaling::Llama3 {
+        factor: 32.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_position_embeddings: 8192,
+    };
+    let scaled = Config { rope_scaling: Some(scaling), ..plain.clone() };
+    (0..plain.head_dim / 2).map(|pair| frequency(plain, pair) / frequency(&scaled, pair)).collect()
+}
+
+#[test]
+fn the_factors_of_llama_3_are_those_that_transformers_computes() {
+    let factors = llama3_factors(&Config { head_dim: 64, rope_theta: 500_000.0, ..config() });
+
+    let known = [1.0, 1.6513, 3.2923, 9.6667, 32.0];
+    assert!(factors[14..19].iter().zip(known).all(|(factor, known)| (factor - known).abs() < 1e-4), "{factors:?}");
+}
+
 #[test]
 fn the_factors_of_llama_3_are_recognised_and_others_refused() {
     let model = Checkpoint::random(config(), 8);
     let with = |change: fn(f64) -> f64| {
         let mut draft = Draft::new(&model, GgmlDType::F32);
-        let factors = rope::llama3_factors(16, 50_000.0, 32.0, 1.0, 4.0, 8192);
+        let factors = llama3_factors(&model.config);
         let factors: Vec<f32> = factors.into_iter().map(|factor| change(factor) as f32).collect();
         let tensor = Tensor::from_vec(factors, 8, &Device::Cpu).expect("a tensor");
         draft.tensors.insert("rope_freqs.weight".into(), QTensor::quantize(&tensor, GgmlDType::F32).expect("kept"));
@@ -462,7 +488,8 @@ fn a_toy_can_be_spoken_to() {
 fn a_real_model_is_tokenised_as_it_was_trained() {
     let path = std::env::var_os("CHORUS_BASE_MODEL").expect("CHORUS_BASE_MODEL names a folder or a GGUF file");
     let BaseModel { dialogue, .. } = BaseModel::open(path.as_ref()).expect("a base model");
-    let text = "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
+    let text =
+        "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
 
     let ids = dialogue.tokenizer.encode(text).expect("encoded");
 

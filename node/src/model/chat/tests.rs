@@ -44,11 +44,14 @@ fn a_template_may_refuse_a_conversation() {
 
 #[test]
 fn a_template_that_runs_or_writes_without_end_is_stopped() {
-    let long = template("{% for i in range(10000) %}{% for j in range(10000) %}{% set x = i %}{% endfor %}{% endfor %}");
+    let long =
+        template("{% for i in range(10000) %}{% for j in range(10000) %}{% set x = i %}{% endfor %}{% endfor %}");
     let wide = template("{{ 'x' * 5000000 }}");
 
     assert!(matches!(long.render(&[], true), Err(ChatError::Template(error)) if error.kind() == ErrorKind::OutOfFuel));
-    assert!(matches!(wide.render(&[], true), Err(ChatError::Template(error)) if error.kind() == ErrorKind::WriteFailure));
+    assert!(
+        matches!(wide.render(&[], true), Err(ChatError::Template(error)) if error.kind() == ErrorKind::WriteFailure)
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     checkpoint::{Checkpoint, Config},
-    rope,
+    ops::rope::frequency,
 };
 
 /// The linear layers of a layer, by the ends of their names, in the order in which they are kept.
@@ -55,8 +55,9 @@ impl Cache {
             let shape = (config.num_key_value_heads, capacity, config.head_dim);
             Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu)
         };
-        let layers = (0..config.num_hidden_layers).map(|_| Ok((zeros()?, zeros()?))).collect::<candle_core::Result<_>>()?;
-        let frequencies = rope::frequencies(config);
+        let layers =
+            (0..config.num_hidden_layers).map(|_| Ok((zeros()?, zeros()?))).collect::<candle_core::Result<_>>()?;
+        let frequencies: Vec<f64> = (0..config.head_dim / 2).map(|pair| frequency(config, pair)).collect();
         let table = |turn: fn(f64) -> f64| {
             let angles = (0..capacity).flat_map(|at| frequencies.iter().map(move |frequency| at as f64 * frequency));
             let values: Vec<f32> = angles.map(|angle| to_f32(turn(angle))).collect();
@@ -206,7 +207,8 @@ fn mask(count: usize, before: usize) -> candle_core::Result<Option<Tensor>> {
     if count == 1 {
         return Ok(None);
     }
-    let row = |at: usize| (0..before + count).map(move |seen| if seen <= before + at { 0.0 } else { f32::NEG_INFINITY });
+    let row =
+        |at: usize| (0..before + count).map(move |seen| if seen <= before + at { 0.0 } else { f32::NEG_INFINITY });
     let values: Vec<f32> = (0..count).flat_map(row).collect();
     Tensor::from_vec(values, (count, before + count), &Device::Cpu).map(Some)
 }

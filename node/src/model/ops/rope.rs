@@ -54,7 +54,7 @@ impl Rope {
 }
 
 /// Returns the angle per position of the i-th pair.
-fn frequency(config: &Config, i: usize) -> f64 {
+pub(crate) fn frequency(config: &Config, i: usize) -> f64 {
     let frequency = config.rope_theta.powf(-2.0 * i as f64 / config.head_dim as f64);
     match config.rope_scaling {
         None => frequency,

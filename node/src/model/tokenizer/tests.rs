@@ -28,27 +28,56 @@ fn tokens(tokenizer: &Tokenizer, text: &str) -> Vec<String> {
 fn no_space_is_put_before_a_word_after_a_control_token() {
     let tokenizer = Tokenizer::from_vocabulary(vocabulary("smollm")).expect("a tokenizer");
 
-    assert_eq!(tokens(&tokenizer, "<|im_start|>user\n user<|im_end|>\n"), [
-        "<|im_start|>",
-        "user",
-        "Ċ",
-        "Ġuser",
-        "<|im_end|>",
-        "Ċ"
-    ]);
+    assert_eq!(
+        tokens(&tokenizer, "<|im_start|>user\n user<|im_end|>\n"),
+        ["<|im_start|>", "user", "Ċ", "Ġuser", "<|im_end|>", "Ċ"]
+    );
 }
 
 /// Of SmolLM2's 48,900 merges those, in their order, that this text needs: with all of them the tokens are the same.
 const SMOLLM: [&str; 35] = [
-    "Ġ a", "r e", "o n", "e r", "a t", "Ġ s", "Ġ o", "e s", "i s", "a n", "e d", "Ġo f", "Ġ d", "a s", "o t", "is t",
-    "u s", "Ġ v", "an t", "Ġs h", "as s", "a re", "Ġa g", "at a", "I n", "Ġd ata", "' t", "Ġd on", "ot es", "Ġsh are",
-    "us er", "re ed", "Ġag reed", "ist ant", "Ġv otes",
+    "Ġ a",
+    "r e",
+    "o n",
+    "e r",
+    "a t",
+    "Ġ s",
+    "Ġ o",
+    "e s",
+    "i s",
+    "a n",
+    "e d",
+    "Ġo f",
+    "Ġ d",
+    "a s",
+    "o t",
+    "is t",
+    "u s",
+    "Ġ v",
+    "an t",
+    "Ġs h",
+    "as s",
+    "a re",
+    "Ġa g",
+    "at a",
+    "I n",
+    "Ġd ata",
+    "' t",
+    "Ġd on",
+    "ot es",
+    "Ġsh are",
+    "us er",
+    "re ed",
+    "Ġag reed",
+    "ist ant",
+    "Ġv otes",
 ];
 
 #[test]
 fn a_prompt_has_the_tokens_that_smollm_was_trained_on() {
     let tokenizer = Tokenizer::from_vocabulary(vocabulary_of("smollm", &SMOLLM)).expect("a tokenizer");
-    let text = "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
+    let text =
+        "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
 
     // Space and line feed are not part of a token here, so that they can divide the list.
     let expected = "<|im_start|> user Ċ In Ġ 2 0 2 4 , Ġ 1 2 % Ġof Ġ 1 5 0 0 Ġvotes Ġagreed : Ġdon 't Ġshare Ġdata ! \
