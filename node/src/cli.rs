@@ -140,7 +140,7 @@ enum Command {
     Export(result::Export),
     /// Check an audit bundle. Needs no node, no keys and no network.
     Verify(verify::Verify),
-    /// Look at adapters in PEFT's format, and average them.
+    /// Train your part of the community's adapter, use what came of it, and work with adapters in PEFT's format.
     #[command(subcommand)]
     Adapter(adapter::Adapters),
     /// Bring in or analyse a Polis conversation.

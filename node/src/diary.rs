@@ -29,7 +29,7 @@ pub const MAX_CARDS: usize = 64;
 const MAX_LINE_BYTES: usize = 400;
 const MAX_INSTRUCTION_BYTES: usize = 2_000;
 
-/// The most attention policies of a card.
+/// The most policies of attention of a card.
 const MAX_POLICIES: usize = 16;
 
 /// Why the diary cannot be read or changed.
@@ -62,7 +62,7 @@ pub struct ValueCard {
     pub instruction: String,
     /// What to pay attention to when acting on it.
     #[serde(default)]
-    pub attention: Vec<String>,
+    pub policies: Vec<String>,
 }
 
 impl ValueCard {
@@ -77,8 +77,8 @@ impl ValueCard {
             "a card's title has 1 to 400 bytes"
         } else if !(1..=MAX_INSTRUCTION_BYTES).contains(&self.instruction.trim().len()) {
             "a card's instruction has 1 to 2,000 bytes"
-        } else if self.attention.len() > MAX_POLICIES || !self.attention.iter().all(|policy| is_line(policy)) {
-            "a card has at most 16 attention policies of 1 to 400 bytes"
+        } else if self.policies.len() > MAX_POLICIES || !self.policies.iter().all(|policy| is_line(policy)) {
+            "a card has at most 16 policies of attention of 1 to 400 bytes"
         } else {
             return Ok(());
         };
@@ -236,7 +236,7 @@ mod tests {
     }
 
     fn card(title: &str) -> ValueCard {
-        ValueCard { title: title.into(), instruction: "Ask first".into(), attention: vec!["What is meant".into()] }
+        ValueCard { title: title.into(), instruction: "Ask first".into(), policies: vec!["What is meant".into()] }
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
         diary.add_card(changed.clone()).expect("replaced");
         assert!(matches!(diary.add_card(card("more")), Err(DiaryError::Card(_))));
         assert!(matches!(diary.add_card(card(" ")), Err(DiaryError::Card(_))));
-        let long = ValueCard { attention: vec![String::new()], ..card("long") };
+        let long = ValueCard { policies: vec![String::new()], ..card("long") };
         assert!(matches!(diary.add_card(long), Err(DiaryError::Card(_))));
         assert!(diary.remove_card("7").expect("removed") && !diary.remove_card("7").expect("not there"));
         let cards = diary.read().expect("read").cards;

@@ -1,19 +1,50 @@
-//! `chorus adapter`: adapters as files.
+//! `chorus adapter`: a community's adapters, one's own part in them, and adapters as files.
 
 use std::{collections::BTreeMap, path::Path};
 
+use chorus_protocol::adapter::manifest::AdapterManifest;
 use clap::Subcommand;
 use serde::Serialize;
 
 use super::{Failure, Global, output::Lines};
 use crate::model::project::Loss;
 
+mod base;
+mod card;
+mod contribute;
 mod convert;
+mod evaluate;
 mod inspect;
+mod list;
 mod merge;
+mod open;
+mod operate;
+mod own;
+mod published;
+mod train;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Adapters {
+    /// Begin a series of adapter rounds, or the next round of one (operators only).
+    Open(Box<open::Open>),
+    /// List the series, their rounds and what came of them.
+    List(list::List),
+    /// Add, list and remove your value cards: with your votes, they are what your adapter is trained on.
+    #[command(subcommand)]
+    Card(card::Card),
+    /// Train your adapter for the round that is open, on this machine, from your own votes and value cards. Ctrl-C pauses; the
+    /// same command goes on.
+    Train(Box<train::Train>),
+    /// Contribute the adapter that you have trained or imported: masked, so that only sums become known.
+    Contribute(contribute::Contribute),
+    /// Take your adapter back, while the round is open.
+    Withdraw(contribute::Withdraw),
+    /// Ask a model, with an adapter and without, which of statements and their negations it prefers, for each opinion group.
+    Eval(evaluate::Eval),
+    /// Weigh the classes of a finished round (the operator who began the series).
+    Weigh(operate::Weigh),
+    /// Evaluate a finished round's adapter on this machine, and state the outcome (operators).
+    Assess(operate::Assess),
     /// Show what an adapter in PEFT's format changes, and by how much.
     Inspect(inspect::Inspect),
     /// Average adapters in PEFT's format, exactly and in the clear.
@@ -27,6 +58,15 @@ pub(super) enum Adapters {
 impl Adapters {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         match self {
+            Self::Open(command) => command.carry_out(global),
+            Self::List(command) => command.carry_out(global),
+            Self::Card(command) => command.carry_out(global),
+            Self::Train(command) => command.carry_out(global),
+            Self::Contribute(command) => command.carry_out(global),
+            Self::Withdraw(command) => command.carry_out(global),
+            Self::Eval(command) => command.carry_out(global),
+            Self::Weigh(command) => command.carry_out(global),
+            Self::Assess(command) => command.carry_out(global),
             Self::Inspect(command) => command.carry_out(global),
             Self::Merge(command) => command.carry_out(global),
             Self::Export(command) => command.carry_out(global),
@@ -79,6 +119,11 @@ fn percent(share: f64) -> String {
 /// Returns the last part of a module's name, such as `q_proj`.
 fn kind(module: &str) -> &str {
     module.rsplit('.').next().unwrap_or(module)
+}
+
+/// Returns the largest norm of a contribution.
+fn bound(manifest: &AdapterManifest) -> f64 {
+    f64::from(manifest.encoding.bound) / f64::from(1u32 << manifest.encoding.fraction_bits.min(31))
 }
 
 /// Refuses to write into a folder that has something in it.

@@ -58,6 +58,30 @@ impl Client {
         self.read(request.send_json(body))
     }
 
+    /// Hands over octets, with what is to be done with them in the query.
+    pub(super) fn post_octets<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        octets: &[u8],
+        wait: Duration,
+    ) -> anyhow::Result<T> {
+        let request = self.agent.post(self.url(path)).header("Authorization", self.token.header().as_str());
+        let request = request.config().timeout_global(Some(wait + GRACE)).build();
+        self.read(request.header("Content-Type", "application/octet-stream").send(octets))
+    }
+
+    /// Asks for octets: an adapter's values.
+    pub(super) fn octets(&self, path: &str) -> anyhow::Result<Vec<u8>> {
+        let request = self.agent.get(self.url(path)).header("Authorization", self.token.header().as_str());
+        let request = request.config().timeout_global(Some(GRACE)).build();
+        let mut response = request.call().map_err(|error| self.unreachable(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&mut response));
+        }
+        let octets = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
+        Ok(octets.map_err(|error| Failure::Answer(io::Error::other(error)))?)
+    }
+
     /// Downloads something long, and calls `progress` with the bytes so far and their number.
     pub(super) fn download(
         &self,

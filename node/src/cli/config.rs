@@ -36,6 +36,7 @@ pub(super) enum Config {
 fn readable(settings: &Settings, name: Name) -> Result<(), Failure> {
     let file = match name {
         Name::AllowList => settings.attester.allow_list.clone(),
+        Name::BaseModel => settings.base_model.clone(),
         Name::Hook => settings.attester.hook.as_ref().filter(|hook| !hook.starts_with("http://")).map(PathBuf::from),
         Name::Level | Name::Participation | Name::Diary | Name::HookTimeout => None,
     };

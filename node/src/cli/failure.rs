@@ -11,7 +11,10 @@ use crate::{
     config::{ConfigError, token::TokenError},
     driver::NodeError,
     keystore::KeystoreError,
-    model::{merge::MergeError, peft::PeftError, project::ProjectError},
+    model::{
+        base::BaseError, generate::GenerateError, lesson::LessonError, llama::TextError, merge::MergeError,
+        peft::PeftError, project::ProjectError, series::SeriesError, train::TrainError,
+    },
     network::NetworkError,
     polis::PolisError,
     store::{StoreError, blobs::BlobError, journal::JournalError},
@@ -93,6 +96,12 @@ pub enum Failure {
     /// The key of this directory is no operator's.
     #[error("the key of this directory is no operator's of this community: run as participant or relay")]
     NotOperator,
+    /// No round takes what was to be sent.
+    #[error("{0}")]
+    Closed(&'static str),
+    /// A training was interrupted; what it has learnt is kept.
+    #[error("paused {0}: the same command goes on from there")]
+    Paused(String),
     /// No node runs with this data directory.
     #[error("no node runs here: start one with `chorus run`, or name its data directory with --data-dir")]
     NotRunning,
@@ -113,6 +122,8 @@ impl Failure {
     const fn class(&self) -> Class {
         match self {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
+            Self::Closed(_) => Class::Refused,
+            Self::Paused(_) => Class::TimedOut,
             Self::NoPassphrase | Self::PassphrasesDiffer | Self::NotOperator => Class::Configuration,
             Self::NotRunning | Self::Unreachable { .. } | Self::Answer(_) => Class::Network,
         }
@@ -173,6 +184,15 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
         });
     }
     let is_of_adapters = cause.is::<PeftError>() || cause.is::<MergeError>() || cause.is::<ProjectError>();
+    let is_of_models = cause.is::<BaseError>()
+        || cause.is::<SeriesError>()
+        || cause.is::<LessonError>()
+        || cause.is::<TrainError>()
+        || cause.is::<TextError>()
+        || cause.is::<GenerateError>();
+    if is_of_models {
+        return Some(Class::Usage);
+    }
     if cause.is::<TokenError>() || cause.is::<PolisError>() || is_of_adapters {
         return Some(Class::Usage);
     }

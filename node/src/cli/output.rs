@@ -65,6 +65,14 @@ impl Output {
         Progress(bar)
     }
 
+    /// Shows how many of `total` are done.
+    pub(super) fn counted(self, what: impl Into<String>, total: usize) -> Progress {
+        let bar = self.bar(ProgressBar::new(total as u64));
+        bar.set_style(template("{msg} {wide_bar} {pos} of {len}, {eta} left"));
+        bar.set_message(what.into());
+        Progress(bar)
+    }
+
     fn bar(self, bar: ProgressBar) -> ProgressBar {
         if self.is_json() || !io::stderr().is_terminal() {
             bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
@@ -86,6 +94,11 @@ impl Progress {
     pub(super) fn of(&self, position: u64, total: u64) {
         self.0.set_length(total);
         self.0.set_position(position);
+    }
+
+    /// Says something that stays, for people who look.
+    pub(super) fn note(&self, what: impl AsRef<str>) {
+        self.0.println(what);
     }
 
     /// Says what is under way now.

@@ -8,9 +8,13 @@ use std::{
 };
 
 use chorus_crypto::sign::PublicKey;
-use chorus_protocol::config::{Attribute, Name};
+use chorus_protocol::{
+    adapter::manifest::{Centre, Ratio},
+    config::{Attribute, Name},
+};
 
 use super::Failure;
+use crate::model::lora::Projection;
 
 /// The most bytes read from a file that the user names.
 const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
@@ -41,6 +45,56 @@ pub(super) fn poll(text: &str) -> Result<String, String> {
         Err("a poll is named by its id or the beginning of it (see `chorus poll list`), or by - if there is one alone"
             .into())
     }
+}
+
+/// Reads a series' name, its id or the beginning of it; `-` is the only series.
+pub(super) fn series(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err(
+            "a series is named by its name or the beginning of its id (see `chorus adapter list`), or by - if there \
+                    is one alone"
+                .into(),
+        );
+    }
+    Ok(text.replace(' ', "%20"))
+}
+
+/// Reads a positive number as a fraction: `3/2`, `1.5` or `2`.
+pub(super) fn ratio(text: &str) -> Result<Ratio, String> {
+    let refused = || "a positive number such as 1, 1.5 or 3/2".to_owned();
+    let parts = match text.split_once(['/', '.']) {
+        None => (text.parse().ok(), Some(1)),
+        Some((above, below)) if text.contains('/') => (above.parse().ok(), below.parse().ok()),
+        Some((whole, decimals)) => {
+            let digits = u32::try_from(decimals.len()).ok().filter(|digits| (1..=3).contains(digits));
+            let denominator = digits.map(|digits| 10u16.pow(digits));
+            (format!("{whole}{decimals}").parse().ok(), denominator)
+        }
+    };
+    match parts {
+        (Some(numerator), Some(denominator)) if numerator > 0 && denominator > 0 => {
+            Ok(Ratio { numerator, denominator })
+        }
+        _ => Err(refused()),
+    }
+}
+
+/// Reads what is taken of cohorts: `mean`, `median` or `trimmed:T`.
+pub(super) fn centre(text: &str) -> Result<Centre, String> {
+    match (text, text.strip_prefix("trimmed:").map(str::parse)) {
+        ("mean", _) => Ok(Centre::Mean),
+        ("median", _) => Ok(Centre::Median),
+        (_, Some(Ok(trimmed))) => Ok(Centre::TrimmedMean(trimmed)),
+        _ => Err("mean, median, or trimmed:T to leave out the T lowest and the T highest cohorts".into()),
+    }
+}
+
+/// Reads a linear layer's name as PEFT's `target_modules` has it.
+pub(super) fn projection(text: &str) -> Result<Projection, String> {
+    let names = Projection::ALL.map(Projection::name);
+    let found = Projection::ALL.into_iter().find(|projection| projection.name() == text);
+    found.ok_or_else(|| format!("one of {}", names.join(", ")))
 }
 
 /// A public key on the command line.

@@ -5,6 +5,7 @@
 //!   "level": "anonymous",
 //!   "participation": "full",
 //!   "diary": "on",
+//!   "base_model": "/home/ada/SmolLM2-135M-Instruct",
 //!   "attester": { "allow_list": "/home/ada/members.txt", "hook": "/home/ada/check", "hook_timeout_seconds": 30 }
 //! }
 //! ```
@@ -42,6 +43,9 @@ pub struct Settings {
     /// Whether the node writes down how its person votes, for the training of their adapter.
     #[serde(skip_serializing_if = "Keeping::is_on")]
     pub diary: Keeping,
+    /// Where the base model is that adapters are trained for: a folder in Hugging Face's layout, or a GGUF file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base_model: Option<PathBuf>,
     /// How the person attests, if they are an attester.
     #[serde(skip_serializing_if = "Attesting::is_default")]
     pub attester: Attesting,
@@ -101,6 +105,8 @@ pub enum Name {
     /// `on` or `off`: whether the node keeps your own votes and value cards in a file that never leaves it, for training your
     /// adapter and for showing you how you voted. `off` deletes the file.
     Diary,
+    /// Where the base model is that adapters are trained for: a folder in Hugging Face's layout, or a GGUF file.
+    BaseModel,
     /// Attesters: a file of people who may be admitted, one on each line.
     #[value(name = "attester.allow-list")]
     AllowList,
@@ -160,6 +166,7 @@ impl Settings {
             },
             Name::Participation => self.participation.to_string(),
             Name::Diary => if self.diary.is_on() { "on" } else { "off" }.into(),
+            Name::BaseModel => self.base_model.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
             Name::AllowList => {
                 self.attester.allow_list.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
             }
@@ -199,6 +206,7 @@ impl Settings {
                     _ => return Err(refuse("on or off")),
                 };
             }
+            Name::BaseModel => self.base_model = given.map(absolute).transpose()?,
             Name::AllowList => self.attester.allow_list = given.map(absolute).transpose()?,
             Name::Hook => {
                 let hook = |value: &str| match value {

@@ -13,7 +13,7 @@ use chorus_protocol::{
     fault::Fault,
     id::{BlobId, SeriesId},
     ledger::{Ledger, RoundRecord, Series},
-    log::entry::{Entry, RoundPlan, Subject},
+    log::entry::{ClassSource, Entry, RoundPlan, Subject},
     peer::Peer,
 };
 use zeroize::Zeroizing;
@@ -263,6 +263,10 @@ impl Service {
             standing,
             adapter,
             previous: report.and_then(|report| report.previous),
+            groups_of: round.plan.classes.as_ref().and_then(|plan| match &plan.source {
+                ClassSource::Groups(groups) => Some(groups.round),
+                ClassSource::Attribute(_) => None,
+            }),
             classes: classes.map(class).collect(),
             variants: variants.chain(weighed).collect(),
             assessments: round.assessments.len(),

@@ -103,7 +103,6 @@ impl Service {
             series.manifest.gate.ok_or_else(|| ApiError::refused("this series has no gate: nothing is asked"))?;
         let round = ledger.rounds().get(&gate.round);
         let round = round.ok_or_else(|| ApiError::new(Kind::Internal, "a gate without a round"))?;
-        let items = round.plan.items();
         let poll = round.plan.ballots().and_then(|plan| ledger.polls().get(&plan.poll));
         let text = |id: &BlobId| {
             let known = poll?.items.iter().find(|(known, _, _)| known == id);
@@ -124,8 +123,7 @@ impl Service {
             name: name.to_string(),
             positions: group.into_iter().map(position).collect(),
         };
-        let held_out = items.iter().filter(|item| gate.holds_out(item)).copied().collect();
-        Ok(view::GateQuestions { round: gate.round, held_out, groups: groups.map(group).collect() })
+        Ok(view::GateQuestions { round: gate.round, groups: groups.map(group).collect() })
     }
 
     /// Puts the open sums of a round together, fetching what is not at hand.

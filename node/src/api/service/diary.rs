@@ -8,7 +8,7 @@ use super::{ApiError, Service, view};
 use crate::diary::{self, Entries, OwnBallot, ValueCard};
 
 impl Service {
-    /// Returns what is kept of the person's own votes, with the texts, and their value cards.
+    /// Returns what is kept of the person's own votes, with the texts, the latest last, and their value cards.
     ///
     /// # Errors
     ///
@@ -18,6 +18,8 @@ impl Service {
         let Entries { ballots, cards } = if kept { self.diary.read()? } else { Entries::default() };
         let ledger = self.ledger().await?;
         let mut votes = Vec::new();
+        let mut ballots: Vec<(RoundId, OwnBallot)> = ballots.into_iter().collect();
+        ballots.sort_by_key(|(round, _)| ledger.rounds().get(round).map_or(0, |round| round.ordinal));
         for (round, ballot) in ballots {
             let Some(poll) = ledger.polls().get(&ballot.poll) else { continue };
             for (item, text, _) in &poll.items {

@@ -53,6 +53,9 @@ pub struct AdapterRound {
     pub adapter: Option<BlobId>,
     /// The result of the round before it in the series.
     pub previous: Option<BlobId>,
+    /// The round whose opinion groups its classes are, if they are such.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups_of: Option<RoundId>,
     /// The classes whose deltas were summed, in the order of weights; none before the result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<AdapterClass>,
@@ -194,8 +197,6 @@ pub struct Assess {
 pub struct GateQuestions {
     /// The round whose statements they are.
     pub round: RoundId,
-    /// The statements that are held out of training.
-    pub held_out: Vec<BlobId>,
     /// The opinion groups, in the order of scores.
     pub groups: Vec<GroupPositions>,
 }

@@ -1,24 +1,40 @@
 //! `chorus adapter export` and `chorus adapter import`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
+use chorus_protocol::id::RoundId;
 use clap::Args;
 use serde::Serialize;
 
 use super::{
-    super::{Global, output::Lines},
-    Cost, check_free,
+    super::{Global, client::Client, output::Lines, values},
+    Cost, bound, check_free,
+    contribute::{self, open_round},
+    own::Own,
+    published::{self, Published},
 };
 use crate::model::{
+    lora::delta::norm,
     merge,
     peft::{Adapter, Provenance},
     project::{Shared, project},
+    series,
 };
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// The adapter's folder, in PEFT's format.
-    adapter: PathBuf,
+    /// The adapter's folder, in PEFT's format. Without it, an adapter that the community's rounds led to is written.
+    adapter: Option<PathBuf>,
+    /// The series of the community: its name or the beginning of its id, or - for the only one.
+    #[arg(long, value_parser = values::series, default_value = "-", conflicts_with = "adapter")]
+    series: String,
+    /// Which of a round's adapters: person (everybody weighs the same), class (every class does), planned, weighed, or the name
+    /// of a class [default: the one in use].
+    #[arg(long, value_name = "NAME", conflicts_with = "adapter")]
+    variant: Option<String>,
     /// Where it goes: a new folder, or an empty one.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -45,7 +61,14 @@ struct Exported {
 impl Export {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         check_free(&self.out)?;
-        let (mut adapter, source) = Adapter::read_with_source(&self.adapter)?;
+        let (mut adapter, source) = match &self.adapter {
+            Some(folder) => Adapter::read_with_source(folder)?,
+            None => {
+                let client = Client::new(global)?;
+                Published::fetch(&client, &self.series, self.variant.as_deref())?.to_adapter()?
+            }
+        };
+        let operation = if self.adapter.is_some() { "export" } else { "round" };
         if self.base_model.is_some() {
             adapter.config.base_model_name_or_path = self.base_model;
         }
@@ -56,7 +79,7 @@ impl Export {
             Cost::new(&losses)
         });
         let relative_error = truncation.as_ref().map(Cost::to_decimal);
-        adapter.write_with(&self.out, &Provenance { relative_error, ..Provenance::new("export", vec![source]) })?;
+        adapter.write_with(&self.out, &Provenance { relative_error, ..Provenance::new(operation, vec![source]) })?;
         // What was written, not what was meant to be.
         let written = Adapter::read(&self.out)?;
         let answer = Exported {
@@ -84,12 +107,16 @@ impl Export {
 pub(in crate::cli) struct Import {
     /// The folder of the adapter from elsewhere, in PEFT's format.
     adapter: PathBuf,
-    /// The folder of an adapter of the community: its A is the shared one.
-    #[arg(long, value_name = "DIR")]
-    onto: PathBuf,
+    /// The folder of an adapter of the community: its A is the shared one. Without it, the adapter becomes your own for the
+    /// round that is open, to be contributed.
+    #[arg(long, value_name = "DIR", requires = "out")]
+    onto: Option<PathBuf>,
     /// Where the projected adapter goes: a new folder, or an empty one.
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", requires = "onto")]
+    out: Option<PathBuf>,
+    /// The series for which it becomes your own: its name or the beginning of its id, or - for the only one.
+    #[arg(long, value_parser = values::series, default_value = "-", conflicts_with = "onto")]
+    series: String,
 }
 
 #[derive(Serialize)]
@@ -100,11 +127,54 @@ struct Imported {
     out: PathBuf,
 }
 
+/// What became of an adapter that is to be contributed.
+#[derive(Serialize)]
+struct Brought {
+    round: RoundId,
+    projection: Cost,
+    /// The norm of the delta.
+    norm: f64,
+    /// What it will be multiplied by when it is contributed.
+    clipped: f64,
+}
+
 impl Import {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        check_free(&self.out)?;
+        match (&self.onto, &self.out) {
+            (Some(onto), Some(out)) => self.to_folder(global, onto, out),
+            (_, _) => self.to_own(global),
+        }
+    }
+
+    /// Makes the adapter one's own delta for the round that is open.
+    fn to_own(&self, global: &Global) -> anyhow::Result<()> {
+        let client = Client::new(global)?;
+        let series = published::get(&client, &self.series)?;
+        let round = open_round(&series)?;
+        let foreign = Adapter::read(&self.adapter)?;
+        let (mut delta, losses) = series::import(&series.manifest, &foreign)?;
+        if let Some(start) = round.start {
+            let start = published::values(&client, &series, start)?;
+            delta.iter_mut().zip(start).for_each(|(value, start)| *value -= start);
+        }
+        Own::of(global, series.id, round.round.id)?.keep_delta(&delta)?;
+        let (norm, bound) = (norm(&delta), bound(&series.manifest));
+        let clipped = if norm > bound { bound / norm } else { 1.0 };
+        let answer = Brought { round: round.round.id, projection: Cost::new(&losses), norm, clipped };
+        global.output().print(&answer, |answer| {
+            let mut lines = Lines::default();
+            answer.projection.describe(&mut lines);
+            lines.field("delta", format!("norm {:.4}", answer.norm));
+            lines.line(contribute::clipped(answer.clipped));
+            lines.line("").line("Next: `chorus adapter contribute` sends it, masked.");
+            lines.finish()
+        })
+    }
+
+    fn to_folder(&self, global: &Global, onto: &Path, out: &Path) -> anyhow::Result<()> {
+        check_free(out)?;
         let (adapter, source) = Adapter::read_with_source(&self.adapter)?;
-        let onto = Adapter::read(&self.onto)?;
+        let onto = Adapter::read(onto)?;
         let shared = |(module, factors): (String, crate::model::peft::Factors)| {
             (module, Shared { outputs: Some(factors.b.rows()), a: factors.a })
         };
@@ -114,10 +184,10 @@ impl Import {
         projection.adapter.config.base_model_name_or_path = onto.config.base_model_name_or_path;
         let relative_error = Some(cost.to_decimal());
         let provenance = Provenance { relative_error, ..Provenance::new("import", vec![source]) };
-        projection.adapter.write_with(&self.out, &provenance)?;
+        projection.adapter.write_with(out, &provenance)?;
         let adapter = projection.adapter;
         let (rank, modules) = (adapter.config.r, adapter.modules.len());
-        let answer = Imported { rank, modules, projection: cost, out: self.out };
+        let answer = Imported { rank, modules, projection: cost, out: out.to_owned() };
         global.output().print(&answer, |answer| {
             let mut lines = Lines::default();
             lines.field("rank", answer.rank).field("modules", answer.modules);
