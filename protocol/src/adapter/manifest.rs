@@ -255,11 +255,17 @@ impl Noise {
         Ok(Promise { epsilon: release.epsilon(DELTA), people })
     }
 
-    /// Checks that the noise is in range and leaves room for it below the bound.
+    /// Returns the least bound that deltas of so many entries keep with their noise.
+    ///
+    /// # Errors
+    ///
+    /// As [`sampler`](Self::sampler).
+    pub fn bound(&self, entries: usize) -> Result<u32, Fault> {
+        norm_bound_with_noise(self.clip, entries, self.sampler()?.variance()).map_err(|_| out_of_range())
+    }
+
     fn validate(&self, encoding: &Encoding, entries: usize) -> Result<(), Fault> {
-        let variance = self.sampler()?.variance();
-        let needed = norm_bound_with_noise(self.clip, entries, variance).map_err(|_| out_of_range())?;
-        if self.honest < 2 || encoding.bound < needed {
+        if self.honest < 2 || encoding.bound < self.bound(entries)? {
             return Err(Fault::Mismatch("the adapter's bound, which leaves no room for its noise"));
         }
         Ok(())
@@ -304,6 +310,11 @@ impl AdapterManifest {
         let (rows, columns) = (narrow(dimensions.rows())?, narrow(dimensions.columns())?);
         let shape = Shape::new(rows, columns, self.encoding.lane_bits).map_err(|_| mismatch.clone())?;
         Ok((statement, shape))
+    }
+
+    /// Returns the largest norm of a delta that somebody may send, before noise, in units.
+    pub fn largest(&self) -> u32 {
+        self.noise.map_or(self.encoding.bound, |noise| noise.clip)
     }
 
     /// Returns how many blocks of a sealed set may be opened: all their sums fit one blob.
