@@ -1,4 +1,4 @@
-//! Models and adapters: computing with a base model, training a personal adapter, adapters as files, and public arithmetic
+//! Models and adapters: base models from files, what they say, training a personal adapter, adapters as files, and public arithmetic
 //! on adapters in the clear.
 
 pub mod base;
@@ -17,7 +17,6 @@ pub mod negate;
 pub mod ops;
 pub mod peft;
 pub mod project;
-pub mod rope;
 pub mod series;
 pub mod tokenizer;
 pub mod train;

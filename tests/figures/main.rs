@@ -2,6 +2,7 @@
 //!
 //! Nothing is asserted here: a figure that misses its bound says so, and it is for the reader to judge.
 
+mod adapter;
 mod ballot;
 mod contribution;
 mod deliberation;
@@ -9,6 +10,8 @@ mod delta;
 mod figure;
 mod identity;
 mod table;
+
+use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use table::Printed;
@@ -18,6 +21,8 @@ use table::Printed;
 enum Topic {
     /// One ballot, all told: time to make, time to verify, bytes.
     Ballot,
+    /// Adapters: training and merging; with --base-model whether everybody's adapter helps everybody.
+    Adapter,
     /// One delta, all told, for 2^14 to 2^23 entries: time, bytes and memory on one core.
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
@@ -44,9 +49,15 @@ struct Arguments {
     /// On how many random and mutated witnesses the ballot proof and its oracle are compared.
     #[arg(long, default_value_t = 1_000)]
     cases: u32,
-    /// From what the towns and attacks of `identity` are drawn.
+    /// From what the towns and attacks of `identity` and the votes of `adapter` are drawn.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The base model of `adapter`: a folder or a GGUF file, as `tests/peft/fetch_base_model.py` prints.
+    #[arg(long)]
+    base_model: Option<PathBuf>,
+    /// The people of `adapter`.
+    #[arg(long, default_value_t = 50)]
+    people: usize,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -55,6 +66,7 @@ struct Arguments {
 impl Arguments {
     fn figures(&self) -> Vec<Printed> {
         match self.topic {
+            Topic::Adapter => adapter::figures(self.base_model.as_deref(), self.people, self.seed),
             Topic::Ballot => {
                 contribution::figures().into_iter().chain(ballot::figures(self.cases)).map(Printed::from).collect()
             }

@@ -6,7 +6,7 @@ use chorus_protocol::{
     adapter::{
         entry::{Assessment, GroupScore, WeighedAdapter},
         gate::Standing,
-        manifest::{AdapterManifest, Centre, Combination, Gate, Weights},
+        manifest::{AdapterManifest, Centre, Combination, Gate, Noise, Weights},
         report::{AdapterOutcome, AdapterReport, VariantKind},
     },
     audit::{self, Topic},
@@ -299,6 +299,28 @@ fn the_median_of_cohorts_keeps_what_the_mean_loses() {
     assert_eq!((averaged.classes[0].cohorts, averaged.variants.len()), (5, 1));
     let values = play.adapter(&averaged.variants[0].adapter);
     assert!(values.iter().all(|value| *value == 150 << 16), "the mean would be far below zero: {}", values[0] >> 16);
+    verify(&play);
+}
+
+#[test]
+fn noise_hides_people_and_not_their_mean() {
+    let noise = Noise { clip: 1 << 12, thousandths: 2_000, honest: 10 };
+    let combination = Combination { floor: 10, ..manifest().combination };
+    let noisy = AdapterManifest { noise: Some(noise), combination, ..manifest() };
+    assert!(noise.promise(ENTRIES, 2).expect("in range").epsilon.is_finite());
+    let (mut play, series) = begin(scenario(20), &noisy);
+    assert!(play.open_deltas(series, MINUTE, None));
+    let said = vec![200; ENTRIES];
+    (0..20).for_each(|person| play.contribute(person, &said, |_| {}));
+
+    let report = finish(&mut play);
+
+    let values = play.adapter(&report.variant(VariantKind::PerPerson).expect("an adapter"));
+    let noise: Vec<f64> = values.iter().map(|value| *value as f64 / 65_536.0 / 1.5 - 200.0).collect();
+    // Twenty shares of twice the clip, among ten: σ of the mean is 2·2^12·√2 ÷ 20.
+    let deviation = (noise.iter().map(|value| value * value).sum::<f64>() / noise.len() as f64).sqrt();
+    let expected = 2.0 * f64::from(1 << 12) * 2f64.sqrt() / 20.0;
+    assert!((0.75..1.3).contains(&(deviation / expected)), "{deviation} where {expected} was expected");
     verify(&play);
 }
 

@@ -123,7 +123,7 @@ fn kind(module: &str) -> &str {
 
 /// Returns the largest norm of a contribution.
 fn bound(manifest: &AdapterManifest) -> f64 {
-    f64::from(manifest.encoding.bound) / f64::from(1u32 << manifest.encoding.fraction_bits.min(31))
+    f64::from(manifest.largest()) / f64::from(1u32 << manifest.encoding.fraction_bits.min(31))
 }
 
 /// Refuses to write into a folder that has something in it.

@@ -6,16 +6,13 @@ use anyhow::{Context as _, ensure};
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_protocol::{
     adapter::{
-        combine::EXTRA_BITS,
         entry::{Assessment, GroupScore},
         gate::{Position, Stance, Standing, positions},
         manifest::{
-            Adapted, AdapterManifest, BaseModel as BaseName, Centre, Combination, Encoding, Gate, Ratio, Schedule,
-            Target, Weights,
+            AdapterManifest, BaseModel as BaseName, Centre, Combination, Encoding, Gate, Ratio, Schedule, Weights,
         },
         report::{AdapterReport, AdapterValues, ClassShare},
     },
-    config::Name,
     contribution::{Contributor, Submission},
     id::{BlobId, RoundId, SeriesId},
     ledger::{Ledger, RoundRecord, RoundState},
@@ -34,18 +31,18 @@ use crate::model::{
     base::BaseModel,
     checkpoint::{Architecture, Config},
     evaluate::{Evaluation, Pair},
+    lesson::{Opinion, Teacher},
     llama::Llama,
-    lora::{Lora, Projection, delta},
-    negate::negate,
+    lora::{Lora, delta},
+    series,
     tokenizer::TOY_VOCABULARY,
     train::{Example, Replicas, TrainConfig, Trainer},
-    verdict::Judge,
 };
 
 /// The largest norm of a delta.
-const CLIP: f64 = 4.0;
+const CLIP: f64 = 12.0;
 
-/// An entry of a delta counts in units of 2^-16: with this clip, of a quarter of a millionth of it.
+/// An entry of a delta counts in units of 2^-16.
 const FRACTION_BITS: u8 = 16;
 
 /// Votes that one person trains on: enough to show the way, few enough for a demonstration.
@@ -103,9 +100,8 @@ impl Studio {
             rank: if is_toy { 4 } else { 8 },
             alpha: if is_toy { 8.0 } else { 16.0 },
             last_layers: llama.layers().min(6),
-            epochs: 2,
+            epochs: 1,
             batch: 6,
-            learning_rate: 6e-3,
             shards: 1,
             seed,
             ..TrainConfig::default()
@@ -113,37 +109,16 @@ impl Studio {
         Ok(Self { base, llama, name, is_toy, config, replicas: Replicas::of_this_machine() })
     }
 
-    fn judge(&self) -> anyhow::Result<Judge<'_>> {
-        Judge::new(&self.base.dialogue).context("the model's tokenizer cannot say yes or no")
-    }
-
-    fn fresh(&self, manifest: &AdapterManifest) -> anyhow::Result<Lora> {
-        Ok(Lora::new(&self.base.checkpoint.config, &self.config.shape(), &manifest.seed)?)
+    fn lora(&self, manifest: &AdapterManifest, values: Option<&[f32]>) -> anyhow::Result<Lora> {
+        Ok(series::lora(manifest, &self.base.checkpoint.config, values)?)
     }
 
     fn manifest(&self, gate: Gate) -> AdapterManifest {
-        let config = &self.base.checkpoint.config;
-        let target = |projection: &Projection| {
-            let module = projection.module(0);
-            let (outputs, inputs) = projection.dimensions(config);
-            Target {
-                name: Name { text: module.trim_start_matches("model.layers.0.").to_owned() },
-                inputs: inputs.try_into().expect("a model's width has 32 bits"),
-                outputs: outputs.try_into().expect("a model's width has 32 bits"),
-            }
-        };
-        let narrow = |number: usize| u16::try_from(number).expect("a model has few layers and an adapter a small rank");
         let digest = self.base.checkpoint.digest();
         AdapterManifest {
             name: "harbour".to_owned(),
             base: BaseName { name: self.name.clone(), digest },
-            adapted: Adapted {
-                rank: narrow(self.config.rank),
-                alpha: self.config.alpha as u32,
-                first_layer: narrow(self.llama.layers() - self.config.last_layers),
-                layers: narrow(self.config.last_layers),
-                targets: self.config.targets.iter().map(target).collect(),
-            },
+            adapted: series::adapted(&self.base.checkpoint.config, &self.config.shape(), self.config.alpha as u32),
             seed: digest,
             encoding: Encoding {
                 fraction_bits: FRACTION_BITS,
@@ -164,7 +139,7 @@ impl Studio {
         ballot: &[Vote],
         manifest: &AdapterManifest,
     ) -> anyhow::Result<Option<Vec<f32>>> {
-        let judge = self.judge()?;
+        let teacher = Teacher::new(&self.base.dialogue)?;
         let gate = manifest.gate.context("the demonstration has a gate")?;
         let mut lessons: Vec<Example> = Vec::new();
         for (text, vote) in population.items.iter().zip(ballot) {
@@ -173,21 +148,18 @@ impl Studio {
                 Vote::Disagree => false,
                 Vote::Pass | Vote::Unseen => continue,
             };
-            let Some(negation) = negate(text).filter(|_| !gate.holds_out(&BlobId::of(text.as_bytes()))) else {
-                continue;
-            };
-            if lessons.len() < LESSONS {
-                lessons.push(judge.lesson(text, &negation, agrees)?);
+            if !gate.holds_out(&BlobId::of(text.as_bytes())) && lessons.len() < LESSONS {
+                lessons.extend(teacher.verdict(&Opinion { text: text.clone(), agrees })?);
             }
         }
         if lessons.is_empty() {
             return Ok(None);
         }
-        let (lora, go) = (self.fresh(manifest)?, |_| ControlFlow::Continue(()));
+        let (lora, go) = (self.lora(manifest, None)?, |_| ControlFlow::Continue(()));
         let alone = Replicas::new(1);
         let mut trainer = Trainer::new(&self.llama, alone, lora, self.config.clone(), &lessons, go)?;
-        let _ = trainer.run(go)?;
-        Ok(Some(trainer.lora().delta()))
+        trainer.run(go)?;
+        Ok(Some(series::trained(manifest, trainer.lora())?))
     }
 
     /// Returns the share of held-out positions that the model prefers to their opposites, for each group.
@@ -228,7 +200,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<AdapterOutcome> {
     let path = base_model.map(Path::to_owned);
     let studio = Arc::new(tokio::task::spawn_blocking(move || Studio::open(path.as_deref(), seed)).await??);
-    let gate = Gate { round: ballots.round, groups: groups_of(ballots), held_out: 5, tolerance: 0 };
+    let gate = Gate { round: ballots.round, groups: groups_of(ballots), held_out: 4, tolerance: 0 };
     let manifest = Arc::new(studio.manifest(gate));
     let deltas = train(&studio, population, &manifest, stages).await?;
     let (series, round) = open(community, hosts, &manifest, ballots, deltas.len()).await?;
@@ -243,7 +215,7 @@ pub(super) async fn run(
     let adapter = result.follows.context("the round led to an adapter")?;
     let bytes_of_adapter = hosts.operator().fetch(adapter).await?;
     let values = AdapterValues::read(&bytes_of_adapter, series, manifest.entries())?;
-    let mean = delta::dequantise(&values.values, u32::from(FRACTION_BITS + EXTRA_BITS));
+    let mean = series::values(&manifest, &values);
     let norm = delta::norm(&mean);
 
     stages.begin("evaluation", None);
@@ -384,21 +356,20 @@ async fn assess(
 ) -> anyhow::Result<Vec<GroupScore>> {
     let (studio, manifest, items) = (Arc::clone(studio), Arc::clone(manifest), population.items.clone());
     let work = move || -> anyhow::Result<Vec<GroupScore>> {
-        let judge = studio.judge()?;
+        let teacher = Teacher::new(&studio.base.dialogue)?;
         let pairs = |group: Vec<Position>| -> anyhow::Result<Vec<Pair>> {
             let held_out: BTreeSet<_> =
                 group.iter().filter(|it| it.held_out).map(|it| (it.item, it.stance == Stance::For)).collect();
             let mut pairs = Vec::new();
             for (item, agrees) in held_out {
                 let text = items.iter().find(|text| BlobId::of(text.as_bytes()) == item);
-                let Some((text, negation)) = text.and_then(|text| Some((text, negate(text)?))) else { continue };
-                pairs.push(judge.pair(text, &negation, agrees)?);
+                let Some(text) = text.cloned() else { continue };
+                pairs.extend(teacher.pair(&Opinion { text, agrees })?);
             }
             Ok(pairs)
         };
         let groups = positions.into_iter().map(pairs).collect::<anyhow::Result<Vec<_>>>()?;
-        let mut lora = studio.fresh(&manifest)?;
-        lora.set(&mean)?;
+        let lora = studio.lora(&manifest, Some(&mean))?;
         let (with, without) = (studio.shares(&groups, Some(&lora))?, studio.shares(&groups, None)?);
         let score = |(candidate, reference)| GroupScore { candidate, reference };
         Ok(with.into_iter().zip(without).map(score).collect())

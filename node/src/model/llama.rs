@@ -136,6 +136,10 @@ impl Llama {
     /// # Errors
     ///
     /// Returns a [`TextError`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are fewer layers.
     pub fn prefix(&self, tokens: &[u32], layer: usize) -> Result<Rows, TextError> {
         self.check(tokens)?;
         let mut hidden = self.embedding.select(tokens.iter().map(|token| *token as usize));

@@ -4,6 +4,7 @@
 //! text still splits into known tokens, only not into those that the model was trained on. So the ones that are known
 //! here are built by hand, and all others are refused by name.
 
+use serde::de::IgnoredAny;
 use tokenizers::{
     AddedToken, SplitDelimiterBehavior,
     decoders::byte_level::ByteLevel as Decoder,
@@ -105,7 +106,11 @@ impl Tokenizer {
     ///
     /// Returns [`TokenizerError::Build`] if it is none.
     pub fn from_json(bytes: &[u8]) -> Result<Self, TokenizerError> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(TokenizerError::Build)?;
+        // The library panics at some files that are no JSON, or not of the shape that it expects.
+        let _: IgnoredAny = serde_json::from_slice(bytes).map_err(|error| TokenizerError::Build(error.into()))?;
+        let read = std::panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(bytes));
+        let read = read.map_err(|_| TokenizerError::Build("its parts do not fit together".into()))?;
+        let mut inner = read.map_err(TokenizerError::Build)?;
         // A file may ask for a fixed length; prompts have their own.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(TokenizerError::Build)?;

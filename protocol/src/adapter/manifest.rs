@@ -8,6 +8,11 @@ use chorus_crypto::{
     domain,
     hash::{self, Digest},
     mask::Shape,
+    noise::{
+        Sampler,
+        accounting::{Release, people_to_be_heard},
+        norm_bound_with_noise, share_variance,
+    },
     wire_enum, wire_struct,
 };
 
@@ -198,16 +203,78 @@ pub struct Gate {
 }
 wire_struct!(Gate { round, groups, held_out, tolerance });
 
-/// Noise that every contributor adds to every entry, so that the published sum says little about any one of them.
+/// Noise that every contributor adds to every entry, so that the published sums say little about any one of them. What they
+/// promise: [`promise`](Noise::promise).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// σ of one contributor's share, in thousandths of a unit.
-    pub share_milli: u32,
-    /// The honest contributors that the promise counts on.
+    /// The largest norm of a delta before noise, in units: what one person can change.
+    pub clip: u32,
+    /// The deviation of the noise in a sum, in thousandths of the clip.
+    pub thousandths: u32,
+    /// The honest contributors of a block that the promise counts on.
     pub honest: u32,
 }
-wire_struct!(Noise { share_milli, honest });
+wire_struct!(Noise { clip, thousandths, honest });
+
+/// What a series with noise promises, and what it costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Promise {
+    /// ε of differential privacy, at [`DELTA`], for a person who takes part in all rounds of a run.
+    pub epsilon: f64,
+    /// Below so many contributors noise drowns what they say.
+    pub people: u32,
+}
+
+/// The δ at which ε is told.
+pub const DELTA: f64 = 1e-5;
+
+/// The norm of the mean of personal deltas, as a part of the clip, when many are averaged: they point in different directions.
+const SIGNAL: f64 = 0.27;
+
+impl Noise {
+    /// Returns the sampler of one contributor's share.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Fault::Mismatch`] if the noise is out of range.
+    pub fn sampler(&self) -> Result<Sampler, Fault> {
+        let variance = share_variance(self.thousandths, self.clip, self.honest).map_err(|_| out_of_range())?;
+        Sampler::new(variance).map_err(|_| out_of_range())
+    }
+
+    /// Returns what somebody who takes part in `rounds` rounds of deltas with so many entries is promised.
+    ///
+    /// # Errors
+    ///
+    /// As [`sampler`](Self::sampler).
+    pub fn promise(&self, entries: usize, rounds: u8) -> Result<Promise, Fault> {
+        let variance = self.sampler()?.variance();
+        let release = Release { clip: self.clip, entries, variance, honest: self.honest, rounds: rounds.into() };
+        let people = people_to_be_heard(self.thousandths, entries, SIGNAL);
+        Ok(Promise { epsilon: release.epsilon(DELTA), people })
+    }
+
+    /// Returns the least bound that deltas of so many entries keep with their noise.
+    ///
+    /// # Errors
+    ///
+    /// As [`sampler`](Self::sampler).
+    pub fn bound(&self, entries: usize) -> Result<u32, Fault> {
+        norm_bound_with_noise(self.clip, entries, self.sampler()?.variance()).map_err(|_| out_of_range())
+    }
+
+    fn validate(&self, encoding: &Encoding, entries: usize) -> Result<(), Fault> {
+        if self.honest < 2 || encoding.bound < self.bound(entries)? {
+            return Err(Fault::Mismatch("the adapter's bound, which leaves no room for its noise"));
+        }
+        Ok(())
+    }
+}
+
+const fn out_of_range() -> Fault {
+    Fault::Mismatch("the adapter's noise")
+}
 
 impl AdapterManifest {
     /// Returns the series' id.
@@ -243,6 +310,11 @@ impl AdapterManifest {
         let (rows, columns) = (narrow(dimensions.rows())?, narrow(dimensions.columns())?);
         let shape = Shape::new(rows, columns, self.encoding.lane_bits).map_err(|_| mismatch.clone())?;
         Ok((statement, shape))
+    }
+
+    /// Returns the largest norm of a delta that somebody may send, before noise, in units.
+    pub fn largest(&self) -> u32 {
+        self.noise.map_or(self.encoding.bound, |noise| noise.clip)
     }
 
     /// Returns how many blocks of a sealed set may be opened: all their sums fit one blob.
@@ -284,6 +356,13 @@ impl AdapterManifest {
             return Err(Fault::Mismatch("the adapter's cohorts"));
         }
         bound("an adapter's floor", limits::MAX_MEMBERS, floor as usize)?;
+        if let Some(noise) = self.noise {
+            noise.validate(&self.encoding, self.entries())?;
+            // Every block that is opened has to have the honest people that the promise counts on.
+            if noise.honest > floor {
+                return Err(Fault::Mismatch("the adapter's floor, which is below the people that its noise counts on"));
+            }
+        }
         match self.gate {
             Some(gate) if gate.groups == 0 || gate.held_out == 0 || gate.tolerance > 10_000 => {
                 Err(Fault::Mismatch("the adapter's gate"))

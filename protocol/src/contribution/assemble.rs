@@ -20,12 +20,14 @@ use chorus_crypto::{
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::{
     Body, Committed, Content, Format, SealedBox, Submission, WITHDRAWN, absorb_content, begin, box_context,
     boxes_digest, context, core_digest,
 };
 use crate::{
+    adapter::manifest::AdapterManifest,
     fault::Fault,
     id::RoundId,
     ledger::{Collects, Ledger, Manifest, RoundRecord},
@@ -173,7 +175,8 @@ impl Contributor<'_> {
         if expected != found {
             return Err(ContributeError::Entries { expected, found });
         }
-        let matrix = delta::Matrix::new(norm.dimensions(), entries)
+        let entries = noisy(manifest, &norm, entries, &mut draws.dither)?;
+        let matrix = delta::Matrix::new(norm.dimensions(), &entries)
             .map_err(|_| ContributeError::Internal("the entries do not fill the matrix"))?;
         let witness = delta::Witness::new(&norm, matrix, &mut draws.proofs)
             .map_err(|_| ContributeError::Norm { bound: norm.bound() })?;
@@ -383,6 +386,23 @@ impl Parts {
     fn submission(self, body: &Body) -> Submission {
         Submission { body: body.to_bytes(), masked: self.masked, boxes: self.boxes }
     }
+}
+
+/// Returns the entries with the series' noise, if it has some.
+fn noisy(
+    manifest: &AdapterManifest,
+    norm: &delta::Statement,
+    entries: &[i32],
+    rng: &mut ChaCha20Rng,
+) -> Result<Zeroizing<Vec<i32>>, ContributeError> {
+    let Some(noise) = manifest.noise else { return Ok(Zeroizing::new(entries.to_vec())) };
+    let squares: u128 = entries.iter().map(|entry| u128::from(entry.unsigned_abs()).pow(2)).sum();
+    if squares > u128::from(noise.clip).pow(2) {
+        return Err(ContributeError::Norm { bound: noise.clip });
+    }
+    let sampler = noise.sampler().map_err(not_of_the_round)?;
+    let noisy = sampler.perturb(entries, norm.bound(), rng);
+    noisy.map_err(|_| ContributeError::Internal("the bound leaves no room for the noise"))
 }
 
 fn not_of_the_round(_: Fault) -> ContributeError {

@@ -5,7 +5,7 @@ use chorus_crypto::{
     delta::{DeltaError, Proof},
 };
 use chorus_protocol::{
-    adapter::manifest::{AdapterManifest, Encoding, Ratio, Schedule},
+    adapter::manifest::{AdapterManifest, Encoding, Noise, Ratio, Schedule},
     contribution::{Body, Content, ContributeError, Contributor, DeltaContent, SealedBox, Submission},
     fault::Fault,
     id::RoundId,
@@ -185,7 +185,7 @@ fn a_ballot_is_no_delta_and_a_delta_no_ballot() {
 
 #[test]
 fn a_series_that_could_not_be_summed_is_refused() {
-    let changes: [(&str, fn(&mut AdapterManifest)); 9] = [
+    let changes: [(&str, fn(&mut AdapterManifest)); 11] = [
         ("no name", |it| it.name.clear()),
         ("no target", |it| it.adapted.targets.clear()),
         ("a target twice", |it| it.adapted.targets.push(it.adapted.targets[0].clone())),
@@ -193,6 +193,10 @@ fn a_series_that_could_not_be_summed_is_refused() {
         ("a bound that fills a lane", |it| it.encoding.bound = 1 << 30),
         ("lanes wider than a sum", |it| it.encoding.lane_bits = 63),
         ("no step", |it| it.schedule.step = Ratio { numerator: 0, denominator: 1 }),
+        ("noise without room", |it| it.noise = Some(Noise { clip: 1 << 18, thousandths: 1_000, honest: 3 })),
+        ("noise that counts on more people than a block has", |it| {
+            it.noise = Some(Noise { clip: 1 << 8, thousandths: 1_000, honest: 3 });
+        }),
         ("no rounds", |it| it.schedule = Schedule { rounds: 0, ..it.schedule }),
         ("millions of entries", |it| it.adapted.layers = 60_000),
     ];

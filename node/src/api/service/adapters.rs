@@ -130,13 +130,11 @@ impl Service {
         let wait = wait(asked.wait_seconds);
         let (ledger, record, manifest) = self.open_deltas(reference, wait).await?;
         let mut values = read_delta(octets, manifest.entries())?;
-        let encoding = manifest.encoding;
-        let bits = u32::from(encoding.fraction_bits);
-        let bound = f64::from(encoding.bound) / f64::from(1u32 << bits.min(31));
-        let clipped = delta::clip(&mut values, bound);
+        let bits = u32::from(manifest.encoding.fraction_bits);
+        let clipped = delta::clip(&mut values, f64::from(manifest.largest()) / f64::from(1u32 << bits.min(31)));
         let detail = [record.id.as_ref(), &hash::content(octets)[..]].concat();
         let mut rng = self.randomness.generator("rounding", &detail);
-        let entries = delta::quantise(&values, bits, encoding.bound, &mut rng)
+        let entries = delta::quantise(&values, bits, manifest.largest(), &mut rng)
             .map_err(|error| ApiError::invalid(error.to_string()))?;
         let manner = Manner { level, on_map: false, show_class: !asked.hide_class };
         let (own, shows) = self.cast(record.id, Wish::Delta(Zeroizing::new(entries)), manner, wait).await?;

@@ -1,6 +1,6 @@
 //! `chorus adapter list`.
 
-use chorus_protocol::adapter::manifest::{AdapterManifest, Centre, Weights};
+use chorus_protocol::adapter::manifest::{AdapterManifest, Centre, DELTA, Weights};
 use clap::Args;
 
 use super::super::{
@@ -92,7 +92,7 @@ fn standing(round: &view::AdapterRound) -> &'static str {
 }
 
 fn manifest(lines: &mut Lines, series: &view::Series) {
-    let AdapterManifest { adapted, encoding, schedule, combination, gate, .. } = &series.manifest;
+    let AdapterManifest { adapted, encoding, schedule, combination, gate, noise, .. } = &series.manifest;
     let targets: Vec<&str> = adapted.targets.iter().map(|target| target.name.text.as_str()).collect();
     let (first, last) = (adapted.first_layer, adapted.first_layer.saturating_add(adapted.layers).saturating_sub(1));
     lines.line("");
@@ -101,8 +101,15 @@ fn manifest(lines: &mut Lines, series: &view::Series) {
     let unit = f64::from(1u32 << encoding.fraction_bits.min(31));
     lines.field(
         "bound",
-        format!("norm {:.3}, from at most {} people", f64::from(encoding.bound) / unit, encoding.capacity()),
+        format!("norm {:.3}, from at most {} people", f64::from(series.manifest.largest()) / unit, encoding.capacity()),
     );
+    if let Some(promise) = noise.and_then(|noise| noise.promise(series.entries, schedule.rounds).ok()) {
+        let noise = format!(
+            "ε {:.1} at δ {DELTA:e} for who takes part in a whole run; with fewer than {} people it drowns what they say",
+            promise.epsilon, promise.people
+        );
+        lines.field("noise", noise);
+    }
     let step = f64::from(schedule.step.numerator) / f64::from(schedule.step.denominator.max(1));
     let every = schedule
         .every_millis

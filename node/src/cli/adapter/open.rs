@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use chorus_protocol::adapter::manifest::{
-    AdapterManifest, BaseModel, Centre, Combination, Encoding, Gate, Ratio, Schedule, Weights,
+    AdapterManifest, BaseModel, Centre, Combination, Encoding, Gate, Noise, Ratio, Schedule, Weights,
 };
 use clap::{Args, ValueEnum};
 use rand_core::Rng as _;
@@ -75,8 +75,12 @@ pub(in crate::cli) struct Open {
     #[arg(long, default_value = "mean", value_parser = values::centre)]
     centre: Centre,
     /// The largest norm of a contribution; longer ones are shortened before they leave.
-    #[arg(long, default_value_t = 4.0)]
+    #[arg(long, default_value_t = 12.0)]
     clip: f64,
+    /// Let everybody add noise, so that the sums hide each of them: its deviation in a sum, as a part of the clip. What it
+    /// promises, and how many people it takes to be heard above it, is told with the series [default: none].
+    #[arg(long, value_name = "SIGMA", requires = "floor")]
+    noise: Option<f64>,
     /// The fewest people of a class or cohort, if the community's rules do not ask for more.
     #[arg(long, default_value_t = 0)]
     floor: u32,
@@ -198,17 +202,18 @@ impl Open {
             Shape { rank: self.rank.into(), alpha: self.alpha.into(), targets, last_layers: last_layers.min(layers) };
         let name = self.name.clone().unwrap_or_default();
         let file_name = path.file_stem().map(|name| name.to_string_lossy().into_owned());
+        let adapted = series::adapted(&checkpoint.config, &shape, self.alpha);
+        let entries = shape.last_layers
+            * usize::from(self.rank)
+            * adapted.targets.iter().map(|target| target.outputs as usize).sum::<usize>();
+        let (bound, noise) = self.bound(entries)?;
         let mut seed = [0; 32];
         global.randomness().generator("adapter series", name.as_bytes()).fill_bytes(&mut seed);
         Ok(AdapterManifest {
             base: BaseModel { name: self.base_name.clone().or(file_name).unwrap_or_default(), digest },
-            adapted: series::adapted(&checkpoint.config, &shape, self.alpha),
+            adapted,
             seed,
-            encoding: Encoding {
-                fraction_bits: FRACTION_BITS,
-                bound: (self.clip * f64::from(1u32 << FRACTION_BITS)).round().max(1.0) as u32,
-                lane_bits: LANE_BITS,
-            },
+            encoding: Encoding { fraction_bits: FRACTION_BITS, bound, lane_bits: LANE_BITS },
             schedule: Schedule { rounds: self.rounds, every_millis: self.every.map(millis), step: self.step },
             combination: Combination {
                 weights: self.weights.into(),
@@ -217,9 +222,24 @@ impl Open {
                 floor: self.floor,
             },
             gate: self.gate(client)?,
-            noise: None,
+            noise,
             name,
         })
+    }
+
+    /// Returns the bound on the norm of what is sent, and the noise in it.
+    fn bound(&self, entries: usize) -> Result<(u32, Option<Noise>), Failure> {
+        let clip = (self.clip * f64::from(1u32 << FRACTION_BITS)).round().max(1.0) as u32;
+        let Some(sigma) = self.noise else { return Ok((clip, None)) };
+        let thousandths = (sigma * 1000.0).round();
+        if !(1.0..=1e6).contains(&thousandths) {
+            return Err(Failure::Usage("--noise is a number between 0.001 and 1000".into()));
+        }
+        let noise = Noise { clip, thousandths: thousandths as u32, honest: self.floor };
+        let bound = noise.bound(entries).map_err(|_| {
+            Failure::Usage("--noise does not fit: fewer entries, a smaller --clip, or a larger --floor".into())
+        })?;
+        Ok((bound, Some(noise)))
     }
 
     fn gate(&self, client: &Client) -> anyhow::Result<Option<Gate>> {

@@ -53,10 +53,10 @@ pub(in crate::cli) struct Train {
     #[command(flatten)]
     base: BaseArguments,
     /// How often each example is seen.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..))]
     epochs: u16,
     /// The step size.
-    #[arg(long, value_name = "NUMBER", default_value_t = 2e-3)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 2e-2)]
     learning_rate: f64,
     /// Begin again instead of going on with a training that was paused.
     #[arg(long)]

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::model::{
     checkpoint::{Architecture, Checkpoint, Config, RopeScaling},
-    rope::llama3_factors,
+    ops::rope::frequency,
     tokenizer::{TokenKind, Tokenizer, TokenizerError, Vocabulary},
 };
 
@@ -117,7 +117,7 @@ impl Gguf {
         }
         let embeddings = self.header.tensors.get("token_embd.weight").and_then(|entry| entry.shape.first());
         let rope_theta = self.float(&key("rope.freq_base"))?.unwrap_or(10_000.0);
-        Ok(Config {
+        let mut config = Config {
             architecture,
             hidden_size,
             intermediate_size: self.size(&key("feed_forward_length"))?,
@@ -130,14 +130,16 @@ impl Gguf {
                 .float(&key("attention.layer_norm_rms_epsilon"))?
                 .ok_or_else(|| self.wrong("attention.layer_norm_rms_epsilon"))?,
             rope_theta,
-            rope_scaling: self.rope_scaling(name, head_dim, rope_theta)?,
+            rope_scaling: None,
             tie_word_embeddings: !self.header.tensors.contains_key("output.weight"),
             attention_bias: self.header.tensors.contains_key("blk.0.attn_q.bias"),
             max_position_embeddings: self.size(&key("context_length"))?,
-        })
+        };
+        config.rope_scaling = self.rope_scaling(name, &config)?;
+        Ok(config)
     }
 
-    fn rope_scaling(&self, name: &str, head_dim: usize, theta: f64) -> Result<Option<RopeScaling>, BaseError> {
+    fn rope_scaling(&self, name: &str, plain: &Config) -> Result<Option<RopeScaling>, BaseError> {
         let factor = self.float(&format!("{name}.rope.scaling.factor"))?;
         let scaling = match (self.string(&format!("{name}.rope.scaling.type")), factor) {
             (None | Some("none"), None) => None,
@@ -151,18 +153,19 @@ impl Gguf {
             factors.map_err(|source| self.weights(WeightsError::Convert { name: ROPE_FACTORS.into(), source }))?;
         let factor = f64::from(factors.iter().copied().fold(1.0, f32::max));
         // The file holds the factors and not what they were made of; all models of this family share the rest.
-        let (low, high, original) = (1.0, 4.0, 8192);
-        let expected = llama3_factors(head_dim, theta, factor, low, high, original);
-        let near = |(found, expected): (&f32, &f64)| (f64::from(*found) - expected).abs() <= 1e-3 * expected.abs();
-        if scaling.is_some() || factors.len() != expected.len() || !factors.iter().zip(&expected).all(near) {
+        let scaling = scaling.xor(Some(RopeScaling::Llama3 {
+            factor,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_max_position_embeddings: 8192,
+        }));
+        let scaled = Config { rope_scaling: scaling, ..plain.clone() };
+        let expected = (0..plain.head_dim / 2).map(|pair| frequency(plain, pair) / frequency(&scaled, pair));
+        let near = |(found, expected): (&f32, f64)| (f64::from(*found) - expected).abs() <= 1e-3 * expected.abs();
+        if scaling.is_none() || factors.len() != plain.head_dim / 2 || !factors.iter().zip(expected).all(near) {
             return Err(self.unsupported("rope scaling by other factors than those of Llama 3".into()));
         }
-        Ok((factor != 1.0).then_some(RopeScaling::Llama3 {
-            factor,
-            low_freq_factor: low,
-            high_freq_factor: high,
-            original_max_position_embeddings: original,
-        }))
+        Ok(scaling.filter(|_| factor != 1.0))
     }
 
     fn tokenizer(&self) -> Result<Tokenizer, TokenizerError> {

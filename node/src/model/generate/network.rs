@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::{
     checkpoint::{Checkpoint, Config},
-    rope,
+    ops::rope::frequency,
 };
 
 /// The linear layers of a layer, by the ends of their names, in the order in which they are kept.
@@ -57,7 +57,7 @@ impl Cache {
         };
         let layers =
             (0..config.num_hidden_layers).map(|_| Ok((zeros()?, zeros()?))).collect::<candle_core::Result<_>>()?;
-        let frequencies = rope::frequencies(config);
+        let frequencies: Vec<f64> = (0..config.head_dim / 2).map(|pair| frequency(config, pair)).collect();
         let table = |turn: fn(f64) -> f64| {
             let angles = (0..capacity).flat_map(|at| frequencies.iter().map(move |frequency| at as f64 * frequency));
             let values: Vec<f32> = angles.map(|angle| to_f32(turn(angle))).collect();

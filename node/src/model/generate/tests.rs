@@ -3,7 +3,15 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::*;
-use crate::model::{base, base::BaseModel, chat::Role, checkpoint::Architecture, tokenizer::TOY_VOCABULARY};
+use crate::model::{
+    base,
+    base::BaseModel,
+    chat::Role,
+    checkpoint::{Architecture, RopeScaling},
+    llama::Llama,
+    lora::Lora,
+    tokenizer::TOY_VOCABULARY,
+};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -73,6 +81,34 @@ fn logits_are_those_of_transformers_and_peft() {
         let adapted = generator.logits(&golden.input_ids).expect("logits");
         let (near, far) = (distance(&adapted, &golden.logits_adapter), distance(&adapted, &golden.logits_base));
         assert!(near < 0.1 * far, "{name}: {near} {far}");
+    }
+}
+
+#[test]
+fn logits_are_those_of_the_model_that_is_trained() {
+    let scaling = RopeScaling::Llama3 {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_max_position_embeddings: 64,
+    };
+    let llama = Config { rope_scaling: Some(scaling), ..toy().checkpoint.config };
+    let qwen =
+        Config { architecture: Architecture::Qwen2, attention_bias: true, tie_word_embeddings: true, ..llama.clone() };
+    let adapter = Adapter::read(&fixture("tiny-llama/adapter")).expect("an adapter");
+    let text: Vec<u32> = (0..150).map(|at| at * 11 % 257).collect();
+    for config in [llama, qwen] {
+        let checkpoint = Checkpoint::random(config, 4);
+        let mut generator = Generator::new(&checkpoint, Precision::F32).expect("a generator");
+        let trained = Llama::new(&checkpoint).expect("a model");
+        let lora = Lora::from_adapter(&checkpoint.config, &adapter).expect("it fits");
+        for lora in [None, Some(&lora)] {
+            generator.set_adapter(lora.map(|_| &adapter)).expect("it fits");
+            let expected = trained.logits(&text, lora).expect("logits");
+            let expected: Vec<Vec<f32>> = (0..text.len()).map(|row| expected.row(row).to_vec()).collect();
+            let distance = distance(&generator.logits(&text).expect("logits"), &expected);
+            assert!(distance < 1e-4, "{distance}");
+        }
     }
 }
 

@@ -3,6 +3,10 @@ use super::*;
 /// The byte-level alphabet, a few merges, and three control tokens in front.
 fn vocabulary(pre_tokenizer: &str) -> Vocabulary {
     let merges = ["u s", "e r", "us er", "Ġ user", "a s", "1 2", "12 3", "Ċ Ċ"];
+    vocabulary_of(pre_tokenizer, &merges)
+}
+
+fn vocabulary_of(pre_tokenizer: &str, merges: &[&str]) -> Vocabulary {
     let mut tokens: Vec<String> = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"].map(String::from).to_vec();
     let controls = tokens.len();
     let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
@@ -28,6 +32,58 @@ fn no_space_is_put_before_a_word_after_a_control_token() {
         tokens(&tokenizer, "<|im_start|>user\n user<|im_end|>\n"),
         ["<|im_start|>", "user", "Ċ", "Ġuser", "<|im_end|>", "Ċ"]
     );
+}
+
+/// Of SmolLM2's 48,900 merges those, in their order, that this text needs: with all of them the tokens are the same.
+const SMOLLM: [&str; 35] = [
+    "Ġ a",
+    "r e",
+    "o n",
+    "e r",
+    "a t",
+    "Ġ s",
+    "Ġ o",
+    "e s",
+    "i s",
+    "a n",
+    "e d",
+    "Ġo f",
+    "Ġ d",
+    "a s",
+    "o t",
+    "is t",
+    "u s",
+    "Ġ v",
+    "an t",
+    "Ġs h",
+    "as s",
+    "a re",
+    "Ġa g",
+    "at a",
+    "I n",
+    "Ġd ata",
+    "' t",
+    "Ġd on",
+    "ot es",
+    "Ġsh are",
+    "us er",
+    "re ed",
+    "Ġag reed",
+    "ist ant",
+    "Ġv otes",
+];
+
+#[test]
+fn a_prompt_has_the_tokens_that_smollm_was_trained_on() {
+    let tokenizer = Tokenizer::from_vocabulary(vocabulary_of("smollm", &SMOLLM)).expect("a tokenizer");
+    let text =
+        "<|im_start|>user\nIn 2024, 12% of 1500 votes agreed: don't share data!<|im_end|>\n<|im_start|>assistant\n";
+
+    // Space and line feed are not part of a token here, so that they can divide the list.
+    let expected = "<|im_start|> user Ċ In Ġ 2 0 2 4 , Ġ 1 2 % Ġof Ġ 1 5 0 0 Ġvotes Ġagreed : Ġdon 't Ġshare Ġdata ! \
+                    <|im_end|> Ċ <|im_start|> ass istant Ċ";
+    assert_eq!(tokens(&tokenizer, text).join(" "), expected);
+    assert_eq!(expected.split(' ').count(), 34);
 }
 
 #[test]
@@ -59,7 +115,9 @@ fn a_damaged_vocabulary_is_refused() {
     assert!(matches!(refused(|v| v.merges.push("user Ċ".into())), TokenizerError::Build(_)));
     assert!(matches!(refused(|v| v.kinds.truncate(3)), TokenizerError::Vocabulary(_)));
     assert!(matches!(refused(|v| v.tokens[5] = v.tokens[4].clone()), TokenizerError::Vocabulary(_)));
-    assert!(matches!(Tokenizer::from_json(b"{}"), Err(TokenizerError::Build(_))));
+    for json in [r#"{"decoder": {"ty"#, "{}", r#"{"decoder": 5}"#, r#"{"decoder": {"type": 5}}"#] {
+        assert!(matches!(Tokenizer::from_json(json.as_bytes()), Err(TokenizerError::Build(_))), "{json}");
+    }
 }
 
 #[test]
