@@ -186,6 +186,14 @@ impl Ledger {
         Ok(DeltaPlan { series, number, start: { start }.next() })
     }
 
+    /// Returns whether a plan goes on with a run of a series exactly as its last round: this any operator may say, so that a
+    /// run does not depend on its founder.
+    pub fn is_continuation(&self, series: &Series, plan: &RoundPlan) -> bool {
+        let is_within_run = !series.rounds.len().is_multiple_of(usize::from(series.manifest.schedule.rounds.max(1)));
+        let last = series.rounds.last().and_then(|round| self.rounds.get(round)).map(|round| &round.plan);
+        is_within_run && last.is_some_and(|last| *plan == RoundPlan { subject: plan.subject.clone(), ..last.clone() })
+    }
+
     /// Returns the adapter that the community uses: the last one of a series that was adopted, and its round.
     pub fn adopted(&self, series: SeriesId) -> Option<(RoundId, BlobId)> {
         let rounds = self.series.get(&series)?.rounds.iter().rev().filter_map(|round| self.rounds.get(round));
@@ -475,7 +483,7 @@ impl Ledger {
         let id = plan.id(self.community);
         let collects = match &plan.subject {
             Subject::Ballots(ballots) => self.plan_ballots(id, ballots)?,
-            Subject::Deltas(deltas) => self.plan_deltas(id, *deltas)?,
+            Subject::Deltas(deltas) => self.plan_deltas(operator, (id, plan), *deltas)?,
         };
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         self.rounds.insert(id, RoundRecord::new(id, (operator, plan.clone()), collects, ordinal));
@@ -496,13 +504,24 @@ impl Ledger {
         Ok(Collects::Ballots(poll.opening.kind))
     }
 
-    fn plan_deltas(&mut self, id: RoundId, plan: DeltaPlan) -> Result<Collects, Fault> {
+    fn plan_deltas(
+        &mut self,
+        operator: u8,
+        (id, whole): (RoundId, &RoundPlan),
+        plan: DeltaPlan,
+    ) -> Result<Collects, Fault> {
         let due = self.next_deltas(plan.series)?;
         if plan.number != due.number {
             return Err(Fault::Mismatch("the round's number"));
         }
         if plan.start != due.start {
             return Err(Fault::Mismatch("the adapter that a round starts from"));
+        }
+        let series = self.series.get(&plan.series).ok_or(Fault::Unknown("series"))?;
+        if series.opened_by != operator && !self.is_continuation(series, whole) {
+            return Err(Fault::NotAllowed(
+                "a round of another operator's series that does not go on as the one before",
+            ));
         }
         let members = self.members().len();
         let series = self.series.get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;

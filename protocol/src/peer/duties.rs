@@ -139,12 +139,15 @@ impl Peer {
         self.duties.next = tick.into_iter().chain(heartbeat).min();
     }
 
-    /// Plans the next round of the series that this operator began: at once within a run, and the next run when it is due.
+    /// Plans the next round of each series: at once within a run, as all operators do, and the next run when it is due, as its
+    /// founder does.
     fn continue_series(&mut self, operator: u8) {
-        let own = self.ledger.series().iter().filter(|(_, series)| series.opened_by == operator);
-        let due = own.filter_map(|(id, series)| Some((*id, self.due_round(*id, series)?)));
+        let due = self.ledger.series().iter().filter_map(|(id, series)| {
+            let plan = self.due_round(*id, series)?;
+            (self.ledger.is_continuation(series, &plan) || series.opened_by == operator).then_some((*id, plan))
+        });
         for (series, plan) in due.collect::<Vec<_>>() {
-            self.say(series, "plan", 0, Entry::Plan(plan));
+            self.derive(series, "plan", Entry::Plan(plan));
         }
     }
 

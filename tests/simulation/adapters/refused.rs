@@ -211,6 +211,21 @@ fn a_series_that_could_not_be_summed_is_refused() {
 }
 
 #[test]
+fn another_operator_cannot_use_up_the_rounds_of_a_series() {
+    let (mut town, _) = open(&manifest());
+    let (founder, other) = (town.community.operators[0].clone(), town.community.operators[1].clone());
+    let mut another = manifest();
+    another.name = "other".into();
+    town.say(&founder, Entry::Series(another.clone())).expect("another series");
+    let first = town.ledger.next_deltas(another.id(town.community.id())).expect("the first round");
+
+    let verdict = town.say(&other, Entry::Plan(RoundPlan { duration_millis: 1, ..plan(first) }));
+
+    assert!(matches!(verdict, Err(Fault::NotAllowed(_))), "{verdict:?}");
+    assert_eq!(town.say(&founder, Entry::Plan(plan(first))), Ok(()));
+}
+
+#[test]
 fn a_round_is_planned_in_its_turn_and_from_what_was_adopted() {
     let (mut town, _) = open(&manifest());
     let (series, operator) = (manifest().id(town.community.id()), town.community.operators[1].clone());
