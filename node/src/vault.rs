@@ -333,7 +333,6 @@ fn associated() -> Vec<u8> {
 
 /// Returns the snapshots that unfinished rounds pin.
 pub fn pinned(ledger: &Ledger) -> Vec<Arc<Snapshot>> {
-    let faulty = ledger.sharing().faulty();
-    let unfinished = ledger.rounds().values().filter(|round| round.state(faulty) != RoundState::Finished);
+    let unfinished = ledger.rounds().values().filter(|round| round.state() != RoundState::Finished);
     unfinished.filter_map(|round| Some(round.manifest.as_ref()?.snapshot.clone())).collect()
 }

@@ -163,7 +163,7 @@ impl Ledger {
 
     /// Returns what became of an adapter round.
     pub fn standing(&self, round: &RoundRecord) -> Standing {
-        round.standing(self.sharing.faulty(), self.genesis.policy.min_contributions)
+        round.standing(self.sharing.faulty(), &self.genesis.policy)
     }
 
     /// Returns the plan of the next round of a series, once the one before it has come to its end.
@@ -184,6 +184,25 @@ impl Ledger {
         let of_run = standings.take(done % usize::from(found.manifest.schedule.rounds.max(1)));
         let start = of_run.filter_map(|standing| if let Standing::Adopted(it) = standing { Some(it) } else { None });
         Ok(DeltaPlan { series, number, start: { start }.next() })
+    }
+
+    /// Returns when the next run of a series may begin; `None` if it may now.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Fault::Phase`] within a run, and after the only one.
+    pub fn next_run(&self, series: &Series) -> Result<Option<Timestamp>, Fault> {
+        let Some(last) = series.rounds.len().checked_sub(1) else { return Ok(None) };
+        let rounds = usize::from(series.manifest.schedule.rounds.max(1));
+        if !(last + 1).is_multiple_of(rounds) {
+            return Err(Fault::Phase("a round that does not go on with the run as it began"));
+        }
+        let every = series.manifest.schedule.every_millis.ok_or(Fault::Phase("another run of a series with one"))?;
+        let first = series.rounds.get(last + 1 - rounds).and_then(|round| self.rounds.get(round));
+        let opened = first.and_then(|first| Some((first.manifest.as_ref()?.deadline, first.plan.duration_millis)));
+        let (deadline, duration) = opened.ok_or(Fault::Phase("the next run of a series"))?;
+        let due = Timestamp::from_millis(deadline.as_millis().saturating_sub(duration)).plus_millis(every);
+        Ok((self.time() < due).then_some(due))
     }
 
     /// Returns whether a plan goes on with a run of a series exactly as its last round: this any operator may say, so that a
@@ -475,7 +494,7 @@ impl Ledger {
 
     fn plan_round(&mut self, operator: u8, plan: &RoundPlan) -> Result<(), Fault> {
         let own = self.rounds.values().filter(|round| round.planned_by == operator);
-        let unfinished = own.filter(|round| !round.is_finished(self.sharing.faulty())).count();
+        let unfinished = own.filter(|round| !round.is_finished()).count();
         bound("unfinished rounds of one operator", self.share_of(limits::MAX_OPEN_ROUNDS), unfinished + 1)?;
         if let Some(classes) = &plan.classes {
             check_classes(&self.genesis, &self.rounds, classes)?;
@@ -486,7 +505,9 @@ impl Ledger {
             Subject::Deltas(deltas) => self.plan_deltas(operator, (id, plan), *deltas)?,
         };
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
-        self.rounds.insert(id, RoundRecord::new(id, (operator, plan.clone()), collects, ordinal));
+        let mut record = RoundRecord::new(id, (operator, plan.clone()), collects, ordinal);
+        record.replaces = plan.deltas().and_then(|deltas| self.adopted(deltas.series)).map(|(_, adapter)| adapter);
+        self.rounds.insert(id, record);
         Ok(())
     }
 
@@ -518,10 +539,13 @@ impl Ledger {
             return Err(Fault::Mismatch("the adapter that a round starts from"));
         }
         let series = self.series.get(&plan.series).ok_or(Fault::Unknown("series"))?;
-        if series.opened_by != operator && !self.is_continuation(series, whole) {
-            return Err(Fault::NotAllowed(
-                "a round of another operator's series that does not go on as the one before",
-            ));
+        if !self.is_continuation(series, whole) {
+            if series.opened_by != operator {
+                return Err(Fault::NotAllowed("a round of another operator's series but the next one of its run"));
+            }
+            if let Some(due) = self.next_run(series)? {
+                return Err(Fault::Early { what: "the next run of a series", from: due, now: self.time() });
+            }
         }
         let members = self.members().len();
         let series = self.series.get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;

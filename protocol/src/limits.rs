@@ -59,7 +59,7 @@ pub const MAX_ATTEMPTS: u8 = 3;
 pub const MAX_ROWS: usize = 3 * MAX_ITEMS + 40 + 8 + 1;
 
 /// Bytes of a contribution's public body: commitments, folds for each of 21 subsets, and the proofs.
-pub const MAX_BODY_BYTES: usize = 256 * 1024;
+pub const MAX_BODY_BYTES: usize = 384 * 1024;
 
 /// Bytes of an operator's sealed seeds: at most 15 seeds (n = 7) and the HPKE overhead.
 pub const MAX_BOX_BYTES: usize = 32 * MAX_SUBSETS + 64;
@@ -158,3 +158,6 @@ pub const MAX_PENDING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Series of adapter rounds of a community, of which every operator has an equal share.
 pub const MAX_SERIES: usize = 256;
+
+/// How often one operator may state a weighing of the classes of one adapter round.
+pub const MAX_WEIGHINGS: usize = 8;

@@ -243,7 +243,7 @@ impl Course<'_> {
             };
             Stage::Done(Box::new(Report::Deltas(report, adapters)))
         };
-        if sealed.contributions.len() < self.ledger.genesis().policy.min_contributions as usize {
+        if sealed.contributions.len() < self.round.least(&self.ledger.genesis().policy) {
             return Ok(done(AdapterOutcome::TooFew, Vec::new()));
         }
         let averages = self.averages(manifest, sealed, plan)?;
@@ -261,7 +261,7 @@ impl Course<'_> {
     fn predecessor(&self, rounds: &[RoundId]) -> Option<BlobId> {
         let place = rounds.iter().position(|round| *round == self.round.id)?;
         let before = self.ledger.rounds().get(rounds.get(place.checked_sub(1)?)?)?;
-        before.agreed_result(self.ledger.sharing().faulty()).map(|result| result.result)
+        before.agreed_result().map(|result| result.result)
     }
 
     /// Opens the sums of deltas and puts them together.

@@ -116,8 +116,8 @@ impl Village {
     }
 
     async fn wait_for(&self, state: RoundState) {
-        let (round, faulty) = (self.poll.round, self.community.genesis.sharing().faulty());
-        self.wait(|peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.state(faulty) >= state)).await;
+        let round = self.poll.round;
+        self.wait(|peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.state() >= state)).await;
     }
 
     /// Lets some people vote, and waits until their ballots are on the log.
@@ -139,8 +139,8 @@ impl Village {
     /// Waits for the result, which all nodes that are up must have computed, and returns it.
     async fn result(&self) -> RoundReport {
         self.wait_for(RoundState::Finished).await;
-        let (round, faulty) = (self.poll.round, self.community.genesis.sharing().faulty());
-        let agreed = |peer: &Peer| peer.ledger().rounds()[&round].agreed_result(faulty).cloned();
+        let round = self.poll.round;
+        let agreed = |peer: &Peer| peer.ledger().rounds()[&round].agreed_result().cloned();
         let node = self.up().next().expect("somebody is up");
         let result = node.view(agreed).await.expect("runs").expect("it is finished");
         self.wait(|peer| peer.blob_at_hand(&result.result).is_some()).await;

@@ -44,7 +44,7 @@ pub fn manifest() -> AdapterManifest {
         },
         seed: [8; 32],
         encoding: Encoding { fraction_bits: 16, bound: 1 << 18, lane_bits: 31 },
-        schedule: Schedule { rounds: 2, every_millis: None, step: Ratio { numerator: 3, denominator: 2 } },
+        schedule: Schedule { rounds: 2, every_millis: Some(1), step: Ratio { numerator: 3, denominator: 2 } },
         combination: Combination { weights: Weights::PerPerson, cohorts: 1, centre: Centre::Mean, floor: 0 },
         gate: None,
         noise: None,

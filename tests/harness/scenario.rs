@@ -142,9 +142,9 @@ impl Play {
 
     /// Waits until every node that is up sees the round in `state` or beyond.
     pub fn wait(&mut self, state: RoundState, millis: u64) -> bool {
-        let (round, faulty) = (self.poll.round, self.community.genesis.sharing().faulty());
+        let round = self.poll.round;
         self.network.run_until(millis, |network| {
-            all_up(network, |peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.state(faulty) >= state))
+            all_up(network, |peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.state() >= state))
         })
     }
 
@@ -205,9 +205,7 @@ impl Play {
     /// Waits until every node that is up has the result and has followed it to its body.
     pub fn finish(&mut self) -> Option<RoundResult> {
         self.wait(RoundState::Finished, 300_000).then_some(())?;
-        let faulty = self.community.genesis.sharing().faulty();
-        let result =
-            self.network.peer(self.someone()).ledger().rounds()[&self.poll.round].agreed_result(faulty).cloned()?;
+        let result = self.network.peer(self.someone()).ledger().rounds()[&self.poll.round].agreed_result().cloned()?;
         let followed = self.network.run_until(60_000, |network| {
             (0..network.len())
                 .filter(|host| network.is_up(*host))

@@ -92,7 +92,7 @@ fn a_series_goes_on_from_the_mean_and_begins_anew_with_each_run() {
     let adapters = reports.map(|report| report.variant(VariantKind::PerPerson).expect("an adapter"));
     assert_eq!(reports.map(|report| report.start), [None, Some(adapters[0]), None]);
     let results = play.network.peer(0).ledger().rounds().values();
-    let results: Vec<_> = results.filter_map(|round| Some((round.id, round.agreed_result(1)?.result))).collect();
+    let results: Vec<_> = results.filter_map(|round| Some((round.id, round.agreed_result()?.result))).collect();
     let of = |report: &AdapterReport| results.iter().find(|(round, _)| *round == report.round).map(|(_, it)| *it);
     assert_eq!(reports.map(|report| report.previous), [None, of(&first), of(&second)]);
     let values = adapters.map(|adapter| play.adapter(&adapter));

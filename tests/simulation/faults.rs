@@ -294,7 +294,7 @@ fn an_operator_that_dies_again_and_again_never_says_two_things() {
         play.vote_all();
         let mut next = seed;
         let mut restarts = 0;
-        while play.round().is_none_or(|round| round.state(1) != RoundState::Finished) && restarts < 40 {
+        while play.round().is_none_or(|round| round.state() != RoundState::Finished) && restarts < 40 {
             // A linear congruential generator: when to die, in effects.
             next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let mut left = 20 + (next >> 33) % 400;

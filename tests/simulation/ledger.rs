@@ -114,7 +114,7 @@ fn a_closing_before_its_deadline_is_refused() {
     assert_eq!(case.apply(2, Entry::Clock(third)), Ok(()));
     assert_eq!(case.apply(0, close.clone()), Ok(()));
     assert!(matches!(case.apply(1, close), Err(Fault::Duplicate(_))));
-    assert_eq!(case.open.round().state(1), RoundState::Sealed);
+    assert_eq!(case.open.round().state(), RoundState::Sealed);
 }
 
 #[test]

@@ -378,7 +378,7 @@ fn a_second_opening_of_a_step_by_one_operator_is_refused() {
     let entry = SignedEntry::sign(&play.community.operators[0], play.community.id(), Entry::Opening(second));
 
     assert_eq!(ledger.apply(&entry), Err(Fault::Duplicate("an opening")));
-    assert!(play.report(play.round().and_then(|round| round.agreed_result(1)).expect("a result")) == FOUR.report);
+    assert!(play.report(play.round().and_then(|round| round.agreed_result()).expect("a result")) == FOUR.report);
 }
 
 #[test]

@@ -273,7 +273,6 @@ impl Service {
     }
 
     fn round(&self, ledger: &Ledger, round: &RoundRecord) -> view::Round {
-        let faulty = ledger.sharing().faulty();
         let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
         let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
         view::Round {
@@ -281,14 +280,14 @@ impl Service {
             poll: round.plan.ballots().map(|plan| plan.poll),
             series: round.plan.deltas().map(|plan| plan.series),
             ordinal: round.ordinal,
-            state: round.state(faulty).into(),
+            state: round.state().into(),
             items: round.plan.items().len(),
             ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
             members: round.manifest.as_ref().map(|manifest| manifest.snapshot.leaves().len()),
             classes_by: round.plan.classes.as_ref().map(|plan| classes::told_apart(ledger, &plan.source)),
             closes_at: round.manifest.as_ref().map(|manifest| manifest.deadline.as_millis()),
             own: self.own(round),
-            result: round.agreed_result(faulty).map(|result| result.result),
+            result: round.agreed_result().map(|result| result.result),
         }
     }
 

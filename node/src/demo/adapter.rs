@@ -206,10 +206,9 @@ pub(super) async fn run(
     let (series, round) = open(community, hosts, &manifest, ballots, deltas.len()).await?;
     stages.begin("adapters", Some(deltas.len()));
     let (bytes, clipped) = contribute(community, hosts, round, (deltas, &manifest), stages).await?;
-    let faulty = community.genesis.sharing().faulty();
-    let done = |peer: &Peer| is_in(peer, round, RoundState::Finished, faulty);
+    let done = |peer: &Peer| is_in(peer, round, RoundState::Finished);
     ensure!(hosts.all(done, PATIENCE).await?, "the adapter round did not end");
-    let result = |peer: &Peer| peer.ledger().rounds().get(&round)?.agreed_result(faulty).cloned();
+    let result = |peer: &Peer| peer.ledger().rounds().get(&round)?.agreed_result().cloned();
     let result = hosts.operator().view(result).await?.context("the adapter round has a result")?;
     let report = AdapterReport::from_bytes(&hosts.operator().fetch(result.result).await?)?;
     let adapter = result.follows.context("the round led to an adapter")?;
@@ -306,8 +305,7 @@ async fn open(
     };
     let round = plan.id(community.id);
     hosts.operator().command(Command::Post(Entry::Plan(plan))).await?;
-    let faulty = community.genesis.sharing().faulty();
-    let is_open = hosts.all(|peer| is_in(peer, round, RoundState::Open, faulty), PATIENCE).await?;
+    let is_open = hosts.all(|peer| is_in(peer, round, RoundState::Open), PATIENCE).await?;
     ensure!(is_open, "the adapter round did not open");
     Ok((series, round))
 }

@@ -64,7 +64,7 @@ pub(super) async fn run(
     let round = open(community, hosts, population, voting, stages).await?;
     let ballot_bytes = vote(community, hosts, population, (round, &mut attackers), stages).await?;
     follow(community, hosts, round, population.ballots.len(), stages).await?;
-    let result = agree(community, hosts, round).await?;
+    let result = agree(hosts, round).await?;
     let attacks = attackers.outcome(community, hosts, round).await?;
     let erased = wait_for_erasure(community, hosts, round).await?;
     let report = RoundReport::from_bytes(&hosts.operator().fetch(result.result).await?)?;
@@ -140,8 +140,7 @@ async fn open(
     };
     let round = plan.id(community.id);
     hosts.operator().command(Command::Post(Entry::Plan(plan))).await?;
-    let faulty = community.genesis.sharing().faulty();
-    let is_open = hosts.all(|peer| is_in(peer, round, RoundState::Open, faulty), PATIENCE).await?;
+    let is_open = hosts.all(|peer| is_in(peer, round, RoundState::Open), PATIENCE).await?;
     ensure!(is_open, "the round did not open");
     Ok(round)
 }
@@ -159,8 +158,8 @@ async fn propose(community: &Community, hosts: &Hosts, population: &Population, 
     Ok(())
 }
 
-pub(super) fn is_in(peer: &Peer, round: RoundId, state: RoundState, faulty: u8) -> bool {
-    peer.ledger().rounds().get(&round).is_some_and(|round| round.state(faulty) >= state)
+pub(super) fn is_in(peer: &Peer, round: RoundId, state: RoundState) -> bool {
+    peer.ledger().rounds().get(&round).is_some_and(|round| round.state() >= state)
 }
 
 /// Everybody votes, as many at a time as there are cores. Returns how large the largest ballot is.
@@ -227,10 +226,10 @@ async fn follow(
     let faulty = community.genesis.sharing().faulty();
     let done = |peer: &Peer, step: Step| {
         let Some(round) = peer.ledger().rounds().get(&round) else { return false };
-        round.agreed_values(step, faulty).is_some() || round.agreed_result(faulty).is_some()
+        round.agreed_values(step, faulty).is_some() || round.agreed_result().is_some()
     };
     stages.begin("sealing", None);
-    let sealed = |peer: &Peer| is_in(peer, round, RoundState::Sealed, faulty);
+    let sealed = |peer: &Peer| is_in(peer, round, RoundState::Sealed);
     ensure!(hosts.operator().wait_until(sealed, PATIENCE).await?, "the round was not sealed");
     let count = |peer: &Peer| {
         peer.ledger().rounds().get(&round).and_then(|round| Some(round.sealed.as_ref()?.contributions.len()))
@@ -244,15 +243,14 @@ async fn follow(
         ensure!(hosts.operator().wait_until(|peer| done(peer, step), PATIENCE).await?, "the {name} were not opened");
     }
     stages.begin("result", None);
-    let finished = |peer: &Peer| is_in(peer, round, RoundState::Finished, faulty);
+    let finished = |peer: &Peer| is_in(peer, round, RoundState::Finished);
     ensure!(hosts.all(finished, PATIENCE).await?, "no result was agreed on");
     Ok(())
 }
 
 /// Checks that every node computed the result that stands on the log, and returns it.
-async fn agree(community: &Community, hosts: &Hosts, round: RoundId) -> anyhow::Result<RoundResult> {
-    let faulty = community.genesis.sharing().faulty();
-    let agreed = |peer: &Peer| peer.ledger().rounds().get(&round)?.agreed_result(faulty).cloned();
+async fn agree(hosts: &Hosts, round: RoundId) -> anyhow::Result<RoundResult> {
+    let agreed = |peer: &Peer| peer.ledger().rounds().get(&round)?.agreed_result().cloned();
     let result = hosts.operator().view(agreed).await?.context("a result is on the log")?;
     for (index, node) in hosts.nodes().enumerate() {
         let own = node.view(agreed).await?;

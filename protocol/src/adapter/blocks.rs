@@ -32,7 +32,7 @@ impl ClassCohorts {
 /// Returns the partition of a sealed set.
 pub fn partition(manifest: &AdapterManifest, policy: &Policy, sealed: &Sealed) -> Vec<ClassCohorts> {
     let classes: Vec<u16> = sealed.contributions.iter().map(|contribution| contribution.header.class).collect();
-    let floor = policy.floor.max(manifest.combination.floor) as usize;
+    let floor = manifest.floor(policy) as usize;
     let class_floor = floor.max(policy.class_floor as usize);
     let most = manifest.most_blocks();
     let classes = few(class_blocks(&classes, class_floor, floor), most.max(1));

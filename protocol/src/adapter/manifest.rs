@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chorus_crypto::{
-    codec::Encode,
+    codec::{Decode as _, Encode as _},
     delta::{Dimensions, Statement},
     domain,
     hash::{self, Digest},
@@ -17,7 +17,7 @@ use chorus_crypto::{
 };
 
 use crate::{
-    config::Name,
+    config::{Name, Policy},
     fault::{Fault, bound},
     id::{CommunityId, RoundId, SeriesId},
     limits,
@@ -312,6 +312,11 @@ impl AdapterManifest {
         Ok((statement, shape))
     }
 
+    /// Returns the fewest people whose deltas are summed: fewer in all open nothing, fewer in a class or cohort are merged.
+    pub fn floor(&self, policy: &Policy) -> u32 {
+        policy.floor.max(self.combination.floor)
+    }
+
     /// Returns the largest norm of a delta that somebody may send, before noise, in units.
     pub fn largest(&self) -> u32 {
         self.noise.map_or(self.encoding.bound, |noise| noise.clip)
@@ -332,6 +337,8 @@ impl AdapterManifest {
         if self.name.trim().is_empty() || self.base.name.trim().is_empty() {
             return Err(Fault::Mismatch("an adapter series' name"));
         }
+        // What is built in memory can hold more than what is read from the wire.
+        Self::from_bytes(&self.to_bytes())?;
         let adapted = &self.adapted;
         let names: BTreeSet<_> = adapted.targets.iter().map(|target| &target.name).collect();
         if names.len() != adapted.targets.len() || adapted.targets.iter().any(|target| target.inputs == 0) {
@@ -341,7 +348,8 @@ impl AdapterManifest {
             return Err(Fault::Mismatch("the adapter's rank or alpha"));
         }
         bound("entries of an adapter", limits::MAX_ADAPTER_ENTRIES, self.entries())?;
-        self.format()?;
+        let (_, shape) = self.format()?;
+        bound("scalars of a masked adapter", limits::MAX_MASKED, shape.scalars())?;
         if self.encoding.lane_bits > 62 || self.encoding.fraction_bits > 30 || self.encoding.capacity() < 2 {
             return Err(Fault::Mismatch("the adapter's fixed point"));
         }
@@ -364,7 +372,12 @@ impl AdapterManifest {
             }
         }
         match self.gate {
-            Some(gate) if gate.groups == 0 || gate.held_out == 0 || gate.tolerance > 10_000 => {
+            Some(gate)
+                if gate.groups == 0
+                    || usize::from(gate.groups) > limits::MAX_CLASSES
+                    || gate.held_out == 0
+                    || gate.tolerance > 10_000 =>
+            {
                 Err(Fault::Mismatch("the adapter's gate"))
             }
             Some(_) | None => Ok(()),

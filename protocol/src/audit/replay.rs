@@ -143,8 +143,8 @@ impl Replay {
         let faulty = self.ledger.sharing().faulty();
         let mut uses: BTreeMap<BlobId, Vec<Use>> = BTreeMap::new();
         for (id, round) in self.ledger.rounds() {
-            let Some(result) = round.agreed_result(faulty) else {
-                if round.state(faulty) == RoundState::Sealed {
+            let Some(result) = round.agreed_result() else {
+                if round.state() == RoundState::Sealed {
                     return Err(VerifyError::Unfinished(*id));
                 }
                 continue;

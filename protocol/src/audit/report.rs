@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chorus_crypto::sign::PublicKey;
 
 use crate::{
+    adapter::gate::Standing,
     deliberation::constitution::Constitution,
     id::{BatchId, CommunityId, PollId, RoundId, SeriesId},
     ledger::RoundState,
@@ -65,6 +66,8 @@ pub struct RoundSummary {
     pub result: Option<RoundResult>,
     /// The result as it was recomputed.
     pub report: Option<Box<round::Report>>,
+    /// What became of the adapter, in an adapter round.
+    pub standing: Option<Standing>,
     /// The constitution as it was recomputed, for statement polls.
     pub constitution: Option<Constitution>,
 }

@@ -42,14 +42,13 @@ pub(super) fn summarise(
     round: &RoundRecord,
     evidence: &Evidence<'_>,
 ) -> Result<RoundSummary, VerifyError> {
-    let faulty = ledger.sharing().faulty();
-    let result = round.agreed_result(faulty);
+    let result = round.agreed_result();
     let counting = round.contributions.values().filter_map(counting);
     let mut summary = RoundSummary {
         round: round.id,
         topic: topic(ledger, round),
         number: round.plan.number(),
-        state: round.state(faulty),
+        state: round.state(),
         ballots: round.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len()),
         withdrawals: counting.filter(|counting| counting.header.is_withdrawal()).count(),
         opened: Vec::new(),
@@ -57,6 +56,7 @@ pub(super) fn summarise(
         dissenting: BTreeSet::new(),
         result: result.cloned(),
         report: None,
+        standing: None,
         constitution: None,
     };
     // A sealed round without a result has been refused already, before the first blob was read.
@@ -71,7 +71,13 @@ pub(super) fn summarise(
         Report::Ballots(report) => report.constitution(ledger),
         Report::Deltas(..) => None,
     };
-    summary.report = Some(report);
+    // The adapters have been compared by content: a bundle of many rounds need not hold them.
+    let report = match *report {
+        Report::Deltas(report, _) => Report::Deltas(report, Vec::new()),
+        Report::Ballots(report) => Report::Ballots(report),
+    };
+    summary.report = Some(Box::new(report));
+    summary.standing = round.adapter().map(|_| ledger.standing(round));
     Ok(summary)
 }
 
@@ -181,7 +187,7 @@ impl<'a> Checks<'a> {
     }
 
     fn check(&self, plan: &OpeningPlan, values: &OpenedStep) -> Result<(), OpeningError> {
-        plan.check_floor(self.ledger.genesis().policy.floor as usize)?;
+        plan.check_floor(self.round.floor(&self.ledger.genesis().policy))?;
         let commitments = &self.commitments;
         plan.check(&self.shape, values, |ballot| commitments.get(ballot as usize).copied(), self.set)
     }

@@ -23,7 +23,7 @@ use crate::{
         gate::{Standing, medians, passes},
         manifest::{AdapterManifest, Weights},
     },
-    config::Genesis,
+    config::{Genesis, Policy},
     fault::{Fault, bound},
     id::{BlobId, CommunityId, RoundId, SetId},
     limits,
@@ -169,6 +169,8 @@ pub struct RoundRecord {
     pub planned_by: u8,
     /// What it collects.
     pub collects: Collects,
+    /// The adapter that the community used when an adapter round was planned: what the round's own would replace.
+    pub replaces: Option<BlobId>,
     /// Which round of the community this is, from 1: the version of the constitution it leads to.
     pub ordinal: u32,
     /// The log's time once n − f operators had read their clocks since the plan: an idle log's time stands still, so
@@ -196,10 +198,12 @@ pub struct RoundRecord {
     pub partition: Option<Digest>,
     /// Results stated, by operator.
     pub results: BTreeMap<u8, RoundResult>,
+    /// The first result that f + 1 operators stated; no later statement changes it.
+    agreed: Option<RoundResult>,
     /// Operators that erased their secrets.
     pub erased: BTreeSet<u8>,
-    /// Other weighings of the classes of a finished adapter round, by operator.
-    pub weighed: BTreeMap<u8, WeighedAdapter>,
+    /// Other weighings of the classes of a finished adapter round, by operator, and how often each has stated one.
+    pub weighed: BTreeMap<u8, (WeighedAdapter, u8)>,
     /// How the round's adapter did, by operator.
     pub assessments: BTreeMap<u8, Vec<GroupScore>>,
     /// What the first n − f assessments came to.
@@ -214,6 +218,7 @@ impl RoundRecord {
             plan,
             planned_by,
             collects,
+            replaces: None,
             ordinal,
             planned_at: None,
             clocks_read: BTreeSet::new(),
@@ -227,6 +232,7 @@ impl RoundRecord {
             partitions: BTreeMap::new(),
             partition: None,
             results: BTreeMap::new(),
+            agreed: None,
             erased: BTreeSet::new(),
             weighed: BTreeMap::new(),
             assessments: BTreeMap::new(),
@@ -235,9 +241,9 @@ impl RoundRecord {
         }
     }
 
-    /// Returns where the round stands, with `faulty` tolerated operators.
-    pub fn state(&self, faulty: u8) -> RoundState {
-        if self.agreed_result(faulty).is_some() {
+    /// Returns where the round stands.
+    pub const fn state(&self) -> RoundState {
+        if self.agreed.is_some() {
             RoundState::Finished
         } else if self.sealed.is_some() {
             RoundState::Sealed
@@ -248,8 +254,8 @@ impl RoundRecord {
         }
     }
 
-    pub(super) fn is_finished(&self, faulty: u8) -> bool {
-        self.agreed_result(faulty).is_some()
+    pub(super) const fn is_finished(&self) -> bool {
+        self.agreed.is_some()
     }
 
     /// Returns whether contributors may consent to a point on an opinion map.
@@ -267,7 +273,7 @@ impl RoundRecord {
 
     /// Returns the weighing of classes that f + 1 operators state.
     pub fn agreed_weighing(&self, faulty: u8) -> Option<&WeighedAdapter> {
-        agreed(self.weighed.values(), faulty)
+        agreed(self.weighed.values().map(|(weighed, _)| weighed), faulty)
     }
 
     /// Returns the adapter of the weighing that f + 1 operators state.
@@ -275,13 +281,13 @@ impl RoundRecord {
         self.agreed_weighing(faulty).map(|weighed| weighed.adapter)
     }
 
-    /// Returns what became of an adapter round, with `faulty` tolerated operators and at least so many contributions.
-    pub fn standing(&self, faulty: u8, min_contributions: u32) -> Standing {
-        let (Some(manifest), Some(result)) = (self.adapter(), self.agreed_result(faulty)) else {
+    /// Returns what became of an adapter round, with `faulty` tolerated operators.
+    pub fn standing(&self, faulty: u8, policy: &Policy) -> Standing {
+        let (Some(manifest), Some(result)) = (self.adapter(), self.agreed_result()) else {
             return Standing::Unfinished;
         };
         let found = self.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len());
-        if found < min_contributions as usize {
+        if found < self.least(policy) {
             return Standing::Nothing;
         }
         let Some(adapter) = result.follows.or(self.weighed_adapter(faulty)) else { return Standing::Unweighed };
@@ -299,8 +305,19 @@ impl RoundRecord {
     }
 
     /// Returns the result that f + 1 operators state.
-    pub fn agreed_result(&self, faulty: u8) -> Option<&RoundResult> {
-        agreed(self.results.values(), faulty)
+    pub const fn agreed_result(&self) -> Option<&RoundResult> {
+        self.agreed.as_ref()
+    }
+
+    /// Returns how many contributions open something.
+    pub fn least(&self, policy: &Policy) -> usize {
+        let floor = self.adapter().map_or(0, |adapter| adapter.floor(policy));
+        policy.min_contributions.max(floor) as usize
+    }
+
+    /// Returns the fewest contributions whose sum may be opened.
+    pub fn floor(&self, policy: &Policy) -> usize {
+        self.adapter().map_or(policy.floor, |adapter| adapter.floor(policy)) as usize
     }
 
     /// Returns the digest of inputs and the values that f + 1 operators state for a step.
@@ -436,7 +453,7 @@ impl RoundRecord {
 
     pub(super) fn on_opening(&mut self, operator: u8, opening: &MaskOpening, rules: &Rules<'_>) -> Result<(), Fault> {
         let sealed = self.sealed_as(opening.set)?;
-        let minimum = rules.genesis.policy.min_contributions as usize;
+        let minimum = self.least(&rules.genesis.policy);
         if sealed.contributions.len() < minimum {
             return Err(Fault::Quorum { needed: minimum, found: sealed.contributions.len() });
         }
@@ -525,11 +542,15 @@ impl RoundRecord {
         Ok(())
     }
 
-    pub(super) fn on_result(&mut self, operator: u8, result: &RoundResult, _: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn on_result(&mut self, operator: u8, result: &RoundResult, rules: &Rules<'_>) -> Result<(), Fault> {
         if self.sealed.is_none() {
             return Err(Fault::Phase("a result"));
         }
-        insert_once(&mut self.results, operator, result.clone(), "a result")
+        insert_once(&mut self.results, operator, result.clone(), "a result")?;
+        if self.agreed.is_none() {
+            self.agreed = agreed(self.results.values(), rules.sharing.faulty()).cloned();
+        }
+        Ok(())
     }
 
     /// Takes an operator's weighing of the classes of a finished round whose series asks for one.
@@ -539,7 +560,7 @@ impl RoundRecord {
         weighed: &WeighedAdapter,
         rules: &Rules<'_>,
     ) -> Result<(), Fault> {
-        let standing = self.standing(rules.sharing.faulty(), rules.genesis.policy.min_contributions);
+        let standing = self.standing(rules.sharing.faulty(), &rules.genesis.policy);
         let is_posted = self.adapter().is_some_and(|adapter| adapter.combination.weights == Weights::Posted);
         if !is_posted || standing != Standing::Unweighed {
             return Err(Fault::Phase("a weighing of classes"));
@@ -547,10 +568,14 @@ impl RoundRecord {
         if weighed.weights.iter().any(|weight| *weight > limits::MAX_WEIGHT) {
             return Err(Fault::Mismatch("the classes' weights"));
         }
-        // The first word of each operator may be replaced: they have to find one another.
-        if self.weighed.insert(operator, weighed.clone()).as_ref() == Some(weighed) {
+        // An operator may change its word a few times: they have to find one another.
+        let (said, changes) = self.weighed.entry(operator).or_insert_with(|| (weighed.clone(), 0));
+        if *changes > 0 && said == weighed {
             return Err(Fault::Duplicate("a weighing of classes"));
         }
+        bound("changes of a weighing", limits::MAX_WEIGHINGS, usize::from(*changes) + 1)?;
+        *said = weighed.clone();
+        *changes += 1;
         Ok(())
     }
 
@@ -559,7 +584,7 @@ impl RoundRecord {
         let faulty = rules.sharing.faulty();
         let gate = self.adapter().and_then(|adapter| adapter.gate).ok_or(Fault::Phase("an assessment"))?;
         let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) =
-            self.standing(faulty, rules.genesis.policy.min_contributions)
+            self.standing(faulty, &rules.genesis.policy)
         else {
             return Err(Fault::Phase("an assessment"));
         };

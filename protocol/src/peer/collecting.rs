@@ -298,7 +298,7 @@ impl Peer {
         let form = self.admit(form)?;
         let header = form.header.clone();
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
-        if round.state(self.ledger.sharing().faulty()) == RoundState::Finished {
+        if round.state() == RoundState::Finished {
             return Err(Fault::Phase("a contribution"));
         }
         let sealed = round.sealed.is_some();
@@ -400,6 +400,11 @@ impl Peer {
     }
 
     pub(super) fn on_submission_request(&mut self, from: NodeId, request: SubmissionRequest) -> Result<(), Fault> {
+        // Masked vectors and boxes are the operators' alone; and a large answer is not for whoever asks.
+        let asker = self.nodes.get(&from).copied().flatten().and_then(|key| self.config.genesis.operator(&key));
+        if asker != Some(request.operator) {
+            return Err(Fault::NotAllowed("a request for a contribution"));
+        }
         let Some(held) = self.collected.held.get(&request.body) else { return Ok(()) };
         let round = self.ledger.rounds().get(&request.round).ok_or(Fault::Unknown("round"))?;
         if held.form.header.round != request.round {

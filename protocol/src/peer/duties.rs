@@ -51,6 +51,13 @@ pub(super) struct Duties {
     shares: Option<Shares>,
     dropped: BTreeSet<RoundId>,
     followed: BTreeSet<RoundId>,
+    /// Weighings that did not lead to the adapter stated.
+    misweighed: BTreeSet<(RoundId, BlobId)>,
+    /// What this operator opened and found in a step, so that no large sum is made twice.
+    parts: BTreeMap<(RoundId, Step), (Digest, Vec<(u8, BlobId)>)>,
+    values: BTreeMap<(RoundId, Step), (Digest, BlobId)>,
+    /// What follows from rounds that are open to their end.
+    concluded: BTreeMap<RoundId, RoundResult>,
 }
 
 /// When this operator first saw a pass, and when enough hashes were there.
@@ -115,12 +122,11 @@ impl Peer {
         }
         self.duties.changed = false;
         let operator = self.operator();
-        let faulty = self.ledger.sharing().faulty();
         let rounds: Vec<RoundId> = self.ledger.rounds().keys().copied().collect();
         let mut running = false;
         for id in rounds {
             let Some(round) = self.ledger.rounds().get(&id).cloned() else { continue };
-            let state = round.state(faulty);
+            let state = round.state();
             running |= state != RoundState::Finished || !self.duties.followed.contains(&id);
             match (state, operator) {
                 (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
@@ -153,19 +159,10 @@ impl Peer {
 
     fn due_round(&self, id: SeriesId, series: &Series) -> Option<RoundPlan> {
         let deltas = self.ledger.next_deltas(id).ok()?;
-        let schedule = series.manifest.schedule;
-        let in_run = series.rounds.len() % usize::from(schedule.rounds.max(1));
         let last = self.ledger.rounds().get(series.rounds.last()?)?;
-        if in_run == 0 {
-            let run = series.rounds.len().checked_sub(usize::from(schedule.rounds))?;
-            let first = self.ledger.rounds().get(series.rounds.get(run)?)?;
-            let deadline = first.manifest.as_ref()?.deadline.as_millis();
-            let began = deadline.saturating_sub(first.plan.duration_millis);
-            if self.now < Timestamp::from_millis(began).plus_millis(schedule.every_millis?) {
-                return None;
-            }
-        }
-        Some(RoundPlan { subject: Subject::Deltas(deltas), ..last.plan.clone() })
+        let plan = RoundPlan { subject: Subject::Deltas(deltas), ..last.plan.clone() };
+        let is_due = self.ledger.is_continuation(series, &plan) || self.ledger.next_run(series) == Ok(None);
+        is_due.then_some(plan)
     }
 
     /// Keeps the adapters of weighings that f + 1 operators state.
@@ -189,8 +186,10 @@ impl Peer {
         let unweighed = |round: &&RoundRecord| self.ledger.standing(round) == Standing::Unweighed;
         let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
             let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
-            let stated = round.weighed.get(&founder)?;
-            (round.weighed.get(&operator) != Some(stated)).then(|| (round.id, stated.clone()))
+            let (stated, _) = round.weighed.get(&founder)?;
+            let said = round.weighed.get(&operator).is_some_and(|(said, _)| said == stated);
+            let refused = self.duties.misweighed.contains(&(round.id, stated.adapter));
+            (!said && !refused).then(|| (round.id, stated.clone()))
         });
         for (id, stated) in due.collect::<Vec<_>>() {
             if !self.may_say(id, "weigh", 0) {
@@ -202,6 +201,8 @@ impl Peer {
             if adapter == stated.adapter {
                 self.keep_blob(bytes.into());
                 self.say(id, "weigh", 0, Entry::Weigh(stated));
+            } else {
+                self.duties.misweighed.insert((id, stated.adapter));
             }
         }
     }
@@ -318,6 +319,9 @@ impl Peer {
         if operator.is_some() && self.duties.dropped.insert(round.id) {
             self.drop_superseded(round.id);
         }
+        if let Some(own) = self.duties.concluded.get(&round.id).cloned() {
+            return self.conclude(round, operator, &own);
+        }
         match stage(&self.ledger, round, &self.blobs) {
             Stage::Collecting => {}
             Stage::Missing(blob) => self.want(blob),
@@ -325,7 +329,10 @@ impl Peer {
                 self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
                 self.duties.followed.insert(round.id);
             }
-            Stage::Done(report) => self.finish(round, operator, &report),
+            Stage::Done(report) => {
+                let own = self.finish(round, &report);
+                self.conclude(round, operator, &own);
+            }
             Stage::Open { step, plan } => {
                 if let Some(operator) = operator {
                     self.open_step(round, operator, step, &plan);
@@ -379,13 +386,16 @@ impl Peer {
     fn open_step(&mut self, round: &RoundRecord, operator: u8, step: Step, plan: &OpeningPlan) {
         let Some(sealed) = &round.sealed else { return };
         let (inputs, faulty) = (plan.digest(), self.ledger.sharing().faulty());
-        if plan.check_floor(self.ledger.genesis().policy.floor as usize).is_err() {
+        if plan.check_floor(round.floor(&self.ledger.genesis().policy)).is_err() {
             return;
         }
         let said = round.openings.get(&step).is_some_and(|openings| openings.contains_key(&operator));
         let due = !said && self.may_say(round.id, "opening", step_number(step));
         if due && self.has_all_seeds(round.id, operator) && self.lock(round.id, sealed.set, Lock::Step(step), inputs) {
-            let Some(sums) = self.mask_parts(round, operator, plan) else { return };
+            let known = self.duties.parts.get(&(round.id, step)).filter(|(of, _)| *of == inputs);
+            let known = known.map(|(_, sums)| sums.clone());
+            let Some(sums) = known.or_else(|| self.mask_parts(round, operator, plan)) else { return };
+            self.duties.parts.insert((round.id, step), (inputs, sums.clone()));
             let opening = MaskOpening { round: round.id, set: sealed.set, step, inputs, sums };
             self.say(round.id, "opening", step_number(step), Entry::Opening(opening));
         }
@@ -396,8 +406,11 @@ impl Peer {
         let due = !stated && self.may_say(round.id, "opened", step_number(step));
         let Some(sums) = sums.filter(|_| due) else { return };
         sums.iter().for_each(|sum| self.want(*sum));
-        if let Some(values) = self.open_values(round, plan, &sums) {
-            let values = self.keep_blob(values.into());
+        let known =
+            self.duties.values.get(&(round.id, step)).filter(|(of, _)| *of == inputs).map(|(_, values)| *values);
+        let opened = known.or_else(|| self.open_values(round, plan, &sums).map(|values| self.keep_blob(values.into())));
+        if let Some(values) = opened {
+            self.duties.values.insert((round.id, step), (inputs, values));
             let opened = OpenedValues { round: round.id, set: sealed.set, step, inputs, values };
             self.say(round.id, "opened", step_number(step), Entry::Opened(opened));
         }
@@ -535,8 +548,8 @@ impl Peer {
         Some(Shares { set: sealed.set, ballots, keys, latest: None })
     }
 
-    /// States the result, or compares it; once it stands on the log, erases the round's secrets.
-    fn finish(&mut self, round: &RoundRecord, operator: Option<u8>, report: &Report) {
+    /// Keeps what follows from a round.
+    fn finish(&mut self, round: &RoundRecord, report: &Report) -> RoundResult {
         self.duties.shares = None;
         let result = self.keep_blob(report.to_bytes().into());
         let (follows, named) = report.follows(&self.ledger);
@@ -544,13 +557,21 @@ impl Peer {
             self.keep_blob(bytes.into());
         });
         let own = RoundResult { round: round.id, result, follows };
+        self.duties.parts.retain(|(of, _), _| *of != round.id);
+        self.duties.values.retain(|(of, _), _| *of != round.id);
+        self.duties.concluded.insert(round.id, own.clone());
+        own
+    }
+
+    /// States the result, or compares it; once it stands on the log, erases the round's secrets.
+    fn conclude(&mut self, round: &RoundRecord, operator: Option<u8>, own: &RoundResult) {
         if let Some(operator) = operator
             && !round.results.contains_key(&operator)
         {
             self.say(round.id, "result", 0, Entry::Result(own.clone()));
         }
-        let Some(agreed) = round.agreed_result(self.ledger.sharing().faulty()) else { return };
-        if *agreed != own {
+        let Some(agreed) = round.agreed_result() else { return };
+        if agreed != own {
             let what = "the result on the log is not the one that follows";
             self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
         }

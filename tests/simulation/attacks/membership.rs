@@ -194,7 +194,7 @@ fn members_who_leave_one_after_the_other_do_not_keep_a_round_from_opening() {
     let mut play = Scenario { people: PEOPLE, items: 2, ..Scenario::default() }.start();
     assert!(play.plan());
     let mut left = 0;
-    let state = |play: &chorus_tests::scenario::Play| play.round().map_or(RoundState::Planned, |it| it.state(1));
+    let state = |play: &chorus_tests::scenario::Play| play.round().map_or(RoundState::Planned, |it| it.state());
     let operators = 0..play.scenario.operators;
 
     // The next one leaves as soon as somebody sees that the one before has: no batch is without a change of members.

@@ -171,10 +171,10 @@ impl Service {
         for round in series.rounds.iter().filter_map(|round| ledger.rounds().get(round)) {
             let faulty = ledger.sharing().faulty();
             known.extend(round.plan.deltas().and_then(|plan| plan.start));
-            known.extend(round.agreed_result(faulty).and_then(|result| result.follows));
+            known.extend(round.agreed_result().and_then(|result| result.follows));
             known.extend(round.weighed_adapter(faulty));
             if !known.contains(&adapter)
-                && let Some(report) = self.report(&ledger, round).await?
+                && let Some(report) = self.report(round).await?
             {
                 known.extend(report.averaged().into_iter().flat_map(|it| &it.variants).map(|variant| variant.adapter));
             }
@@ -186,8 +186,8 @@ impl Service {
     }
 
     /// Returns the report of a finished round.
-    pub(super) async fn report(&self, ledger: &Ledger, round: &RoundRecord) -> Result<Option<AdapterReport>, ApiError> {
-        let Some(result) = round.agreed_result(ledger.sharing().faulty()) else { return Ok(None) };
+    pub(super) async fn report(&self, round: &RoundRecord) -> Result<Option<AdapterReport>, ApiError> {
+        let Some(result) = round.agreed_result() else { return Ok(None) };
         let body = self.node.fetch(result.result).await?;
         let report = AdapterReport::from_bytes(&body);
         report.map(Some).map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))
@@ -214,7 +214,7 @@ impl Service {
     async fn series_view(&self, ledger: &Ledger, id: SeriesId, series: &Series) -> Result<view::Series, ApiError> {
         let mut rounds = Vec::new();
         for round in series.rounds.iter().filter_map(|round| ledger.rounds().get(round)) {
-            let report = self.report(ledger, round).await?;
+            let report = self.report(round).await?;
             rounds.push(self.deltas_view(ledger, round, report.as_ref()));
         }
         let adopted = ledger.adopted(id).and_then(|(round, adapter)| {

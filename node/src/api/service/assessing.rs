@@ -108,7 +108,7 @@ impl Service {
             let known = poll?.items.iter().find(|(known, _, _)| known == id);
             known.map(|(_, text, _)| text.clone())
         };
-        let result = round.agreed_result(ledger.sharing().faulty());
+        let result = round.agreed_result();
         let result = result.ok_or_else(|| ApiError::refused("the round that the gate asks about has no result yet"))?;
         let report = RoundReport::from_bytes(&self.node.fetch(result.result).await?)
             .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;

@@ -59,7 +59,7 @@ impl Service {
     /// Returns the opinion groups of an earlier round, named by its number or the beginning of its id.
     async fn groups_of(&self, ledger: &Ledger, reference: &str) -> Result<EarlierGroups, ApiError> {
         let round = find_round(ledger, reference)?;
-        let result = round.agreed_result(ledger.sharing().faulty());
+        let result = round.agreed_result();
         let result =
             result.ok_or_else(|| ApiError::refused("that round is not finished: its groups are not known yet"))?.result;
         let report = RoundReport::from_bytes(&self.node.fetch(result).await?)

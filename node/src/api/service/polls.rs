@@ -104,8 +104,7 @@ impl Service {
         if items.is_empty() {
             return Err(ApiError::refused("nothing has been proposed yet: see `chorus propose`"));
         }
-        let faulty = ledger.sharing().faulty();
-        if latest_round(&ledger, id).is_some_and(|round| round.state(faulty) != RoundState::Finished) {
+        if latest_round(&ledger, id).is_some_and(|round| round.state() != RoundState::Finished) {
             return Err(ApiError::refused("the poll's last round is not finished: see `chorus poll list`"));
         }
         let classes = match asked.classes {

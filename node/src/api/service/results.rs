@@ -98,10 +98,9 @@ fn ends(ledger: &Ledger, poll: Option<PollId>) -> String {
 
 /// Returns the latest finished round, of one poll or of all, and its result.
 fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord, BlobId)> {
-    let faulty = ledger.sharing().faulty();
     let of_poll =
         |round: &&RoundRecord| round.plan.ballots().is_some_and(|plan| poll.is_none_or(|poll| plan.poll == poll));
-    let finished = |round| RoundRecord::agreed_result(round, faulty).map(|result| (round, result.result));
+    let finished = |round| RoundRecord::agreed_result(round).map(|result| (round, result.result));
     ledger.rounds().values().filter(of_poll).filter_map(finished).max_by_key(|(round, _)| round.ordinal)
 }
 

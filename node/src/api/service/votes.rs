@@ -233,8 +233,7 @@ impl Service {
     /// Waits until the latest round of a poll is finished.
     pub(super) async fn finished(&self, poll: PollId, wait: Duration) -> Result<(), ApiError> {
         let done = move |peer: &chorus_protocol::peer::Peer| {
-            let faulty = peer.ledger().sharing().faulty();
-            latest_round(peer.ledger(), poll).is_some_and(|round| round.agreed_result(faulty).is_some())
+            latest_round(peer.ledger(), poll).is_some_and(|round| round.agreed_result().is_some())
         };
         if self.node.wait_until(done, wait).await? {
             return Ok(());

@@ -123,9 +123,7 @@ impl Fixture {
 
     /// Waits until the last round of a series is finished, and returns the series.
     async fn finished(&self, series: &str, round: RoundId) -> Value {
-        let done = move |peer: &chorus_protocol::peer::Peer| {
-            peer.ledger().rounds()[&round].agreed_result(peer.ledger().sharing().faulty()).is_some()
-        };
+        let done = move |peer: &chorus_protocol::peer::Peer| peer.ledger().rounds()[&round].agreed_result().is_some();
         let patience = std::time::Duration::from_secs(60);
         assert!(self.service.node().wait_until(done, patience).await.expect("runs"), "there is a result");
         self.get(series).await.1
