@@ -361,6 +361,9 @@ impl Ledger {
             Entry::Weigh(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_weighed(operator, it, context))
             }
+            Entry::Beacon(it) => {
+                self.in_round(it.round, author, |round, operator, context| round.on_beacon(operator, it, context))
+            }
             Entry::Assess(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_assessment(operator, it, context))
             }

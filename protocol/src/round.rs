@@ -76,6 +76,8 @@ pub enum Stage {
         /// The column means.
         mu: Vec<i64>,
     },
+    /// The operators state what splits the set into cohorts.
+    Beacon,
     /// The operators state the partition.
     Partition {
         /// Its digest.
@@ -268,7 +270,11 @@ impl Course<'_> {
     fn averages(&self, manifest: &Arc<AdapterManifest>, sealed: &Sealed, plan: &DeltaPlan) -> Step_<Averages> {
         let impossible = |_| Stage::Contradiction("an adapter of no possible size");
         let (_, shape) = manifest.format().map_err(impossible)?;
-        let classes = partition_deltas(manifest, &self.ledger.genesis().policy, sealed);
+        let beacon = match (manifest.has_cohorts(), self.round.beacon) {
+            (true, beacon) => beacon.ok_or(Stage::Beacon)?,
+            (false, _) => *sealed.set.as_ref(),
+        };
+        let classes = partition_deltas(manifest, &self.ledger.genesis().policy, sealed, &beacon);
         let blocks: Vec<Block> =
             classes.iter().flat_map(|class| &class.cohorts).map(|ballots| Block { ballots: ballots.clone() }).collect();
         let of_blocks: Vec<&[u32]> = blocks.iter().map(|block| block.ballots.as_slice()).collect();

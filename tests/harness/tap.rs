@@ -100,7 +100,8 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::ProposeAnonymously(_)
         | Entry::Series(_)
         | Entry::Weigh(_)
-        | Entry::Assess(_) => return None,
+        | Entry::Assess(_)
+        | Entry::Beacon(_) => return None,
     })
 }
 

@@ -1,10 +1,17 @@
 //! The one partition of a sealed set of deltas: classes, each split into random cohorts.
 //!
 //! Every block has at least the floor's number of contributions, so that the two families (classes and cohorts) have a
-//! common refinement that may be opened (DESIGN §5.4.5). Who is in which cohort follows from the sealed set, which nobody
-//! knew when they contributed: whoever sends several bad deltas cannot put them together or apart.
+//! common refinement that may be opened (DESIGN §5.4.5). Who is in which cohort follows from a [`Beacon`] that operators state
+//! after the seal: a function of the seeds that all contributors drew. It cannot follow from the sealed set alone: whoever
+//! contributes last knows that, and would try until a victim stands among accomplices, whose sum minus their own deltas is the
+//! victim's.
+//!
+//! [`Beacon`]: super::entry::Beacon
 
-use chorus_crypto::{domain, hash};
+use chorus_crypto::{
+    domain,
+    hash::{self, Digest},
+};
 
 use super::manifest::AdapterManifest;
 use crate::{
@@ -29,8 +36,8 @@ impl ClassCohorts {
     }
 }
 
-/// Returns the partition of a sealed set.
-pub fn partition(manifest: &AdapterManifest, policy: &Policy, sealed: &Sealed) -> Vec<ClassCohorts> {
+/// Returns the partition of a sealed set; `beacon` is of no effect without cohorts.
+pub fn partition(manifest: &AdapterManifest, policy: &Policy, sealed: &Sealed, beacon: &Digest) -> Vec<ClassCohorts> {
     let classes: Vec<u16> = sealed.contributions.iter().map(|contribution| contribution.header.class).collect();
     let floor = manifest.floor(policy) as usize;
     let class_floor = floor.max(policy.class_floor as usize);
@@ -43,7 +50,7 @@ pub fn partition(manifest: &AdapterManifest, policy: &Policy, sealed: &Sealed) -
         let order = |index: &u32| {
             let tag = sealed.contributions.get(*index as usize).map(|contribution| contribution.header.tag);
             let tag = tag.expect("a block lists contributions of the set");
-            hash::digest(domain::SPLIT, &(sealed.set, tag))
+            hash::digest(domain::SPLIT, &(*beacon, tag))
         };
         let mut shuffled = block.ballots;
         shuffled.sort_by_cached_key(order);

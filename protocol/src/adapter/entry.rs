@@ -1,9 +1,9 @@
 //! Entries of an adapter's life after its sum.
 
-use chorus_crypto::wire_struct;
+use chorus_crypto::{hash::Digest, wire_struct};
 
 use crate::{
-    id::{BlobId, RoundId},
+    id::{BlobId, RoundId, SetId},
     limits,
 };
 
@@ -18,6 +18,19 @@ pub struct WeighedAdapter {
     pub adapter: BlobId,
 }
 wire_struct!(WeighedAdapter { round, weights[limits::MAX_CLASSES], adapter });
+
+/// What splits a sealed set into cohorts: for each T that the operator holds, a pseudorandom value of the seeds that all
+/// contributors drew for it. Whoever contributed could not know those of the others, nor do f operators know all T.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Beacon {
+    /// The round.
+    pub round: RoundId,
+    /// The sealed set.
+    pub set: SetId,
+    /// The values by index of T, ascending.
+    pub values: Vec<(u8, Digest)>,
+}
+wire_struct!(Beacon { round, set, values[limits::MAX_SUBSETS] });
 
 /// How an adapter did in its series' evaluation, on one operator's machine.
 #[derive(Clone, Debug, Eq, PartialEq)]

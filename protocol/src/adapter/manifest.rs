@@ -317,6 +317,11 @@ impl AdapterManifest {
         policy.floor.max(self.combination.floor)
     }
 
+    /// Returns whether sealed sets are split into cohorts.
+    pub const fn has_cohorts(&self) -> bool {
+        self.combination.cohorts > 1
+    }
+
     /// Returns the largest norm of a delta that somebody may send, before noise, in units.
     pub fn largest(&self) -> u32 {
         self.noise.map_or(self.encoding.bound, |noise| noise.clip)

@@ -124,7 +124,8 @@ impl Replay {
             | Entry::Census(_)
             | Entry::ProposeAnonymously(_)
             | Entry::Series(_)
-            | Entry::Assess(_) => {}
+            | Entry::Assess(_)
+            | Entry::Beacon(_) => {}
         }
     }
 
@@ -218,6 +219,7 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Evidence(_)
         | Entry::Series(_)
         | Entry::Weigh(_)
-        | Entry::Assess(_) => VerifyError::Entry { height, index, fault },
+        | Entry::Assess(_)
+        | Entry::Beacon(_) => VerifyError::Entry { height, index, fault },
     }
 }

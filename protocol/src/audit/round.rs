@@ -125,6 +125,7 @@ fn recompute(
         Stage::Collecting => return Err(incomplete("its closing")),
         Stage::Open { .. } => return Err(incomplete("values of a step that it comes to")),
         Stage::Pass { .. } => return Err(incomplete("the product of a pass")),
+        Stage::Beacon => return Err(incomplete("what splits its set into cohorts")),
         Stage::Partition { .. } => return Err(incomplete("the partition")),
         Stage::Missing(blob) => return Err(VerifyError::MissingBlob(blob)),
         Stage::Contradiction(what) => return Err(VerifyError::Contradiction { round: round.id, what }),

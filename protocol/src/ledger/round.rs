@@ -19,7 +19,7 @@ use chorus_crypto::{
 use super::{Purpose, scope};
 use crate::{
     adapter::{
-        entry::{Assessment, GroupScore, WeighedAdapter},
+        entry::{Assessment, Beacon, GroupScore, WeighedAdapter},
         gate::{Standing, medians, passes},
         manifest::{AdapterManifest, Weights},
     },
@@ -202,6 +202,10 @@ pub struct RoundRecord {
     agreed: Option<RoundResult>,
     /// Operators that erased their secrets.
     pub erased: BTreeSet<u8>,
+    /// What splits the set into cohorts, by operator and index of T.
+    pub beacons: BTreeMap<u8, BTreeMap<u8, Digest>>,
+    /// What f + 1 operators state of every T, all together; nothing changes it.
+    pub beacon: Option<Digest>,
     /// Other weighings of the classes of a finished adapter round, by operator, and how often each has stated one.
     pub weighed: BTreeMap<u8, (WeighedAdapter, u8)>,
     /// How the round's adapter did, by operator.
@@ -234,6 +238,8 @@ impl RoundRecord {
             results: BTreeMap::new(),
             agreed: None,
             erased: BTreeSet::new(),
+            beacons: BTreeMap::new(),
+            beacon: None,
             weighed: BTreeMap::new(),
             assessments: BTreeMap::new(),
             verdict: None,
@@ -549,6 +555,33 @@ impl RoundRecord {
         insert_once(&mut self.results, operator, result.clone(), "a result")?;
         if self.agreed.is_none() {
             self.agreed = agreed(self.results.values(), rules.sharing.faulty()).cloned();
+        }
+        Ok(())
+    }
+
+    /// Takes an operator's values of what splits the set into cohorts.
+    pub(super) fn on_beacon(&mut self, operator: u8, said: &Beacon, rules: &Rules<'_>) -> Result<(), Fault> {
+        self.sealed_as(said.set)?;
+        if self.adapter().is_none_or(|adapter| !adapter.has_cohorts()) {
+            return Err(Fault::Phase("what splits a set that is not split"));
+        }
+        let subsets: Vec<_> = said.values.iter().map(|(subset, _)| usize::from(*subset)).collect();
+        if subsets != rules.sharing.held_by(operator) {
+            return Err(Fault::Mismatch("the subsets that the operator holds"));
+        }
+        insert_once(&mut self.beacons, operator, said.values.iter().copied().collect(), "a beacon")?;
+        if self.beacon.is_none() {
+            let of = |subset: usize| {
+                let subset = u8::try_from(subset).ok()?;
+                let said = self.beacons.values().filter_map(|values| values.get(&subset));
+                agreed(said, rules.sharing.faulty()).copied()
+            };
+            let values: Option<Vec<Digest>> = (0..rules.sharing.subset_count()).map(of).collect();
+            self.beacon = values.map(|values| {
+                let mut bytes = said.set.to_bytes();
+                put_seq(&mut bytes, &values);
+                hash::digest_bytes(domain::SPLIT, &bytes)
+            });
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 pub use crate::adapter::{
-    entry::{Assessment, WeighedAdapter},
+    entry::{Assessment, Beacon, WeighedAdapter},
     manifest::AdapterManifest,
 };
 pub use crate::registry::entry::{
@@ -136,6 +136,8 @@ pub enum Entry {
     Weigh(WeighedAdapter),
     /// An operator says how an adapter did in the series' evaluation.
     Assess(Assessment),
+    /// An operator states what splits an adapter round's sealed set into cohorts.
+    Beacon(Beacon),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -168,6 +170,7 @@ wire_enum!(Entry {
     28 => Series(it),
     29 => Weigh(it),
     30 => Assess(it),
+    31 => Beacon(it),
 });
 
 /// What a poll asks for.

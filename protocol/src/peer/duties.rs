@@ -3,7 +3,12 @@
 //! Duties are derived from the ledger each time it changed: whatever the next step is, and this operator has not said
 //! yet, it says. So a restart needs no memory of where it was, and an entry that got lost is posted again.
 
-use chorus_crypto::{codec::Decode as _, hash::Digest, mask::SetKey};
+use chorus_crypto::{
+    codec::Decode as _,
+    domain,
+    hash::{self, Digest},
+    mask::SetKey,
+};
 
 use super::*;
 use crate::{
@@ -12,10 +17,10 @@ use crate::{
     deliberation::linear::IntMatrix,
     id::{SeriesId, SetId},
     journal::{LockRecord, RoundKeyRecord},
-    ledger::{RoundRecord, RoundState, Series},
+    ledger::{RoundRecord, RoundState, Sealed, Series},
     log::entry::{
-        ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing, RoundKey,
-        RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject,
+        Beacon, ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing,
+        RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject,
     },
     opening::{MaskPart, OpeningPlan},
     round::{
@@ -25,6 +30,9 @@ use crate::{
     },
 };
 use chorus_crypto::mask::Shape;
+
+/// What the value of K_T that splits a set into cohorts is derived under.
+const COHORTS: &[u8] = b"cohorts";
 
 /// How often duties are looked at while a round runs, in milliseconds.
 const TICK_MILLIS: u64 = 250;
@@ -343,6 +351,11 @@ impl Peer {
                     self.multiply(round, operator, id, &omega, &mu);
                 }
             }
+            Stage::Beacon => {
+                if let Some(operator) = operator {
+                    self.state_beacon(round, operator);
+                }
+            }
             Stage::Partition { digest } => {
                 let Some(set) = round.sealed.as_ref().map(|sealed| sealed.set) else { return };
                 if operator.is_some_and(|operator| !round.partitions.contains_key(&operator)) {
@@ -414,6 +427,21 @@ impl Peer {
             let opened = OpenedValues { round: round.id, set: sealed.set, step, inputs, values };
             self.say(round.id, "opened", step_number(step), Entry::Opened(opened));
         }
+    }
+
+    /// States what splits the set into cohorts.
+    fn state_beacon(&mut self, round: &RoundRecord, operator: u8) {
+        let Some(set) = round.sealed.as_ref().map(|sealed| sealed.set) else { return };
+        if round.beacons.contains_key(&operator) || !self.has_all_seeds(round.id, operator) {
+            return;
+        }
+        let Some(keys) = self.set_keys(round, operator) else { return };
+        let value = |(subset, key): (usize, SetKey)| {
+            let value = key.scalars(COHORTS).next_scalar();
+            Some((u8::try_from(subset).ok()?, hash::digest(domain::SPLIT, &value)))
+        };
+        let values = keys.into_iter().filter_map(value).collect();
+        self.say(round.id, "beacon", 0, Entry::Beacon(Beacon { round: round.id, set, values }));
     }
 
     fn shape(round: &RoundRecord) -> Option<Shape> {
@@ -522,20 +550,30 @@ impl Peer {
         Some(values)
     }
 
+    fn held_of(&self, sealed: &Sealed) -> Option<Vec<&collecting::Held>> {
+        sealed.contributions.iter().map(|one| self.collected.held.get(&one.header.body)).collect()
+    }
+
+    /// Returns K_T of the sealed set for every T that the operator holds.
+    fn set_keys(&self, round: &RoundRecord, operator: u8) -> Option<Vec<(usize, SetKey)>> {
+        let sealed = round.sealed.as_ref()?;
+        let held = self.held_of(sealed)?;
+        let mut context = self.community.to_bytes();
+        round.id.encode(&mut context);
+        sealed.set.encode(&mut context);
+        let key = |subset: usize| {
+            let seeds: Option<Vec<&Seed>> = held.iter().map(|held| held.seeds.get(&subset)).collect();
+            Some((subset, SetKey::new(&context, seeds?)))
+        };
+        self.ledger.sharing().held_by(operator).into_iter().map(key).collect()
+    }
+
     fn make_shares(&self, round: &RoundRecord, operator: u8, mu: &[i64]) -> Option<Shares> {
         let (layout, shape) = (layout(round).ok()?, Self::shape(round)?);
         let sealed = round.sealed.as_ref()?;
         let subsets = self.ledger.sharing().held_by(operator);
-        let held: Vec<&collecting::Held> =
-            sealed.contributions.iter().map(|one| self.collected.held.get(&one.header.body)).collect::<Option<_>>()?;
-        let mut context = self.community.to_bytes();
-        round.id.encode(&mut context);
-        sealed.set.encode(&mut context);
-        let key = |subset: &usize| {
-            let seeds: Option<Vec<&Seed>> = held.iter().map(|held| held.seeds.get(subset)).collect();
-            Some((*subset, SetKey::new(&context, seeds?)))
-        };
-        let keys = subsets.iter().map(key).collect::<Option<Vec<_>>>()?;
+        let keys = self.set_keys(round, operator)?;
+        let held = self.held_of(sealed)?;
         let centred = |held: &&collecting::Held| {
             let expansions: Vec<_> = subsets
                 .iter()
