@@ -49,7 +49,7 @@ wire_struct!(Assessment { round, adapter, groups[limits::MAX_CLASSES] });
 pub struct GroupScore {
     /// With the adapter.
     pub candidate: u16,
-    /// With the adapter that the round started from, or without any.
+    /// With the adapter in use when the round was planned, or without any.
     pub reference: u16,
 }
 wire_struct!(GroupScore { candidate, reference });

@@ -258,6 +258,7 @@ impl Service {
             round: self.round(ledger, round),
             number: round.plan.number(),
             start: round.plan.deltas().and_then(|plan| plan.start),
+            replaces: round.replaces,
             standing,
             adapter,
             previous: report.and_then(|report| report.previous),

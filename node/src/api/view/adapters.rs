@@ -47,6 +47,9 @@ pub struct AdapterRound {
     pub number: u32,
     /// The adapter that its deltas change; none for zero.
     pub start: Option<BlobId>,
+    /// The adapter in use when the round was planned, which the round's would replace; none if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<BlobId>,
     /// What became of it.
     pub standing: AdapterStanding,
     /// The adapter that follows, if one does.

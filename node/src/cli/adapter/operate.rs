@@ -174,7 +174,8 @@ impl Assess {
         let judge = Judge::new(&base, &questions, Statements::HeldOut)?;
         let values = published::values(&client, &found, adapter)?;
         let candidate = series::lora(&found.manifest, &base.model.checkpoint.config, Some(&values))?;
-        let reference = start(&client, &found, round, &base)?;
+        let replaced = round.replaces.map(|replaced| published::values(&client, &found, replaced)).transpose()?;
+        let reference = series::lora(&found.manifest, &base.model.checkpoint.config, replaced.as_deref())?;
         let waiting = output.waiting("asking the model");
         let groups = scores(&judge.preferences(Some(&candidate))?, &judge.preferences(Some(&reference))?);
         waiting.say("waiting for the log");
