@@ -152,6 +152,18 @@ fn below_the_minimum_nothing_is_opened_and_the_series_goes_on() {
 }
 
 #[test]
+fn a_series_floor_is_one_for_the_whole_set_too() {
+    let combination = Combination { floor: 6, ..manifest().combination };
+    let (mut play, series) = begin(scenario(5), &AdapterManifest { combination, ..manifest() });
+
+    let report = round(&mut play, series, 1, 5);
+
+    assert_eq!(report.outcome, AdapterOutcome::TooFew);
+    assert!(play.round().is_some_and(|round| round.openings.is_empty()));
+    verify(&play);
+}
+
+#[test]
 fn what_was_taken_back_or_replaced_is_in_no_sum() {
     let (mut play, series) = begin(scenario(5), &manifest());
     assert!(play.open_deltas(series, MINUTE, None));

@@ -8,9 +8,9 @@ use chorus_protocol::{
     adapter::manifest::{AdapterManifest, Encoding, Noise, Ratio, Schedule},
     contribution::{Body, Content, ContributeError, Contributor, DeltaContent, SealedBox, Submission},
     fault::Fault,
-    id::RoundId,
+    id::{BlobId, RoundId},
     limits,
-    log::entry::{DeltaPlan, Entry, RoundPlan, Subject},
+    log::entry::{DeltaPlan, Entry, RoundPlan, RoundResult, Subject},
 };
 use chorus_tests::{
     adapters::{ENTRIES, delta, manifest},
@@ -185,8 +185,13 @@ fn a_ballot_is_no_delta_and_a_delta_no_ballot() {
 
 #[test]
 fn a_series_that_could_not_be_summed_is_refused() {
-    let changes: [(&str, fn(&mut AdapterManifest)); 11] = [
+    let changes: [(&str, fn(&mut AdapterManifest)); 13] = [
         ("no name", |it| it.name.clear()),
+        ("a name that nobody reads", |it| it.name = "x".repeat(limits::MAX_NAME_BYTES + 1)),
+        ("a masked vector that no message holds", |it| {
+            it.adapted.layers = 24_000;
+            it.encoding = Encoding { bound: 1 << 18, lane_bits: 62, ..it.encoding };
+        }),
         ("no target", |it| it.adapted.targets.clear()),
         ("a target twice", |it| it.adapted.targets.push(it.adapted.targets[0].clone())),
         ("rank 0", |it| it.adapted.rank = 0),
@@ -223,6 +228,48 @@ fn another_operator_cannot_use_up_the_rounds_of_a_series() {
 
     assert!(matches!(verdict, Err(Fault::NotAllowed(_))), "{verdict:?}");
     assert_eq!(town.say(&founder, Entry::Plan(plan(first))), Ok(()));
+}
+
+/// Seals a round that nobody contributed to, and lets operators state a result each.
+fn finish(town: &mut Town, round: RoundId, results: &[(usize, &[u8])]) {
+    town.seal(round);
+    let operators = town.community.operators.clone();
+    for (operator, result) in results {
+        let result = RoundResult { round, result: BlobId::of(result), follows: None };
+        town.say(&operators[*operator], Entry::Result(result)).expect("a result");
+    }
+}
+
+#[test]
+fn a_result_that_f_plus_one_operators_state_is_not_replaced_by_another() {
+    let (mut town, round) = open(&manifest());
+
+    finish(&mut town, round, &[(3, b"first"), (4, b"first"), (0, b"second"), (1, b"second"), (2, b"second")]);
+
+    let agreed = town.round(round).agreed_result().map(|result| result.result);
+    assert_eq!(agreed, Some(BlobId::of(b"first")));
+}
+
+#[test]
+fn a_run_goes_on_as_it_began_and_the_next_one_waits_for_its_time() {
+    let slow = Schedule { every_millis: Some(10_000_000), ..manifest().schedule };
+    let (mut town, first) = open(&AdapterManifest { schedule: slow, ..manifest() });
+    let series = town.round(first).plan.deltas().expect("deltas").series;
+    let (founder, other) = (town.community.operators[0].clone(), town.community.operators[1].clone());
+    finish(&mut town, first, &[(0, b"none"), (1, b"none")]);
+    let second = plan(town.ledger.next_deltas(series).expect("the second round"));
+
+    let shorter = Entry::Plan(RoundPlan { duration_millis: 1, ..second.clone() });
+    assert!(matches!(town.say(&founder, shorter), Err(Fault::Phase(_))), "not even the founder changes a run");
+    let round = second.id(town.community.id());
+    town.say(&other, Entry::Plan(second)).expect("anybody goes on with it");
+    town.open_round(round, []).expect("honest entries");
+    finish(&mut town, round, &[(0, b"none"), (1, b"none")]);
+    let third = plan(town.ledger.next_deltas(series).expect("the third round"));
+    let early = town.say(&founder, Entry::Plan(third.clone()));
+    assert!(matches!(early, Err(Fault::Early { .. })), "{early:?}");
+    town.pass(10_000_000);
+    assert_eq!(town.say(&founder, Entry::Plan(third)), Ok(()));
 }
 
 #[test]
