@@ -55,7 +55,10 @@ pub(super) fn figures(world: &World, people: usize) -> Vec<Printed> {
         Figure::new("community's principles preferred, points over the base model", gain(&standing), "points")
             .at_least(10.0)
             .into(),
-        Figure::new("least gain of a group, points", standing.worst_gain(&base), "points").at_least(5.0).into(),
+        Figure::new("least gain of a camp on what it holds, points", standing.worst_held(&base), "points")
+            .at_least(5.0)
+            .into(),
+        Figure::new("least gain of a camp on all its positions, points", standing.worst_gain(&base), "points").into(),
     ];
     let names = ["gain on what should be, points", "gain on what should not be, points"];
     printed.extend(names.into_iter().zip(halves).map(|(name, gain)| Figure::new(name, gain, "points").into()));

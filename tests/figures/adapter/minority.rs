@@ -41,7 +41,11 @@ pub(super) fn figures(world: &World, people: usize) -> Vec<Printed> {
         let standing = world.standing(&b, Split::HeldOut);
         let cells = [name.to_owned(), format!("{:.0} %", 100.0 * share), format!("{:.2}", norm(&b))];
         table.row(cells.into_iter().chain(standing.cells()));
-        let worst = Figure::new(format!("{name}: least gain of a group, points"), standing.worst_gain(&base), "points");
+        let worst = Figure::new(
+            format!("{name}: least gain of a camp on all its positions, points"),
+            standing.worst_gain(&base),
+            "points",
+        );
         printed.push(if matches!(weighing, Weighing::Minimax) { worst.at_least(0.0) } else { worst }.into());
         let margins: Vec<f64> = standing.margins.iter().zip(base.margins).map(|(now, before)| now - before).collect();
         let least = margins.into_iter().fold(f64::INFINITY, f64::min);

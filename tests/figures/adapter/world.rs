@@ -83,27 +83,44 @@ pub(super) struct Standing {
     pub(super) community: f64,
     /// Of these, those that say what should be, and those that say what should not be.
     pub(super) halves: [f64; 2],
-    /// For each camp what it holds: with the other, alone, and the negations of what the other holds alone.
+    /// For each camp the principles that it holds, with the other and alone.
+    pub(super) held: [f64; 2],
+    /// For each camp all positions that it takes: what it holds, and the negations of what the other holds alone. On what
+    /// is contested the camps are each other's opposites: what one gains there the other loses.
     pub(super) groups: [f64; 2],
     /// The mean margin of the same, in logits.
     pub(super) margins: [f64; 2],
 }
 
 impl Standing {
+    /// Returns the least that a camp gains on the principles that it holds.
+    pub(super) fn worst_held(&self, base: &Self) -> f64 {
+        self.held.iter().zip(base.held).map(|(now, before)| now - before).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Returns the least that a camp gains on all its positions.
     pub(super) fn worst_gain(&self, base: &Self) -> f64 {
         self.groups.iter().zip(base.groups).map(|(now, before)| now - before).fold(f64::INFINITY, f64::min)
     }
 
     pub(super) fn cells(&self) -> Vec<String> {
         let [should, should_not] = self.halves;
-        let [first, second] = self.groups;
+        let ([first, second], [held_first, held_second]) = (self.groups, self.held);
         let percent = |share: f64| format!("{share:.1} %");
-        [self.community, should, should_not, first, second].map(percent).to_vec()
+        [self.community, should, should_not, held_first, held_second, first, second].map(percent).to_vec()
     }
 }
 
 /// The columns of [`Standing::cells`].
-pub(super) const STANDING: [&str; 5] = ["community", "should", "should not", "first camp", "second camp"];
+pub(super) const STANDING: [&str; 7] = [
+    "community",
+    "should",
+    "should not",
+    "first camp holds",
+    "second camp holds",
+    "first camp, all positions",
+    "second camp, all positions",
+];
 
 impl World {
     /// Opens the model and prepares every principle.
@@ -175,10 +192,12 @@ impl World {
                 (item.camp == Camp::Both && negative.is_none_or(|wanted| wanted == item.is_negative)).then_some(1.0)
             }
         };
+        let held = GROUPS.map(|camp| share(&|item: &Item| item.camp.is_held_by(camp).then_some(1.0)).0);
         let groups = GROUPS.map(|camp| share(&|item: &Item| Some(if item.camp.is_held_by(camp) { 1.0 } else { -1.0 })));
         Standing {
             community: share(&common(None)).0,
             halves: [share(&common(Some(false))).0, share(&common(Some(true))).0],
+            held,
             groups: groups.map(|(share, _)| share),
             margins: groups.map(|(_, margin)| margin),
         }
