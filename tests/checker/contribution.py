@@ -63,6 +63,7 @@ class Plan:
 
     def __init__(self, reader):
         start = reader.position
+        require(reader.uint(1) == 1, "log: rounds of deltas are not checked here")
         self.poll, self.number = reader.digest(), reader.uint(4)
         self.items = reader.sequence(ballot.MAX_ITEMS, reader.digest)
         reader.uint(8)

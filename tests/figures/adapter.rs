@@ -14,14 +14,13 @@ use std::path::Path;
 use self::world::World;
 use crate::table::Printed;
 
-/// Measures what needs no base model, and with one all the rest.
-pub(crate) fn figures(base_model: Option<&Path>, people: usize, seed: u64) -> Vec<Printed> {
-    let mut printed = speed::figures();
-    let Some(path) = base_model else { return printed };
-    printed.extend(speed::personal(path));
+/// Measures what needs no base model, and with one all the rest; shows each part as it is done, for it takes a while.
+pub(crate) fn figures(base_model: Option<&Path>, people: usize, seed: u64, mut show: impl FnMut(Vec<Printed>)) {
+    show(speed::figures());
+    let Some(path) = base_model else { return };
+    show(speed::personal(path));
     let world = World::open(path, seed);
-    printed.extend(helps::figures(&world, people));
-    printed.extend(minority::figures(&world, people));
-    printed.extend(attacks::figures(&world, people));
-    printed
+    for part in [helps::figures, minority::figures, attacks::figures] {
+        show(part(&world, people));
+    }
 }

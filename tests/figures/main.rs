@@ -64,15 +64,18 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn figures(&self) -> Vec<Printed> {
+    /// Measures, and shows what is found.
+    fn measure(&self, mut show: impl FnMut(Vec<Printed>)) {
+        let printed = |figures: Vec<figure::Figure>| figures.into_iter().map(Printed::from).collect();
         match self.topic {
-            Topic::Adapter => adapter::figures(self.base_model.as_deref(), self.people, self.seed),
+            Topic::Adapter => adapter::figures(self.base_model.as_deref(), self.people, self.seed, show),
             Topic::Ballot => {
-                contribution::figures().into_iter().chain(ballot::figures(self.cases)).map(Printed::from).collect()
+                show(printed(contribution::figures()));
+                show(printed(ballot::figures(self.cases)));
             }
-            Topic::Delta => delta::figures(),
-            Topic::Deliberation => deliberation::figures().into_iter().map(Printed::from).collect(),
-            Topic::Identity => identity::figures(self.seed),
+            Topic::Delta => show(delta::figures()),
+            Topic::Deliberation => show(printed(deliberation::figures())),
+            Topic::Identity => show(identity::figures(self.seed)),
         }
     }
 }
@@ -80,10 +83,12 @@ impl Arguments {
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 fn main() {
     let arguments = Arguments::parse();
-    for printed in arguments.figures() {
-        match arguments.format {
-            Format::Text => println!("{printed}"),
-            Format::Json => println!("{}", printed.to_json()),
+    arguments.measure(|figures| {
+        for printed in figures {
+            match arguments.format {
+                Format::Text => println!("{printed}"),
+                Format::Json => println!("{}", printed.to_json()),
+            }
         }
-    }
+    });
 }

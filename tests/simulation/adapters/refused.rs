@@ -189,7 +189,7 @@ fn a_series_that_could_not_be_summed_is_refused() {
         ("no name", |it| it.name.clear()),
         ("a name that nobody reads", |it| it.name = "x".repeat(limits::MAX_NAME_BYTES + 1)),
         ("a masked vector that no message holds", |it| {
-            it.adapted.layers = 24_000;
+            it.adapted.layers = 48_000;
             it.encoding = Encoding { bound: 1 << 18, lane_bits: 62, ..it.encoding };
         }),
         ("no target", |it| it.adapted.targets.clear()),

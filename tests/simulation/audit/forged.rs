@@ -12,7 +12,7 @@ use chorus_protocol::{
     id::BatchId,
     log::{
         batch::{Batch, Height},
-        entry::{ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
+        entry::{AcceptedContribution, ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
     },
     opening::OpenedStep,
     registry::attestation::{Attestation, Claim},
@@ -307,12 +307,21 @@ fn operators_entries_of_others_are_refused() {
 fn headers_and_acknowledgements_of_contributions_cannot_be_changed() {
     let header = |what, code, change: &dyn Fn(&mut ContributionHeader)| {
         refuse(what, code, |log| {
-            let first =
-                log.log.iter().flatten().find_map(|entry| pick::contribution(&mut entry.entry.clone()).cloned());
-            let mut header = first.expect("a contribution").header;
+            // One that counts: the body of one that was replaced is in no bundle.
+            let kept: BTreeSet<BlobId> = log.blobs.keys().copied().collect();
+            let counts = |accepted: &&mut AcceptedContribution| kept.contains(&accepted.header.body);
+            let first = |log: &mut Corrupt, accepted: Option<AcceptedContribution>| {
+                let found = log.entries().filter_map(|entry| pick::contribution(&mut entry.entry)).find(counts);
+                let found = found.expect("a contribution that counts");
+                match accepted {
+                    None => found.clone(),
+                    Some(accepted) => std::mem::replace(found, accepted),
+                }
+            };
+            let mut header = first(log, None).header;
             change(&mut header);
             let accepted = log.acknowledge(header);
-            *log.entries().find_map(|entry| pick::contribution(&mut entry.entry)).expect("one") = accepted;
+            first(log, Some(accepted));
         });
     };
     let (first, second) = two_headers(&corrupt());
