@@ -307,21 +307,10 @@ fn operators_entries_of_others_are_refused() {
 fn headers_and_acknowledgements_of_contributions_cannot_be_changed() {
     let header = |what, code, change: &dyn Fn(&mut ContributionHeader)| {
         refuse(what, code, |log| {
-            // One that counts: the body of one that was replaced is in no bundle.
-            let kept: BTreeSet<BlobId> = log.blobs.keys().copied().collect();
-            let counts = |accepted: &&mut AcceptedContribution| kept.contains(&accepted.header.body);
-            let first = |log: &mut Corrupt, accepted: Option<AcceptedContribution>| {
-                let found = log.entries().filter_map(|entry| pick::contribution(&mut entry.entry)).find(counts);
-                let found = found.expect("a contribution that counts");
-                match accepted {
-                    None => found.clone(),
-                    Some(accepted) => std::mem::replace(found, accepted),
-                }
-            };
-            let mut header = first(log, None).header;
+            let mut header = alone(log).header.clone();
             change(&mut header);
             let accepted = log.acknowledge(header);
-            first(log, Some(accepted));
+            *alone(log) = accepted;
         });
     };
     let (first, second) = two_headers(&corrupt());
@@ -350,9 +339,19 @@ fn headers_and_acknowledgements_of_contributions_cannot_be_changed() {
     refuse_first("a header unsigned", 21, pick::contribution, |it| it.header.core = flip(&it.header.core));
 }
 
+/// Returns the first contribution that is the only one of its tag: the body of one that was replaced is in no bundle.
+fn alone(log: &mut Corrupt) -> &mut AcceptedContribution {
+    let kept: BTreeSet<BlobId> = log.blobs.keys().copied().collect();
+    let contributions = log.entries().filter_map(|entry| pick::contribution(&mut entry.entry));
+    let mut alone = contributions.filter(|it| it.header.sequence == 0 && kept.contains(&it.header.body));
+    alone.next().expect("a contribution alone")
+}
+
 fn two_headers(log: &Corrupt) -> (ContributionHeader, ContributionHeader) {
     let mut headers = log.log.iter().flatten().filter_map(|entry| match &entry.entry {
-        Entry::Contribution(it) => Some(it.header.clone()),
+        Entry::Contribution(it) if it.header.sequence == 0 && log.blobs.contains_key(&it.header.body) => {
+            Some(it.header.clone())
+        }
         _ => None,
     });
     (headers.next().expect("two"), headers.next().expect("two"))
@@ -606,7 +605,7 @@ fn what_the_log_names_must_be_there() {
     });
     named(&|log, id| {
         let accepted = log.acknowledge(ContributionHeader { body: id, ..two_headers(log).0 });
-        *log.entries().find_map(|entry| pick::contribution(&mut entry.entry)).expect("one") = accepted;
+        *alone(log) = accepted;
     });
 }
 
