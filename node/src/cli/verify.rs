@@ -132,7 +132,7 @@ fn text(verified: &Verified) -> String {
     lines.field("members", verified.members);
     lines.field("proofs", format!("of {}", many(verified.contributions, "contribution")));
     for round in &verified.rounds {
-        let topic = round.poll.as_ref().or(round.series.as_ref()).map(|id| short(id)).unwrap_or_default();
+        let topic = round.poll.as_ref().or(round.series.as_ref()).map(short).unwrap_or_default();
         lines.line("").line(format!("{topic}  {}", round.title));
         match (&round.result, round.state) {
             (Some(result), _) => lines.field(

@@ -68,7 +68,7 @@ pub enum BaseError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: WeightsError,
+        source: Box<WeightsError>,
     },
     /// The model is of a kind that is not computed here.
     #[error("{path}: {what} is not supported")]

@@ -1,5 +1,7 @@
 //! What an adapter does to a model: verdicts on statements and their negations, likelihood of texts, distance to a teacher.
 
+use std::slice;
+
 use super::{
     llama::{Llama, TextError},
     lora::Lora,
@@ -166,7 +168,7 @@ impl Evaluation<'_> {
     fn outputs(&self, tokens: &[u32], from: usize) -> Result<Rows, TextError> {
         let hidden = self.llama.prefix(tokens, 0)?;
         let chosen: Vec<usize> = (from..tokens.len()).collect();
-        Ok(self.llama.outputs(hidden, &[0..tokens.len()], 0, self.lora, &chosen))
+        Ok(self.llama.outputs(hidden, slice::from_ref(&(0..tokens.len())), 0, self.lora, &chosen))
     }
 }
 

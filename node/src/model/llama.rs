@@ -4,7 +4,7 @@
 //! text. The weights are shared with the checkpoint, never copied. Layers below the first adapted one never change, so that
 //! what they make of a text can be computed once ([`Llama::prefix`]).
 
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 use super::{
     checkpoint::{Checkpoint, CheckpointError},
@@ -232,7 +232,7 @@ impl Llama {
     pub fn hidden(&self, tokens: &[u32], lora: Option<&Lora>) -> Result<Rows, TextError> {
         let hidden = self.prefix(tokens, 0)?;
         let all: Vec<usize> = (0..tokens.len()).collect();
-        Ok(self.outputs(hidden, &[0..tokens.len()], 0, lora, &all))
+        Ok(self.outputs(hidden, slice::from_ref(&(0..tokens.len())), 0, lora, &all))
     }
 
     /// Returns the logits after each token of a text: tokens × vocabulary.

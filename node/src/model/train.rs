@@ -349,8 +349,8 @@ impl<'a> Trainer<'a> {
     ///
     /// Returns [`StateError::Other`] if it was another training's.
     pub fn resume(&mut self, state: &State) -> Result<(), StateError> {
-        let (step, b, first, second) = state.of(&self.fingerprint).ok_or(StateError::Other)?;
-        let lengths = [b, first, second].map(<[f32]>::len);
+        let (step, vectors) = state.of(&self.fingerprint).ok_or(StateError::Other)?;
+        let ([b, first, second], lengths) = (vectors, vectors.map(<[f32]>::len));
         if step > self.steps() || lengths != [self.lora.len(); 3] {
             return Err(StateError::Other);
         }

@@ -128,14 +128,13 @@ impl Contributor<'_> {
     ) -> Result<Submission, ContributeError> {
         let mut draws = Draws::new(rng);
         let prepared = self.prepare_classified(ledger, round, &mut draws.proofs)?;
-        let Format::Ballots(layout) = Format::of(round).map_err(not_of_the_round)? else {
-            return Err(ContributeError::Kind("deltas"));
-        };
+        let format = Format::of(round).map_err(not_of_the_round)?;
+        let Format::Ballots(layout) = format else { return Err(ContributeError::Kind("deltas")) };
         let expected = round.plan.items().len();
         if votes.len() != expected {
             return Err(ContributeError::Votes { expected, found: votes.len() });
         }
-        let shape = Format::Ballots(layout.clone()).shape();
+        let shape = format.shape();
         let masking = Masking::new(ledger.sharing(), &shape, &prepared.context, &mut draws.masks);
         let witness = Witness::new(&layout, votes, &mut draws.dither)
             .map_err(|_| ContributeError::Internal("votes do not encode"))?;

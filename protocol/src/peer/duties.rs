@@ -46,6 +46,9 @@ const HASH_GRACE_MILLIS: u64 = 1_500;
 /// How long this operator waits for seeds before it asks again, in milliseconds.
 const ASK_MILLIS: u64 = 1_000;
 
+/// What was made in a step of a round, of inputs with this digest.
+type Made<T> = BTreeMap<(RoundId, Step), (Digest, T)>;
+
 #[derive(Default)]
 pub(super) struct Duties {
     changed: bool,
@@ -62,8 +65,8 @@ pub(super) struct Duties {
     /// Weighings that did not lead to the adapter stated.
     misweighed: BTreeSet<(RoundId, BlobId)>,
     /// What this operator opened and found in a step, so that no large sum is made twice.
-    parts: BTreeMap<(RoundId, Step), (Digest, Vec<(u8, BlobId)>)>,
-    values: BTreeMap<(RoundId, Step), (Digest, BlobId)>,
+    parts: Made<Vec<(u8, BlobId)>>,
+    values: Made<BlobId>,
     /// What follows from rounds that are open to their end.
     concluded: BTreeMap<RoundId, RoundResult>,
 }

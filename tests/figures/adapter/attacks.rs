@@ -67,7 +67,7 @@ pub(super) fn figures(world: &World, people: usize) -> Vec<Printed> {
     let before = world.standing(&zero, Split::Train);
     for attack in ["sign flip × 10", "boosting × 10", "backdoor"] {
         let sent = |person: usize, delta: &Vec<f32>| -> Vec<f32> {
-            if person % MALICIOUS != 0 {
+            if !person.is_multiple_of(MALICIOUS) {
                 return delta.clone();
             }
             match attack {

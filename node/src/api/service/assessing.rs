@@ -49,8 +49,8 @@ impl Service {
                 series.opened_by
             )));
         }
-        let rounds = series.rounds.iter().rev().filter_map(|round| ledger.rounds().get(round));
-        let record = rounds.filter(|round| standing(&ledger, round).0 == Standing::Unweighed).last().cloned();
+        let mut rounds = series.rounds.iter().filter_map(|round| ledger.rounds().get(round));
+        let record = rounds.find(|round| standing(&ledger, round).0 == Standing::Unweighed).cloned();
         let record = record.ok_or_else(|| ApiError::refused("no round of this series waits for weights"))?;
         let averages = self.averages(&ledger, &record).await?;
         let weights = weights(&ledger, &record, &averages, &asked.weights)?;

@@ -1,6 +1,10 @@
 //! `chorus adapter open`: begins a series of adapter rounds, and its rounds.
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chorus_protocol::adapter::manifest::{
     AdapterManifest, BaseModel, Centre, Combination, Encoding, Gate, Noise, Ratio, Schedule, Weights,
@@ -184,7 +188,7 @@ impl Open {
         }
     }
 
-    fn manifest(&self, global: &Global, client: &Client, path: &PathBuf) -> anyhow::Result<AdapterManifest> {
+    fn manifest(&self, global: &Global, client: &Client, path: &Path) -> anyhow::Result<AdapterManifest> {
         if !(self.clip > 0.0 && self.clip <= MAX_CLIP) {
             return Err(Failure::Usage(format!("--clip is a number above 0, and at most {MAX_CLIP}")).into());
         }

@@ -243,11 +243,12 @@ fn tensors(folder: &Path) -> Result<BTreeMap<String, candle_core::Tensor>, BaseE
     for file in files {
         let path = folder.join(file);
         let skip = |name: &str| name.ends_with("rotary_emb.inv_freq");
-        weights::read(&path, &mut tensors, skip).map_err(|source| BaseError::Weights { path, source })?;
+        weights::read(&path, &mut tensors, skip)
+            .map_err(|source| BaseError::Weights { path, source: Box::new(source) })?;
     }
     let absent = index.and_then(|index| index.weight_map.into_keys().find(|name| !tensors.contains_key(name)));
     match absent.filter(|name| !name.ends_with("rotary_emb.inv_freq")) {
-        Some(name) => Err(BaseError::Weights { path, source: WeightsError::Place { name } }),
+        Some(name) => Err(BaseError::Weights { path, source: Box::new(WeightsError::Place { name }) }),
         None => Ok(tensors),
     }
 }

@@ -143,7 +143,7 @@ impl Gguf {
         let factor = self.float(&format!("{name}.rope.scaling.factor"))?;
         let scaling = match (self.string(&format!("{name}.rope.scaling.type")), factor) {
             (None | Some("none"), None) => None,
-            (None | Some("none"), Some(factor)) if factor == 1.0 => None,
+            (None | Some("none"), Some(1.0)) => None,
             (Some("linear"), Some(factor)) => Some(RopeScaling::Linear { factor }),
             (other, _) => return Err(self.unsupported(format!("rope scaling of type {}", other.unwrap_or("none")))),
         };
@@ -234,7 +234,7 @@ impl Gguf {
     }
 
     fn weights(&self, source: WeightsError) -> BaseError {
-        BaseError::Weights { path: self.path.clone(), source }
+        BaseError::Weights { path: self.path.clone(), source: Box::new(source) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The losses of examples, and their gradients.
 
-use std::ops::Range;
+use std::{ops::Range, slice};
 
 use super::Example;
 use crate::model::{
@@ -111,7 +111,7 @@ impl Text {
 
     fn outputs(&self, llama: &Llama, first: usize, lora: Option<&Lora>) -> Rows {
         let chosen: Vec<usize> = self.chosen.clone().collect();
-        llama.outputs(self.hidden.clone(), &[0..self.hidden.rows()], first, lora, &chosen)
+        llama.outputs(self.hidden.clone(), slice::from_ref(&(0..self.hidden.rows())), first, lora, &chosen)
     }
 }
 

@@ -49,7 +49,7 @@ impl Replicas {
             }
         };
         std::thread::scope(|scope| {
-            (1..self.0).for_each(|_| drop(scope.spawn(&work)));
+            (1..self.0).for_each(|_| drop(scope.spawn(work)));
             work();
         });
         results

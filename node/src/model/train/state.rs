@@ -53,9 +53,8 @@ impl State {
     }
 
     /// Returns the step and the vectors, if they are of the training with this fingerprint.
-    pub(super) fn of(&self, fingerprint: &[u8; 32]) -> Option<(usize, &[f32], &[f32], &[f32])> {
-        let [b, first, second] = &self.vectors;
-        (self.fingerprint == *fingerprint).then_some((self.step, b, first, second))
+    pub(super) fn of(&self, fingerprint: &[u8; 32]) -> Option<(usize, [&[f32]; 3])> {
+        (self.fingerprint == *fingerprint).then(|| (self.step, self.vectors.each_ref().map(Vec::as_slice)))
     }
 
     /// Returns how many steps were taken.
