@@ -3,7 +3,7 @@
 //! Models run in floating point, and operators need not agree to the last digit: for each group the lower median of what
 //! n − f operators measured counts. With at most f liars among them it lies between two honest measurements.
 //!
-//! What the model is asked about follows from the log: the [positions](positions) that the groups of the gate's round take.
+//! What the model is asked about follows from the log: the [`positions`] that the groups of the gate's round take.
 //! Of these, one in so many is held out of everybody's training.
 
 use std::collections::BTreeMap;
