@@ -169,7 +169,7 @@ impl BaseModel {
     /// # Errors
     ///
     /// Returns a [`CheckpointError`] if the configuration is no model or has fewer than
-    /// [`TOY_VOCABULARY`](super::tokenizer::TOY_VOCABULARY) tokens.
+    /// [`TOY_VOCABULARY`] tokens.
     pub fn toy(config: Config, seed: u64) -> Result<Self, CheckpointError> {
         config.check()?;
         if config.vocab_size < TOY_VOCABULARY {
