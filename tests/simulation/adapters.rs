@@ -138,6 +138,23 @@ fn the_mean_comes_out_with_an_operator_down_another_time_lying_and_contributors_
 }
 
 #[test]
+fn the_mean_of_two_hundred_comes_out_though_an_operator_lies() {
+    let (mut play, series) = begin(scenario(200), &manifest());
+    assert!(play.open_deltas(series, 3 * MINUTE, None), "{:?}", play.network.notices);
+    let (key, community) = (play.community.operators[2].clone(), play.community.id());
+    let liar = Liar { key, community, round: play.round_id(), share_len: 0 };
+    play.network.tamper(2, liar.tells(Lie::WrongMaskSums));
+
+    (0..200).for_each(|person| play.contribute(person, &delta(4, person), |_| {}));
+    let report = finish(&mut play);
+
+    assert_eq!(report.contributions, 200);
+    let values = play.adapter(&report.variant(VariantKind::PerPerson).expect("an adapter"));
+    let sum = sum(4, 0..200);
+    assert_step(&values, &[0; ENTRIES], |index| sum[index] as f64 / 200.0);
+}
+
+#[test]
 fn below_the_minimum_nothing_is_opened_and_the_series_goes_on() {
     let (mut play, series) = begin(scenario(4), &manifest());
 
