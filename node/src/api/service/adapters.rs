@@ -19,7 +19,7 @@ use chorus_protocol::{
 use zeroize::Zeroizing;
 
 use super::{
-    ApiError, Kind, OTHER_NAME, Service, classes, polls,
+    ApiError, Kind, Service, classes, polls,
     view::{self, AdapterStanding as Standing},
     votes::{Manner, Wish},
     wait,
@@ -34,6 +34,9 @@ const PERSON: &str = "person";
 const CLASS: &str = "class";
 const PLANNED: &str = "planned";
 const WEIGHED: &str = "weighed";
+
+/// What the one class of a round without classes is called.
+const EVERYBODY: &str = "everybody";
 
 impl Service {
     /// Returns all series.
@@ -290,7 +293,7 @@ pub(super) fn standing(ledger: &Ledger, round: &RoundRecord) -> (Standing, Optio
 pub(super) fn class_name(ledger: &Ledger, round: &RoundRecord, class: u16) -> String {
     match &round.plan.classes {
         Some(plan) => classes::name_of(ledger, &plan.source, class),
-        None => OTHER_NAME.to_owned(),
+        None => EVERYBODY.to_owned(),
     }
 }
 

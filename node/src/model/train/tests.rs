@@ -84,6 +84,18 @@ fn every_loss_falls_and_its_gradient_is_the_slope() {
 }
 
 #[test]
+fn a_fresh_adapter_neither_gains_nor_loses_on_the_base_model() {
+    let llama = llama();
+    for example in examples().iter().skip(2).step_by(3) {
+        let prepared = Prepared::new(&llama, 1, example).expect("a text");
+        let lora = fresh(&config());
+        let preference = loss::Preference { beta: 5.0, from_base: true };
+        let loss = loss::accumulate(&llama, &lora, &[&prepared], preference, 1.0, &mut vec![0.0; lora.len()]);
+        assert!((loss - std::f64::consts::LN_2).abs() < 1e-5, "{loss}");
+    }
+}
+
+#[test]
 fn training_lowers_the_loss() {
     let (llama, replicas) = (llama(), Replicas::new(2));
     let config = TrainConfig { epochs: 30, batch: 12, learning_rate: 3e-2, ..config() };
