@@ -73,8 +73,9 @@ impl Corrupt {
             keys: keys.map(|key| (key.public(), key.clone())).collect(),
             sets: BTreeMap::new(),
         };
-        let set =
-            |(id, round): (&RoundId, &chorus_protocol::ledger::RoundRecord)| Some((*id, round.sealed.as_ref()?.set));
+        let set = |(id, round): (&RoundId, &Arc<chorus_protocol::ledger::RoundRecord>)| {
+            Some((*id, round.sealed.as_ref()?.set))
+        };
         corrupt.sets = corrupt.ledger().rounds().iter().filter_map(set).collect();
         corrupt
     }

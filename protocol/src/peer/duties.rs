@@ -179,7 +179,7 @@ impl Peer {
     /// Keeps the adapters of weighings that f + 1 operators state.
     fn keep_weighed(&mut self) {
         let faulty = self.ledger.sharing().faulty();
-        let lacking = |round: &&RoundRecord| {
+        let lacking = |round: &&Arc<RoundRecord>| {
             round.weighed_adapter(faulty).is_some_and(|adapter| !self.blobs.contains_key(&adapter))
         };
         let due =
@@ -194,7 +194,7 @@ impl Peer {
     /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
     /// follows.
     fn weigh_alike(&mut self, operator: u8) {
-        let unweighed = |round: &&RoundRecord| self.ledger.standing(round) == Standing::Unweighed;
+        let unweighed = |round: &&Arc<RoundRecord>| self.ledger.standing(round) == Standing::Unweighed;
         let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
             let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
             let (stated, _) = round.weighed.get(&founder)?;
