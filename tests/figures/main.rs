@@ -9,6 +9,7 @@ mod deliberation;
 mod delta;
 mod figure;
 mod identity;
+mod late_joiner;
 mod table;
 
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ enum Topic {
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
+    /// Catching up: what it takes to join late.
+    Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
 }
@@ -58,6 +61,9 @@ struct Arguments {
     /// The people of `adapter`.
     #[arg(long, default_value_t = 50)]
     people: usize,
+    /// The rounds of the past of `network`.
+    #[arg(long, default_value_t = 1_000)]
+    rounds: u32,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -75,6 +81,7 @@ impl Arguments {
             }
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
+            Topic::Network => show(printed(late_joiner::figures(self.rounds))),
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }
