@@ -4,6 +4,7 @@
 //! refused changes nothing. *Log time* is the lower median of the operators' latest clock readings on the log: with at
 //! most f liars among n ≥ 3f+1 it lies between two honest readings, and it never runs backwards.
 
+mod cards;
 mod round;
 
 use std::{
@@ -21,6 +22,7 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
+pub use self::cards::{CardStatement, Cards};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
@@ -94,6 +96,7 @@ pub struct Ledger {
     polls: Arc<BTreeMap<PollId, Arc<Poll>>>,
     series: Arc<BTreeMap<SeriesId, Arc<Series>>>,
     rounds: Arc<BTreeMap<RoundId, Arc<RoundRecord>>>,
+    cards: Arc<Cards>,
     convicted: BTreeSet<PublicKey>,
 }
 
@@ -110,6 +113,7 @@ impl Ledger {
             polls: Arc::default(),
             series: Arc::default(),
             rounds: Arc::default(),
+            cards: Arc::default(),
             convicted: BTreeSet::new(),
         }
     }
@@ -232,6 +236,11 @@ impl Ledger {
     /// Returns the rounds.
     pub fn rounds(&self) -> &BTreeMap<RoundId, Arc<RoundRecord>> {
         &self.rounds
+    }
+
+    /// Returns what operators say about values cards.
+    pub fn cards(&self) -> &Cards {
+        &self.cards
     }
 
     /// Returns the operators that the log proves to have signed contradictions.
@@ -365,6 +374,14 @@ impl Ledger {
             }
             Entry::Beacon(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_beacon(operator, it, context))
+            }
+            Entry::Canonical(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::canonical(operator, it))
+            }
+            Entry::MergeCards(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::merge(operator, it))
             }
             Entry::Assess(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_assessment(operator, it, context))
