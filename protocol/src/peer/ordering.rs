@@ -8,7 +8,6 @@ use crate::{
     limits,
     log::{
         batch::Batch,
-        certificate::Committee,
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
         entry::Evidence as EvidenceEntry,
     },
@@ -18,7 +17,6 @@ use chorus_crypto::codec::Decode as _;
 
 pub(super) struct Ordering {
     consensus: Option<Consensus>,
-    committee: Committee,
     decisions: Vec<Arc<Decision>>,
     pool: Pool,
     /// Entries of people at this node on their way to the log, and when to send them again.
@@ -94,8 +92,6 @@ impl Ordering {
         decisions: Vec<Decision>,
         records: &[Record],
     ) -> Result<Self, StartError> {
-        let operators = config.genesis.operators.iter().copied();
-        let committee = Committee::new(operators).map_err(|_| StartError::NotOperator)?;
         let mut tip = start_of_log(ledger.community());
         for (index, decision) in (1u64..).zip(&decisions) {
             let height = Height(index);
@@ -110,7 +106,8 @@ impl Ordering {
             Some(key) => {
                 let (wal, pledged) = write_ahead(records);
                 let height = Height(decisions.len() as u64);
-                let resume = Resume { height, batch: tip, committee: committee.clone(), records: &wal, pledged };
+                let committee = ledger.charter().committee();
+                let resume = Resume { height, batch: tip, committee, records: &wal, pledged };
                 let community = ledger.community();
                 let config = ConsensusConfig { community, key: key.clone(), timeouts: config.timeouts };
                 Some(Consensus::new(config, now, resume)?)
@@ -119,7 +116,6 @@ impl Ordering {
         let decisions = decisions.into_iter().map(Arc::new).collect();
         Ok(Self {
             consensus,
-            committee,
             decisions,
             pool: Pool::default(),
             relayed: BTreeMap::new(),
@@ -181,6 +177,7 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
     for bytes in batch.entries() {
         ledger.apply(&SignedEntry::from_bytes(bytes)?)?;
     }
+    ledger.complete(batch.height());
     Ok(())
 }
 
@@ -219,13 +216,14 @@ impl Peer {
 
     /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
     pub(super) fn pool(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() {
+        // Who does not propose needs no pool.
+        if self.ordering.consensus.is_none() || self.operator().is_none() {
             return Ok(());
         }
         // What this operator says itself always has room: nobody can keep it from speaking.
         if self.config.operator.as_ref().is_none_or(|key| key.public() != entry.author) {
-            let genesis = &self.config.genesis;
-            let trusted = genesis.operator(&entry.author).is_some() || genesis.attester(&entry.author).is_some();
+            let trusted =
+                self.ledger.serves(&entry.author) || self.ledger.charter().attester(&entry.author).is_some();
             let most = if trusted { limits::MAX_POOL_PER_OFFICE } else { limits::MAX_POOL_PER_MEMBER };
             self.ordering.pool.has_room(&entry.author, most)?;
         }
@@ -236,7 +234,7 @@ impl Peer {
     }
 
     pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
+        if self.operator().is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
@@ -255,9 +253,8 @@ impl Peer {
 
     /// Whether somebody holds an office or has registered.
     fn is_known(&self, author: &PublicKey) -> bool {
-        let genesis = &self.config.genesis;
-        genesis.operator(author).is_some()
-            || genesis.attester(author).is_some()
+        self.ledger.serves(author)
+            || self.ledger.charter().attester(author).is_some()
             || self.ledger.registry().person(author).is_some()
     }
 
@@ -365,7 +362,7 @@ impl Peer {
         if !self.commit(decision) {
             return;
         }
-        let committee = self.ordering.committee.clone();
+        let committee = self.ledger.charter().committee();
         self.feed_consensus(Input::Advance(committee));
         let mut ledger = self.ledger.clone();
         if self.ordering.pool.entries.values().any(|entry| ledger.apply(entry).is_ok()) {
@@ -386,12 +383,17 @@ impl Peer {
             self.effects.push_back(Effect::Notice(Notice::Halted(what)));
             return false;
         }
+        let charter_before = Arc::clone(self.ledger.charter());
         self.ledger = ledger;
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
         self.effects.push_back(Effect::Notice(Notice::Height(height)));
         self.ordering.decisions.push(Arc::new(decision));
-        if self.config.operator.is_some() {
+        if !Arc::ptr_eq(&charter_before, self.ledger.charter()) && self.operator().is_none() {
+            self.ordering.pool = Pool::default();
+        }
+        self.recognise_all();
+        if self.operator().is_some() {
             let tip = Message::Tip(Tip { height });
             self.effects.push_back(Effect::Publish(tip.seal(self.community)));
         }
@@ -471,7 +473,7 @@ impl Peer {
             }
             decision
                 .certificate
-                .verify(&self.ordering.committee, self.community, &decision.batch)
+                .verify(&self.ledger.charter().committee(), self.community, &decision.batch)
                 .map_err(|_| Fault::Mismatch("a certificate"))?;
             if self.ordering.consensus.is_some() {
                 self.feed_consensus(Input::Sync(Box::new(decision)));
