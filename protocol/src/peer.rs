@@ -14,6 +14,7 @@
 //! Effects must be performed in order. [`Effect::Sync`] makes everything persisted before it durable before anything
 //! after it is done; a crash between two effects loses nothing that was sent.
 
+mod amending;
 mod collecting;
 mod duties;
 mod ordering;
@@ -34,12 +35,13 @@ use rand_core::CryptoRng;
 pub(crate) use self::ordering::start_of_log;
 use self::{collecting::Collected, duties::Duties, ordering::Ordering};
 use crate::{
+    charter::NotCarried,
     config::Genesis,
     contribution::{Body, Submission},
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
-    ledger::Ledger,
+    ledger::{Ledger, RoundRecord},
     log::{
         batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
@@ -193,6 +195,20 @@ pub enum Notice {
         /// What does not fit.
         what: &'static str,
     },
+    /// This operator's consent to an amendment was not stated.
+    NotStated {
+        /// The amendment's number.
+        number: u32,
+        /// Why.
+        why: String,
+    },
+    /// n − f operators adopted an amendment that the members' vote does not carry.
+    NotCarried {
+        /// The amendment's number.
+        number: u32,
+        /// What the vote says.
+        why: NotCarried,
+    },
     /// The node can no longer take part in ordering; a person has to look.
     Halted(String),
 }
@@ -206,6 +222,8 @@ pub struct Peer {
     collected: Collected,
     duties: Duties,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
+    /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
+    greeted: BTreeMap<NodeId, PublicKey>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
     wanted: BTreeSet<BlobId>,
     effects: VecDeque<Effect>,
@@ -231,9 +249,6 @@ pub enum StartError {
     /// The founding document is not valid.
     #[error("genesis: {0}")]
     Genesis(#[from] crate::config::GenesisError),
-    /// The operator's key is not in the founding document.
-    #[error("this key is no operator of the community")]
-    NotOperator,
 }
 
 impl Peer {
@@ -244,9 +259,6 @@ impl Peer {
     /// Returns a [`StartError`] if what was saved does not fit together; nothing is signed then.
     pub fn new(config: Config, now: Timestamp, saved: Saved) -> Result<Self, StartError> {
         config.genesis.validate()?;
-        if config.operator.as_ref().is_some_and(|key| config.genesis.operator(&key.public()).is_none()) {
-            return Err(StartError::NotOperator);
-        }
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
         let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
@@ -257,6 +269,7 @@ impl Peer {
             ledger,
             ordering,
             nodes: BTreeMap::new(),
+            greeted: BTreeMap::new(),
             blobs: BTreeMap::new(),
             wanted: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -282,6 +295,7 @@ impl Peer {
             Event::Connected(node) => self.on_connected(node),
             Event::Disconnected(node) => {
                 self.nodes.remove(&node);
+                self.greeted.remove(&node);
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
@@ -330,10 +344,19 @@ impl Peer {
         &self.nodes
     }
 
-    /// Returns this operator's number, 1..=n; none for a follower.
+    /// Returns this operator's number, 1..=n; none for a follower, or before or after its time in office.
     pub fn operator(&self) -> Option<u8> {
-        let key = self.config.operator.as_ref()?;
-        self.config.genesis.operator(&key.public())
+        self.ledger.charter().operator(&self.own_key()?)
+    }
+
+    /// Returns the operator's key of this node, in office or not.
+    fn own_key(&self) -> Option<PublicKey> {
+        self.config.operator.as_ref().map(SecretKey::public)
+    }
+
+    /// Returns this operator's number in a round, which keeps the operators of its plan.
+    fn operator_in(&self, round: &RoundRecord) -> Option<u8> {
+        round.charter.operator(&self.own_key()?)
     }
 
     /// Returns whether this node has found a round's result itself, with this body.
@@ -373,14 +396,28 @@ impl Peer {
 
     fn on_hello(&mut self, from: NodeId, hello: &Hello) -> Result<(), Fault> {
         hello.verify(self.community, from)?;
-        if self.config.genesis.operator(&hello.operator).is_none() {
-            return Err(Fault::NotAllowed("an operator's greeting"));
-        }
-        self.nodes.insert(from, Some(hello.operator));
-        self.send_tip(from);
-        self.send_outbox(from);
-        self.send_relayed(from);
+        self.greeted.insert(from, hello.operator);
+        // Not a fault: whoever has no office yet, or none any more, greets as well.
+        self.nodes.entry(from).or_insert(None);
+        self.recognise(from);
         Ok(())
+    }
+
+    /// Notes whether a node is an operator's, with duties, by the log as it is.
+    fn recognise(&mut self, node: NodeId) {
+        let key = self.greeted.get(&node).copied().filter(|key| self.ledger.serves(key));
+        let known = self.nodes.insert(node, key);
+        if key.is_some() && known != Some(key) {
+            self.send_tip(node);
+            self.send_outbox(node);
+            self.send_relayed(node);
+        }
+    }
+
+    /// Looks again at who has duties: the log may have changed that.
+    fn recognise_all(&mut self) {
+        let greeted: Vec<NodeId> = self.greeted.keys().copied().filter(|node| self.nodes.contains_key(node)).collect();
+        greeted.into_iter().for_each(|node| self.recognise(node));
     }
 
     fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
@@ -392,6 +429,8 @@ impl Peer {
 
     fn on_command(&mut self, command: Command) {
         match command {
+            // Consent to an amendment waits until the result of its vote is at hand.
+            Command::Post(Entry::Amend(amendment)) => self.duties.consent(*amendment),
             Command::Post(entry) => {
                 if let Some(key) = &self.config.operator {
                     let signed = SignedEntry::sign(key, self.community, entry);
@@ -416,6 +455,17 @@ impl Peer {
         let bytes = message.seal(self.community);
         for (node, operator) in &self.nodes {
             if operator.is_some() {
+                self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    /// Sends to all connected operators of a round: what belongs to it is nobody else's.
+    fn send_to_operators_of(&mut self, round: RoundId, message: &Message) {
+        let Some(charter) = self.ledger.rounds().get(&round).map(|round| Arc::clone(&round.charter)) else { return };
+        let bytes = message.seal(self.community);
+        for (node, operator) in &self.nodes {
+            if operator.is_some_and(|key| charter.operator(&key).is_some()) {
                 self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
             }
         }

@@ -103,7 +103,8 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Assess(_)
         | Entry::Beacon(_)
         | Entry::Canonical(_)
-        | Entry::MergeCards(_) => return None,
+        | Entry::MergeCards(_)
+        | Entry::Amend(_) => return None,
     })
 }
 

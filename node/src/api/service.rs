@@ -179,7 +179,7 @@ impl Service {
                 addresses: self.node.addresses(),
                 key: key.map(|key| key.to_string()),
                 operator,
-                attester: key.is_some_and(|key| ledger.genesis().attester(&key).is_some()),
+                attester: key.is_some_and(|key| ledger.charter().attester(&key).is_some()),
                 member: key.is_some_and(|key| ledger.is_member(&key)),
             },
             height: height.0,
@@ -209,7 +209,7 @@ impl Service {
     /// The person, who must be an operator to do `what`.
     fn operator(&self, ledger: &Ledger, what: &str) -> Result<PublicKey, ApiError> {
         let key = self.person()?.key.public();
-        let is_operator = ledger.genesis().operator(&key).is_some();
+        let is_operator = ledger.charter().operator(&key).is_some();
         is_operator.then_some(key).ok_or_else(|| ApiError::refused(format!("only operators {what}, and you are none")))
     }
 
@@ -342,15 +342,15 @@ fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
 }
 
 fn community(ledger: &Ledger) -> view::Community {
-    let genesis = ledger.genesis();
+    let (genesis, charter) = (ledger.genesis(), ledger.charter());
     view::Community {
         id: ledger.community(),
         name: genesis.name.clone(),
         purpose: genesis.purpose.clone(),
-        operators: ledger.sharing().operators(),
-        tolerated: ledger.sharing().faulty(),
-        attesters: genesis.attesters.len(),
-        policy: genesis.policy.clone(),
+        operators: charter.sharing().operators(),
+        tolerated: charter.faulty(),
+        attesters: charter.attesters.len(),
+        policy: charter.policy.clone(),
     }
 }
 

@@ -27,6 +27,9 @@ pub enum Asks {
     Value,
     /// Whether moving from one value to another is wiser.
     Transition,
+    /// Whether the rules are to change; `chorus community amend` opens such a poll.
+    #[value(skip)]
+    Amendment,
 }
 
 impl From<PollKind> for Asks {
@@ -35,6 +38,7 @@ impl From<PollKind> for Asks {
             PollKind::Statement => Self::Statement,
             PollKind::Value => Self::Value,
             PollKind::Transition => Self::Transition,
+            PollKind::Amendment => Self::Amendment,
         }
     }
 }
@@ -45,6 +49,7 @@ impl From<Asks> for PollKind {
             Asks::Statement => Self::Statement,
             Asks::Value => Self::Value,
             Asks::Transition => Self::Transition,
+            Asks::Amendment => Self::Amendment,
         }
     }
 }

@@ -93,9 +93,6 @@ pub enum Failure {
     /// The two passphrases typed differ.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
-    /// The key of this directory is no operator's.
-    #[error("the key of this directory is no operator's of this community: run as participant or relay")]
-    NotOperator,
     /// No round takes what was to be sent.
     #[error("{0}")]
     Closed(&'static str),
@@ -124,7 +121,7 @@ impl Failure {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
             Self::Closed(_) => Class::Refused,
             Self::Paused(_) => Class::TimedOut,
-            Self::NoPassphrase | Self::PassphrasesDiffer | Self::NotOperator => Class::Configuration,
+            Self::NoPassphrase | Self::PassphrasesDiffer => Class::Configuration,
             Self::NotRunning | Self::Unreachable { .. } | Self::Answer(_) => Class::Network,
         }
     }

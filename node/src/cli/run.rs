@@ -14,7 +14,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::{Failure, Global, keys, output::Lines};
+use super::{Global, keys, output::Lines};
 use crate::{
     api::{Role, Server, Service, service::ONE_OPERATOR},
     driver::{Node, NodeHandle, NodeOptions},
@@ -28,7 +28,8 @@ const USUAL_LISTEN: [&str; 2] = ["/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// What this node does [default: operator if the key of this directory is an operator's, else participant].
+    /// What this node does [default: operator if the key of this directory is a founding operator's, else participant]. A
+    /// node whose key an amendment takes in, or will, runs as operator: it follows the log and begins at that height.
     #[arg(long)]
     role: Option<Role>,
     /// Where to listen; may be repeated [default: all interfaces, ports that the system chooses].
@@ -61,7 +62,9 @@ impl Run {
         let is_operator = invite.genesis.operator(&SecretKey::from_seed(&keys.signing).public()).is_some();
         let role = self.role.unwrap_or(if is_operator { Role::Operator } else { Role::Participant });
         if role == Role::Operator && !is_operator {
-            return Err(Failure::NotOperator.into());
+            eprintln!(
+                "note: your key is none of the founding operators': this node orders the log from when an amendment says so"
+            );
         }
         let listen = if self.listen.is_empty() { USUAL_LISTEN.map(str::to_owned).to_vec() } else { self.listen };
         let options = NodeOptions {
@@ -164,6 +167,12 @@ async fn report(mut notices: broadcast::Receiver<Notice>) {
             Ok(Notice::Height(height)) => tracing::debug!(height = height.0, "the log grew"),
             Ok(Notice::Refused { from, fault }) => tracing::debug!(%from, %fault, "a peer was refused"),
             Ok(Notice::Contradiction { round, what }) => tracing::error!(%round, what, "contradiction"),
+            Ok(Notice::NotStated { number, why }) => {
+                eprintln!("note: your consent to amendment {number} was not stated: {why}");
+            }
+            Ok(Notice::NotCarried { number, why }) => {
+                eprintln!("warning: amendment {number} was adopted, but the members' vote does not carry it: {why}");
+            }
             Ok(Notice::Halted(why)) => tracing::error!(why, "this node can no longer take part in ordering"),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,

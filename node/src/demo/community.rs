@@ -184,6 +184,8 @@ async fn listen(
         let complaint = match notices.recv().await {
             Ok(Notice::Contradiction { what, .. }) => what.to_owned(),
             Ok(Notice::Halted(why)) => why,
+            Ok(Notice::NotCarried { why, .. }) => why.to_string(),
+            Ok(Notice::NotStated { why, .. }) => why,
             Ok(Notice::Height(_) | Notice::Refused { .. }) | Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };

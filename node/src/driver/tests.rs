@@ -130,5 +130,5 @@ async fn a_follower_catches_up_over_the_network_and_fetches_bodies() {
     let time = Timestamp::from_millis(u64::MAX / 2);
     let clock = Entry::Clock(ClockReading { time });
     operator.command(Command::Post(clock)).await.expect("runs");
-    assert!(follower.wait_until(|peer| peer.ledger().clock(1) == time, PATIENCE).await.expect("runs"));
+    assert!(follower.wait_until(|peer| peer.ledger().clock(&key().public()) == time, PATIENCE).await.expect("runs"));
 }

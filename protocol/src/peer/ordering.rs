@@ -8,7 +8,6 @@ use crate::{
     limits,
     log::{
         batch::Batch,
-        certificate::Committee,
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
         entry::Evidence as EvidenceEntry,
     },
@@ -19,7 +18,6 @@ use rayon::prelude::*;
 
 pub(super) struct Ordering {
     consensus: Option<Consensus>,
-    committee: Committee,
     height: Height,
     tip: BatchId,
     /// The newest decisions.
@@ -107,8 +105,6 @@ impl Ordering {
         decisions: Vec<Decision>,
         records: &[Record],
     ) -> Result<Self, StartError> {
-        let operators = config.genesis.operators.iter().copied();
-        let committee = Committee::new(operators).map_err(|_| StartError::NotOperator)?;
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
         for decision in &decisions {
             let batch = &decision.batch;
@@ -121,7 +117,8 @@ impl Ordering {
             None => None,
             Some(key) => {
                 let (wal, pledged) = write_ahead(records);
-                let resume = Resume { height, batch: tip, committee: committee.clone(), records: &wal, pledged };
+                let committee = ledger.charter().committee();
+                let resume = Resume { height, batch: tip, committee, records: &wal, pledged };
                 let community = ledger.community();
                 let config = ConsensusConfig { community, key: key.clone(), timeouts: config.timeouts };
                 Some(Consensus::new(config, now, resume)?)
@@ -131,7 +128,6 @@ impl Ordering {
         let recent = decisions.into_iter().skip(older).map(Arc::new).collect();
         Ok(Self {
             consensus,
-            committee,
             height,
             tip,
             recent,
@@ -212,6 +208,7 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
     for bytes in batch.entries() {
         ledger.apply(&SignedEntry::from_bytes(bytes)?)?;
     }
+    ledger.complete(batch.height());
     Ok(())
 }
 
@@ -265,13 +262,13 @@ impl Peer {
 
     /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
     pub(super) fn pool(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() {
+        // Who does not propose needs no pool.
+        if self.ordering.consensus.is_none() || self.operator().is_none() {
             return Ok(());
         }
         // What this operator says itself always has room: nobody can keep it from speaking.
         if self.config.operator.as_ref().is_none_or(|key| key.public() != entry.author) {
-            let genesis = &self.config.genesis;
-            let trusted = genesis.operator(&entry.author).is_some() || genesis.attester(&entry.author).is_some();
+            let trusted = self.ledger.serves(&entry.author) || self.ledger.charter().attester(&entry.author).is_some();
             let most = if trusted { limits::MAX_POOL_PER_OFFICE } else { limits::MAX_POOL_PER_MEMBER };
             self.ordering.pool.has_room(&entry.author, most)?;
         }
@@ -282,7 +279,7 @@ impl Peer {
     }
 
     pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
+        if self.operator().is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
@@ -301,9 +298,8 @@ impl Peer {
 
     /// Whether somebody holds an office or has registered.
     fn is_known(&self, author: &PublicKey) -> bool {
-        let genesis = &self.config.genesis;
-        genesis.operator(author).is_some()
-            || genesis.attester(author).is_some()
+        self.ledger.serves(author)
+            || self.ledger.charter().attester(author).is_some()
             || self.ledger.registry().person(author).is_some()
     }
 
@@ -411,7 +407,7 @@ impl Peer {
         if !self.commit(decision) {
             return;
         }
-        let committee = self.ordering.committee.clone();
+        let committee = self.ledger.charter().committee();
         self.feed_consensus(Input::Advance(committee));
         let mut ledger = self.ledger.clone();
         if self.ordering.pool.entries.values().any(|entry| ledger.apply(entry).is_ok()) {
@@ -436,12 +432,17 @@ impl Peer {
             self.effects.push_back(Effect::Notice(Notice::Halted(what)));
             return false;
         }
+        let charter_before = Arc::clone(self.ledger.charter());
         self.ledger = ledger;
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
         self.effects.push_back(Effect::Notice(Notice::Height(height)));
         self.ordering.push(decision);
-        if self.config.operator.is_some() {
+        if !Arc::ptr_eq(&charter_before, self.ledger.charter()) && self.operator().is_none() {
+            self.ordering.pool = Pool::default();
+        }
+        self.recognise_all();
+        if self.operator().is_some() {
             let tip = Message::Tip(Tip { height });
             self.effects.push_back(Effect::Publish(tip.seal(self.community)));
         }
@@ -517,7 +518,8 @@ impl Peer {
     ///
     /// One certificate at the end of the part would prove all of it, for each batch names the one before. All
     /// certificates are checked all the same: each is kept, passed on and shown to verifiers, and one that nobody looked
-    /// at would make this node the one that spreads it. They are checked before anything is applied, and together.
+    /// at would make this node the one that spreads it. They are checked together, for the committee in force, and once more
+    /// from where that changes.
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
         let next = self.ordering.height().next();
         let mut decisions = part.decisions;
@@ -529,12 +531,18 @@ impl Peer {
             }
             link = (batch.height().next(), batch.id());
         }
-        let (committee, community) = (&self.ordering.committee, self.community);
-        decisions
-            .par_iter()
-            .try_for_each(|decision| decision.certificate.verify(committee, community, &decision.batch))
-            .map_err(|_| Fault::Mismatch("a certificate"))?;
-        for decision in decisions {
+        let mut charter = Arc::clone(self.ledger.charter());
+        let mut verified = self.verify_certificates(&decisions);
+        for (index, decision) in decisions.iter().enumerate() {
+            if !Arc::ptr_eq(&charter, self.ledger.charter()) {
+                charter = Arc::clone(self.ledger.charter());
+                verified.truncate(index);
+                verified.extend(self.verify_certificates(decisions.get(index..).unwrap_or_default()));
+            }
+            if verified.get(index) != Some(&true) {
+                return Err(Fault::Mismatch("a certificate"));
+            }
+            let decision = decision.clone();
             if self.ordering.consensus.is_some() {
                 self.feed_consensus(Input::Sync(Box::new(decision)));
             } else if !self.commit(decision) {
@@ -545,5 +553,12 @@ impl Peer {
             self.on_tip(from, self.ordering.ahead);
         }
         Ok(())
+    }
+
+    /// Tells which certificates hold for the committee in force now.
+    fn verify_certificates(&self, decisions: &[Decision]) -> Vec<bool> {
+        let (committee, community) = (self.ledger.charter().committee(), self.community);
+        let holds = |decision: &Decision| decision.certificate.verify(&committee, community, &decision.batch).is_ok();
+        decisions.par_iter().map(holds).collect()
     }
 }
