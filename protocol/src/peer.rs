@@ -312,6 +312,11 @@ impl Peer {
         self.ordering.height()
     }
 
+    /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
+    pub fn height_heard_of(&self) -> Height {
+        self.ordering.ahead().max(self.height())
+    }
+
     /// Returns the decisions from height 1.
     pub fn decisions(&self) -> &[Arc<Decision>] {
         self.ordering.decisions()

@@ -136,6 +136,10 @@ impl Ordering {
         [consensus, relayed].into_iter().flatten().chain([self.ask_at]).min()
     }
 
+    pub(super) const fn ahead(&self) -> Height {
+        self.ahead
+    }
+
     pub(super) fn height(&self) -> Height {
         Height(self.decisions.len() as u64)
     }
