@@ -9,9 +9,10 @@ mod deliberation;
 mod delta;
 mod figure;
 mod identity;
+mod idle;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use table::Printed;
@@ -27,6 +28,8 @@ enum Topic {
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
+    /// The network: what a node costs that has nothing to do.
+    Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
 }
@@ -75,13 +78,17 @@ impl Arguments {
             }
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
+            Topic::Network => show(printed(idle::figures())),
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
-fn main() {
+fn main() -> ExitCode {
+    if std::env::var_os(idle::AS_NODE).is_some() {
+        return chorus_node::cli::main();
+    }
     let arguments = Arguments::parse();
     arguments.measure(|figures| {
         for printed in figures {
@@ -91,4 +98,5 @@ fn main() {
             }
         }
     });
+    ExitCode::SUCCESS
 }
