@@ -13,13 +13,18 @@
 //! Nothing that a peer sends can make the node hold more than a bound: messages wait at the network and in the inbox,
 //! effects between the two threads, and each bound makes whoever is before it wait.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     config::Genesis,
     id::{BlobId, NodeId},
-    log::consensus::Timeouts,
+    log::consensus::{Decision, Timeouts},
     message::Message,
     peer::{Command, Config, Event, Notice, Peer, StartError},
 };
@@ -35,6 +40,7 @@ use zeroize::Zeroizing;
 use self::{
     disk::Disk,
     inbox::Inbox,
+    log::LogStore,
     meters::Meters,
     outlet::Outlet,
     threads::{Shared, Turns},
@@ -212,6 +218,7 @@ impl Node {
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
         let wants = Wants::new(network.clone(), disk.blobs());
+        let log = Arc::downgrade(disk.log());
         let (notices, _) = broadcast::channel(NOTICES);
         let span = tracing::info_span!("node", %node);
         let runtime = runtime::Handle::current();
@@ -232,7 +239,8 @@ impl Node {
             network.dial(address).await?;
         }
         let running = Running { inbox };
-        Ok(NodeHandle { running: Arc::new(running), peer, changes, finished, notices, wants, addresses, node, meters })
+        let running = Arc::new(running);
+        Ok(NodeHandle { running, peer, log, changes, finished, notices, wants, addresses, node, meters })
     }
 }
 
@@ -253,9 +261,10 @@ fn open(
     plan: Option<&Plan>,
 ) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
+    let community = config.genesis.id();
     let began = std::time::Instant::now();
     let (disk, saved) = loop {
-        match Disk::open(folder, operator, &mut rng) {
+        match Disk::open((folder, community), operator, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -357,6 +366,7 @@ impl Drop for Running {
 pub struct NodeHandle {
     running: Arc<Running>,
     peer: Arc<Mutex<Peer>>,
+    log: Weak<LogStore>,
     changes: watch::Receiver<u64>,
     finished: watch::Receiver<bool>,
     notices: broadcast::Sender<Notice>,
@@ -386,6 +396,19 @@ impl NodeHandle {
     pub async fn command(&self, command: Command) -> Result<(), NodeError> {
         self.check_running()?;
         self.running.inbox.put(Event::Command(command)).await
+    }
+
+    /// Reads the decisions that are on the disk, from the first.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NodeError::Stopped`], and what went wrong with the disk.
+    pub async fn decisions(&self) -> Result<Vec<Arc<Decision>>, NodeError> {
+        self.check_running()?;
+        let log = self.log.upgrade().ok_or(NodeError::Stopped)?;
+        let reading = tokio::task::spawn_blocking(move || log.decisions());
+        let decisions = reading.await.map_err(|_| NodeError::Stopped)??;
+        Ok(decisions.into_iter().map(Arc::new).collect())
     }
 
     /// Returns what the node tells from now on.

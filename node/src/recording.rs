@@ -387,6 +387,7 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
         Effect::Send { to, bytes } => (8, [to.to_bytes(), bytes.clone()].concat()),
         Effect::Publish(bytes) => (9, bytes.clone()),
         Effect::Want(id) => (10, id.to_bytes()),
+        Effect::SendLog { to, from } => (12, [to.to_bytes(), from.to_bytes()].concat()),
         Effect::Notice(notice) => (11, format!("{notice:?}").into_bytes()),
     }
 }
@@ -402,6 +403,7 @@ const fn effect_name(effect: &Effect) -> &'static str {
         Effect::ErasePrivate { .. } => "erase private",
         Effect::EraseRound(_) => "erase round",
         Effect::Send { .. } => "send",
+        Effect::SendLog { .. } => "send log",
         Effect::Publish(_) => "publish",
         Effect::Want(_) => "want",
         Effect::Notice(_) => "notice",

@@ -4,6 +4,7 @@
 //! refused changes nothing. *Log time* is the lower median of the operators' latest clock readings on the log: with at
 //! most f liars among n ≥ 3f+1 it lies between two honest readings, and it never runs backwards.
 
+mod cards;
 mod round;
 
 use std::{
@@ -21,6 +22,7 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
+pub use self::cards::{CardStatement, Cards};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
@@ -80,17 +82,21 @@ pub struct Series {
 }
 
 /// The state that follows from the log.
+///
+/// A copy shares all that neither changes: copies are how an entry is tried before it is taken, and how others read the
+/// state while it goes on.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    genesis: Genesis,
+    genesis: Arc<Genesis>,
     community: CommunityId,
     policy: Digest,
     sharing: Committee,
-    registry: Registry,
+    registry: Arc<Registry>,
     clocks: BTreeMap<u8, Timestamp>,
-    polls: BTreeMap<PollId, Poll>,
-    series: BTreeMap<SeriesId, Series>,
-    rounds: BTreeMap<RoundId, RoundRecord>,
+    polls: Arc<BTreeMap<PollId, Arc<Poll>>>,
+    series: Arc<BTreeMap<SeriesId, Arc<Series>>>,
+    rounds: Arc<BTreeMap<RoundId, Arc<RoundRecord>>>,
+    cards: Arc<Cards>,
     convicted: BTreeSet<PublicKey>,
 }
 
@@ -101,18 +107,19 @@ impl Ledger {
             community: genesis.id(),
             policy: genesis.policy_digest(),
             sharing: genesis.sharing(),
-            genesis,
-            registry: Registry::default(),
+            genesis: Arc::new(genesis),
+            registry: Arc::default(),
             clocks: BTreeMap::new(),
-            polls: BTreeMap::new(),
-            series: BTreeMap::new(),
-            rounds: BTreeMap::new(),
+            polls: Arc::default(),
+            series: Arc::default(),
+            rounds: Arc::default(),
+            cards: Arc::default(),
             convicted: BTreeSet::new(),
         }
     }
 
     /// Returns the founding document.
-    pub const fn genesis(&self) -> &Genesis {
+    pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
@@ -137,7 +144,7 @@ impl Ledger {
     }
 
     /// Returns who has registered, attested and vouched.
-    pub const fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
@@ -152,12 +159,12 @@ impl Ledger {
     }
 
     /// Returns the polls.
-    pub const fn polls(&self) -> &BTreeMap<PollId, Poll> {
+    pub fn polls(&self) -> &BTreeMap<PollId, Arc<Poll>> {
         &self.polls
     }
 
     /// Returns the series of adapter rounds.
-    pub const fn series(&self) -> &BTreeMap<SeriesId, Series> {
+    pub fn series(&self) -> &BTreeMap<SeriesId, Arc<Series>> {
         &self.series
     }
 
@@ -227,8 +234,13 @@ impl Ledger {
     }
 
     /// Returns the rounds.
-    pub const fn rounds(&self) -> &BTreeMap<RoundId, RoundRecord> {
+    pub fn rounds(&self) -> &BTreeMap<RoundId, Arc<RoundRecord>> {
         &self.rounds
+    }
+
+    /// Returns what operators say about values cards.
+    pub fn cards(&self) -> &Cards {
+        &self.cards
     }
 
     /// Returns the operators that the log proves to have signed contradictions.
@@ -257,7 +269,7 @@ impl Ledger {
     fn snapshot_after(&self, subject: &[u8; 32], keys: &[Option<SealPublic>]) -> (Registry, Snapshot) {
         let mut bytes = subject.to_vec();
         put_seq(&mut bytes, keys);
-        let mut after = self.registry.clone();
+        let mut after = self.registry.as_ref().clone();
         let snapshot = after.take_snapshot(&self.scene(), snapshot::beacon(&bytes));
         (after, snapshot)
     }
@@ -274,10 +286,9 @@ impl Ledger {
 
     /// Lets the registry take an entry.
     fn in_registry(&mut self, apply: impl FnOnce(&mut Registry, &Scene<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-        let mut registry = core::mem::take(&mut self.registry);
-        let verdict = apply(&mut registry, &self.scene());
-        self.registry = registry;
-        verdict
+        let now = self.time();
+        let scene = Scene { genesis: &self.genesis, community: self.community, policy: self.policy, now };
+        apply(Arc::make_mut(&mut self.registry), &scene)
     }
 
     /// Applies the next entry.
@@ -303,7 +314,7 @@ impl Ledger {
             Entry::Revoke(it) => self.in_registry(|registry, scene| registry.revoke(scene, author, it)),
             Entry::Vouch(it) => self.in_registry(|registry, scene| registry.vouch(scene, author, it)),
             Entry::Rotate(it) => self.in_registry(|registry, scene| registry.rotate(scene, author, it)),
-            Entry::Veto(it) => self.registry.veto(author, it),
+            Entry::Veto(it) => self.in_registry(|registry, _| registry.veto(author, it)),
             Entry::Census(it) => self.in_registry(|registry, scene| registry.count(scene, author, it)),
             Entry::RemoveAttester(it) => {
                 let vote = (self.operator(author, "the removal of an attester")?, self.acknowledgements_needed());
@@ -364,6 +375,14 @@ impl Ledger {
             Entry::Beacon(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_beacon(operator, it, context))
             }
+            Entry::Canonical(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::canonical(operator, it))
+            }
+            Entry::MergeCards(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::merge(operator, it))
+            }
             Entry::Assess(it) => {
                 self.in_round(it.round, author, |round, operator, context| round.on_assessment(operator, it, context))
             }
@@ -389,8 +408,11 @@ impl Ledger {
             sharing: &self.sharing,
             now,
         };
-        let record = self.rounds.get_mut(&round).ok_or(Fault::Unknown("round"))?;
-        apply(record, operator, &rules)
+        if !self.rounds.contains_key(&round) {
+            return Err(Fault::Unknown("round"));
+        }
+        let record = Arc::make_mut(&mut self.rounds).get_mut(&round).ok_or(Fault::Unknown("round"))?;
+        apply(Arc::make_mut(record), operator, &rules)
     }
 
     fn open_round(&mut self, author: PublicKey, opening: &RoundOpening) -> Result<(), Fault> {
@@ -405,7 +427,7 @@ impl Ledger {
         let classes = self.classes_at(opening.round, &snapshot);
         let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
         self.in_round(opening.round, author, |round, _, rules| round.open(opening, pinned, rules))?;
-        self.registry = after;
+        self.registry = Arc::new(after);
         Ok(())
     }
 
@@ -460,10 +482,10 @@ impl Ledger {
             return Err(Fault::Duplicate("this poll"));
         }
         let (after, snapshot) = self.snapshot_after(id.as_ref(), &[]);
-        self.registry = after;
+        self.registry = Arc::new(after);
         let (opening, snapshot) = (opening.clone(), Arc::new(snapshot));
         let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot };
-        self.polls.insert(id, poll);
+        Arc::make_mut(&mut self.polls).insert(id, Arc::new(poll));
         Ok(())
     }
 
@@ -472,13 +494,19 @@ impl Ledger {
         if !privileged && !self.is_member(&author) {
             return Err(Fault::NotAllowed("an item"));
         }
-        let poll = self.polls.get_mut(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
+        let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
         let proposer = Proposer::Key(author);
         let own = poll.items.iter().filter(|(_, _, by)| *by == proposer).count();
         if !privileged {
             bound("items of one member", limits::MAX_PROPOSALS_PER_MEMBER, own + 1)?;
         }
-        poll.add(&proposal.text, proposer)
+        self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
+    }
+
+    /// Returns a poll that is about to change.
+    fn poll_mut(&mut self, id: PollId) -> Result<&mut Poll, Fault> {
+        let poll = Arc::make_mut(&mut self.polls).get_mut(&id).ok_or(Fault::Unknown("poll"))?;
+        Ok(Arc::make_mut(poll))
     }
 
     fn propose_anonymously(&mut self, author: PublicKey, proposal: &AnonymousProposal) -> Result<(), Fault> {
@@ -491,8 +519,7 @@ impl Ledger {
         }
         poll.check(&proposal.text)?;
         proposal.verify(self, poll, author)?;
-        let poll = self.polls.get_mut(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
-        poll.add(&proposal.text, proposer)
+        self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
     }
 
     fn plan_round(&mut self, operator: u8, plan: &RoundPlan) -> Result<(), Fault> {
@@ -510,12 +537,12 @@ impl Ledger {
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
         let mut record = RoundRecord::new(id, (operator, plan.clone()), collects, ordinal);
         record.replaces = plan.deltas().and_then(|deltas| self.adopted(deltas.series)).map(|(_, adapter)| adapter);
-        self.rounds.insert(id, record);
+        Arc::make_mut(&mut self.rounds).insert(id, Arc::new(record));
         Ok(())
     }
 
     fn plan_ballots(&mut self, id: RoundId, plan: &BallotPlan) -> Result<Collects, Fault> {
-        let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
+        let poll = self.polls.get(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
         }
@@ -524,8 +551,9 @@ impl Ledger {
         if plan.items.is_empty() || chosen.len() != plan.items.len() || !chosen.is_subset(&known) {
             return Err(Fault::Mismatch("the round's items"));
         }
-        poll.rounds.push(id);
-        Ok(Collects::Ballots(poll.opening.kind))
+        let kind = poll.opening.kind;
+        self.poll_mut(plan.poll)?.rounds.push(id);
+        Ok(Collects::Ballots(kind))
     }
 
     fn plan_deltas(
@@ -551,8 +579,9 @@ impl Ledger {
             }
         }
         let members = self.members().len();
-        let series = self.series.get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;
         bound("members of an adapter round", series.manifest.encoding.capacity(), members)?;
+        let series = Arc::make_mut(&mut self.series).get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;
+        let series = Arc::make_mut(series);
         series.rounds.push(id);
         Ok(Collects::Deltas(Arc::clone(&series.manifest)))
     }
@@ -569,7 +598,7 @@ impl Ledger {
             return Err(Fault::Duplicate("this series"));
         }
         let series = Series { manifest: Arc::new(manifest.clone()), opened_by: operator, rounds: Vec::new() };
-        self.series.insert(id, series);
+        Arc::make_mut(&mut self.series).insert(id, Arc::new(series));
         Ok(())
     }
 
@@ -587,11 +616,17 @@ impl Ledger {
         }
         self.clocks.insert(operator, reading.time);
         let (now, enough) = (self.time(), self.acknowledgements_needed());
-        self.rounds.values_mut().for_each(|round| round.on_clock(operator, now, enough));
-        self.in_registry(|registry, scene| {
-            registry.on_time(scene);
-            Ok(())
-        })
+        if self.rounds.values().any(|round| round.waits_for_clocks()) {
+            let waiting = Arc::make_mut(&mut self.rounds).values_mut().filter(|round| round.waits_for_clocks());
+            waiting.for_each(|round| Arc::make_mut(round).on_clock(operator, now, enough));
+        }
+        if self.registry.is_refresh_due(&self.scene()) {
+            self.in_registry(|registry, scene| {
+                registry.refresh_vouched(scene);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -613,7 +648,11 @@ impl Poll {
 }
 
 /// Checks the classes of a plan: there is what tells them apart, and hiding one's class gains nothing.
-fn check_classes(genesis: &Genesis, rounds: &BTreeMap<RoundId, RoundRecord>, classes: &ClassPlan) -> Result<(), Fault> {
+fn check_classes(
+    genesis: &Genesis,
+    rounds: &BTreeMap<RoundId, Arc<RoundRecord>>,
+    classes: &ClassPlan,
+) -> Result<(), Fault> {
     let count = match &classes.source {
         ClassSource::Attribute(slot) => {
             let attribute = genesis.policy.attributes.get(usize::from(*slot)).ok_or(Fault::Unknown("attribute"))?;

@@ -186,14 +186,14 @@ impl Registry {
         Snapshot::new(leaves, scene.policy, beacon)
     }
 
-    /// Computes the effect of vouches if that has not been done for long.
-    pub(crate) fn on_time(&mut self, scene: &Scene<'_>) {
-        if scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS) {
-            self.refresh_vouched(scene);
-        }
+    /// Returns whether the effect of vouches has not been computed for long.
+    pub(crate) fn is_refresh_due(&self, scene: &Scene<'_>) -> bool {
+        let has_vouches = scene.genesis.policy.admission.vouching().is_some();
+        has_vouches && scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS)
     }
 
-    fn refresh_vouched(&mut self, scene: &Scene<'_>) {
+    /// Computes the effect of vouches.
+    pub(crate) fn refresh_vouched(&mut self, scene: &Scene<'_>) {
         let Some(vouching) = scene.genesis.policy.admission.vouching() else { return };
         self.refreshed = scene.now;
         let (now, lasts) = (scene.now, vouching.expiry_millis);

@@ -143,7 +143,7 @@ impl Village {
         let agreed = |peer: &Peer| peer.ledger().rounds()[&round].agreed_result().cloned();
         let node = self.up().next().expect("somebody is up");
         let result = node.view(agreed).await.expect("runs").expect("it is finished");
-        self.wait(|peer| peer.blob_at_hand(&result.result).is_some()).await;
+        self.wait(|peer| peer.has_found(&result.result)).await;
         RoundReport::from_bytes(&node.fetch(result.result).await.expect("it is there")).expect("a report")
     }
 

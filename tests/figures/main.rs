@@ -10,6 +10,7 @@ mod delta;
 mod figure;
 mod identity;
 mod idle;
+mod late_joiner;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -28,7 +29,7 @@ enum Topic {
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
-    /// The network: what a node costs that has nothing to do.
+    /// The network: what it takes to join late, and what a node costs that has nothing to do.
     Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
@@ -61,6 +62,9 @@ struct Arguments {
     /// The people of `adapter`.
     #[arg(long, default_value_t = 50)]
     people: usize,
+    /// The rounds of the past of `network`.
+    #[arg(long, default_value_t = 1_000)]
+    rounds: u32,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -78,7 +82,10 @@ impl Arguments {
             }
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
-            Topic::Network => show(printed(idle::figures())),
+            Topic::Network => {
+                show(printed(late_joiner::figures(self.rounds)));
+                show(printed(idle::figures()));
+            }
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }

@@ -31,8 +31,8 @@ impl Play {
     pub fn bundle(&self, host: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let blobs = |id: &BlobId| self.network.blob(host, id).map(|bytes| bytes.to_vec());
-        let decisions = self.network.peer(host).decisions();
-        audit::write(&mut bytes, &self.community.genesis, decisions, blobs).expect("the log can be shown");
+        let decisions: Vec<Arc<Decision>> = self.network.decisions(host).iter().cloned().map(Arc::new).collect();
+        audit::write(&mut bytes, &self.community.genesis, &decisions, blobs).expect("the log can be shown");
         bytes
     }
 }
@@ -73,8 +73,9 @@ impl Corrupt {
             keys: keys.map(|key| (key.public(), key.clone())).collect(),
             sets: BTreeMap::new(),
         };
-        let set =
-            |(id, round): (&RoundId, &chorus_protocol::ledger::RoundRecord)| Some((*id, round.sealed.as_ref()?.set));
+        let set = |(id, round): (&RoundId, &Arc<chorus_protocol::ledger::RoundRecord>)| {
+            Some((*id, round.sealed.as_ref()?.set))
+        };
         corrupt.sets = corrupt.ledger().rounds().iter().filter_map(set).collect();
         corrupt
     }

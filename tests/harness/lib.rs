@@ -4,6 +4,7 @@ pub mod adapters;
 pub mod bundle;
 pub mod community;
 pub mod fuzz;
+pub mod history;
 pub mod malice;
 pub mod network;
 pub mod offline;

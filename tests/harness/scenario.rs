@@ -190,7 +190,7 @@ impl Play {
 
     /// Returns the round as the log of the first host that is up tells it.
     pub fn round(&self) -> Option<&RoundRecord> {
-        self.network.peer(self.someone()).ledger().rounds().get(&self.poll.round)
+        self.network.peer(self.someone()).ledger().rounds().get(&self.poll.round).map(|round| round.as_ref())
     }
 
     /// Returns the report of a result.

@@ -101,7 +101,9 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Series(_)
         | Entry::Weigh(_)
         | Entry::Assess(_)
-        | Entry::Beacon(_) => return None,
+        | Entry::Beacon(_)
+        | Entry::Canonical(_)
+        | Entry::MergeCards(_) => return None,
     })
 }
 

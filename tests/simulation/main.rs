@@ -8,6 +8,7 @@ mod codec;
 mod deliberation;
 mod determinism;
 mod faults;
+mod late;
 mod ledger;
 mod registry;
 mod regressions;

@@ -344,7 +344,7 @@ fn find_poll(ledger: &Ledger, reference: &str) -> Result<PollId, ApiError> {
 /// Returns the latest round of a poll.
 fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
     let round: &RoundId = ledger.polls().get(&poll)?.rounds.last()?;
-    ledger.rounds().get(round)
+    ledger.rounds().get(round).map(Arc::as_ref)
 }
 
 fn community(ledger: &Ledger) -> view::Community {

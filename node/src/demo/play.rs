@@ -257,7 +257,7 @@ async fn agree(hosts: &Hosts, round: RoundId) -> anyhow::Result<RoundResult> {
         ensure!(own.as_ref() == Some(&result), "node {index} has another result");
         for id in [Some(result.result), result.follows].into_iter().flatten() {
             // At hand is what a node was sent or computed; results are never sent unasked.
-            let computed = |peer: &Peer| peer.blob_at_hand(&id).is_some();
+            let computed = |peer: &Peer| peer.has_found(&id);
             ensure!(node.wait_until(computed, PATIENCE).await?, "node {index} did not come to the result");
         }
     }

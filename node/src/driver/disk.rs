@@ -19,9 +19,10 @@ use std::{path::Path, sync::Arc};
 use chorus_crypto::{codec::Decode as _, sign::PublicKey};
 use chorus_protocol::{
     contribution::Submission,
-    id::{BlobId, NodeId, RoundId},
+    id::{BlobId, CommunityId, NodeId, RoundId},
     journal::Record,
     log::{consensus::Decision, entry::SignedEntry},
+    message::Message,
     peer::{Effect, Notice, Saved},
 };
 use rand_core::CryptoRng;
@@ -53,8 +54,9 @@ pub(super) enum Outgoing {
 /// Everything durable.
 #[derive(Debug)]
 pub(super) struct Disk {
+    community: CommunityId,
     records: Records,
-    log: LogStore,
+    log: Arc<LogStore>,
     blobs: Arc<BlobStore>,
     private: PrivateStore,
     /// Records and then decisions that wait to be made durable, in this order.
@@ -62,18 +64,18 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Opens the folder, and returns what is saved in it. `operator` is the key that this node signs with.
+    /// Opens the folder of a community, and returns what is saved in it. `operator` is the key that this node signs with.
     ///
     /// # Security
     ///
     /// An operator whose journal is gone, or is an old copy, no longer knows what it said. It is not started.
     pub(super) fn open(
-        folder: &Path,
+        (folder, community): (&Path, CommunityId),
         operator: Option<PublicKey>,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Saved), NodeError> {
         create_private_dir(folder)?;
-        let log = LogStore::open(&folder.join("store"))?;
+        let log = Arc::new(LogStore::open(&folder.join("store"))?);
         let decisions = log.decisions()?;
         let mark = log.mark()?;
         let path = folder.join("journal");
@@ -96,13 +98,18 @@ impl Disk {
         let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), BLOB_QUOTA)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
         let submissions = private.load(&erased(&saved))?;
-        let disk = Self { records, log, blobs, private, waiting: (Vec::new(), Vec::new()) };
+        let disk = Self { community, records, log, blobs, private, waiting: (Vec::new(), Vec::new()) };
         Ok((disk, Saved { decisions, records: saved, submissions }))
     }
 
     /// Returns the public bodies.
     pub(super) const fn blobs(&self) -> &Arc<BlobStore> {
         &self.blobs
+    }
+
+    /// Returns the decisions.
+    pub(super) const fn log(&self) -> &Arc<LogStore> {
+        &self.log
     }
 
     /// Performs effects in order, handing `out` what leaves the node.
@@ -128,6 +135,10 @@ impl Disk {
                 Effect::ErasePrivate { round, body } => self.erase_private(round, body)?,
                 Effect::EraseRound(round) => self.erase_round(round)?,
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
+                Effect::SendLog { to, from } => {
+                    let part = Message::Log(self.log.part(from)?).seal(self.community);
+                    leave(self, Outgoing::Send { to, bytes: part });
+                }
                 Effect::Publish(bytes) => leave(self, Outgoing::Publish(bytes)),
                 Effect::Want(id) => leave(self, Outgoing::Want(id)),
                 Effect::Notice(notice) => leave(self, Outgoing::Notice(notice)),

@@ -125,7 +125,9 @@ impl Replay {
             | Entry::ProposeAnonymously(_)
             | Entry::Series(_)
             | Entry::Assess(_)
-            | Entry::Beacon(_) => {}
+            | Entry::Beacon(_)
+            | Entry::Canonical(_)
+            | Entry::MergeCards(_) => {}
         }
     }
 
@@ -220,6 +222,8 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Series(_)
         | Entry::Weigh(_)
         | Entry::Assess(_)
-        | Entry::Beacon(_) => VerifyError::Entry { height, index, fault },
+        | Entry::Beacon(_)
+        | Entry::Canonical(_)
+        | Entry::MergeCards(_) => VerifyError::Entry { height, index, fault },
     }
 }

@@ -337,9 +337,14 @@ impl RoundRecord {
         agreed(openings.filter_map(|opening| opening.sums.get(&subset)), faulty).copied()
     }
 
+    /// Returns whether the log's time is not fresh yet since the plan.
+    pub(super) const fn waits_for_clocks(&self) -> bool {
+        self.planned_at.is_none()
+    }
+
     /// Notes that an operator read its clock, at log time `now`, of which `enough` make the log's time a fresh one.
     pub(super) fn on_clock(&mut self, operator: u8, now: Timestamp, enough: usize) {
-        if self.planned_at.is_none() {
+        if self.waits_for_clocks() {
             self.clocks_read.insert(operator);
             self.planned_at = (self.clocks_read.len() >= enough).then_some(now);
         }

@@ -26,6 +26,7 @@ pub use crate::adapter::{
     entry::{Assessment, Beacon, WeighedAdapter},
     manifest::AdapterManifest,
 };
+pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
 pub use crate::registry::entry::{
     AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch,
 };
@@ -138,6 +139,10 @@ pub enum Entry {
     Assess(Assessment),
     /// An operator states what splits an adapter round's sealed set into cohorts.
     Beacon(Beacon),
+    /// An operator says that a values card stands for itself.
+    Canonical(CanonicalCard),
+    /// An operator says that a values card says the same as another, which stands for both.
+    MergeCards(MergeCards),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -171,6 +176,8 @@ wire_enum!(Entry {
     29 => Weigh(it),
     30 => Assess(it),
     31 => Beacon(it),
+    40 => Canonical(it),
+    41 => MergeCards(it),
 });
 
 /// What a poll asks for.

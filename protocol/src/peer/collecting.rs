@@ -320,7 +320,8 @@ impl Peer {
         let complete = header.is_withdrawal() || !seeds.is_empty();
         let body = header.body;
         let submission = Arc::new(submission);
-        self.keep_blob(submission.body.as_slice().into());
+        // On the disk only: whoever verifies asks for it there.
+        self.effects.push_back(Effect::StoreBlob(submission.body.as_slice().into()));
         self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
         self.collected.attempts.insert(attempt(&header), body);
         self.collected.held.insert(body, Held { form, equations, submission, seeds });
@@ -483,6 +484,18 @@ impl Peer {
             self.send_to_operators(&Message::SubmissionRequest(request));
         }
         !missing.is_empty()
+    }
+
+    /// Lets go of the earlier attempts of whoever has just been logged with a later one: the log does not go back.
+    pub(super) fn drop_earlier(&mut self, header: &ContributionHeader) {
+        let (round, tag, sequence) = attempt(header);
+        let earlier = self.collected.attempts.range((round, tag, 0)..(round, tag, sequence));
+        let bodies: Vec<BlobId> = earlier.map(|(_, body)| *body).collect();
+        for body in bodies {
+            if self.collected.held.remove(&body).is_some() {
+                self.effects.push_back(Effect::ErasePrivate { round, body });
+            }
+        }
     }
 
     /// Lets go of superseded contributions at the seal.

@@ -69,6 +69,10 @@ pub(super) struct Duties {
     values: Made<BlobId>,
     /// What follows from rounds that are open to their end.
     concluded: BTreeMap<RoundId, RoundResult>,
+    /// What a finished round waits for before it can be followed.
+    missing: BTreeMap<RoundId, BlobId>,
+    /// The bodies of rounds that are open to their end, until nothing needs them any more: they are on the disk.
+    bodies: BTreeMap<RoundId, BTreeSet<BlobId>>,
 }
 
 /// When this operator first saw a pass, and when enough hashes were there.
@@ -119,6 +123,11 @@ impl Duties {
         if self.changed { Some(Timestamp::default()) } else { self.next }
     }
 
+    /// Whether a round's result was found here, with this body.
+    pub(super) fn has_found(&self, result: &BlobId) -> bool {
+        self.concluded.values().any(|own| own.result == *result)
+    }
+
     pub(super) fn round_key(&self, round: &RoundId) -> Option<&SealSecret> {
         self.keys.get(round)
     }
@@ -133,12 +142,13 @@ impl Peer {
         }
         self.duties.changed = false;
         let operator = self.operator();
-        let rounds: Vec<RoundId> = self.ledger.rounds().keys().copied().collect();
+        let ahead = |id: &&RoundId| !self.duties.followed.contains(*id);
+        let rounds: Vec<RoundId> = self.ledger.rounds().keys().filter(ahead).copied().collect();
         let mut running = false;
         for id in rounds {
             let Some(round) = self.ledger.rounds().get(&id).cloned() else { continue };
             let state = round.state();
-            running |= state != RoundState::Finished || !self.duties.followed.contains(&id);
+            running = true;
             match (state, operator) {
                 (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
                 (RoundState::Open, Some(operator)) => self.watch_deadline(&round, operator),
@@ -147,6 +157,7 @@ impl Peer {
             }
         }
         self.keep_weighed();
+        self.evict();
         if let Some(operator) = operator {
             self.weigh_alike(operator);
             self.continue_series(operator);
@@ -179,8 +190,9 @@ impl Peer {
     /// Keeps the adapters of weighings that f + 1 operators state.
     fn keep_weighed(&mut self) {
         let faulty = self.ledger.sharing().faulty();
-        let lacking = |round: &&RoundRecord| {
-            round.weighed_adapter(faulty).is_some_and(|adapter| !self.blobs.contains_key(&adapter))
+        let lacking = |round: &&Arc<RoundRecord>| {
+            self.duties.bodies.contains_key(&round.id)
+                && round.weighed_adapter(faulty).is_some_and(|adapter| !self.blobs.contains_key(&adapter))
         };
         let due =
             self.ledger.rounds().values().filter(lacking).filter_map(|round| {
@@ -191,10 +203,27 @@ impl Peer {
         }
     }
 
+    /// Lets go of the bodies of rounds that nothing more follows from: whoever asks for them is served from the disk.
+    fn evict(&mut self) {
+        let (ledger, faulty) = (&self.ledger, self.ledger.sharing().faulty());
+        let is_over = |id: &RoundId| {
+            let Some(round) = ledger.rounds().get(id) else { return true };
+            // An adapter that is to be weighed follows from the sums.
+            let weighed = round.weighed_adapter(faulty).is_none_or(|adapter| self.blobs.contains_key(&adapter));
+            round.agreed_result().is_some() && ledger.standing(round) != Standing::Unweighed && weighed
+        };
+        let over: Vec<RoundId> = self.duties.bodies.keys().filter(|id| is_over(id)).copied().collect();
+        for id in over {
+            for body in self.duties.bodies.remove(&id).unwrap_or_default() {
+                self.blobs.remove(&body);
+            }
+        }
+    }
+
     /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
     /// follows.
     fn weigh_alike(&mut self, operator: u8) {
-        let unweighed = |round: &&RoundRecord| self.ledger.standing(round) == Standing::Unweighed;
+        let unweighed = |round: &&Arc<RoundRecord>| self.ledger.standing(round) == Standing::Unweighed;
         let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
             let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
             let (stated, _) = round.weighed.get(&founder)?;
@@ -333,9 +362,17 @@ impl Peer {
         if let Some(own) = self.duties.concluded.get(&round.id).cloned() {
             return self.conclude(round, operator, &own);
         }
+        // What a finished round still lacks does not change by what others say.
+        let missing = self.duties.missing.get(&round.id).filter(|_| round.agreed_result().is_some());
+        if missing.is_some_and(|body| !self.blobs.contains_key(body)) {
+            return;
+        }
         match stage(&self.ledger, round, &self.blobs) {
             Stage::Collecting => {}
-            Stage::Missing(blob) => self.want(blob),
+            Stage::Missing(blob) => {
+                self.duties.missing.insert(round.id, blob);
+                self.want(blob);
+            }
             Stage::Contradiction(what) => {
                 self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
                 self.duties.followed.insert(round.id);
@@ -594,9 +631,14 @@ impl Peer {
         self.duties.shares = None;
         let result = self.keep_blob(report.to_bytes().into());
         let (follows, named) = report.follows(&self.ledger);
-        named.into_iter().for_each(|bytes| {
-            self.keep_blob(bytes.into());
-        });
+        let opened = round.opened.values().flat_map(BTreeMap::values).map(|(_, values)| *values);
+        let sums =
+            round.openings.values().flat_map(BTreeMap::values).flat_map(|opening| opening.sums.values()).copied();
+        let start = round.plan.deltas().and_then(|plan| plan.start);
+        let mut bodies: BTreeSet<BlobId> = opened.chain(sums).chain(start).chain([result]).collect();
+        bodies.extend(named.into_iter().map(|bytes| self.keep_blob(bytes.into())));
+        self.duties.bodies.insert(round.id, bodies);
+        self.duties.missing.remove(&round.id);
         let own = RoundResult { round: round.id, result, follows };
         self.duties.parts.retain(|(of, _), _| *of != round.id);
         self.duties.values.retain(|(of, _), _| *of != round.id);

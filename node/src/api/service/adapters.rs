@@ -201,7 +201,7 @@ impl Service {
         &self,
         reference: &str,
         wait: Duration,
-    ) -> Result<(Ledger, RoundRecord, Arc<AdapterManifest>), ApiError> {
+    ) -> Result<(Ledger, Arc<RoundRecord>, Arc<AdapterManifest>), ApiError> {
         let ledger = self.ledger().await?;
         let (_, series) = find_series(&ledger, reference)?;
         let manifest = series.manifest.clone();

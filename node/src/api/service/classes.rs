@@ -1,6 +1,6 @@
 //! Rounds with classes: planning them, and naming what came out.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_crypto::{codec::Decode as _, credential::Leaf, sign::PublicKey};
 use chorus_protocol::{
@@ -86,7 +86,7 @@ fn find_round<'l>(ledger: &'l Ledger, reference: &str) -> Result<&'l RoundRecord
         Some(ordinal) => round.ordinal == ordinal,
         None => round.id.to_string().starts_with(reference),
     };
-    let matching: Vec<&RoundRecord> = ledger.rounds().values().filter(is_it).collect();
+    let matching: Vec<&RoundRecord> = ledger.rounds().values().map(Arc::as_ref).filter(is_it).collect();
     match matching.as_slice() {
         [round] => Ok(round),
         [] => Err(ApiError::invalid(format!("there is no round {reference:?}: see `chorus status`"))),

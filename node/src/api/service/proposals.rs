@@ -1,6 +1,9 @@
 //! Proposing items: with one's key, or as some member.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
@@ -44,7 +47,7 @@ impl Service {
         } else {
             self.propose_anonymously(ledger, poll, texts).await?;
         }
-        let there = move |poll: &Poll| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
+        let there = move |poll: &Arc<Poll>| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
         let anonymous_left = if open { None } else { Some(self.anonymous_left(poll).await?) };
         Ok(view::Proposed { poll: self.poll(&poll.to_string()).await?, proposed, open, anonymous_left })
