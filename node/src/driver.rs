@@ -29,7 +29,7 @@ use chorus_protocol::{
     peer::{Command, Config, Event, Notice, Peer, StartError},
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 use tokio::{
     runtime,
     sync::{Mutex, broadcast, mpsc, watch},
@@ -37,12 +37,21 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use self::{disk::Disk, inbox::Inbox, log::LogStore, outlet::Outlet, threads::Shared, wants::Wants};
+use self::{
+    disk::Disk,
+    inbox::Inbox,
+    log::LogStore,
+    meters::Meters,
+    outlet::Outlet,
+    threads::{Shared, Turns},
+    wants::Wants,
+};
 use crate::{
     network::{self, BlobSource, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Verdict},
+    recording::{Plan, Recorder, RecordingError},
     store::{
         StoreError,
-        blobs::{BlobError, BlobStore},
+        blobs::{BlobError, BlobStore, Usage},
         journal::JournalError,
     },
 };
@@ -50,6 +59,7 @@ use crate::{
 mod disk;
 mod inbox;
 mod log;
+pub mod meters;
 mod outlet;
 mod private;
 mod records;
@@ -137,6 +147,9 @@ pub enum NodeError {
     /// The network failed.
     #[error("network: {0}")]
     Network(#[from] NetworkError),
+    /// Its events cannot be recorded.
+    #[error("events: {0}")]
+    Recording(#[from] RecordingError),
     /// The operating system gives no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
@@ -170,6 +183,19 @@ impl Node {
     /// Returns a [`NodeError`] that says what to do if the folder, the key or an address cannot be used; nothing was
     /// signed then.
     pub async fn start(options: NodeOptions) -> Result<NodeHandle, NodeError> {
+        Self::begin(options, None).await
+    }
+
+    /// Starts a node that follows, and records what its protocol is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); returns [`NodeError::Recording`] for an operator.
+    pub async fn start_recorded(options: NodeOptions, plan: Plan) -> Result<NodeHandle, NodeError> {
+        Self::begin(options, Some(plan)).await
+    }
+
+    async fn begin(options: NodeOptions, plan: Option<Plan>) -> Result<NodeHandle, NodeError> {
         let identity = Zeroizing::new(options.transport_seed);
         let local = network::NodeId::of_seed(&identity);
         let node = NodeId::from(*local.as_ref());
@@ -181,10 +207,10 @@ impl Node {
             timeouts: options.timeouts,
             pass_millis: options.pass_millis,
         };
-        let mut rng = generator(options.rng_seed)?;
+        let rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
-        let opening = tokio::task::spawn_blocking(move || open(&folder, config, &mut rng).map(|it| (it, rng)));
-        let ((disk, peer), rng) = opening.await.map_err(|_| NodeError::Stopped)??;
+        let opening = tokio::task::spawn_blocking(move || open(&folder, config, rng, plan.as_ref()));
+        let (disk, peer, turns) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
         let network =
@@ -200,20 +226,21 @@ impl Node {
         let peer = Arc::new(Mutex::new(peer));
         let (changed, changes) = watch::channel(0);
         let (finish, finished) = watch::channel(false);
-        let shared = Shared { peer: Arc::clone(&peer), changed };
+        let meters = Arc::new(Meters::new());
+        let shared = Shared { peer: Arc::clone(&peer), changed, meters: Arc::clone(&meters) };
         let closing = network.clone();
         let stopped = move || {
             runtime.block_on(closing.shutdown());
             finish.send_replace(true);
         };
-        span.in_scope(|| threads::start(shared, events, rng, disk, outlet, stopped))?;
+        span.in_scope(|| threads::start(shared, events, turns, disk, outlet, stopped))?;
         tokio::spawn(listen(community, network.clone(), happenings, inbox.clone()));
         for address in &options.dial {
             network.dial(address).await?;
         }
         let running = Running { inbox };
         let running = Arc::new(running);
-        Ok(NodeHandle { running, peer, log, changes, finished, notices, wants, addresses, node })
+        Ok(NodeHandle { running, peer, log, changes, finished, notices, wants, addresses, node, meters })
     }
 }
 
@@ -227,19 +254,32 @@ fn generator(seed: Option<u64>) -> Result<ChaCha20Rng, NodeError> {
     }
 }
 
-fn open(folder: &std::path::Path, config: Config, rng: &mut ChaCha20Rng) -> Result<(Disk, Peer), NodeError> {
+fn open(
+    folder: &std::path::Path,
+    config: Config,
+    mut rng: ChaCha20Rng,
+    plan: Option<&Plan>,
+) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
     let community = config.genesis.id();
     let began = std::time::Instant::now();
     let (disk, saved) = loop {
-        match Disk::open((folder, community), operator, rng) {
+        match Disk::open((folder, community), operator, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             opened => break opened?,
         }
     };
-    Ok((disk, Peer::new(config, threads::now(), saved)?))
+    let now = threads::now();
+    let mut recorder = None;
+    if let Some(plan) = plan {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        recorder = Some(Recorder::begin(plan, &config, &saved, now, seed)?);
+        rng = ChaCha20Rng::from_seed(seed);
+    }
+    Ok((disk, Peer::new(config, now, saved)?, Turns { rng, recorder }))
 }
 
 /// Hands what the network says to the protocol, until it says no more.
@@ -333,6 +373,7 @@ pub struct NodeHandle {
     wants: Wants,
     addresses: Vec<String>,
     node: NodeId,
+    meters: Arc<Meters>,
 }
 
 impl NodeHandle {
@@ -398,6 +439,21 @@ impl NodeHandle {
     /// Returns the addresses at which this node can be dialled.
     pub fn addresses(&self) -> Vec<String> {
         self.addresses.clone()
+    }
+
+    /// Returns what the node measures of itself.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Returns how much space public bodies take; none once the node has stopped.
+    pub fn blob_usage(&self) -> Option<Usage> {
+        self.wants.blobs.upgrade().map(|blobs| blobs.used())
+    }
+
+    /// Returns whether the node has stopped.
+    pub fn is_stopped(&self) -> bool {
+        *self.finished.borrow()
     }
 
     /// Returns this node's name.

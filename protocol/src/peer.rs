@@ -334,6 +334,11 @@ impl Peer {
         self.ordering.height()
     }
 
+    /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
+    pub fn height_heard_of(&self) -> Height {
+        self.ordering.ahead().max(self.height())
+    }
+
     /// Returns the newest decisions, ascending: at most [`limits::RECENT_DECISIONS`](crate::limits::RECENT_DECISIONS).
     pub fn recent_decisions(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
         self.ordering.recent()

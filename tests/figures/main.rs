@@ -9,10 +9,11 @@ mod deliberation;
 mod delta;
 mod figure;
 mod identity;
+mod idle;
 mod late_joiner;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use table::Printed;
@@ -28,7 +29,7 @@ enum Topic {
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
-    /// Catching up: what it takes to join late.
+    /// The network: what it takes to join late, and what a node costs that has nothing to do.
     Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
@@ -81,14 +82,20 @@ impl Arguments {
             }
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
-            Topic::Network => show(printed(late_joiner::figures(self.rounds))),
+            Topic::Network => {
+                show(printed(late_joiner::figures(self.rounds)));
+                show(printed(idle::figures()));
+            }
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
-fn main() {
+fn main() -> ExitCode {
+    if std::env::var_os(idle::AS_NODE).is_some() {
+        return chorus_node::cli::main();
+    }
     let arguments = Arguments::parse();
     arguments.measure(|figures| {
         for printed in figures {
@@ -98,4 +105,5 @@ fn main() {
             }
         }
     });
+    ExitCode::SUCCESS
 }

@@ -157,9 +157,9 @@ fn assert_sound(play: &Play) {
         )
     };
     assert_eq!(play.network.notices.iter().find(wrong), None);
-    let tips = (0..play.network.len()).filter(|host| play.network.is_up(*host)).map(|host| {
-        play.network.decisions(host).iter().map(|decision| decision.batch.id()).collect::<Vec<_>>()
-    });
+    let tips = (0..play.network.len())
+        .filter(|host| play.network.is_up(*host))
+        .map(|host| play.network.decisions(host).iter().map(|decision| decision.batch.id()).collect::<Vec<_>>());
     let tips: Vec<_> = tips.collect();
     for pair in tips.windows(2) {
         assert!(pair[0].iter().zip(&pair[1]).all(|(a, b)| a == b), "two logs");

@@ -52,6 +52,7 @@ use crate::{
     },
     diary::Diary,
     driver::NodeHandle,
+    health::Health,
     vault::Vault,
 };
 
@@ -151,6 +152,11 @@ impl Service {
     /// Returns the node.
     pub const fn node(&self) -> &NodeHandle {
         &self.node
+    }
+
+    /// Returns what looks at the node's health.
+    pub fn health(&self) -> Health {
+        Health::new(self.node.clone(), self.dir.clone(), self.role)
     }
 
     /// Returns where the community, the node and all rounds stand.

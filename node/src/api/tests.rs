@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 mod adapters;
 mod classes;
+mod open;
 
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{
@@ -159,7 +160,7 @@ impl Fixture {
     }
 
     fn set(&self, name: settings::Name, value: &str) {
-        let path = self.folder.path().join("config.json");
+        let path = self.folder.path().join("config.toml");
         let mut settings = settings::Settings::read(&path).expect("read");
         settings.set(name, value).expect("a value");
         settings.write(&path).expect("written");

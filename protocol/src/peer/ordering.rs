@@ -147,6 +147,10 @@ impl Ordering {
         [consensus, relayed].into_iter().flatten().chain([self.ask_at]).min()
     }
 
+    pub(super) const fn ahead(&self) -> Height {
+        self.ahead
+    }
+
     pub(super) const fn height(&self) -> Height {
         self.height
     }
