@@ -9,6 +9,7 @@ mod deliberation;
 mod determinism;
 mod faults;
 mod ledger;
+mod moral_graph;
 mod registry;
 mod regressions;
 mod round;
