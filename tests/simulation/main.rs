@@ -11,6 +11,7 @@ mod faults;
 mod governance;
 mod late;
 mod ledger;
+mod moral_graph;
 mod registry;
 mod regressions;
 mod round;
