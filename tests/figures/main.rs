@@ -9,6 +9,7 @@ mod deliberation;
 mod delta;
 mod figure;
 mod identity;
+mod network;
 mod table;
 
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ enum Topic {
     Deliberation,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
+    /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps.
+    Network,
 }
 
 /// How figures are printed.
@@ -76,6 +79,7 @@ impl Arguments {
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
             Topic::Identity => show(identity::figures(self.seed)),
+            Topic::Network => network::figures(self.seed, show),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::{Failure, Global, keys, output::Lines};
 use crate::{
     api::{Role, Server, Service, service::ONE_OPERATOR},
     driver::{Node, NodeHandle, NodeOptions},
+    network::Caps,
 };
 
 /// How long requests under way may take to end once the node is to stop.
@@ -72,6 +73,7 @@ impl Run {
             listen,
             dial: invite.addresses().chain(self.dial).collect(),
             mdns: !self.no_mdns,
+            caps: Caps::default(),
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: global.seed,

@@ -252,12 +252,7 @@ pub(super) fn message_hash(topic: &str, data: &[u8]) -> [u8; 20] {
     *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
-fn requests<C>(
-    codec: C,
-    protocol: StreamProtocol,
-    timeout: Duration,
-    streams: usize,
-) -> request_response::Behaviour<C>
+fn requests<C>(codec: C, protocol: StreamProtocol, timeout: Duration, streams: usize) -> request_response::Behaviour<C>
 where
     C: request_response::Codec<Protocol = StreamProtocol> + Clone + Send + 'static,
 {

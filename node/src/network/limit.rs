@@ -82,8 +82,7 @@ impl Bucket {
     }
 
     fn refill(&mut self, now: Instant) {
-        self.level =
-            (self.level + now.saturating_duration_since(self.at).as_secs_f64() * self.rate).min(self.capacity);
+        self.level = (self.level + now.saturating_duration_since(self.at).as_secs_f64() * self.rate).min(self.capacity);
         self.at = self.at.max(now);
     }
 

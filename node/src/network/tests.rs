@@ -1,9 +1,6 @@
 //! Real nodes on real sockets of this machine.
 
-use std::{
-    collections::BTreeSet,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use tokio::time::{Instant, sleep, timeout};

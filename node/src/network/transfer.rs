@@ -50,8 +50,15 @@ pub(super) type Waiting = oneshot::Sender<Result<Vec<u8>, NetworkError>>;
 /// What was asked of a peer and is not answered yet.
 #[derive(Clone, Copy, Debug)]
 enum Asked {
-    Find { from: NodeId, id: BlobId },
-    Piece { from: NodeId, id: BlobId, piece: u32 },
+    Find {
+        from: NodeId,
+        id: BlobId,
+    },
+    Piece {
+        from: NodeId,
+        id: BlobId,
+        piece: u32,
+    },
     /// It was told what is here.
     Told,
 }
@@ -204,9 +211,7 @@ impl Task {
         for ask in asks {
             let (from, request, asked) = match ask {
                 Ask::Find { from, id } => (from, Request::Find(id), Asked::Find { from, id }),
-                Ask::Piece { from, id, piece } => {
-                    (from, Request::Piece(id, piece), Asked::Piece { from, id, piece })
-                }
+                Ask::Piece { from, id, piece } => (from, Request::Piece(id, piece), Asked::Piece { from, id, piece }),
             };
             self.send_blob_request(from, &request, asked);
         }

@@ -88,7 +88,11 @@ async fn read_frame(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> i
     if bytes.len() == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-pub(super) async fn write_frame(io: &mut (impl AsyncWrite + Unpin + Send), bytes: &[u8], bound: usize) -> io::Result<()> {
+pub(super) async fn write_frame(
+    io: &mut (impl AsyncWrite + Unpin + Send),
+    bytes: &[u8],
+    bound: usize,
+) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= bound);
     let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame over its bound"))?;
     io.write_all(&length.to_be_bytes()).await?;

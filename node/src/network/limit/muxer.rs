@@ -62,12 +62,7 @@ pub(in crate::network) struct Stream {
 }
 
 /// Waits until some of `wanted` bytes may pass, and says how many.
-fn poll_pass(
-    meter: &Meter,
-    waiting: &mut Option<Pin<Box<Sleep>>>,
-    wanted: usize,
-    cx: &mut Context<'_>,
-) -> Poll<usize> {
+fn poll_pass(meter: &Meter, waiting: &mut Option<Pin<Box<Sleep>>>, wanted: usize, cx: &mut Context<'_>) -> Poll<usize> {
     loop {
         if let Some(pause) = waiting {
             ready!(pause.as_mut().poll(cx));

@@ -123,7 +123,11 @@ async fn a_cap_is_kept_and_gossip_goes_first() {
         let (mut origin, mut reader) = (Setup::new(1, TCP), Setup::new(2, TCP));
         let blob = pattern(3_000_000);
         origin.shelf.store.put(&blob).expect("stored");
-        if upload { origin.caps.upload = cap } else { reader.caps.download = cap }
+        if upload {
+            origin.caps.upload = cap
+        } else {
+            reader.caps.download = cap
+        }
         let (origin, mut reader) = pair(origin, reader).await;
         meshed(&[&origin, &reader]).await;
         let began = Instant::now();

@@ -479,7 +479,11 @@ impl Plan {
         let mut hopeful = BTreeSet::new();
         for flight in &download.flights {
             let is_slow = !flight.arrived && now.saturating_duration_since(flight.since) > patience(&flight.from);
-            if is_slow { slow.insert(flight.piece) } else { hopeful.insert(flight.piece) };
+            if is_slow {
+                slow.insert(flight.piece)
+            } else {
+                hopeful.insert(flight.piece)
+            };
         }
         for piece in slow.difference(&hopeful) {
             if self.flights() >= MAX_FLIGHTS + MAX_OF_PROVIDER {

@@ -60,8 +60,7 @@ impl Uploads {
     }
 
     fn begin(&mut self, id: InboundRequestId, to: NodeId, is_piece: bool) -> bool {
-        let (of_all, of_peer) =
-            if is_piece { (self.slots, SLOTS_OF_PEER) } else { (MAX_FINDS, MAX_FINDS_OF_PEER) };
+        let (of_all, of_peer) = if is_piece { (self.slots, SLOTS_OF_PEER) } else { (MAX_FINDS, MAX_FINDS_OF_PEER) };
         let alike = || self.active.values().filter(|(_, piece)| *piece == is_piece);
         let is_free = alike().count() < of_all && alike().filter(|(peer, _)| *peer == to).count() < of_peer;
         if is_free {

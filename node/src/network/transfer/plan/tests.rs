@@ -161,7 +161,11 @@ fn peers_that_come_and_go_do_not_stop_it() {
             let now = world.now;
             let is_here = &mut world.peers.get_mut(&node).expect("known").2;
             *is_here = !*is_here;
-            if *is_here { world.plan.connected(node, now) } else { world.plan.gone(node, now) }
+            if *is_here {
+                world.plan.connected(node, now)
+            } else {
+                world.plan.gone(node, now)
+            }
             // What it was asked for before is never answered.
             world.pending.retain(|(_, ask)| {
                 let (Ask::Find { from, .. } | Ask::Piece { from, .. }) = ask;
