@@ -47,11 +47,14 @@ use self::{
     wants::Wants,
 };
 use crate::{
-    network::{self, BlobSource, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Verdict},
+    network::{
+        self, BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Traffic, Transfer,
+        Verdict,
+    },
     recording::{Plan, Recorder, RecordingError},
     store::{
         StoreError,
-        blobs::{BlobError, BlobStore, Usage},
+        blobs::{BlobError, BlobStore, Found, Pieces, Usage},
         journal::JournalError,
     },
 };
@@ -71,7 +74,7 @@ mod wants;
 /// Notices that a slow listener may be behind; older ones are lost to it.
 const NOTICES: usize = 1024;
 
-/// How long [`NodeHandle::fetch`] asks for a body before it gives up.
+/// How long [`NodeHandle::fetch`] asks for a body, or for more of it, before it gives up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a start waits for a folder that was just closed in the same process.
@@ -93,6 +96,9 @@ pub struct NodeOptions {
     pub dial: Vec<String>,
     /// Whether to look for nodes on the local network.
     pub mdns: bool,
+    /// What the connection may be used for. What was used of the month is remembered in the data folder, wherever
+    /// `caps.ledger` points.
+    pub caps: Caps,
     /// How long steps of the consensus may take.
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
@@ -209,12 +215,13 @@ impl Node {
         };
         let rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
+        let caps = Caps { ledger: Some(folder.join("traffic")), ..options.caps };
         let opening = tokio::task::spawn_blocking(move || open(&folder, config, rng, plan.as_ref()));
         let (disk, peer, turns) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
-        let network =
-            NetworkConfig { identity, listen: options.listen, mdns: options.mdns, community, blobs: Arc::new(source) };
+        let (listen_at, mdns, blobs) = (options.listen, options.mdns, Arc::new(source));
+        let network = NetworkConfig { identity, listen: listen_at, mdns, community, blobs, caps };
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
         let wants = Wants::new(network.clone(), disk.blobs());
@@ -343,9 +350,35 @@ fn network_id(id: NodeId) -> network::NodeId {
 /// The bodies that are given away, as long as the node runs.
 struct Served(std::sync::Weak<BlobStore>);
 
+impl Served {
+    fn store(&self) -> Result<Arc<BlobStore>, BlobError> {
+        self.0.upgrade().ok_or_else(|| BlobError::Io(io::Error::other("the node is stopping")))
+    }
+}
+
 impl BlobSource for Served {
     fn blob(&self, id: BlobId) -> Option<Vec<u8>> {
         self.0.upgrade()?.blob(id)
+    }
+
+    fn find(&self, id: BlobId) -> Option<Found> {
+        BlobSource::find(&*self.0.upgrade()?, id)
+    }
+
+    fn slice(&self, id: BlobId, piece: u32) -> Option<Vec<u8>> {
+        BlobSource::slice(&*self.0.upgrade()?, id, piece)
+    }
+
+    fn put(&self, id: BlobId, bytes: &[u8]) -> Result<(), BlobError> {
+        BlobSource::put(&*self.store()?, id, bytes)
+    }
+
+    fn begin(&self, id: BlobId, size: u64, proof: &[u8]) -> Result<Pieces, BlobError> {
+        self.store()?.begin(id, size, proof)
+    }
+
+    fn add(&self, id: BlobId, piece: u32, slice: &[u8]) -> Result<Pieces, BlobError> {
+        self.store()?.add(id, piece, slice)
     }
 }
 
@@ -430,10 +463,29 @@ impl NodeHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NodeError::NotFound`] if nobody had it for half a minute.
+    /// Returns [`NodeError::NotFound`] if nobody had it, or any more of it, for half a minute.
     pub async fn fetch(&self, id: BlobId) -> Result<Arc<[u8]>, NodeError> {
         self.check_running()?;
-        timeout(FETCH_TIMEOUT, self.wants.fetch(id)).await.map_err(|_| NodeError::NotFound(id))?
+        let here = || self.transfers().into_iter().find(|it| it.id == id).map_or(0, |transfer| transfer.done);
+        let mut fetching = std::pin::pin!(self.wants.fetch(id));
+        loop {
+            let before = here();
+            match timeout(FETCH_TIMEOUT, &mut fetching).await {
+                Ok(fetched) => return fetched,
+                Err(_) if here() > before => {}
+                Err(_) => return Err(NodeError::NotFound(id)),
+            }
+        }
+    }
+
+    /// Returns the bodies that are being fetched in pieces, and how far they are.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        self.wants.network.transfers()
+    }
+
+    /// Returns how much went over the wire.
+    pub fn traffic(&self) -> Traffic {
+        self.wants.network.traffic()
     }
 
     /// Returns the addresses at which this node can be dialled.

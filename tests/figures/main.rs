@@ -11,6 +11,7 @@ mod figure;
 mod identity;
 mod idle;
 mod late_joiner;
+mod network;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -29,7 +30,8 @@ enum Topic {
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
-    /// The network: what it takes to join late, and what a node costs that has nothing to do.
+    /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps; what it takes to join late, and what
+    /// a node costs that has nothing to do.
     Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
@@ -83,6 +85,7 @@ impl Arguments {
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
             Topic::Network => {
+                network::figures(self.seed, &mut show);
                 show(printed(late_joiner::figures(self.rounds)));
                 show(printed(idle::figures()));
             }

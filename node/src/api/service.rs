@@ -193,6 +193,7 @@ impl Service {
             peers,
             operators_connected,
             rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
+            transfers: transfers(&self.node),
             community,
         })
     }
@@ -345,6 +346,11 @@ fn find_poll(ledger: &Ledger, reference: &str) -> Result<PollId, ApiError> {
 fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
     let round: &RoundId = ledger.polls().get(&poll)?.rounds.last()?;
     ledger.rounds().get(round).map(Arc::as_ref)
+}
+
+fn transfers(node: &NodeHandle) -> Vec<view::Transfer> {
+    let view = |it: crate::network::Transfer| view::Transfer { id: it.id, done: it.done, total: it.total };
+    node.transfers().into_iter().map(view).collect()
 }
 
 fn community(ledger: &Ledger) -> view::Community {

@@ -28,6 +28,7 @@ use crate::{
         settings::{Name, Settings},
     },
     driver::{Node, NodeHandle, NodeOptions},
+    network::Caps,
     recording::Plan,
 };
 
@@ -119,6 +120,12 @@ impl Run {
             listen: bearing.listen,
             dial: invite.addresses().chain(bearing.dial).collect(),
             mdns: bearing.mdns,
+            caps: Caps {
+                upload: bearing.upload.limit(),
+                download: bearing.download.limit(),
+                monthly: bearing.monthly.limit(),
+                ..Caps::default()
+            },
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: global.seed,

@@ -5,6 +5,7 @@
 //! | records that must not be forgotten | `journal` |
 //! | decisions | `store/` |
 //! | public bodies | `blobs/` |
+//! | what was used of the month | `traffic`, by the network |
 //! | private parts of contributions | `private/<round>/<body>` |
 //!
 //! # Correctness
@@ -33,9 +34,13 @@ use super::{
     private::{PrivateStore, create_private_dir},
     records::{Records, erased},
 };
-use crate::store::{blobs::BlobStore, journal::JournalError};
+use crate::store::{
+    blobs::{BlobStore, Policy},
+    journal::JournalError,
+};
 
-/// Bytes of public bodies that are kept: ten thousand rounds of a small community.
+/// Bytes of public bodies that are kept: ten thousand rounds of a small community. An operator keeps all, for an audit
+/// asks operators for them; others keep what was used last, and fetch the rest again.
 const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
 
 /// What leaves the node once everything before it is durable.
@@ -95,7 +100,8 @@ impl Disk {
             return Err(NodeError::JournalOld);
         }
         let saved = records.load()?;
-        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), BLOB_QUOTA)?);
+        let policy = if operator.is_some() { Policy::keep_all(BLOB_QUOTA) } else { Policy::cache(BLOB_QUOTA) };
+        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
         let submissions = private.load(&erased(&saved))?;
         let disk = Self { community, records, log, blobs, private, waiting: (Vec::new(), Vec::new()) };
@@ -194,6 +200,7 @@ impl Disk {
     fn erase_round(&mut self, round: RoundId) -> Result<(), NodeError> {
         self.flush()?;
         self.private.erase_round(round)?;
+        self.blobs.collect()?;
         self.compact()
     }
 
