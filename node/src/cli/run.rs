@@ -17,7 +17,9 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use super::{Failure, Global, keys, output::Lines};
 use crate::{
     api::{Role, Server, Service, service::ONE_OPERATOR},
-    driver::{Node, NodeHandle, NodeOptions},
+    config::DataDir,
+    driver::{Node, NodeError, NodeHandle, NodeOptions},
+    store::files,
 };
 
 /// How long requests under way may take to end once the node is to stop.
@@ -63,6 +65,9 @@ impl Run {
         if role == Role::Operator && !is_operator {
             return Err(Failure::NotOperator.into());
         }
+        if role == Role::Operator {
+            check_journal(&dir)?;
+        }
         let listen = if self.listen.is_empty() { USUAL_LISTEN.map(str::to_owned).to_vec() } else { self.listen };
         let options = NodeOptions {
             data_dir: dir.node(),
@@ -95,6 +100,17 @@ impl Run {
         tell(global, &ready, &invite.genesis.name)?;
         serve(server, service, node).await
     }
+}
+
+/// Refuses to make a first journal for a key that has been used as an operator's, and notes that it is used now.
+fn check_journal(dir: &DataDir) -> anyhow::Result<()> {
+    let signed = dir.signed();
+    if signed.try_exists()? {
+        let has_journal = dir.node().join("journal").try_exists()?;
+        return if has_journal { Ok(()) } else { Err(NodeError::JournalLost.into()) };
+    }
+    let note = b"The key of this directory signs as an operator's. Keep `node/journal` with it.\n";
+    Ok(files::replace(&signed, "signed", note)?)
 }
 
 /// Prints that the node is ready: in JSON on one line, so that a program can wait for it.

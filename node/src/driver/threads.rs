@@ -6,6 +6,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -42,6 +43,11 @@ pub(super) struct Shared {
     pub(super) peer: Arc<Mutex<Peer>>,
     /// Counts groups of events, so that whoever waits for something looks again.
     pub(super) changed: watch::Sender<u64>,
+    /// Counts the groups of effects that were handed to the disk. Changed and read with the peer at hand, so that
+    /// everything seen in the peer's state is in effects up to this one.
+    pub(super) handed: Arc<AtomicU64>,
+    /// How many of them are durable.
+    pub(super) durable: watch::Sender<u64>,
 }
 
 /// Returns the time of this machine's clock.
@@ -62,9 +68,10 @@ pub(super) fn start(
     let (sender, receiver) = sync_channel(GROUPS);
     let span = tracing::Span::current();
     let of_disk = span.clone();
+    let durable = shared.durable.clone();
     thread::Builder::new()
         .name("disk".into())
-        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, stopped)))?;
+        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, &durable, stopped)))?;
     thread::Builder::new()
         .name("protocol".into())
         .spawn(move || span.in_scope(|| run(&shared, &events, rng, &sender)))?;
@@ -72,11 +79,11 @@ pub(super) fn start(
 }
 
 /// Runs the protocol until it is told to stop, or the disk fails.
-fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSender<Vec<Effect>>) {
+fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSender<(u64, Vec<Effect>)>) {
     let mut next = Some(Box::new(Event::Tick));
     let mut stopping = false;
     loop {
-        let (performed, deadline) = {
+        let (number, performed, deadline) = {
             let mut peer = shared.peer.blocking_lock();
             let began = Instant::now();
             while let Some(event) = next.take() {
@@ -91,10 +98,11 @@ fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSen
                 }
             }
             let performed: Vec<Effect> = std::iter::from_fn(|| peer.poll_effect()).collect();
-            (performed, peer.next_deadline())
+            let new = u64::from(!performed.is_empty());
+            (shared.handed.fetch_add(new, Ordering::AcqRel) + new, performed, peer.next_deadline())
         };
         shared.changed.send_modify(|count| *count = count.wrapping_add(1));
-        if (!performed.is_empty() && effects.send(performed).is_err()) || stopping {
+        if (!performed.is_empty() && effects.send((number, performed)).is_err()) || stopping {
             return;
         }
         if next.is_some() {
@@ -110,17 +118,25 @@ fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSen
 }
 
 /// Performs effects until there are no more, or the disk fails.
-fn write(mut disk: Disk, mut outlet: Outlet, effects: &Receiver<Vec<Effect>>, stopped: impl FnOnce()) {
-    while let Ok(mut group) = effects.recv() {
+fn write(
+    mut disk: Disk,
+    mut outlet: Outlet,
+    effects: &Receiver<(u64, Vec<Effect>)>,
+    durable: &watch::Sender<u64>,
+    stopped: impl FnOnce(),
+) {
+    while let Ok((mut number, mut group)) = effects.recv() {
         // What has gathered meanwhile shares one wait for the disk.
-        while let Ok(more) = effects.try_recv() {
+        while let Ok((later, more)) = effects.try_recv() {
             group.extend(more);
+            number = later;
         }
         if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing)) {
             tracing::error!(%error, "the node stops");
             outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));
             break;
         }
+        durable.send_replace(number);
     }
     drop(disk);
     drop(outlet);

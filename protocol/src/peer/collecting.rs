@@ -179,7 +179,10 @@ impl Peer {
             self.collected.verify_at = None;
             return;
         }
-        let Some(operator) = self.operator() else {
+        if self.operator().is_some() && self.recovery.listens(self.now) {
+            return;
+        }
+        let Some(operator) = self.speaking_operator() else {
             self.collected.pending.clear();
             return;
         };
@@ -246,6 +249,9 @@ impl Peer {
     /// of the sealed set after that. So nobody can make an operator hold more, and nothing superseded comes back.
     fn admit(&self, form: CheckedForm) -> Result<CheckedForm, Fault> {
         let header = &form.header;
+        if self.recovery.bars(&header.round) {
+            return Err(Fault::Phase("a contribution to a round that began before this operator was put back"));
+        }
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         match &round.sealed {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
@@ -439,7 +445,7 @@ impl Peer {
     }
 
     pub(super) fn on_handover(&mut self, handover: Handover) -> Result<(), Fault> {
-        let Some(operator) = self.operator().filter(|operator| *operator == handover.operator) else {
+        let Some(operator) = self.speaking_operator().filter(|operator| *operator == handover.operator) else {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
         let body = BlobId::of(&handover.submission.body);

@@ -105,7 +105,12 @@ impl Duties {
                     duties.keys.remove(round);
                     duties.erased.insert(*round);
                 }
-                Record::Wal(_) | Record::WalReset(_) | Record::Pledge(_) | Record::Acknowledged(_) => {}
+                Record::Wal(_)
+                | Record::WalReset(_)
+                | Record::Pledge(_)
+                | Record::Acknowledged(_)
+                | Record::Restored(_)
+                | Record::Resumed(_) => {}
             }
         }
         duties
@@ -132,17 +137,20 @@ impl Peer {
             return;
         }
         self.duties.changed = false;
-        let operator = self.operator();
+        let operator = self.speaking_operator();
+        // One that is an operator and may not speak yet does not follow a round to its end: it has duties there.
+        let waits = self.operator().is_some() && operator.is_none();
         let rounds: Vec<RoundId> = self.ledger.rounds().keys().copied().collect();
         let mut running = false;
         for id in rounds {
             let Some(round) = self.ledger.rounds().get(&id).cloned() else { continue };
             let state = round.state();
             running |= state != RoundState::Finished || !self.duties.followed.contains(&id);
-            match (state, operator) {
+            match (state, self.speaking_in(&id)) {
+                (RoundState::Sealed | RoundState::Finished, None) if waits => {}
                 (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
                 (RoundState::Open, Some(operator)) => self.watch_deadline(&round, operator),
-                (RoundState::Sealed | RoundState::Finished, _) => self.follow(&round, operator),
+                (RoundState::Sealed | RoundState::Finished, operator) => self.follow(&round, operator),
                 (RoundState::Planned | RoundState::Open, None) => {}
             }
         }
