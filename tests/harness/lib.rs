@@ -3,6 +3,7 @@
 pub mod adapters;
 pub mod bundle;
 pub mod community;
+pub mod crash;
 pub mod fuzz;
 pub mod malice;
 pub mod network;
