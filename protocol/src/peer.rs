@@ -18,6 +18,7 @@ mod amending;
 mod collecting;
 mod duties;
 mod ordering;
+mod recovery;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,7 +34,7 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 pub(crate) use self::ordering::start_of_log;
-use self::{collecting::Collected, duties::Duties, ordering::Ordering};
+use self::{collecting::Collected, duties::Duties, ordering::Ordering, recovery::Recovery};
 use crate::{
     charter::NotCarried,
     config::Genesis,
@@ -81,6 +82,8 @@ pub struct Saved {
     pub records: Vec<Record>,
     /// The private parts of contributions to rounds that are not erased.
     pub submissions: Vec<Submission>,
+    /// Entries of people at this node that were not on the log yet.
+    pub relayed: Vec<SignedEntry>,
 }
 
 /// What happens to a node.
@@ -153,6 +156,10 @@ pub enum Effect {
     },
     /// Erase all private parts of a round, and compact the journal.
     EraseRound(RoundId),
+    /// Keep an entry of somebody at this node durably, before anything that follows: it is sent until it is on the log.
+    StoreEntry(Box<SignedEntry>),
+    /// Let go of such an entry: it is on the log, or can never be.
+    DropEntry(EntryId),
     /// Send to one node.
     Send {
         /// To whom.
@@ -221,6 +228,7 @@ pub struct Peer {
     ordering: Ordering,
     collected: Collected,
     duties: Duties,
+    recovery: Recovery,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
     /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
     greeted: BTreeMap<NodeId, PublicKey>,
@@ -266,6 +274,7 @@ impl Peer {
             community: ledger.community(),
             collected: Collected::default(),
             duties: Duties::resume(&saved.records),
+            recovery: Recovery::resume(&config, now, &saved.records),
             ledger,
             ordering,
             nodes: BTreeMap::new(),
@@ -280,6 +289,12 @@ impl Peer {
         peer.effects.extend(erasures.into_iter().map(Effect::EraseRound));
         for submission in saved.submissions {
             peer.collected.requeue(submission);
+        }
+        if let Some(until) = peer.recovery.silent_until() {
+            peer.silence_consensus(until);
+        }
+        for entry in saved.relayed {
+            peer.take_up_relayed(entry);
         }
         peer.drain_consensus();
         Ok(peer)
@@ -306,6 +321,7 @@ impl Peer {
             Event::Command(command) => self.on_command(command),
             Event::Tick => {}
         }
+        self.recover(rng);
         self.tick_consensus();
         self.verify_pending(rng);
         self.do_duties(rng);
@@ -318,10 +334,10 @@ impl Peer {
 
     /// Returns when [`Event::Tick`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.ordering.next_deadline(), self.duties.next_deadline(), self.collected.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let speaking = [self.ordering.speaking_deadline(), self.duties.next_deadline(), self.collected.next_deadline()];
+        // Whoever listens does nothing before it may speak.
+        let speaking = speaking.into_iter().flatten().map(|at| at.max(self.recovery.listens_until())).min();
+        [speaking, self.ordering.next_deadline(), self.recovery.next_deadline()].into_iter().flatten().min()
     }
 
     /// Returns the state that the log leads to.
@@ -371,9 +387,8 @@ impl Peer {
 
     fn on_connected(&mut self, node: NodeId) {
         self.nodes.entry(node).or_insert(None);
-        if let Some(key) = &self.config.operator {
-            let hello = Hello::sign(key, self.community, self.config.node);
-            self.send(node, &Message::Hello(hello));
+        if let Some(greeting) = self.greeting() {
+            self.send(node, &greeting);
         }
         self.send_tip(node);
     }
@@ -396,6 +411,15 @@ impl Peer {
             Message::Log(part) => self.on_log(from, part),
             Message::SubmissionRequest(request) => self.on_submission_request(from, request),
             Message::Handover(handover) => self.on_handover(handover),
+            Message::HeightRequest(request) => {
+                self.on_height_request(from, request);
+                Ok(())
+            }
+            Message::HeightAnswer(answer) => {
+                self.on_height_answer(from, answer);
+                Ok(())
+            }
+            Message::Sighting(hello) => self.on_passed_on(&hello),
         }
     }
 
@@ -404,6 +428,7 @@ impl Peer {
         self.greeted.insert(from, hello.operator);
         // Not a fault: whoever has no office yet, or none any more, greets as well.
         self.nodes.entry(from).or_insert(None);
+        self.compare_greetings(from, hello);
         self.recognise(from);
         Ok(())
     }
@@ -506,7 +531,13 @@ fn unfinished_erasures(saved: &Saved) -> BTreeSet<RoundId> {
     let keys = saved.records.iter().filter_map(|record| match record {
         Record::RoundKey(record) => Some(record.round),
         Record::Acknowledged(record) => Some(record.round),
-        Record::Wal(_) | Record::WalReset(_) | Record::Pledge(_) | Record::Locked(_) | Record::Erased(_) => None,
+        Record::Wal(_)
+        | Record::WalReset(_)
+        | Record::Pledge(_)
+        | Record::Locked(_)
+        | Record::Erased(_)
+        | Record::Restored(_)
+        | Record::Resumed(_) => None,
     });
     let bodies = saved.submissions.iter().filter_map(|submission| Body::from_bytes(&submission.body).ok());
     keys.chain(bodies.map(|body| body.round)).filter(|round| erased.contains(round)).collect()

@@ -157,7 +157,10 @@ impl Tap {
             | Message::Tip(_)
             | Message::LogRequest(_)
             | Message::Log(_)
-            | Message::SubmissionRequest(_) => {}
+            | Message::SubmissionRequest(_)
+            | Message::HeightRequest(_)
+            | Message::HeightAnswer(_)
+            | Message::Sighting(_) => {}
         }
         self.last = Some(message);
     }

@@ -7,6 +7,7 @@ mod classes;
 mod codec;
 mod deliberation;
 mod determinism;
+mod durability;
 mod faults;
 mod governance;
 mod late;

@@ -169,7 +169,7 @@ impl Service {
         let key = person.as_ref().map(|person| person.key.public());
         let (ledger, height, peers, operators_connected, operator) = self
             .node
-            .view(|peer| {
+            .view_durably(|peer| {
                 let operators = peer.nodes().values().filter(|operator| operator.is_some()).count();
                 (peer.ledger().clone(), peer.height(), peer.nodes().len(), operators, peer.operator())
             })
@@ -273,8 +273,8 @@ impl Service {
         }
         let seconds = wait.as_secs();
         let message = format!(
-            "not on the log within {seconds} s: it is sent on while the node runs; see `chorus status` for the operators \
-             connected. If the node stops before, ballots are sent on when it runs again, and all else must be said again"
+            "not on the log within {seconds} s: it is kept, and sent on while the node runs and when it runs again; see \
+             `chorus status` for the operators connected"
         );
         Err(ApiError::new(Kind::TimedOut, message))
     }

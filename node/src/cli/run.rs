@@ -23,13 +23,15 @@ use super::{Failure, Global, keys, output::Lines};
 use crate::{
     api::{OpenServer, Role, Server, Service, service::ONE_OPERATOR},
     config::{
+        DataDir,
         profile::Profile,
         quantity::Bytes,
         settings::{Name, Settings},
     },
-    driver::{Node, NodeHandle, NodeOptions},
+    driver::{Node, NodeError, NodeHandle, NodeOptions},
     network::Caps,
     recording::Plan,
+    store::files,
 };
 
 /// How long requests under way may take to end once the node is to stop.
@@ -112,6 +114,9 @@ impl Run {
             );
         }
         let signals = Signals::listen()?;
+        if role == Role::Operator {
+            check_journal(&dir)?;
+        }
         let options = NodeOptions {
             data_dir: dir.node(),
             genesis: invite.genesis.clone(),
@@ -186,6 +191,17 @@ impl Run {
         settings.metrics.address = self.metrics.or(settings.metrics.address);
         Ok(settings)
     }
+}
+
+/// Refuses to make a first journal for a key that has been used as an operator's, and notes that it is used now.
+fn check_journal(dir: &DataDir) -> anyhow::Result<()> {
+    let signed = dir.signed();
+    if signed.try_exists()? {
+        let has_journal = dir.node().join("journal").try_exists()?;
+        return if has_journal { Ok(()) } else { Err(NodeError::JournalLost.into()) };
+    }
+    let note = b"The key of this directory signs as an operator's. Keep `node/journal` with it.\n";
+    Ok(files::replace(&signed, "signed", note)?)
 }
 
 /// Prints that the node is ready: in JSON on one line, so that a program can wait for it.

@@ -190,7 +190,10 @@ impl Peer {
             self.collected.verify_at = None;
             return;
         }
-        if self.config.operator.is_none() {
+        if self.own_key().is_some() && self.recovery.listens(self.now) {
+            return;
+        }
+        if self.own_key().is_none() || self.is_recovering() {
             self.collected.pending.clear();
             return;
         }
@@ -258,6 +261,9 @@ impl Peer {
     /// of the sealed set after that. So nobody can make an operator hold more, and nothing superseded comes back.
     fn admit(&self, form: CheckedForm) -> Result<CheckedForm, Fault> {
         let header = &form.header;
+        if self.recovery.bars(&header.round) {
+            return Err(Fault::Phase("a contribution to a round that began before this operator was put back"));
+        }
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         self.operator_in(round).ok_or(Fault::NotAllowed("a contribution to a round of other operators"))?;
         match &round.sealed {
@@ -460,7 +466,7 @@ impl Peer {
         let is_of = |round: &&Arc<RoundRecord>| round.sealed_bodies().any(|sealed| *sealed == body);
         let round = self.ledger.rounds().values().find(is_of);
         let round = round.ok_or(Fault::Phase("a handover of what is not sealed"))?;
-        let Some(operator) = self.operator_in(round).filter(|operator| *operator == handover.operator) else {
+        let Some(operator) = self.speaking_in(round).filter(|operator| *operator == handover.operator) else {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
         let held_by_this = round.charter.sharing().held_by(operator);

@@ -110,7 +110,12 @@ impl Duties {
                     duties.keys.remove(round);
                     duties.erased.insert(*round);
                 }
-                Record::Wal(_) | Record::WalReset(_) | Record::Pledge(_) | Record::Acknowledged(_) => {}
+                Record::Wal(_)
+                | Record::WalReset(_)
+                | Record::Pledge(_)
+                | Record::Acknowledged(_)
+                | Record::Restored(_)
+                | Record::Resumed(_) => {}
             }
         }
         duties
@@ -142,7 +147,9 @@ impl Peer {
             return;
         }
         self.duties.changed = false;
-        let in_office = self.operator().and(self.own_key());
+        let in_office = self.speaking_operator().and(self.own_key());
+        // One that is an operator and may not speak yet does not follow a round to its end: it has duties there.
+        let waits = self.own_key().is_some() && !self.may_speak();
         let ahead = |id: &&RoundId| !self.duties.followed.contains(*id);
         let rounds: Vec<RoundId> = self.ledger.rounds().keys().filter(ahead).copied().collect();
         let mut running = false;
@@ -151,12 +158,13 @@ impl Peer {
             let state = round.state();
             running = true;
             // An operator that has left has duties in the rounds that began with it; the clocks are those of the others.
-            let operator = self.operator_in(&round);
+            let operator = self.speaking_in(&round);
             if let Some(key) = in_office {
                 self.tell_time_of(&round, key);
                 self.witness(&round);
             }
             match (state, operator) {
+                (RoundState::Sealed | RoundState::Finished, None) if waits && self.operator_in(&round).is_some() => {}
                 (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
                 (RoundState::Sealed | RoundState::Finished, _) => self.follow(&round, operator),
                 (RoundState::Planned, None) | (RoundState::Open, _) => {}

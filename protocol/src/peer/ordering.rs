@@ -141,10 +141,14 @@ impl Ordering {
         })
     }
 
+    /// When the consensus has something to say.
+    pub(super) fn speaking_deadline(&self) -> Option<Timestamp> {
+        self.consensus.as_ref().and_then(Consensus::next_deadline)
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let consensus = self.consensus.as_ref().and_then(Consensus::next_deadline);
         let relayed = self.relayed.values().map(|(_, at)| *at).min();
-        [consensus, relayed].into_iter().flatten().chain([self.ask_at]).min()
+        relayed.into_iter().chain([self.ask_at]).min()
     }
 
     pub(super) const fn ahead(&self) -> Height {
@@ -194,7 +198,14 @@ fn write_ahead(records: &[Record]) -> (Vec<Vec<u8>>, Option<Height>) {
             Record::Wal(record) => wal.push(record.bytes.clone()),
             Record::WalReset(_) => wal.clear(),
             Record::Pledge(height) => pledged = Some(*height),
-            Record::RoundKey(_) | Record::Acknowledged(_) | Record::Locked(_) | Record::Erased(_) => {}
+            // The records of a copy are of heights that others have long decided.
+            Record::Restored(restored) if !restored.current => wal.clear(),
+            Record::RoundKey(_)
+            | Record::Acknowledged(_)
+            | Record::Locked(_)
+            | Record::Erased(_)
+            | Record::Restored(_)
+            | Record::Resumed(_) => {}
         }
     }
     (wal, pledged)
@@ -231,6 +242,14 @@ fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
     entries.iter().try_for_each(|signed| ledger.apply_verified(signed))
 }
 
+/// Whether an entry is on the log or can never be. `ledger` is a copy that becomes the state after it.
+fn is_settled(ledger: &mut Ledger, entry: &SignedEntry) -> bool {
+    match ledger.apply_verified(entry) {
+        Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => false,
+        Err(_) => true,
+    }
+}
+
 impl Peer {
     /// Takes an entry into the pool and tells the operators.
     pub(super) fn post(&mut self, entry: SignedEntry) {
@@ -242,9 +261,40 @@ impl Peer {
     pub(super) fn relay(&mut self, entry: SignedEntry) {
         if self.ordering.relayed.len() < limits::MAX_POOL {
             let again = self.now.plus_millis(RELAY_MILLIS);
-            self.ordering.relayed.insert(entry.id(), (entry.clone(), again));
+            if self.ordering.relayed.insert(entry.id(), (entry.clone(), again)).is_none() {
+                self.effects.push_back(Effect::StoreEntry(Box::new(entry.clone())));
+            }
         }
         self.post(entry);
+    }
+
+    /// Goes on with an entry that was not on the log when the node stopped.
+    pub(super) fn take_up_relayed(&mut self, entry: SignedEntry) {
+        if is_settled(&mut self.ledger.clone(), &entry) {
+            self.effects.push_back(Effect::DropEntry(entry.id()));
+        } else {
+            self.ordering.relayed.insert(entry.id(), (entry, self.now));
+        }
+    }
+
+    /// Keeps the consensus silent up to a height.
+    pub(super) fn silence_consensus(&mut self, until: Height) {
+        if let Some(consensus) = &mut self.ordering.consensus {
+            consensus.stay_silent_until(until);
+        }
+    }
+
+    /// Begins with what has gathered while this operator listened.
+    pub(super) fn wake_consensus(&mut self) {
+        if !self.ordering.pool.entries.is_empty() {
+            self.feed_consensus(Input::Wake);
+        }
+    }
+
+    /// Leaves the ordering for good: from now on the log comes from others.
+    pub(super) fn retire_from_ordering(&mut self) {
+        self.ordering.consensus = None;
+        self.ordering.pool = Pool::default();
     }
 
     fn relay_again(&mut self) {
@@ -325,6 +375,10 @@ impl Peer {
 
     /// Hands one input to the consensus and does what it says.
     fn feed_consensus(&mut self, input: Input) -> Option<ConsensusError> {
+        // What others decided is taken over; for the rest, whoever listens has not begun yet.
+        if self.recovery.listens(self.now) && !matches!(input, Input::Sync(_) | Input::Advance(_)) {
+            return None;
+        }
         let ledger = &self.ledger;
         let consensus = self.ordering.consensus.as_mut()?;
         let validity = |batch: &Batch| apply_batch(&mut ledger.clone(), batch).is_ok();
@@ -455,9 +509,13 @@ impl Peer {
         self.collected.settle(&self.ledger);
         contributions.iter().for_each(|header| self.drop_earlier(header));
         let mut ledger = self.ledger.clone();
-        self.ordering.relayed.retain(|_, (entry, _)| match ledger.apply_verified(entry) {
-            Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => true,
-            Err(_) => false,
+        let effects = &mut self.effects;
+        self.ordering.relayed.retain(|id, (entry, _)| {
+            let settled = is_settled(&mut ledger, entry);
+            if settled {
+                effects.push_back(Effect::DropEntry(*id));
+            }
+            !settled
         });
         true
     }
