@@ -163,8 +163,8 @@ pub const MAX_PENDING_BYTES: usize = 256 * 1024 * 1024;
 /// Series of adapter rounds of a community, of which every operator has an equal share.
 pub const MAX_SERIES: usize = 256;
 
-/// What operators may say about values cards in all, of which every one has an equal share: 292 merges of one operator
-/// among seven, and 4 MiB of reasons at the most.
+/// What operators may say about values cards in all, of which every one has an equal share: 585 of each of seven, and 4 MiB
+/// of reasons at the most.
 pub const MAX_CARD_STATEMENTS: usize = 4_096;
 
 /// How often one operator may state a weighing of the classes of one adapter round.
