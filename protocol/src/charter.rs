@@ -110,7 +110,9 @@ impl Charter {
         self.policy.validate(&self.attesters)?;
         let slots = self.weights.iter().map(|weights| weights.slot);
         if !slots.is_sorted_by(|a, b| a < b) || !self.weights.iter().all(|weights| self.is_weighing(weights)) {
-            return Err(GenesisError::Policy("weights: one for each class of an attribute, none below that of \"other\""));
+            return Err(GenesisError::Policy(
+                "weights: one for each class of an attribute, none below that of \"other\"",
+            ));
         }
         Ok(())
     }
@@ -181,7 +183,8 @@ impl Charter {
 
     /// Returns whether every slot and value that a leaf may hold means the same under `next`.
     pub fn keeps_attributes_of(&self, next: &Self) -> bool {
-        let is_kept = |(old, new): (&Attribute, &Attribute)| old.name == new.name && new.values.starts_with(&old.values);
+        let is_kept =
+            |(old, new): (&Attribute, &Attribute)| old.name == new.name && new.values.starts_with(&old.values);
         let (old, new) = (&self.policy.attributes, &next.policy.attributes);
         old.len() <= new.len() && old.iter().zip(new).all(is_kept)
     }

@@ -5,6 +5,7 @@
 //! most f liars among n ≥ 3f+1 it lies between two honest readings, and it never runs backwards.
 
 mod amend;
+mod cards;
 mod round;
 
 use std::{
@@ -21,11 +22,12 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
+use self::amend::Governance;
 pub use self::amend::{Adopted, MAX_AMENDMENT_BYTES, MAX_HEIGHTS_AHEAD};
+pub use self::cards::{CardStatement, Cards};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
-use self::amend::Governance;
 use crate::{
     adapter::{gate::Standing, manifest::AdapterManifest},
     charter::Charter,
@@ -99,6 +101,7 @@ pub struct Ledger {
     polls: Arc<BTreeMap<PollId, Arc<Poll>>>,
     series: Arc<BTreeMap<SeriesId, Arc<Series>>>,
     rounds: Arc<BTreeMap<RoundId, Arc<RoundRecord>>>,
+    cards: Arc<Cards>,
     convicted: BTreeSet<PublicKey>,
 }
 
@@ -114,6 +117,7 @@ impl Ledger {
             polls: Arc::default(),
             series: Arc::default(),
             rounds: Arc::default(),
+            cards: Arc::default(),
             convicted: BTreeSet::new(),
         }
     }
@@ -233,6 +237,11 @@ impl Ledger {
         &self.rounds
     }
 
+    /// Returns what operators say about values cards.
+    pub fn cards(&self) -> &Cards {
+        &self.cards
+    }
+
     /// Returns the operators that the log proves to have signed contradictions.
     pub const fn convicted(&self) -> &BTreeSet<PublicKey> {
         &self.convicted
@@ -341,36 +350,31 @@ impl Ledger {
                 self.witnessed(it.header.round, author, |round, context| round.accept(it, context))
             }
             Entry::Close(it) => self.witnessed(it.round, author, |round, context| round.close(context)),
-            Entry::Opening(it) => {
-                self.in_round(it.round, author, |round, operator| round.on_opening(operator, it))
-            }
+            Entry::Opening(it) => self.in_round(it.round, author, |round, operator| round.on_opening(operator, it)),
             Entry::Opened(it) => self.in_round(it.round, author, |round, operator| round.on_opened(operator, it)),
             Entry::ShareHash(it) => {
                 self.in_round(it.round, author, |round, operator| round.on_share_hash(operator, it))
             }
-            Entry::Share(it) => self
-                .in_round(it.round, author, |round, operator| round.on_share(operator, author, it)),
+            Entry::Share(it) => self.in_round(it.round, author, |round, operator| round.on_share(operator, author, it)),
             Entry::EndPass(it) => self.in_round(it.round, author, |round, operator| round.on_end_pass(operator, it)),
-            Entry::Partition(it) => {
-                self.in_round(it.round, author, |round, operator| round.on_partition(operator, it))
-            }
-            Entry::Result(it) => {
-                self.in_round(it.round, author, |round, operator| round.on_result(operator, it))
-            }
+            Entry::Partition(it) => self.in_round(it.round, author, |round, operator| round.on_partition(operator, it)),
+            Entry::Result(it) => self.in_round(it.round, author, |round, operator| round.on_result(operator, it)),
             Entry::Erased(it) => self.in_round(it.round, author, |round, operator| round.on_erased(operator)),
             Entry::Series(manifest) => {
                 self.operator(author, "a series of adapter rounds")?;
                 self.begin_series(author, manifest)
             }
-            Entry::Weigh(it) => {
-                self.in_round(it.round, author, |round, operator| round.on_weighed(operator, it))
+            Entry::Weigh(it) => self.in_round(it.round, author, |round, operator| round.on_weighed(operator, it)),
+            Entry::Beacon(it) => self.in_round(it.round, author, |round, operator| round.on_beacon(operator, it)),
+            Entry::Canonical(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::canonical(operator, it))
             }
-            Entry::Beacon(it) => {
-                self.in_round(it.round, author, |round, operator| round.on_beacon(operator, it))
+            Entry::MergeCards(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::merge(operator, it))
             }
-            Entry::Assess(it) => {
-                self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it))
-            }
+            Entry::Assess(it) => self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it)),
             Entry::Amend(it) => self.amend(author, it),
         }
     }
@@ -446,18 +450,16 @@ impl Ledger {
                 let values = self.registry.open_values(&record.charter, *slot, snapshot.cohorts().len());
                 values.into_iter().map(|number| OpenClass { number, group: None }).collect()
             }
-            ClassSource::Groups(groups) => self.earlier_groups(groups, (snapshot, record.charter.policy.floor)).unwrap_or_default(),
+            ClassSource::Groups(groups) => {
+                self.earlier_groups(groups, (snapshot, record.charter.policy.floor)).unwrap_or_default()
+            }
         }
     }
 
     /// Returns the groups of an earlier round as rings of tags; none if it pinned another snapshot.
     ///
     /// An anonymous ballot shows group and cohort: with several cohorts a group needs `floor` tags for each of them.
-    fn earlier_groups(
-        &self,
-        groups: &EarlierGroups,
-        (snapshot, floor): (&Snapshot, u32),
-    ) -> Option<Vec<OpenClass>> {
+    fn earlier_groups(&self, groups: &EarlierGroups, (snapshot, floor): (&Snapshot, u32)) -> Option<Vec<OpenClass>> {
         let earlier = self.rounds.get(&groups.round)?;
         let (manifest, sealed) = (earlier.manifest.as_ref()?, earlier.sealed.as_ref()?);
         if manifest.root != snapshot.root() {

@@ -160,6 +160,14 @@ pub enum Effect {
         /// An envelope.
         bytes: Vec<u8>,
     },
+    /// Send the part of the log from a height on to one node: as [`LogPart::of`](crate::message::LogPart::of) makes it of
+    /// the decisions that were [committed](Self::Commit). The peer itself holds the newest ones only.
+    SendLog {
+        /// To whom.
+        to: NodeId,
+        /// The first height.
+        from: Height,
+    },
     /// Tell everybody.
     Publish(Vec<u8>),
     /// Find a body and hand it in as [`Event::Blob`]; ask until it is there.
@@ -326,9 +334,14 @@ impl Peer {
         self.ordering.height()
     }
 
-    /// Returns the decisions from height 1.
-    pub fn decisions(&self) -> &[Arc<Decision>] {
-        self.ordering.decisions()
+    /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
+    pub fn height_heard_of(&self) -> Height {
+        self.ordering.ahead().max(self.height())
+    }
+
+    /// Returns the newest decisions, ascending: at most [`limits::RECENT_DECISIONS`](crate::limits::RECENT_DECISIONS).
+    pub fn recent_decisions(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
+        self.ordering.recent()
     }
 
     /// Returns the nodes connected, and which operators they are.
@@ -351,9 +364,9 @@ impl Peer {
         round.charter.operator(&self.own_key()?)
     }
 
-    /// Returns a body that is at hand.
-    pub fn blob_at_hand(&self, id: &BlobId) -> Option<Arc<[u8]>> {
-        self.blobs.get(id).cloned()
+    /// Returns whether this node has found a round's result itself, with this body.
+    pub fn has_found(&self, result: &BlobId) -> bool {
+        self.duties.has_found(result)
     }
 
     fn on_connected(&mut self, node: NodeId) {

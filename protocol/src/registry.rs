@@ -512,12 +512,7 @@ impl Registry {
 
     /// Takes an operator's word against a member; n − f of those in office decide. Whoever vouched for an expelled member may not
     /// vouch for a time; whomever that member vouched for loses that vouch and nothing else.
-    pub(crate) fn expel(
-        &mut self,
-        scene: &Scene<'_>,
-        operator: PublicKey,
-        expulsion: &Expulsion,
-    ) -> Result<(), Fault> {
+    pub(crate) fn expel(&mut self, scene: &Scene<'_>, operator: PublicKey, expulsion: &Expulsion) -> Result<(), Fault> {
         let key = expulsion.key;
         let person = self.people.get(&key).ok_or(Fault::Unknown("member"))?;
         if person.departure == Some(Departure::Expelled) {

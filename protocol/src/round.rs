@@ -9,6 +9,7 @@
 //! next, followers to follow, verifiers to check. There is no state that could differ between them.
 
 pub mod classes;
+pub mod moral;
 pub mod pca;
 pub mod report;
 

@@ -9,9 +9,12 @@ mod deliberation;
 mod delta;
 mod figure;
 mod identity;
+mod idle;
+mod late_joiner;
+mod network;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use table::Printed;
@@ -27,6 +30,9 @@ enum Topic {
     Delta,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
+    /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps; what it takes to join late, and what
+    /// a node costs that has nothing to do.
+    Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
 }
@@ -58,6 +64,9 @@ struct Arguments {
     /// The people of `adapter`.
     #[arg(long, default_value_t = 50)]
     people: usize,
+    /// The rounds of the past of `network`.
+    #[arg(long, default_value_t = 1_000)]
+    rounds: u32,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -75,13 +84,21 @@ impl Arguments {
             }
             Topic::Delta => show(delta::figures()),
             Topic::Deliberation => show(printed(deliberation::figures())),
+            Topic::Network => {
+                network::figures(self.seed, &mut show);
+                show(printed(late_joiner::figures(self.rounds)));
+                show(printed(idle::figures()));
+            }
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
-fn main() {
+fn main() -> ExitCode {
+    if std::env::var_os(idle::AS_NODE).is_some() {
+        return chorus_node::cli::main();
+    }
     let arguments = Arguments::parse();
     arguments.measure(|figures| {
         for printed in figures {
@@ -91,4 +108,5 @@ fn main() {
             }
         }
     });
+    ExitCode::SUCCESS
 }

@@ -31,8 +31,8 @@ impl Play {
     pub fn bundle(&self, host: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let blobs = |id: &BlobId| self.network.blob(host, id).map(|bytes| bytes.to_vec());
-        let decisions = self.network.peer(host).decisions();
-        audit::write(&mut bytes, &self.community.genesis, decisions, blobs).expect("the log can be shown");
+        let decisions: Vec<Arc<Decision>> = self.network.decisions(host).iter().cloned().map(Arc::new).collect();
+        audit::write(&mut bytes, &self.community.genesis, &decisions, blobs).expect("the log can be shown");
         bytes
     }
 }

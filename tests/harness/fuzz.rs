@@ -102,6 +102,7 @@ pub const fn stores(effect: &Effect) -> bool {
         | Effect::ErasePrivate { .. }
         | Effect::EraseRound(_)
         | Effect::Send { .. }
+        | Effect::SendLog { .. }
         | Effect::Publish(_)
         | Effect::Want(_)
         | Effect::Notice(_) => false,

@@ -3,7 +3,9 @@
 pub mod adapters;
 pub mod bundle;
 pub mod community;
+pub mod data;
 pub mod fuzz;
+pub mod history;
 pub mod malice;
 pub mod network;
 pub mod offline;

@@ -102,6 +102,8 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Weigh(_)
         | Entry::Assess(_)
         | Entry::Beacon(_)
+        | Entry::Canonical(_)
+        | Entry::MergeCards(_)
         | Entry::Amend(_) => return None,
     })
 }

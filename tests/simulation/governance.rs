@@ -155,10 +155,9 @@ fn assert_sound(play: &Play) {
         )
     };
     assert_eq!(play.network.notices.iter().find(wrong), None);
-    let tips = (0..play.network.len()).filter(|host| play.network.is_up(*host)).map(|host| {
-        let peer = play.network.peer(host);
-        peer.decisions().iter().map(|decision| decision.batch.id()).collect::<Vec<_>>()
-    });
+    let tips = (0..play.network.len())
+        .filter(|host| play.network.is_up(*host))
+        .map(|host| play.network.decisions(host).iter().map(|decision| decision.batch.id()).collect::<Vec<_>>());
     let tips: Vec<_> = tips.collect();
     for pair in tips.windows(2) {
         assert!(pair[0].iter().zip(&pair[1]).all(|(a, b)| a == b), "two logs");
@@ -176,7 +175,9 @@ fn life(grows: bool) -> (Play, Vec<Vec<u8>>) {
     let candidates: Vec<PublicKey> = play.community.candidates.iter().map(SecretKey::public).collect();
     round(&mut play, "Before?");
     for (number, (joining, consenting)) in
-        [(&candidates[..1], [0, 1, 2, 4].as_slice()), (&candidates[1..], [0, 2, 3, 4].as_slice())].into_iter().enumerate()
+        [(&candidates[..1], [0, 1, 2, 4].as_slice()), (&candidates[1..], [0, 2, 3, 4].as_slice())]
+            .into_iter()
+            .enumerate()
     {
         let draft = draft(&play, |charter| charter.operators.extend(joining));
         let vote = ask(&mut play, &draft, 8);
@@ -184,7 +185,8 @@ fn life(grows: bool) -> (Play, Vec<Vec<u8>>) {
         cast(&mut play, 0..PEOPLE / 2);
         if grows {
             let amendment = amendment(&play, &draft, vote);
-            consent(&mut play, &consenting[..ledger(&play).charter().quorum()], &amendment);
+            let quorum = ledger(&play).charter().quorum();
+            consent(&mut play, &consenting[..quorum], &amendment);
             assert!(in_force(&mut play, &draft), "{:?}", play.network.notices);
             assert!(ledger(&play).height().0 + 1 >= amendment.effective.0);
         }

@@ -200,7 +200,8 @@ impl From<NodeError> for ApiError {
             | NodeError::Store(_)
             | NodeError::StoreDamaged
             | NodeError::Blobs(_)
-            | NodeError::Io(_) => Kind::Store,
+            | NodeError::Io(_)
+            | NodeError::Recording(_) => Kind::Store,
         };
         Self::new(kind, error.to_string())
     }

@@ -52,6 +52,7 @@ use crate::{
     },
     diary::Diary,
     driver::NodeHandle,
+    health::Health,
     vault::Vault,
 };
 
@@ -153,6 +154,11 @@ impl Service {
         &self.node
     }
 
+    /// Returns what looks at the node's health.
+    pub fn health(&self) -> Health {
+        Health::new(self.node.clone(), self.dir.clone(), self.role)
+    }
+
     /// Returns where the community, the node and all rounds stand.
     ///
     /// # Errors
@@ -187,6 +193,7 @@ impl Service {
             peers,
             operators_connected,
             rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
+            transfers: transfers(&self.node),
             community,
         })
     }
@@ -339,6 +346,11 @@ fn find_poll(ledger: &Ledger, reference: &str) -> Result<PollId, ApiError> {
 fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
     let round: &RoundId = ledger.polls().get(&poll)?.rounds.last()?;
     ledger.rounds().get(round).map(Arc::as_ref)
+}
+
+fn transfers(node: &NodeHandle) -> Vec<view::Transfer> {
+    let view = |it: crate::network::Transfer| view::Transfer { id: it.id, done: it.done, total: it.total };
+    node.transfers().into_iter().map(view).collect()
 }
 
 fn community(ledger: &Ledger) -> view::Community {

@@ -83,8 +83,21 @@ pub struct Status {
     pub operators_connected: usize,
     /// All rounds, the latest last.
     pub rounds: Vec<Round>,
+    /// Bodies that are being fetched in pieces.
+    pub transfers: Vec<Transfer>,
     /// What people should know, in plain words.
     pub warnings: Vec<String>,
+}
+
+/// A body that is being fetched in pieces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Its id.
+    pub id: BlobId,
+    /// Bytes that are here.
+    pub done: u64,
+    /// All its bytes.
+    pub total: u64,
 }
 
 /// A community.

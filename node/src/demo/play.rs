@@ -216,12 +216,7 @@ pub(super) async fn send(node: &NodeHandle, submission: Submission) -> anyhow::R
 }
 
 /// Waits while the operators seal the round and open what is to be opened, step by step.
-async fn follow(
-    hosts: &Hosts,
-    round: RoundId,
-    people: usize,
-    stages: &mut Stages,
-) -> anyhow::Result<()> {
+async fn follow(hosts: &Hosts, round: RoundId, people: usize, stages: &mut Stages) -> anyhow::Result<()> {
     let done = |peer: &Peer, step: Step| {
         let Some(round) = peer.ledger().rounds().get(&round) else { return false };
         round.agreed_values(step).is_some() || round.agreed_result().is_some()
@@ -255,7 +250,7 @@ async fn agree(hosts: &Hosts, round: RoundId) -> anyhow::Result<RoundResult> {
         ensure!(own.as_ref() == Some(&result), "node {index} has another result");
         for id in [Some(result.result), result.follows].into_iter().flatten() {
             // At hand is what a node was sent or computed; results are never sent unasked.
-            let computed = |peer: &Peer| peer.blob_at_hand(&id).is_some();
+            let computed = |peer: &Peer| peer.has_found(&id);
             ensure!(node.wait_until(computed, PATIENCE).await?, "node {index} did not come to the result");
         }
     }

@@ -5,6 +5,7 @@
 //! | records that must not be forgotten | `journal` |
 //! | decisions | `store/` |
 //! | public bodies | `blobs/` |
+//! | what was used of the month | `traffic`, by the network |
 //! | private parts of contributions | `private/<round>/<body>` |
 //!
 //! # Correctness
@@ -19,9 +20,10 @@ use std::{path::Path, sync::Arc};
 use chorus_crypto::{codec::Decode as _, sign::PublicKey};
 use chorus_protocol::{
     contribution::Submission,
-    id::{BlobId, NodeId, RoundId},
+    id::{BlobId, CommunityId, NodeId, RoundId},
     journal::Record,
     log::{consensus::Decision, entry::SignedEntry},
+    message::Message,
     peer::{Effect, Notice, Saved},
 };
 use rand_core::CryptoRng;
@@ -32,9 +34,13 @@ use super::{
     private::{PrivateStore, create_private_dir},
     records::{Records, erased},
 };
-use crate::store::{blobs::BlobStore, journal::JournalError};
+use crate::store::{
+    blobs::{BlobStore, Policy},
+    journal::JournalError,
+};
 
-/// Bytes of public bodies that are kept: ten thousand rounds of a small community.
+/// Bytes of public bodies that are kept: ten thousand rounds of a small community. An operator keeps all, for an audit
+/// asks operators for them; others keep what was used last, and fetch the rest again.
 const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
 
 /// What leaves the node once everything before it is durable.
@@ -53,8 +59,9 @@ pub(super) enum Outgoing {
 /// Everything durable.
 #[derive(Debug)]
 pub(super) struct Disk {
+    community: CommunityId,
     records: Records,
-    log: LogStore,
+    log: Arc<LogStore>,
     blobs: Arc<BlobStore>,
     private: PrivateStore,
     /// Records and then decisions that wait to be made durable, in this order.
@@ -62,18 +69,18 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Opens the folder, and returns what is saved in it. `operator` is the key that this node signs with.
+    /// Opens the folder of a community, and returns what is saved in it. `operator` is the key that this node signs with.
     ///
     /// # Security
     ///
     /// An operator whose journal is gone, or is an old copy, no longer knows what it said. It is not started.
     pub(super) fn open(
-        folder: &Path,
+        (folder, community): (&Path, CommunityId),
         operator: Option<PublicKey>,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Saved), NodeError> {
         create_private_dir(folder)?;
-        let log = LogStore::open(&folder.join("store"))?;
+        let log = Arc::new(LogStore::open(&folder.join("store"))?);
         let decisions = log.decisions()?;
         let mark = log.mark()?;
         let path = folder.join("journal");
@@ -93,16 +100,22 @@ impl Disk {
             return Err(NodeError::JournalOld);
         }
         let saved = records.load()?;
-        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), BLOB_QUOTA)?);
+        let policy = if operator.is_some() { Policy::keep_all(BLOB_QUOTA) } else { Policy::cache(BLOB_QUOTA) };
+        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
         let submissions = private.load(&erased(&saved))?;
-        let disk = Self { records, log, blobs, private, waiting: (Vec::new(), Vec::new()) };
+        let disk = Self { community, records, log, blobs, private, waiting: (Vec::new(), Vec::new()) };
         Ok((disk, Saved { decisions, records: saved, submissions }))
     }
 
     /// Returns the public bodies.
     pub(super) const fn blobs(&self) -> &Arc<BlobStore> {
         &self.blobs
+    }
+
+    /// Returns the decisions.
+    pub(super) const fn log(&self) -> &Arc<LogStore> {
+        &self.log
     }
 
     /// Performs effects in order, handing `out` what leaves the node.
@@ -128,6 +141,10 @@ impl Disk {
                 Effect::ErasePrivate { round, body } => self.erase_private(round, body)?,
                 Effect::EraseRound(round) => self.erase_round(round)?,
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
+                Effect::SendLog { to, from } => {
+                    let part = Message::Log(self.log.part(from)?).seal(self.community);
+                    leave(self, Outgoing::Send { to, bytes: part });
+                }
                 Effect::Publish(bytes) => leave(self, Outgoing::Publish(bytes)),
                 Effect::Want(id) => leave(self, Outgoing::Want(id)),
                 Effect::Notice(notice) => leave(self, Outgoing::Notice(notice)),
@@ -183,6 +200,7 @@ impl Disk {
     fn erase_round(&mut self, round: RoundId) -> Result<(), NodeError> {
         self.flush()?;
         self.private.erase_round(round)?;
+        self.blobs.collect()?;
         self.compact()
     }
 

@@ -10,7 +10,11 @@ use chorus_crypto::{
     hash::Digest,
     wire_struct,
 };
-use chorus_protocol::log::consensus::Decision;
+use chorus_protocol::{
+    limits,
+    log::{batch::Height, consensus::Decision},
+    message::LogPart,
+};
 
 use super::NodeError;
 use crate::store::{
@@ -86,6 +90,25 @@ impl LogStore {
         }
         let decode = |bytes: Vec<u8>| Decision::from_bytes(&bytes).map_err(|_| NodeError::StoreDamaged);
         decisions.into_values().map(decode).collect()
+    }
+
+    /// Returns the part of the log from a height on that fits one message.
+    pub(super) fn part(&self, from: Height) -> Result<LogPart, NodeError> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let mut height = from;
+        while found.len() < limits::MAX_LOG_PART && bytes <= limits::MAX_LOG_PART_BYTES {
+            let (first, next) = (height.to_bytes(), height.next().to_bytes());
+            let rows = self.store.range(DECISIONS, Bound::Included(&first), Bound::Excluded(&next), PAGE)?;
+            if rows.is_empty() {
+                break;
+            }
+            let decision: Vec<u8> = rows.into_iter().flat_map(|(_, part)| part).collect();
+            bytes += decision.len();
+            found.push(Decision::from_bytes(&decision).map_err(|_| NodeError::StoreDamaged)?);
+            height = height.next();
+        }
+        Ok(LogPart::of(found))
     }
 
     /// Returns what is known of the journal.

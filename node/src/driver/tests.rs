@@ -33,6 +33,7 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         dial: Vec::new(),
         mdns: false,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
         rng_seed: None,

@@ -124,7 +124,9 @@ fn check_amendments(ledger: &Ledger, rounds: &[RoundSummary]) -> Result<(), Veri
         let report = rounds.iter().find(|summary| summary.round == round).and_then(|summary| summary.report.as_deref());
         let charter = ledger.rounds().get(&round).map(|round| &round.charter);
         let verdict = match (report, charter) {
-            (Some(round::Report::Ballots(report)), Some(charter)) => check_vote(report, item, &charter.policy).map(|_| ()),
+            (Some(round::Report::Ballots(report)), Some(charter)) => {
+                check_vote(report, item, &charter.policy).map(|_| ())
+            }
             (Some(round::Report::Ballots(_) | round::Report::Deltas(..)) | None, _) => Err(NotCarried::NotAsked),
         };
         verdict.map_err(|why| VerifyError::Amendment { number, round, why })?;

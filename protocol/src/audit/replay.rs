@@ -122,6 +122,8 @@ impl Replay {
             | Entry::Series(_)
             | Entry::Assess(_)
             | Entry::Beacon(_)
+            | Entry::Canonical(_)
+            | Entry::MergeCards(_)
             | Entry::Amend(_) => {}
         }
     }
@@ -217,6 +219,8 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Weigh(_)
         | Entry::Assess(_)
         | Entry::Beacon(_)
+        | Entry::Canonical(_)
+        | Entry::MergeCards(_)
         | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }
 }

@@ -161,11 +161,7 @@ struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    fn new(
-        round: &'a RoundRecord,
-        sealed: &'a Sealed,
-        evidence: &Evidence<'a>,
-    ) -> Result<Self, VerifyError> {
+    fn new(round: &'a RoundRecord, sealed: &'a Sealed, evidence: &Evidence<'a>) -> Result<Self, VerifyError> {
         let impossible = |_| VerifyError::Contradiction { round: round.id, what: "its plan makes no contribution" };
         let shape = Format::of(round).map_err(impossible)?.shape();
         let missing = |body: BlobId| VerifyError::MissingBlob(body);

@@ -207,7 +207,8 @@ impl Contributor<'_> {
         let (seed_digests, masked_digest) = (masking.seed_digests(), masked_digest(&masked));
         let choices = (prepared.on_map, prepared.class);
         let core = core_digest(context, choices, &shape, &commitments, &seed_digests, &masked_digest);
-        let boxes = seal_seeds(prepared.charter.sharing(), prepared.manifest, &core, masking.seeds(), &mut draws.boxes)?;
+        let boxes =
+            seal_seeds(prepared.charter.sharing(), prepared.manifest, &core, masking.seeds(), &mut draws.boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
         let mut transcript = begin(prepared.manifest, &prepared.charter.operators);

@@ -506,12 +506,7 @@ impl RoundRecord {
         insert_once(&mut pass.hashes, operator, (hash.inputs, hash.share), "a share's hash")
     }
 
-    pub(super) fn on_share(
-        &mut self,
-        operator: u8,
-        author: PublicKey,
-        share: &Share,
-    ) -> Result<(), Fault> {
+    pub(super) fn on_share(&mut self, operator: u8, author: PublicKey, share: &Share) -> Result<(), Fault> {
         let needed = 3 * usize::from(self.charter.faulty()) + 1;
         let items = self.plan.items().len().max(1);
         let pass = self.passes.get_mut(&share.pass).ok_or(Fault::Phase("a share"))?;
@@ -545,11 +540,7 @@ impl RoundRecord {
         if pass.ended.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("the end of a pass")) }
     }
 
-    pub(super) fn on_partition(
-        &mut self,
-        operator: u8,
-        choice: &PartitionChoice,
-    ) -> Result<(), Fault> {
+    pub(super) fn on_partition(&mut self, operator: u8, choice: &PartitionChoice) -> Result<(), Fault> {
         self.sealed_as(choice.set)?;
         if self.partition.is_some_and(|fixed| fixed != choice.partition) {
             return Err(Fault::Duplicate("a partition of this set"));
@@ -600,11 +591,7 @@ impl RoundRecord {
     }
 
     /// Takes an operator's weighing of the classes of a finished round whose series asks for one.
-    pub(super) fn on_weighed(
-        &mut self,
-        operator: u8,
-        weighed: &WeighedAdapter,
-    ) -> Result<(), Fault> {
+    pub(super) fn on_weighed(&mut self, operator: u8, weighed: &WeighedAdapter) -> Result<(), Fault> {
         let standing = self.standing();
         let is_posted = self.adapter().is_some_and(|adapter| adapter.combination.weights == Weights::Posted);
         if !is_posted || standing != Standing::Unweighed {
@@ -628,8 +615,7 @@ impl RoundRecord {
     pub(super) fn on_assessment(&mut self, operator: u8, said: &Assessment) -> Result<(), Fault> {
         let faulty = self.charter.faulty();
         let gate = self.adapter().and_then(|adapter| adapter.gate).ok_or(Fault::Phase("an assessment"))?;
-        let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) =
-            self.standing()
+        let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) = self.standing()
         else {
             return Err(Fault::Phase("an assessment"));
         };

@@ -27,6 +27,7 @@ pub use crate::adapter::{
     entry::{Assessment, Beacon, WeighedAdapter},
     manifest::AdapterManifest,
 };
+pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
 pub use crate::registry::entry::{
     AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch,
 };
@@ -141,6 +142,10 @@ pub enum Entry {
     Beacon(Beacon),
     /// An operator consents to another charter, for which the members voted.
     Amend(Box<Amendment>),
+    /// An operator says that a values card stands for itself.
+    Canonical(CanonicalCard),
+    /// An operator says that a values card says the same as another, which stands for both.
+    MergeCards(MergeCards),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -175,6 +180,8 @@ wire_enum!(Entry {
     30 => Assess(it),
     31 => Beacon(it),
     33 => Amend(it),
+    40 => Canonical(it),
+    41 => MergeCards(it),
 });
 
 /// What a poll asks for.

@@ -51,9 +51,10 @@ impl Peer {
     pub(super) fn attend_amendments(&mut self, in_office: Option<PublicKey>) -> bool {
         let waiting = self.state_consents(in_office);
         let unchecked = self.check_adopted();
-        let near = self.ledger.pending_amendment().is_some_and(|pending| {
-            pending.effective.0.saturating_sub(self.ledger.height().0) <= NEAR_HEIGHTS
-        });
+        let near = self
+            .ledger
+            .pending_amendment()
+            .is_some_and(|pending| pending.effective.0.saturating_sub(self.ledger.height().0) <= NEAR_HEIGHTS);
         if near && in_office.is_some() {
             // An idle log would never come to the height.
             self.say(RoundId::default(), "clock", 1, Entry::Clock(ClockReading { time: self.now }));

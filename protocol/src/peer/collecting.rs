@@ -334,7 +334,8 @@ impl Peer {
         let complete = header.is_withdrawal() || !seeds.is_empty();
         let body = header.body;
         let submission = Arc::new(submission);
-        self.keep_blob(submission.body.as_slice().into());
+        // On the disk only: whoever verifies asks for it there.
+        self.effects.push_back(Effect::StoreBlob(submission.body.as_slice().into()));
         self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
         self.collected.attempts.insert(attempt(&header), body);
         self.collected.held.insert(body, Held { form, equations, submission, seeds });
@@ -371,7 +372,8 @@ impl Peer {
         let key = round.charter.operator_key(acknowledgement.operator).ok_or(Fault::Unknown("operator"))?;
         let bytes = header.acknowledged_bytes(self.community);
         key.verify(domain::ACKNOWLEDGE, &bytes, &acknowledgement.signature)?;
-        let own = self.operator_in(round).ok_or(Fault::NotAllowed("an acknowledgement in a round of other operators"))?;
+        let own =
+            self.operator_in(round).ok_or(Fault::NotAllowed("an acknowledgement in a round of other operators"))?;
         let known = round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence));
         if known || round.sealed.is_some() {
             return Ok(());
@@ -383,8 +385,7 @@ impl Peer {
                 let asked = self.collected.lacking.len();
                 bound("contributions asked for", limits::MAX_PENDING, asked + 1)?;
             }
-            let request =
-                SubmissionRequest { round: header.round, body: header.body, operator: own };
+            let request = SubmissionRequest { round: header.round, body: header.body, operator: own };
             let ask_at = self.now.plus_millis(GATHER_MILLIS);
             let lacking = Lacking { attempt: attempt(header), request, acknowledgers: VecDeque::new(), ask_at };
             let lacking = self.collected.lacking.entry(header.body).or_insert(lacking);
@@ -499,6 +500,18 @@ impl Peer {
             self.send_to_operators_of(round, &Message::SubmissionRequest(request));
         }
         !missing.is_empty()
+    }
+
+    /// Lets go of the earlier attempts of whoever has just been logged with a later one: the log does not go back.
+    pub(super) fn drop_earlier(&mut self, header: &ContributionHeader) {
+        let (round, tag, sequence) = attempt(header);
+        let earlier = self.collected.attempts.range((round, tag, 0)..(round, tag, sequence));
+        let bodies: Vec<BlobId> = earlier.map(|(_, body)| *body).collect();
+        for body in bodies {
+            if self.collected.held.remove(&body).is_some() {
+                self.effects.push_back(Effect::ErasePrivate { round, body });
+            }
+        }
     }
 
     /// Lets go of superseded contributions at the seal.

@@ -69,6 +69,10 @@ pub(super) struct Duties {
     values: Made<BlobId>,
     /// What follows from rounds that are open to their end.
     concluded: BTreeMap<RoundId, RoundResult>,
+    /// What a finished round waits for before it can be followed.
+    missing: BTreeMap<RoundId, BlobId>,
+    /// The bodies of rounds that are open to their end, until nothing needs them any more: they are on the disk.
+    bodies: BTreeMap<RoundId, BTreeSet<BlobId>>,
     pub(super) amending: Amending,
 }
 
@@ -120,6 +124,11 @@ impl Duties {
         if self.changed { Some(Timestamp::default()) } else { self.next }
     }
 
+    /// Whether a round's result was found here, with this body.
+    pub(super) fn has_found(&self, result: &BlobId) -> bool {
+        self.concluded.values().any(|own| own.result == *result)
+    }
+
     pub(super) fn round_key(&self, round: &RoundId) -> Option<&SealSecret> {
         self.keys.get(round)
     }
@@ -134,12 +143,13 @@ impl Peer {
         }
         self.duties.changed = false;
         let in_office = self.operator().and(self.own_key());
-        let rounds: Vec<RoundId> = self.ledger.rounds().keys().copied().collect();
+        let ahead = |id: &&RoundId| !self.duties.followed.contains(*id);
+        let rounds: Vec<RoundId> = self.ledger.rounds().keys().filter(ahead).copied().collect();
         let mut running = false;
         for id in rounds {
             let Some(round) = self.ledger.rounds().get(&id).cloned() else { continue };
             let state = round.state();
-            running |= state != RoundState::Finished || !self.duties.followed.contains(&id);
+            running = true;
             // An operator that has left has duties in the rounds that began with it; the clocks are those of the others.
             let operator = self.operator_in(&round);
             if let Some(key) = in_office {
@@ -153,6 +163,7 @@ impl Peer {
             }
         }
         self.keep_weighed();
+        self.evict();
         self.weigh_alike();
         running |= self.attend_amendments(in_office);
         if let Some(key) = in_office {
@@ -187,14 +198,34 @@ impl Peer {
     /// Keeps the adapters of weighings that f + 1 operators state.
     fn keep_weighed(&mut self) {
         let lacking = |round: &&Arc<RoundRecord>| {
-            round.weighed_adapter().is_some_and(|adapter| !self.blobs.contains_key(&adapter))
+            self.duties.bodies.contains_key(&round.id)
+                && round.weighed_adapter().is_some_and(|adapter| !self.blobs.contains_key(&adapter))
         };
-        let due =
-            self.ledger.rounds().values().filter(lacking).filter_map(|round| {
-                averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing()?)
-            });
+        let due = self
+            .ledger
+            .rounds()
+            .values()
+            .filter(lacking)
+            .filter_map(|round| averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing()?));
         for adapter in due.collect::<Vec<_>>() {
             self.keep_blob(adapter.to_blob().1.into());
+        }
+    }
+
+    /// Lets go of the bodies of rounds that nothing more follows from: whoever asks for them is served from the disk.
+    fn evict(&mut self) {
+        let ledger = &self.ledger;
+        let is_over = |id: &RoundId| {
+            let Some(round) = ledger.rounds().get(id) else { return true };
+            // An adapter that is to be weighed follows from the sums.
+            let weighed = round.weighed_adapter().is_none_or(|adapter| self.blobs.contains_key(&adapter));
+            round.agreed_result().is_some() && ledger.standing(round) != Standing::Unweighed && weighed
+        };
+        let over: Vec<RoundId> = self.duties.bodies.keys().filter(|id| is_over(id)).copied().collect();
+        for id in over {
+            for body in self.duties.bodies.remove(&id).unwrap_or_default() {
+                self.blobs.remove(&body);
+            }
         }
     }
 
@@ -364,9 +395,17 @@ impl Peer {
         if let Some(own) = self.duties.concluded.get(&round.id).cloned() {
             return self.conclude(round, operator, &own);
         }
+        // What a finished round still lacks does not change by what others say.
+        let missing = self.duties.missing.get(&round.id).filter(|_| round.agreed_result().is_some());
+        if missing.is_some_and(|body| !self.blobs.contains_key(body)) {
+            return;
+        }
         match stage(&self.ledger, round, &self.blobs) {
             Stage::Collecting => {}
-            Stage::Missing(blob) => self.want(blob),
+            Stage::Missing(blob) => {
+                self.duties.missing.insert(round.id, blob);
+                self.want(blob);
+            }
             Stage::Contradiction(what) => {
                 self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
                 self.duties.followed.insert(round.id);
@@ -624,9 +663,14 @@ impl Peer {
         self.duties.shares = None;
         let result = self.keep_blob(report.to_bytes().into());
         let (follows, named) = report.follows(&self.ledger);
-        named.into_iter().for_each(|bytes| {
-            self.keep_blob(bytes.into());
-        });
+        let opened = round.opened.values().flat_map(BTreeMap::values).map(|(_, values)| *values);
+        let sums =
+            round.openings.values().flat_map(BTreeMap::values).flat_map(|opening| opening.sums.values()).copied();
+        let start = round.plan.deltas().and_then(|plan| plan.start);
+        let mut bodies: BTreeSet<BlobId> = opened.chain(sums).chain(start).chain([result]).collect();
+        bodies.extend(named.into_iter().map(|bytes| self.keep_blob(bytes.into())));
+        self.duties.bodies.insert(round.id, bodies);
+        self.duties.missing.remove(&round.id);
         let own = RoundResult { round: round.id, result, follows };
         self.duties.parts.retain(|(of, _), _| *of != round.id);
         self.duties.values.retain(|(of, _), _| *of != round.id);

@@ -173,9 +173,7 @@ impl Blobs for AtHand {
 
 /// Whether a round's classes are weighed.
 fn weighed_in(round: RoundId) -> impl Fn(&Peer) -> bool + Send {
-    move |peer| {
-        peer.ledger().rounds().get(&round).is_some_and(|round| round.agreed_weighing().is_some())
-    }
+    move |peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.agreed_weighing().is_some())
 }
 
 /// Returns the weights in the order of the classes.

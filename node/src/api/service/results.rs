@@ -58,8 +58,8 @@ impl Service {
     ///
     /// Returns [`Kind::Unavailable`] if a body that verifiers need cannot be had.
     pub async fn bundle(&self, directory: &Path) -> Result<(File, u64), ApiError> {
-        let (genesis, decisions) =
-            self.node.view(|peer| (peer.ledger().genesis().clone(), peer.decisions().to_vec())).await?;
+        let genesis = self.node.view(|peer| peer.ledger().genesis().clone()).await?;
+        let decisions = self.node.decisions().await?;
         let (node, runtime) = (self.node.clone(), tokio::runtime::Handle::current());
         let directory = directory.to_owned();
         let write = move || -> Result<(File, u64), ApiError> {
