@@ -1,8 +1,6 @@
 //! Amendments: the committee grows, loses a member and takes another in, rules change; rounds that are open meanwhile keep
 //! what they began with.
 
-use std::sync::Arc;
-
 use chorus_crypto::{
     ballot::Vote,
     codec::{Decode as _, Encode as _},
@@ -12,14 +10,14 @@ use chorus_protocol::{
     audit::{self, Bundle, VerifyError},
     charter::{Amendment, Charter, ClassWeights, Draft, NotCarried},
     config::{Attribute, Policy},
-    deliberation::{constitution::Constitution, tally::Tally},
+    deliberation::{consensus::Bar, constitution::Constitution, tally::Tally},
     fault::Fault,
     id::RoundId,
     ledger::{Ledger, MAX_HEIGHTS_AHEAD, RoundState},
     log::{
         batch::{Batch, Height},
         consensus::{Decision, Statement as _, Vote as Precommit},
-        entry::{ClassPlan, ClassSource, ClockReading, Entry, PollKind, RoundClosing, RoundResult, SignedEntry},
+        entry::{ClassPlan, ClassSource, ClockReading, Entry, PollKind, RoundResult, SignedEntry},
     },
     message::{ConsensusBytes, LogPart, Message},
     peer::{Command, Effect, Notice},
@@ -221,4 +219,334 @@ fn a_committee_of_four_becomes_one_of_five_and_of_seven_with_rounds_before_acros
     let report = verify(&play);
     assert_eq!(report.amendments.iter().map(|adopted| adopted.number).collect::<Vec<_>>(), [1, 2]);
     assert!(report.amendments.iter().all(|adopted| adopted.adopted < adopted.effective));
+}
+
+#[test]
+fn a_lost_operator_is_replaced_while_a_round_is_open() {
+    let mut play = start(4, 1);
+    let lost = play.community.operators[3].public();
+    let joining = play.community.candidates[0].public();
+    open(&mut play, "Lost?", PollKind::Value);
+    let (first, round_of_first) = (play.poll.clone(), play.poll.round);
+    cast(&mut play, 0..PEOPLE / 2);
+    play.network.kill(3);
+
+    let draft = draft(&play, |charter| {
+        charter.operators.retain(|key| *key != lost);
+        charter.operators.push(joining);
+    });
+    // The vote is asked for while the first round is open, by the three that are left.
+    let vote = {
+        let duration = 5_000;
+        let text = draft.item_text(ledger(&play).charter());
+        play.poll = play.community.poll_of("Shall it be replaced?", (PollKind::Amendment, vec![text], duration), None);
+        play.ask();
+        assert!(play.wait(RoundState::Open, 60_000));
+        (0..PEOPLE).for_each(|person| play.vote(person, 0, &[Vote::Agree]));
+        play.finish().expect("the vote has a result");
+        play.poll.round
+    };
+    assert_eq!(ledger(&play).rounds()[&round_of_first].state(), RoundState::Open);
+    let amendment = amendment(&play, &draft, vote);
+    consent(&mut play, &[0, 1, 2], &amendment);
+    assert!(in_force(&mut play, &draft), "{:?}", play.network.notices);
+
+    play.poll = first;
+    cast(&mut play, PEOPLE / 2..PEOPLE);
+    let result = play.finish().expect("the lost one is one of the round's f");
+    assert_everybody_counted(&play, &result);
+    let after = round(&mut play, "After?");
+    let record = play.round().expect("a round");
+    assert_eq!(record.charter.operators, draft.charter.operators);
+    assert_eq!(record.results.len(), 4, "the new one took part in {after:?}");
+    assert_sound(&play);
+    verify(&play);
+}
+
+#[test]
+fn an_open_round_keeps_the_bar_with_which_it_began_and_the_next_has_the_new_one() {
+    let mut play = start(4, 0);
+    open(&mut play, "By the old bar?", PollKind::Statement);
+    let first = play.poll.clone();
+    cast(&mut play, 0..PEOPLE / 2);
+    let draft = draft(&play, |charter| {
+        charter.policy.bar_numerator = 9;
+        charter.policy.anonymous_proposals = 1;
+    });
+    let text = draft.item_text(ledger(&play).charter());
+    play.poll = play.community.poll_of("A higher bar?", (PollKind::Amendment, vec![text], 5_000), None);
+    play.ask();
+    assert!(play.wait(RoundState::Open, 60_000));
+    (0..PEOPLE).for_each(|person| play.vote(person, 0, &[Vote::Agree]));
+    play.finish().expect("the vote has a result");
+    let amendment = amendment(&play, &draft, play.poll.round);
+    consent(&mut play, &[3, 1, 2], &amendment);
+    assert!(in_force(&mut play, &draft), "{:?}", play.network.notices);
+
+    play.poll = first;
+    assert_eq!(play.round().expect("a round").state(), RoundState::Open);
+    cast(&mut play, PEOPLE / 2..PEOPLE);
+    let old = play.finish().and_then(|result| result.follows).expect("a constitution");
+    open(&mut play, "By the new bar?", PollKind::Statement);
+    cast(&mut play, 0..PEOPLE);
+    let new = play.finish().and_then(|result| result.follows).expect("a constitution");
+
+    let criteria = |id| Constitution::from_bytes(&play.body(&id)).expect("a constitution").criteria;
+    let of = |policy: &Policy| Bar::new(policy.bar_numerator, policy.bar_denominator);
+    assert_eq!(Some(criteria(old).bar), of(&play.community.genesis.policy));
+    assert_eq!(Some(criteria(new).bar), of(&draft.charter.policy));
+    assert_sound(&play);
+    verify(&play);
+}
+
+/// What an operator says of an amendment, tried on a copy of the log's state.
+struct Words<'a> {
+    play: &'a Play,
+    ledger: Ledger,
+}
+
+impl Words<'_> {
+    fn say(&mut self, host: usize, amendment: &Amendment) -> Result<(), Fault> {
+        let entry = Entry::Amend(Box::new(amendment.clone()));
+        let keys = [self.play.community.operators.as_slice(), self.play.community.candidates.as_slice()].concat();
+        self.ledger.apply(&SignedEntry::sign(&keys[host], self.play.community.id(), entry))
+    }
+}
+
+#[test]
+fn an_amendment_needs_its_number_its_vote_its_height_and_its_operators() {
+    let mut play = start(4, 1);
+    let joining = play.community.candidates[0].public();
+    let good = draft(&play, |charter| charter.operators.push(joining));
+    let vote = ask(&mut play, &good, PEOPLE);
+    let other = round(&mut play, "Another?").round;
+    let good = amendment(&play, &good, vote);
+    let words = || Words { play: &play, ledger: ledger(&play).clone() };
+    let refused = |change: &dyn Fn(&mut Amendment)| {
+        let mut amendment = good.clone();
+        change(&mut amendment);
+        words().say(0, &amendment).err()
+    };
+    let height = ledger(&play).height();
+
+    assert_eq!(refused(&|_| {}), None);
+    assert!(matches!(refused(&|it| it.effective = height.next()), Some(Fault::Stale { .. })));
+    assert_eq!(refused(&|it| it.effective = height.next().next()), None);
+    assert!(matches!(refused(&|it| it.effective.0 += MAX_HEIGHTS_AHEAD), Some(Fault::Bound { .. })));
+    assert!(matches!(refused(&|it| it.draft.number = 2), Some(Fault::Mismatch("the number of an amendment"))));
+    assert!(matches!(refused(&|it| it.draft.number = 0), Some(Fault::Mismatch(_))));
+    let vote_on_another = Some(Fault::Mismatch("the vote on an amendment"));
+    assert_eq!(refused(&|it| it.draft.charter.policy.min_seen += 1), vote_on_another, "another draft's vote");
+    assert_eq!(refused(&|it| it.round = other), vote_on_another, "a round that asked something else");
+    assert_eq!(refused(&|it| it.round = RoundId::default()), Some(Fault::Unknown("round")));
+    assert!(matches!(refused(&|it| it.draft.charter.operators.truncate(3)), Some(Fault::Charter(_))));
+    assert!(matches!(
+        refused(&|it| it.draft.charter = play.community.genesis.charter()),
+        Some(Fault::Mismatch("an amendment that changes nothing"))
+    ));
+    assert!(matches!(words().say(4, &good), Err(Fault::NotAllowed(_))), "whoever is to join has no word yet");
+
+    let mut two = words();
+    assert_eq!((two.say(0, &good), two.say(1, &good)), (Ok(()), Ok(())));
+    assert!(matches!(two.say(1, &good), Err(Fault::Duplicate(_))), "nobody counts twice");
+    assert!(two.ledger.amendments().is_empty(), "two of four are too few");
+    let later = Amendment { effective: good.effective.next(), ..good.clone() };
+    assert_eq!(two.say(2, &later), Ok(()), "another height is another amendment");
+    assert!(two.ledger.amendments().is_empty());
+    assert_eq!(two.say(2, &good), Ok(()), "an operator may change its word");
+    assert_eq!(two.ledger.amendments().len(), 1);
+    assert!(matches!(two.say(3, &good), Err(Fault::Duplicate(_))), "it is adopted");
+    assert_eq!(two.ledger.charter().operators.len(), 4, "but not in force");
+    for height in height.0 + 1..good.effective.0 - 1 {
+        two.ledger.complete(Height(height));
+        assert_eq!(two.ledger.charter().operators.len(), 4, "at {height}");
+    }
+    two.ledger.complete(Height(good.effective.0 - 1));
+    assert_eq!(two.ledger.charter().as_ref(), &good.draft.charter, "the next height is the one that was stated");
+    assert!(matches!(two.say(0, &good), Err(Fault::Duplicate(_))), "and no vote is used twice");
+}
+
+#[test]
+fn a_vote_that_was_lost_changes_nothing_and_operators_who_say_otherwise_are_found_out() {
+    let mut play = start(4, 1);
+    let joining = play.community.candidates[0].public();
+    let draft = draft(&play, |charter| charter.operators.push(joining));
+    let vote = ask(&mut play, &draft, 7);
+    let amendment = amendment(&play, &draft, vote);
+
+    consent(&mut play, &[0, 1, 2, 3], &amendment);
+    play.network.run_until(10_000, |_| false);
+
+    let told = |(host, notice): &(usize, Notice)| (matches!(notice, Notice::NotStated { number: 1, .. })).then_some(*host);
+    let told: Vec<usize> = play.network.notices.iter().filter_map(told).collect();
+    assert_eq!(told, [0, 1, 2, 3], "no honest node says it");
+    assert!(ledger(&play).stated_amendments().is_empty());
+
+    // Operators who all lie pass their own nodes by.
+    let amendment = Amendment { effective: Height(ledger(&play).height().0 + AHEAD), ..amendment };
+    for host in 0..3 {
+        let entry = Entry::Amend(Box::new(amendment.clone()));
+        let signed = SignedEntry::sign(&play.community.operators[host], play.community.id(), entry);
+        play.network.command(host, Command::Relay(signed));
+    }
+    assert!(in_force(&mut play, &draft), "{:?}", play.network.notices);
+    let lost = NotCarried::Lost { agree: 7, disagree: 5 };
+    let knows = |host| play.network.notices.contains(&(host, Notice::NotCarried { number: 1, why: lost }));
+    assert!((0..play.network.len()).all(knows), "every node tells its people: {:?}", play.network.notices);
+    let verdict = audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {});
+    let error = verdict.expect_err("the vote did not carry");
+    assert!(matches!(error, VerifyError::Amendment { number: 1, why, .. } if why == lost), "{error}");
+    assert_eq!(error.exit_code(), 25);
+}
+
+#[test]
+fn an_operator_that_has_left_and_goes_on_signing_is_passed_over() {
+    let mut play = start(4, 1);
+    let (leaving, joining) = (play.community.operators[0].clone(), play.community.candidates[0].public());
+    let amendment = amend(&mut play, &[0, 1, 2], |charter| {
+        charter.operators.retain(|key| *key != leaving.public());
+        charter.operators.push(joining);
+    });
+    assert_eq!(play.network.peer(0).operator(), None);
+    let community = play.community.id();
+
+    // Its entries.
+    let mut after = ledger(&play).clone();
+    let clock = Entry::Clock(ClockReading { time: Timestamp::from_millis(u64::MAX / 2) });
+    assert!(matches!(after.apply(&SignedEntry::sign(&leaving, community, clock)), Err(Fault::NotAllowed(_))));
+    // Its votes.
+    let next = ledger(&play).height().next();
+    let vote = Precommit::precommit(next, 0, [1; 32].into(), leaving.public());
+    let mut bytes = vec![0];
+    vote.encode(&mut bytes);
+    leaving.sign(Precommit::DOMAIN, &vote.preimage(community)).encode(&mut bytes);
+    play.network.deliver(1, 0, Message::Consensus(ConsensusBytes { bytes }).seal(community));
+    // A certificate of the old committee, with it among the signers.
+    let bundle = Bundle::from_bytes(&play.bundle(1)).expect("a bundle");
+    let corrupt = Corrupt::new(&play.community, &bundle);
+    let entry = SignedEntry::sign(
+        &play.community.operators[1],
+        community,
+        Entry::Clock(ClockReading { time: play.network.now().plus_millis(5) }),
+    );
+    let tip = bundle.decisions.last().expect("a log").batch.id();
+    let batch = Batch::new(next, tip, vec![entry.to_bytes()]).expect("a batch");
+    let forged: Decision = corrupt.certify_by(&play.community.genesis.charter().committee(), batch);
+    let mut longer = bundle.clone();
+    longer.decisions.push(forged.clone());
+    let refused = audit::verify(&mut longer.to_bytes().as_slice(), &mut |_| {});
+    assert!(matches!(refused, Err(VerifyError::Certificate { height, .. }) if height == next), "{refused:?}");
+    let follower = play.network.len() - 1;
+    let part = Message::Log(LogPart { decisions: vec![forged] });
+    play.network.deliver(follower, 0, part.seal(community));
+    let is_refusal = |(host, notice): &(usize, Notice)| {
+        *host == follower && matches!(notice, Notice::Refused { fault: Fault::Mismatch("a certificate"), .. })
+    };
+    assert!(play.network.notices.iter().any(is_refusal));
+
+    let record = round(&mut play, "Without it?");
+    let record = &ledger(&play).rounds()[&record.round];
+    assert_eq!(record.charter.as_ref(), &amendment.draft.charter);
+    assert_sound(&play);
+}
+
+#[test]
+fn operators_that_crash_around_the_height_of_the_change_come_back_on_the_right_side_of_it() {
+    // Before the batch that the change follows is stored, after it, and one later: the old, the new, and both.
+    for (host, offset) in [(0, 0), (1, 1), (4, 1), (4, 2), (2, 2)] {
+        let mut play = start(4, 1);
+        let joining = play.community.candidates[0].public();
+        let draft = draft(&play, |charter| charter.operators.push(joining));
+        let vote = ask(&mut play, &draft, PEOPLE);
+        let amendment = amendment(&play, &draft, vote);
+        let at = Height(amendment.effective.0 + offset - 2).next();
+        let crash = move |effect: &Effect| matches!(effect, Effect::Commit(it) if it.batch.height() == at);
+        play.network.crash_at(host, Box::new(crash));
+
+        consent(&mut play, &[0, 1, 2], &amendment);
+        let is_down = play.network.run_until(120_000, |network| !network.is_up(host));
+        if is_down {
+            play.network.run_until(3_000, |_| false);
+            play.network.start(host);
+        }
+
+        assert!(in_force(&mut play, &draft), "{host} at {at}: {:?}", play.network.notices);
+        round(&mut play, "After?");
+        let record = play.round().expect("a round");
+        assert_eq!(record.charter.operators.len(), 5);
+        assert!(is_down || offset > 1, "{host} was to die at {at}");
+        assert_sound(&play);
+    }
+}
+
+#[test]
+fn whoever_was_away_during_the_changes_follows_the_log_across_them() {
+    let mut play = Scenario { followers: 6, ..scenario(4, 1) }.start();
+    assert!(play.register());
+    let follower = play.network.len() - 1;
+    play.network.kill(follower);
+    let joining = play.community.candidates[0].public();
+    let leaving = play.community.operators[3].public();
+    let first = amend_by_others(&mut play, follower, &[0, 1, 2], |charter| charter.operators.push(joining));
+    let second = amend_by_others(&mut play, follower, &[0, 1, 2, 4], |charter| {
+        charter.operators.retain(|key| *key != leaving);
+    });
+
+    play.network.start(follower);
+
+    assert!(in_force(&mut play, &second.draft), "{:?}", play.network.notices);
+    let adopted = play.network.peer(follower).ledger().amendments();
+    assert_eq!(adopted.iter().map(|it| it.draft).collect::<Vec<_>>(), [first.draft.id(), second.draft.id()]);
+    assert_sound(&play);
+    // A restart replays the log, and comes to the same committee.
+    let height = play.network.peer(1).height();
+    play.network.kill(1);
+    play.network.start(1);
+    assert_eq!(play.network.peer(1).height(), height);
+    round(&mut play, "All together?");
+    verify(&play);
+}
+
+/// As [`amend`], with everybody voting at hosts that are up.
+fn amend_by_others(play: &mut Play, away: usize, hosts: &[usize], change: impl FnOnce(&mut Charter)) -> Amendment {
+    let draft = draft(play, change);
+    let text = draft.item_text(ledger(play).charter());
+    let question = format!("Shall the rules change? ({})", draft.id());
+    play.poll = play.community.poll_of(&question, (PollKind::Amendment, vec![text], 20_000), None);
+    play.ask();
+    assert!(play.wait(RoundState::Open, 60_000), "{:?}", play.network.notices);
+    for person in (0..PEOPLE).filter(|person| play.host_of(*person) != away) {
+        play.vote(person, 0, &[Vote::Agree]);
+    }
+    play.finish().expect("the vote has a result");
+    let amendment = amendment(play, &draft, play.poll.round);
+    consent(play, hosts, &amendment);
+    assert!(in_force(play, &draft), "{:?}", play.network.notices);
+    amendment
+}
+
+#[test]
+fn weights_that_the_charter_fixes_bind_every_plan() {
+    let attributes = vec![Attribute::new("region", &["north", "south"])];
+    let policy = Policy { attributes, ..scenario(4, 0).policy };
+    let mut play = Scenario { policy, ..scenario(4, 0) }.start();
+    assert!(play.register());
+    let by_region = |weights: &[u32]| ClassPlan { source: ClassSource::Attribute(0), weights: weights.to_vec() };
+    let plan = |play: &Play, question: &str, weights: &[u32]| {
+        let kind = (PollKind::Value, 3, 20_000);
+        let poll = play.community.poll_by_class(question, kind, Some(by_region(weights)));
+        let mut ledger = ledger(play).clone();
+        let say = |ledger: &mut Ledger, entry: &Entry| {
+            ledger.apply(&SignedEntry::sign(&play.community.operators[0], play.community.id(), entry.clone()))
+        };
+        say(&mut ledger, &poll.opening).expect("a poll");
+        poll.proposals.iter().for_each(|proposal| say(&mut ledger, proposal).expect("an item"));
+        say(&mut ledger, &poll.plan)
+    };
+    assert_eq!(plan(&play, "Any?", &[1, 5, 7]), Ok(()));
+
+    amend(&mut play, &[0, 1, 3], |charter| charter.weights = vec![ClassWeights { slot: 0, weights: vec![1, 1, 2] }]);
+
+    assert_eq!(plan(&play, "Others?", &[1, 5, 7]), Err(Fault::Mismatch("the weights that the charter fixes")));
+    assert_eq!(plan(&play, "These?", &[1, 1, 2]), Ok(()));
 }
