@@ -16,6 +16,7 @@ mod keys;
 mod output;
 mod polis;
 mod poll;
+mod reach;
 mod result;
 mod rules;
 mod run;

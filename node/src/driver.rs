@@ -34,7 +34,10 @@ use zeroize::Zeroizing;
 
 use self::{disk::Disk, inbox::Inbox, outlet::Outlet, threads::Shared, wants::Wants};
 use crate::{
-    network::{self, BlobSource, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Verdict},
+    network::{
+        self, BlobSource, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, PeerFile, Reach, Role,
+        Standing, Verdict,
+    },
     store::{
         StoreError,
         blobs::{BlobError, BlobStore},
@@ -43,6 +46,7 @@ use crate::{
 };
 
 mod disk;
+pub mod founding;
 mod inbox;
 mod log;
 mod outlet;
@@ -76,8 +80,10 @@ pub struct NodeOptions {
     pub listen: Vec<String>,
     /// The multiaddresses of nodes to stay connected with.
     pub dial: Vec<String>,
-    /// Whether to look for nodes on the local network.
-    pub mdns: bool,
+    /// What the node is to others.
+    pub role: Role,
+    /// By which ways it may be reached.
+    pub reach: Reach,
     /// How long steps of the consensus may take.
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
@@ -138,6 +144,9 @@ pub enum NodeError {
     /// Nobody who is connected has the body. Try again later.
     #[error("nobody who is connected has {0}")]
     NotFound(BlobId),
+    /// Nobody at the addresses of a short invitation has the founding document. Ask for the long invitation.
+    #[error("nobody at the invitation's addresses has the community's founding document: ask for the long invitation")]
+    Unfounded,
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -169,6 +178,7 @@ impl Node {
         let local = network::NodeId::of_seed(&identity);
         let node = NodeId::from(*local.as_ref());
         let community = options.genesis.id();
+        let founding = founding::Document::new(&options.genesis);
         let config = Config {
             genesis: options.genesis,
             node,
@@ -178,12 +188,20 @@ impl Node {
         };
         let mut rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
+        let memory = PeerFile::new(folder.join("peers.json"));
         let opening = tokio::task::spawn_blocking(move || open(&folder, config, &mut rng).map(|it| (it, rng)));
         let ((disk, peer), rng) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
-        let network =
-            NetworkConfig { identity, listen: options.listen, mdns: options.mdns, community, blobs: Arc::new(source) };
+        let network = NetworkConfig {
+            identity,
+            listen: options.listen,
+            role: options.role,
+            reach: options.reach,
+            community,
+            blobs: Arc::new(source),
+            memory: Some(Arc::new(memory)),
+        };
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
         let wants = Wants::new(network.clone(), disk.blobs());
@@ -201,7 +219,7 @@ impl Node {
             finish.send_replace(true);
         };
         span.in_scope(|| threads::start(shared, events, rng, disk, outlet, stopped))?;
-        tokio::spawn(listen(community, network.clone(), happenings, inbox.clone()));
+        tokio::spawn(listen(community, founding, network.clone(), happenings, inbox.clone()));
         for address in &options.dial {
             network.dial(address).await?;
         }
@@ -237,6 +255,7 @@ fn open(folder: &std::path::Path, config: Config, rng: &mut ChaCha20Rng) -> Resu
 /// Hands what the network says to the protocol, until it says no more.
 async fn listen(
     community: chorus_protocol::id::CommunityId,
+    founding: founding::Document,
     network: NetworkHandle,
     mut happenings: mpsc::Receiver<NetworkEvent>,
     inbox: Inbox,
@@ -254,9 +273,9 @@ async fn listen(
                 }
                 Event::Message { from: node_id(from), bytes }
             }
-            NetworkEvent::Request { request_id, .. } => {
-                // The protocol asks nothing that wants an answer on the same stream.
-                let _ = network.respond(request_id, Vec::new()).await;
+            NetworkEvent::Request { request_id, bytes, .. } => {
+                // The protocol asks nothing that wants an answer on the same stream; newcomers do.
+                let _ = network.respond(request_id, founding.answer(&bytes)).await;
                 continue;
             }
             NetworkEvent::SendFailed { to, messages } => {
@@ -376,6 +395,22 @@ impl NodeHandle {
     /// Returns the addresses at which this node can be dialled.
     pub fn addresses(&self) -> Vec<String> {
         self.addresses.clone()
+    }
+
+    /// Returns how this node stands: whether others can call it, and through whom.
+    pub fn standing(&self) -> Standing {
+        self.wants.network.standing().borrow().clone()
+    }
+
+    /// Returns the addresses at which the community may be found: this node's, if others can call it, and those of the
+    /// operators and relays that it has met.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NodeError::Network`] if the node is stopping.
+    pub async fn known_addresses(&self) -> Result<Vec<String>, NodeError> {
+        self.check_running()?;
+        Ok(self.wants.network.known_addresses().await?)
     }
 
     /// Returns this node's name.

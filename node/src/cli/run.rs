@@ -14,7 +14,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use super::{Failure, Global, keys, output::Lines};
+use super::{Failure, Global, keys, output::Lines, reach::Ways};
 use crate::{
     api::{Role, Server, Service, service::ONE_OPERATOR},
     driver::{Node, NodeHandle, NodeOptions},
@@ -37,9 +37,8 @@ pub(super) struct Run {
     /// A node to call, besides those in the invitation; may be repeated.
     #[arg(long, value_name = "MULTIADDRESS")]
     dial: Vec<String>,
-    /// Do not look for nodes on the local network.
-    #[arg(long)]
-    no_mdns: bool,
+    #[command(flatten)]
+    ways: Ways,
 }
 
 #[derive(Serialize)]
@@ -71,7 +70,8 @@ impl Run {
             transport_seed: *keys.transport,
             listen,
             dial: invite.addresses().chain(self.dial).collect(),
-            mdns: !self.no_mdns,
+            role,
+            reach: self.ways.reach(),
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: global.seed,

@@ -24,7 +24,10 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, broadcast::error::RecvError};
 
 use super::{Shape, population::Population};
-use crate::driver::{Node, NodeHandle, NodeOptions};
+use crate::{
+    driver::{Node, NodeHandle, NodeOptions},
+    network::{Reach, Role},
+};
 
 /// How long nodes of one machine may take to find each other.
 const MEETING: Duration = Duration::from_secs(60);
@@ -165,7 +168,8 @@ impl Community {
             transport_seed,
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             dial,
-            mdns: false,
+            role: if index < self.operators.len() { Role::Operator } else { Role::Participant },
+            reach: Reach { relays: false, ..Reach::quiet() },
             // All nodes share one machine: they are slower than a network of machines, not faster.
             timeouts: Timeouts { propose: 4_000, prevote: 2_000, precommit: 2_000, ..Timeouts::default() },
             pass_millis: 4 * Config::PASS_MILLIS,

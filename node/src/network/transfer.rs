@@ -47,6 +47,10 @@ impl Task {
             let _ = done.send(Err(NetworkError::NotConnected(from)));
             return;
         }
+        if self.withholds_blobs(&from) {
+            let _ = done.send(Err(NetworkError::Relayed(from)));
+            return;
+        }
         let request = self.swarm.behaviour_mut().blobs.send_request(&from.to_peer_id(), id.as_ref().to_vec());
         self.transfers.fetches.insert(request, (from, done));
     }
@@ -81,9 +85,10 @@ impl Task {
             self.strike(from);
             return;
         };
+        let withheld = self.withholds_blobs(&from);
         let uploads = &mut self.transfers.uploads;
         let of_peer = uploads.values().filter(|peer| **peer == from).count();
-        if uploads.len() >= MAX_UPLOADS || of_peer >= MAX_UPLOADS_OF_PEER {
+        if withheld || uploads.len() >= MAX_UPLOADS || of_peer >= MAX_UPLOADS_OF_PEER {
             let _ = self.swarm.behaviour_mut().blobs.send_response(channel, BlobAnswer::Busy.into_bytes());
             return;
         }
