@@ -18,6 +18,7 @@ mod keys;
 mod output;
 mod polis;
 mod poll;
+mod reach;
 mod replay;
 mod result;
 mod rules;

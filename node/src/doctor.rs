@@ -397,7 +397,7 @@ mod tests {
             attesters: vec![Attester { key, organisation: String::new() }],
             policy: Policy::default(),
         };
-        dir.write_community(&Invite { genesis, addresses: Vec::new() }).expect("written");
+        dir.write_community(&Invite { genesis, addresses: Vec::new(), checkpoint: None }).expect("written");
         (folder, dir)
     }
 

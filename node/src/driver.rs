@@ -51,8 +51,8 @@ use self::{
 };
 use crate::{
     network::{
-        self, BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Traffic, Transfer,
-        Verdict,
+        self, BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, PeerFile, Reach,
+        Role, Standing, Traffic, Transfer, Verdict,
     },
     recording::{Plan, Recorder, RecordingError},
     store::{
@@ -64,6 +64,7 @@ use crate::{
 
 pub(crate) mod copy;
 mod disk;
+pub mod founding;
 mod inbox;
 mod log;
 pub mod meters;
@@ -99,8 +100,10 @@ pub struct NodeOptions {
     pub listen: Vec<String>,
     /// The multiaddresses of nodes to stay connected with.
     pub dial: Vec<String>,
-    /// Whether to look for nodes on the local network.
-    pub mdns: bool,
+    /// What the node is to others.
+    pub role: Role,
+    /// By which ways it may be reached.
+    pub reach: Reach,
     /// What the connection may be used for. What was used of the month is remembered in the data folder, wherever
     /// `caps.ledger` points.
     pub caps: Caps,
@@ -195,6 +198,9 @@ pub enum NodeError {
     /// Nobody who is connected has the body. Try again later.
     #[error("nobody who is connected has {0}")]
     NotFound(BlobId),
+    /// Nobody at the addresses of a short invitation has the founding document. Ask for the long invitation.
+    #[error("nobody at the invitation's addresses has the community's founding document: ask for the long invitation")]
+    Unfounded,
     /// The node has stopped.
     #[error("the node has stopped")]
     Stopped,
@@ -239,6 +245,7 @@ impl Node {
         let local = network::NodeId::of_seed(&identity);
         let node = NodeId::from(*local.as_ref());
         let community = options.genesis.id();
+        let founding = founding::Document::new(&options.genesis);
         let config = Config {
             genesis: options.genesis,
             node,
@@ -249,12 +256,21 @@ impl Node {
         let rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
         let caps = Caps { ledger: Some(folder.join("traffic")), ..options.caps };
+        let memory = PeerFile::new(folder.join("peers.json"));
         let opening = tokio::task::spawn_blocking(move || open(&folder, config, rng, plan.as_ref()));
         let (disk, peer, turns) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
-        let (listen_at, mdns, blobs) = (options.listen, options.mdns, Arc::new(source));
-        let network = NetworkConfig { identity, listen: listen_at, mdns, community, blobs, caps };
+        let network = NetworkConfig {
+            identity,
+            listen: options.listen,
+            role: options.role,
+            reach: options.reach,
+            community,
+            blobs: Arc::new(source),
+            caps,
+            memory: Some(Arc::new(memory)),
+        };
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
         let wants = Wants::new(network.clone(), disk.blobs());
@@ -282,7 +298,7 @@ impl Node {
             finish.send_replace(true);
         };
         span.in_scope(|| threads::start(shared, events, turns, disk, outlet, stopped))?;
-        tokio::spawn(listen(community, network.clone(), happenings, inbox.clone()));
+        tokio::spawn(listen(community, founding, network.clone(), happenings, inbox.clone()));
         for address in &options.dial {
             network.dial(address).await?;
         }
@@ -335,6 +351,7 @@ fn open(
 /// Hands what the network says to the protocol, until it says no more.
 async fn listen(
     community: chorus_protocol::id::CommunityId,
+    founding: founding::Document,
     network: NetworkHandle,
     mut happenings: mpsc::Receiver<NetworkEvent>,
     inbox: Inbox,
@@ -352,9 +369,9 @@ async fn listen(
                 }
                 Event::Message { from: node_id(from), bytes }
             }
-            NetworkEvent::Request { request_id, .. } => {
-                // The protocol asks nothing that wants an answer on the same stream.
-                let _ = network.respond(request_id, Vec::new()).await;
+            NetworkEvent::Request { request_id, bytes, .. } => {
+                // The protocol asks nothing that wants an answer on the same stream; newcomers do.
+                let _ = network.respond(request_id, founding.answer(&bytes)).await;
                 continue;
             }
             NetworkEvent::SendFailed { to, messages } => {
@@ -577,6 +594,22 @@ impl NodeHandle {
     /// Returns whether the node has stopped.
     pub fn is_stopped(&self) -> bool {
         *self.finished.borrow()
+    }
+
+    /// Returns how this node stands: whether others can call it, and through whom.
+    pub fn standing(&self) -> Standing {
+        self.wants.network.standing().borrow().clone()
+    }
+
+    /// Returns the addresses at which the community may be found: this node's, if others can call it, and those of the
+    /// operators and relays that it has met.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NodeError::Network`] if the node is stopping.
+    pub async fn known_addresses(&self) -> Result<Vec<String>, NodeError> {
+        self.check_running()?;
+        Ok(self.wants.network.known_addresses().await?)
     }
 
     /// Returns this node's name.

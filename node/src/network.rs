@@ -19,7 +19,7 @@
 //!
 //! Everything that a peer can make grow is bounded; what does not fit is refused to the peer, who may try again.
 
-use std::{fmt, io, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, fmt, io, sync::Arc, time::SystemTime};
 
 use chorus_protocol::{
     id::{BlobId, CommunityId},
@@ -36,8 +36,12 @@ mod book;
 mod direct;
 mod events;
 mod limit;
+mod memory;
 mod node_id;
 mod outbox;
+mod paths;
+mod reach;
+mod role;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -45,7 +49,9 @@ mod transfer;
 mod wire;
 
 pub use limit::{Caps, Traffic};
+pub use memory::{KnownPeer, PeerFile, PeerMemory};
 pub use node_id::NodeId;
+pub use role::{Reach, Role};
 
 /// Bytes of one direct message: the masked vector of the largest adapter, with its body and boxes.
 pub const MAX_MESSAGE_BYTES: usize = 12 * 1024 * 1024;
@@ -251,21 +257,26 @@ pub struct NetworkConfig {
     pub identity: Zeroizing<[u8; 32]>,
     /// The multiaddresses to listen at; port 0 lets the system choose.
     pub listen: Vec<String>,
-    /// Whether to look for nodes on the local network.
-    pub mdns: bool,
+    /// What the node is to others.
+    pub role: Role,
+    /// By which ways it may be reached.
+    pub reach: Reach,
     /// The community.
     pub community: CommunityId,
     /// The blobs to give away, and where fetched ones go.
     pub blobs: Arc<dyn BlobSource>,
     /// What the connection may be used for.
     pub caps: Caps,
+    /// Where the peers are kept that it meets, if anywhere.
+    pub memory: Option<Arc<dyn PeerMemory>>,
 }
 
 impl fmt::Debug for NetworkConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NetworkConfig")
             .field("listen", &self.listen)
-            .field("mdns", &self.mdns)
+            .field("role", &self.role)
+            .field("reach", &self.reach)
             .field("community", &self.community)
             .field("caps", &self.caps)
             .finish_non_exhaustive()
@@ -359,23 +370,48 @@ impl Network {
     ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<String>), NetworkError> {
         let listen: Vec<_> = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let local = NodeId::of_seed(&config.identity);
+        let external: Vec<_> = config.reach.external.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let path = config.caps.ledger.clone();
         let opening = tokio::task::spawn_blocking(move || limit::Ledger::open(path, SystemTime::now())).await;
         let (ledger, used) = opening.map_err(|_| NetworkError::Stopped)?;
         let limiter = Arc::new(limit::Limiter::new(&config.caps, used));
-        let swarm = behaviour::swarm(&config.identity, &config.community, config.mdns, &limiter)?;
+        let swarm = behaviour::swarm(&config.identity, &config.community, config.role, &config.reach, &limiter)?;
         let (commands, command_queue) = mpsc::channel(CHANNEL);
         let (event_sender, events) = mpsc::channel(CHANNEL);
         let (peer_sender, peers) = watch::channel(Vec::new());
         let (progress_sender, progress) = watch::channel(Vec::new());
         let (traffic_sender, traffic) = watch::channel(limiter.traffic());
+        let (standing_sender, standing) = watch::channel(Standing::default());
         let watched = transfer::Watched { progress: progress_sender, traffic: traffic_sender };
-        let transfers = transfer::Transfers::new(config.blobs, limiter, ledger, config.caps.relayed, watched);
-        let mut task = task::Task::new(swarm, config.community, transfers, command_queue, event_sender, peer_sender);
+        let relayed = config.reach.blobs_through_relays;
+        let transfers = transfer::Transfers::new(config.blobs, limiter, ledger, relayed, watched);
+        let known = recall(config.memory.clone()).await;
+        let paths = paths::Paths::new(config.role, config.reach, config.memory, known, standing_sender);
+        let mut task =
+            task::Task::new(swarm, config.community, transfers, paths, command_queue, event_sender, peer_sender);
+        task.announce(external, &listen);
         let addresses = task.listen(listen).await?;
         tokio::spawn(task.run());
-        Ok((NetworkHandle { local, commands, peers, progress, traffic }, events, addresses))
+        Ok((NetworkHandle { local, commands, peers, progress, traffic, standing }, events, addresses))
     }
+}
+
+/// Returns the peers that were kept, if any were.
+async fn recall(memory: Option<Arc<dyn PeerMemory>>) -> memory::Acquaintances {
+    let Some(memory) = memory else { return memory::Acquaintances::default() };
+    let recalled = tokio::task::spawn_blocking(move || memory.recall()).await;
+    memory::Acquaintances::recall(recalled.unwrap_or_default(), tokio::time::Instant::now())
+}
+
+/// How a node stands: whether others can call it, and through whom.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Standing {
+    /// Whether others can call it without help, as far as is known.
+    pub reachable: bool,
+    /// The relays that pass calls on to it.
+    pub relays: Vec<NodeId>,
+    /// The peers with which only relays connect it.
+    pub relayed: BTreeSet<NodeId>,
 }
 
 fn parse(address: &str) -> Result<Multiaddr, NetworkError> {
@@ -387,6 +423,7 @@ fn parse(address: &str) -> Result<Multiaddr, NetworkError> {
 enum Command {
     Dial(Multiaddr),
     Publish { topic: Topic, bytes: Vec<u8>, done: oneshot::Sender<Result<(), NetworkError>> },
+    Addresses(oneshot::Sender<Vec<String>>),
     Mesh { topic: Topic, done: oneshot::Sender<Vec<NodeId>> },
     Report { id: MessageId, verdict: Verdict },
     Send { to: NodeId, bytes: Vec<u8> },
@@ -409,6 +446,7 @@ pub struct NetworkHandle {
     peers: watch::Receiver<Vec<NodeId>>,
     progress: watch::Receiver<Vec<Transfer>>,
     traffic: watch::Receiver<Traffic>,
+    standing: watch::Receiver<Standing>,
 }
 
 impl NetworkHandle {
@@ -510,6 +548,26 @@ impl NetworkHandle {
     /// Returns the nodes of the community that are connected, in order.
     pub fn peers(&self) -> Vec<NodeId> {
         self.peers.borrow().clone()
+    }
+
+    /// Returns how this node stands, now and whenever it changes.
+    pub fn standing(&self) -> watch::Receiver<Standing> {
+        self.standing.clone()
+    }
+
+    /// Whether only a relay connects this node with a peer: small messages pass, bodies do not.
+    pub fn is_relayed(&self, peer: NodeId) -> bool {
+        self.standing.borrow().relayed.contains(&peer)
+    }
+
+    /// Returns the addresses at which the community may be found, each ending in a node's name: this node's, if others can
+    /// call it, and those of the operators and relays that it has met.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn known_addresses(&self) -> Result<Vec<String>, NetworkError> {
+        self.ask(Command::Addresses).await
     }
 
     /// Ends the connections with a peer and forgets its addresses. It may come back, or be found again by other ways.

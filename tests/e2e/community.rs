@@ -5,7 +5,7 @@ use std::time::Duration;
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_node::{
     driver::{Node, NodeHandle, NodeOptions},
-    network::Caps,
+    network::{Caps, Reach, Role},
 };
 use chorus_protocol::{
     config::Policy,
@@ -86,7 +86,8 @@ impl Village {
             transport_seed,
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             dial,
-            mdns: false,
+            role: if index < OPERATORS { Role::Operator } else { Role::Participant },
+            reach: Reach::quiet(),
             caps: Caps::default(),
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,

@@ -27,7 +27,7 @@ use anyhow::{Context as _, bail, ensure};
 use chorus_crypto::codec::Decode as _;
 use chorus_node::{
     driver::{Node, NodeHandle, NodeOptions},
-    network::Caps,
+    network::{Caps, Reach, Role},
 };
 use chorus_protocol::{
     config::Policy,
@@ -110,7 +110,8 @@ fn options(
         transport_seed,
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         dial,
-        mdns: false,
+        role: Role::Operator,
+        reach: Reach::quiet(),
         caps: Caps::default(),
         timeouts: Timeouts {
             propose: 300,

@@ -191,7 +191,9 @@ impl From<EvidenceError> for ApiError {
 impl From<NodeError> for ApiError {
     fn from(error: NodeError) -> Self {
         let kind = match error {
-            NodeError::NotFound(_) | NodeError::Network(_) | NodeError::Stopped => Kind::Unavailable,
+            NodeError::NotFound(_) | NodeError::Network(_) | NodeError::Unfounded | NodeError::Stopped => {
+                Kind::Unavailable
+            }
             NodeError::Start(_) | NodeError::Randomness(_) => Kind::Internal,
             NodeError::Journal(_)
             | NodeError::JournalLost

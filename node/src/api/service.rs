@@ -35,7 +35,6 @@ use chorus_protocol::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use serde::{Deserialize, Serialize};
 
 use super::{
     ballots::Ballots,
@@ -48,7 +47,6 @@ use crate::{
         DataDir,
         invite::{Address, Invite, MAX_ADDRESSES},
         settings::Settings,
-        token::TextForm as _,
     },
     diary::Diary,
     driver::NodeHandle,
@@ -57,24 +55,13 @@ use crate::{
 };
 
 pub use self::classes::OTHER_NAME;
+pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
 pub const USUAL_WAIT: Duration = Duration::from_secs(30);
 
 /// The longest that a request may wait.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(600);
-
-/// What a node was started as.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Role {
-    /// A person's node: proposes and votes.
-    Participant,
-    /// Orders the log and holds mask seeds as well.
-    Operator,
-    /// Follows the log and passes on what others say; nobody votes here.
-    Relay,
-}
 
 /// The secrets of the person at a node.
 pub struct Person {
@@ -175,6 +162,7 @@ impl Service {
             })
             .await?;
         let community = community(&ledger);
+        let standing = self.node.standing();
         let mut rounds: Vec<_> = ledger.rounds().values().collect();
         rounds.sort_by_key(|round| round.ordinal);
         Ok(view::Status {
@@ -183,6 +171,8 @@ impl Service {
                 id: self.node.node_id().to_string(),
                 role: self.role,
                 addresses: self.node.addresses(),
+                reachable: standing.reachable,
+                relays: standing.relays.len(),
                 key: key.map(|key| key.to_string()),
                 operator,
                 attester: key.is_some_and(|key| ledger.charter().attester(&key).is_some()),
@@ -198,19 +188,28 @@ impl Service {
         })
     }
 
-    /// Returns an invitation with the addresses of this node, or with those given.
+    /// Returns an invitation with the addresses at which the community may be found: those given, or else this node's, and
+    /// those of the operators and relays that it has met.
     ///
     /// # Errors
     ///
     /// Returns [`Kind::Internal`] if the node has stopped.
-    pub async fn invite(&self, addresses: Vec<String>) -> Result<view::InviteView, ApiError> {
+    pub async fn invite(&self, given: Vec<String>) -> Result<view::InviteView, ApiError> {
         let genesis = self.node.view(|peer| peer.ledger().genesis().clone()).await?;
-        let community = genesis.id();
-        let mut addresses = if addresses.is_empty() { reachable(self.node.addresses()) } else { addresses };
+        let mut addresses = given;
+        if addresses.is_empty() && self.role.is_public() {
+            addresses = reachable(self.node.addresses());
+        }
+        let known = self.node.known_addresses().await?;
+        addresses.extend(reachable(known));
+        if addresses.is_empty() {
+            addresses = reachable(self.node.addresses());
+        }
+        let mut seen = BTreeSet::new();
+        addresses.retain(|address| seen.insert(address.clone()));
         addresses.truncate(MAX_ADDRESSES);
-        let invite =
-            Invite { genesis, addresses: addresses.iter().map(|text| Address { text: text.clone() }).collect() };
-        Ok(view::InviteView { invite: invite.to_text(), community, addresses })
+        let addresses = addresses.into_iter().map(|text| Address { text }).collect();
+        Ok(view::InviteView::of(&Invite { genesis, addresses, checkpoint: None }))
     }
 
     /// The person, who must be an operator to do `what`.

@@ -15,6 +15,7 @@ use chorus_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::service::Role;
+use crate::config::{invite::Invite, token::TextForm as _};
 
 /// What a poll asks for, as text.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
@@ -128,6 +129,10 @@ pub struct Node {
     pub role: Role,
     /// Where it listens.
     pub addresses: Vec<String>,
+    /// Whether others can call it, as far as is known.
+    pub reachable: bool,
+    /// How many relays pass calls on to it.
+    pub relays: usize,
     /// The person's public key; none at a relay.
     pub key: Option<String>,
     /// The number of the operator that this node is.
@@ -532,8 +537,23 @@ pub struct Principle {
 pub struct InviteView {
     /// The invitation as text.
     pub invite: String,
+    /// The same without the founding document, which whoever joins asks of the nodes at the addresses: for codes that
+    /// cameras read.
+    pub short: String,
     /// The community.
     pub community: CommunityId,
     /// The addresses in it.
     pub addresses: Vec<String>,
+}
+
+impl InviteView {
+    /// Shows an invitation.
+    pub fn of(invite: &Invite) -> Self {
+        Self {
+            invite: invite.to_text(),
+            short: invite.short().to_text(),
+            community: invite.genesis.id(),
+            addresses: invite.addresses().collect(),
+        }
+    }
 }

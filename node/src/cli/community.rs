@@ -9,6 +9,7 @@ use chorus_protocol::{
     registry::policy::{Admission, Attester, Quorum},
 };
 use clap::{Args, Subcommand};
+use qrcode::{EcLevel, QrCode, render::unicode};
 use serde::Serialize;
 
 use super::{
@@ -21,9 +22,10 @@ use super::{
 use crate::{
     api::{service::ONE_OPERATOR, view},
     config::{
-        invite::{Address, Invite as Invitation, MAX_ADDRESS_BYTES, MAX_ADDRESSES},
-        token::TextForm as _,
+        invite::{Address, Invite as Invitation, MAX_ADDRESS_BYTES, MAX_ADDRESSES, ShortInvite},
+        token::{TextForm as _, TokenError},
     },
+    driver::founding,
 };
 
 #[derive(Debug, Subcommand)]
@@ -191,7 +193,7 @@ impl Create {
             policy,
         };
         genesis.validate().map_err(|error| Failure::Usage(refusal(&error, &genesis.policy)))?;
-        let invite = Invitation { genesis, addresses: Vec::new() };
+        let invite = Invitation { genesis, addresses: Vec::new(), checkpoint: None };
         dir.write_community(&invite)?;
         let genesis = &invite.genesis;
         let created = Created {
@@ -267,9 +269,13 @@ fn sorted(own: PublicKey, named: &[Key]) -> Vec<PublicKey> {
 
 #[derive(Debug, Args)]
 pub(super) struct Invite {
-    /// Put this address into the invitation instead of the node's own; may be repeated.
+    /// Put this address into the invitation instead of the node's own; may be repeated. Those of the operators and relays
+    /// that the node has met follow.
     #[arg(long = "address", value_name = "MULTIADDRESS")]
     addresses: Vec<String>,
+    /// Show a code for a camera as well. It holds the short invitation.
+    #[arg(long)]
+    qr: bool,
 }
 
 impl Invite {
@@ -295,7 +301,7 @@ impl Invite {
                     "note: no node runs here, so the invitation has no address: give --address, or start the node"
                 );
             }
-            invite.invite.clone()
+            if self.qr { with_code(invite) } else { invite.invite.clone() }
         })
     }
 
@@ -304,12 +310,22 @@ impl Invite {
         if !self.addresses.is_empty() {
             invite.addresses = self.addresses.iter().map(|text| Address { text: text.clone() }).collect();
         }
-        Ok(view::InviteView {
-            invite: invite.to_text(),
-            community: invite.genesis.id(),
-            addresses: invite.addresses().collect(),
-        })
+        Ok(view::InviteView::of(&invite))
     }
+}
+
+/// Draws the short invitation as a code, above both texts.
+fn with_code(invite: &view::InviteView) -> String {
+    let code = QrCode::with_error_correction_level(invite.short.as_bytes(), EcLevel::L);
+    // A short invitation has less than half of the bytes of the largest code.
+    let code = code.expect("a short invitation is short");
+    // Light on dark, as most terminals are: what is drawn shines.
+    let drawn = code
+        .render::<unicode::Dense1x2>()
+        .dark_color(unicode::Dense1x2::Light)
+        .light_color(unicode::Dense1x2::Dark)
+        .build();
+    format!("{}\n\n{}\n\n{}", drawn, invite.short, invite.invite)
 }
 
 /// Whether a text can stand in a URL as it is; multiaddresses can.
@@ -333,10 +349,22 @@ struct Joined {
     warning: Option<&'static str>,
 }
 
+/// Reads an invitation; of a short one, the founding document is asked of the nodes at its addresses.
+fn invitation(text: &str) -> anyhow::Result<Invitation> {
+    let short = match ShortInvite::from_text(text) {
+        Err(TokenError::Kind { .. }) => return Ok(Invitation::from_text(text)?),
+        short => short?,
+    };
+    super::block_on(async {
+        let genesis = founding::ask(short.community, short.addresses()).await?;
+        Ok(short.with(genesis).expect("what is asked for is checked"))
+    })
+}
+
 impl Join {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let dir = global.data_dir()?;
-        let invite = Invitation::from_text(&values::text_or_stdin(&self.invite)?)?;
+        let invite = invitation(&values::text_or_stdin(&self.invite)?)?;
         invite.genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;
         dir.write_community(&invite)?;
         let has_keys = dir.keystore().exists();

@@ -185,7 +185,9 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             NodeError::Start(_) => Class::Configuration,
             NodeError::Recording(error) => of_recording(error),
             NodeError::Network(NetworkError::Address(_)) => Class::Usage,
-            NodeError::Network(_) | NodeError::NotFound(_) | NodeError::Stopped => Class::Network,
+            NodeError::Network(_) | NodeError::NotFound(_) | NodeError::Unfounded | NodeError::Stopped => {
+                Class::Network
+            }
             NodeError::Randomness(_) => Class::Bug,
             NodeError::Journal(_)
             | NodeError::JournalLost

@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use self::stop::Signals;
-use super::{Failure, Global, keys, output::Lines};
+use super::{Failure, Global, keys, output::Lines, reach::Ways};
 use crate::{
     api::{OpenServer, Role, Server, Service, service::ONE_OPERATOR},
     config::{
@@ -59,9 +59,8 @@ pub(super) struct Run {
     /// A node to call, besides those in the invitation; may be repeated.
     #[arg(long, value_name = "MULTIADDRESS")]
     dial: Vec<String>,
-    /// Do not look for nodes on the local network.
-    #[arg(long)]
-    no_mdns: bool,
+    #[command(flatten)]
+    ways: Ways,
     /// Answer /livez, /readyz and /metrics at this address too. Whoever can reach it can read them.
     #[arg(long, value_name = "ADDR")]
     metrics: Option<SocketAddr>,
@@ -122,9 +121,10 @@ impl Run {
             genesis: invite.genesis.clone(),
             operator: (role == Role::Operator).then(|| SecretKey::from_seed(&keys.signing)),
             transport_seed: *keys.transport,
+            reach: self.ways.reach(&bearing),
             listen: bearing.listen,
             dial: invite.addresses().chain(bearing.dial).collect(),
-            mdns: bearing.mdns,
+            role,
             caps: Caps {
                 upload: bearing.upload.limit(),
                 download: bearing.download.limit(),
@@ -185,9 +185,7 @@ impl Run {
         if !self.dial.is_empty() {
             network.dial.get_or_insert_default().extend(self.dial.iter().cloned());
         }
-        if self.no_mdns {
-            network.mdns = Some(false);
-        }
+        self.ways.settle(network);
         settings.metrics.address = self.metrics.or(settings.metrics.address);
         Ok(settings)
     }

@@ -5,7 +5,11 @@ use chorus_crypto::{
     wire_struct,
 };
 use chorus_protocol::{
-    config::Genesis, id::CommunityId, limits, log::entry::Registration, registry::attestation::Claim,
+    config::Genesis,
+    id::{BatchId, CommunityId},
+    limits,
+    log::entry::Registration,
+    registry::attestation::Claim,
 };
 use rand_core::CryptoRng;
 
@@ -34,19 +38,76 @@ pub struct Invite {
     pub genesis: Genesis,
     /// Where nodes of the community may be found.
     pub addresses: Vec<Address>,
+    /// A position of the log that whoever invites has checked.
+    pub checkpoint: Option<Checkpoint>,
 }
-wire_struct!(Invite { genesis, addresses[MAX_ADDRESSES] });
+wire_struct!(Invite { genesis, addresses[MAX_ADDRESSES], checkpoint });
 
 impl TextForm for Invite {
     const NAME: &'static str = "chorus-invite";
     const WHAT: &'static str = "invitation";
-    const MAX_BYTES: usize = limits::MAX_GENESIS_BYTES + 4096;
+    const VERSION: u32 = 2;
+    const MAX_BYTES: usize = limits::MAX_GENESIS_BYTES + MAX_ADDRESSES * (MAX_ADDRESS_BYTES + 8) + 64;
 }
 
 impl Invite {
     /// Returns the addresses as texts.
     pub fn addresses(&self) -> impl Iterator<Item = String> {
         self.addresses.iter().map(|address| address.text.clone())
+    }
+
+    /// Returns the same without the founding document, and with a few of the addresses.
+    pub fn short(&self) -> ShortInvite {
+        ShortInvite {
+            community: self.genesis.id(),
+            addresses: self.addresses.iter().take(MAX_SHORT_ADDRESSES).cloned().collect(),
+            checkpoint: self.checkpoint,
+        }
+    }
+}
+
+/// A position of the log that somebody has checked: whoever trusts them need not check what is before it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checkpoint {
+    /// The height.
+    pub height: u64,
+    /// The batch there.
+    pub batch: BatchId,
+}
+wire_struct!(Checkpoint { height, batch });
+
+/// Addresses in a short invitation: one more than may be down at a time, with as many operators as most communities have.
+pub const MAX_SHORT_ADDRESSES: usize = 3;
+
+/// An invitation that a camera can read: the community's id instead of its founding document, which any of its nodes has,
+/// and which has no other digest.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShortInvite {
+    /// The digest of the founding document.
+    pub community: CommunityId,
+    /// Where nodes of the community may be found.
+    pub addresses: Vec<Address>,
+    /// A position of the log that whoever invites has checked.
+    pub checkpoint: Option<Checkpoint>,
+}
+wire_struct!(ShortInvite { community, addresses[MAX_SHORT_ADDRESSES], checkpoint });
+
+impl TextForm for ShortInvite {
+    const NAME: &'static str = "chorus-short-invite";
+    const WHAT: &'static str = "short invitation";
+    const MAX_BYTES: usize = 64 + MAX_SHORT_ADDRESSES * (MAX_ADDRESS_BYTES + 8) + 64;
+}
+
+impl ShortInvite {
+    /// Returns the addresses as texts.
+    pub fn addresses(&self) -> impl Iterator<Item = String> {
+        self.addresses.iter().map(|address| address.text.clone())
+    }
+
+    /// Completes the invitation with the founding document, if it is the one.
+    pub fn with(self, genesis: Genesis) -> Option<Invite> {
+        let Self { community, addresses, checkpoint } = self;
+        (genesis.id() == community).then_some(Invite { genesis, addresses, checkpoint })
     }
 }
 

@@ -5,7 +5,7 @@ use chorus_protocol::{
 };
 
 use super::{
-    invite::{Address, AttestationRequest, SlotValue},
+    invite::{Address, AttestationRequest, Checkpoint, MAX_SHORT_ADDRESSES, ShortInvite, SlotValue},
     *,
 };
 
@@ -18,22 +18,41 @@ fn invite(name: &str) -> Invite {
         attesters: vec![Attester { key, organisation: String::new() }],
         policy: Policy::default(),
     };
-    Invite { genesis, addresses: vec![Address { text: "/ip4/127.0.0.1/tcp/4101".into() }] }
+    Invite { genesis, addresses: vec![Address { text: "/ip4/127.0.0.1/tcp/4101".into() }], checkpoint: None }
 }
 
 #[test]
 fn an_invitation_reads_back_from_its_text() {
     let text = invite("Choir").to_text();
 
-    assert!(text.starts_with("chorus-invite-1-"));
+    assert!(text.starts_with("chorus-invite-2-"));
     assert_eq!(Invite::from_text(&format!("  {text}\n")), Ok(invite("Choir")));
+}
+
+#[test]
+fn a_short_invitation_is_completed_by_the_founding_document_and_by_no_other() {
+    let address = |number| Address {
+        text: format!(
+            "/ip4/192.0.2.{number}/udp/4001/quic-v1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
+        ),
+    };
+    let checkpoint = Some(Checkpoint { height: 7, batch: BatchId::from([8; 32]) });
+    let full = Invite { addresses: (0..9).map(address).collect(), checkpoint, ..invite("Choir") };
+    let short = ShortInvite::from_text(&full.short().to_text()).expect("reads back");
+
+    assert_eq!(short.checkpoint, checkpoint);
+    assert_eq!(short.addresses, full.addresses[..MAX_SHORT_ADDRESSES]);
+    assert_eq!(short.clone().with(invite("Other").genesis), None);
+    let completed = short.with(full.genesis.clone()).expect("the right one");
+    assert_eq!(completed.genesis, full.genesis);
+    assert_eq!(Invite::from_text(&full.to_text()), Ok(full));
 }
 
 #[test]
 fn an_invitation_that_was_changed_or_cut_is_refused() {
     let text = invite("Choir").to_text();
 
-    for at in ["chorus-invite-1-".len(), text.len() / 2, text.len() - 1] {
+    for at in ["chorus-invite-2-".len(), text.len() / 2, text.len() - 1] {
         let mut changed = text.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(changed).expect("still text");
@@ -97,4 +116,4 @@ fn a_directory_belongs_to_one_community() {
     assert_eq!(dir.read_community().expect("read"), moved);
 }
 
-use chorus_protocol::id::CommunityId;
+use chorus_protocol::id::{BatchId, CommunityId};

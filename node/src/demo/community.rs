@@ -26,7 +26,7 @@ use tokio::sync::{Mutex, broadcast::error::RecvError};
 use super::{Shape, population::Population};
 use crate::{
     driver::{Node, NodeHandle, NodeOptions},
-    network::Caps,
+    network::{Caps, Reach, Role},
 };
 
 /// How long nodes of one machine may take to find each other.
@@ -168,7 +168,8 @@ impl Community {
             transport_seed,
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             dial,
-            mdns: false,
+            role: if index < self.operators.len() { Role::Operator } else { Role::Participant },
+            reach: Reach { relays: false, ..Reach::quiet() },
             caps: Caps::default(),
             // All nodes share one machine: they are slower than a network of machines, not faster.
             timeouts: Timeouts { propose: 4_000, prevote: 2_000, precommit: 2_000, ..Timeouts::default() },

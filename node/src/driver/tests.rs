@@ -19,6 +19,7 @@ fn key() -> SecretKey {
 }
 
 fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
+    let operator_role = operator.is_some();
     NodeOptions {
         data_dir: folder.to_owned(),
         genesis: Genesis {
@@ -32,7 +33,8 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
         transport_seed: [2; 32],
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         dial: Vec::new(),
-        mdns: false,
+        role: if operator_role { Role::Operator } else { Role::Participant },
+        reach: Reach::quiet(),
         caps: Caps::default(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
@@ -110,6 +112,20 @@ async fn an_operator_with_an_old_copy_of_its_journal_does_not_start() {
     let refused = Node::start(options(folder.path(), Some(key()))).await;
 
     assert!(matches!(refused, Err(NodeError::JournalOld)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_knows_the_digest_of_the_founding_document_gets_it_from_a_node() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = options(folder.path(), Some(key()));
+    let genesis = options.genesis.clone();
+    let node = Node::start(options).await.expect("starts");
+
+    let found = founding::ask(genesis.id(), node.addresses()).await;
+
+    assert_eq!(found.expect("there is one"), genesis);
+    assert!(matches!(founding::ask(genesis.id(), ["nowhere".into()]).await, Err(NodeError::Network(_))));
+    node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

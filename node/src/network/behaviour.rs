@@ -8,19 +8,21 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use chorus_protocol::id::CommunityId;
 use futures::future::Either;
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport as _, allow_block_list as block_list, connection_limits,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport as _, allow_block_list as block_list, autonat,
+    connection_limits,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    dcutr,
     gossipsub::{self, MaxCountSubscriptionFilter, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
-    identify, identity, kad, mdns, memory_connection_limits as memory_limits, noise, ping, quic,
+    identify, identity, kad, mdns, memory_connection_limits as memory_limits, noise, ping, quic, relay,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
-    tcp, yamux,
+    tcp, upnp, yamux,
 };
 
 use zeroize::Zeroizing;
 
 use super::{
-    MAX_GOSSIP_BYTES, NetworkError, REQUEST_TIMEOUT, Topic,
+    MAX_GOSSIP_BYTES, NetworkError, REQUEST_TIMEOUT, Reach, Role, Topic,
     limit::{Limiter, muxer::Limited},
     transfer::message::Messages,
     wire::{Frames, MAX_CONTROL_FRAME},
@@ -28,11 +30,13 @@ use super::{
 
 /// Connections that are being set up, in either direction: a flood of half-open ones stops here.
 const MAX_PENDING: u32 = 128;
-/// Connections with one peer: both may call at once, and a restarted peer comes back before its old connection is
-/// known to be dead.
-const MAX_PER_PEER: u32 = 4;
+/// Connections with one peer: both may call at once, a restarted peer comes back before its old connection is known to be
+/// dead, one that passed through a relay lives on beside the direct one for a while, and reachability is tested by calls.
+const MAX_PER_PEER: u32 = 8;
 /// Connections in all: what a home router and a small machine carry.
 const MAX_CONNECTIONS: u32 = 300;
+/// Connections in all of an operator or a relay: everybody who reserved, and circuits between them.
+const MAX_PUBLIC_CONNECTIONS: u32 = 2000;
 /// The share of the machine's memory that this process may use before new connections are refused.
 const MAX_MEMORY: f64 = 0.8;
 /// Streams of one connection.
@@ -58,6 +62,29 @@ const MAX_GOSSIP_QUEUE: usize = 512;
 /// How often the routing table is refreshed.
 const ROUTING_REFRESH: Duration = Duration::from_secs(300);
 
+/// Homes that a relay passes calls on to: half of its connections, so that those who reserved cannot keep out the others.
+const MAX_RESERVATIONS: usize = 1000;
+/// Reservations of one home: a second one after a restart that the relay has not noticed.
+const MAX_RESERVATIONS_PER_PEER: usize = 4;
+/// How long a reservation holds; the home renews it in time.
+const RESERVATION: Duration = Duration::from_secs(3600);
+/// Circuits that a relay carries: a home has a few, and most become direct connections within seconds.
+const MAX_CIRCUITS: usize = 256;
+/// Circuits that one home opens.
+const MAX_CIRCUITS_PER_PEER: usize = 8;
+/// How long a circuit may last: pairs that no hole can be punched between stay together for hours.
+const CIRCUIT: Duration = Duration::from_secs(2 * 3600);
+/// Bytes of a circuit: hours of gossip, and four contributions of the largest size on their stem.
+const MAX_CIRCUIT_BYTES: u64 = 64 * 1024 * 1024;
+/// Bytes of a circuit through a relay that carries bodies: some sixty of the largest.
+const MAX_BLOB_CIRCUIT_BYTES: u64 = 1024 * 1024 * 1024;
+/// Providers that a member of the community may be found with.
+const MAX_PROVIDERS: usize = 20;
+/// How long somebody who can be found through a relay is remembered; they say it again in time.
+pub(super) const PROVIDER_LIFE: Duration = Duration::from_secs(1800);
+/// How often they say it again.
+const PROVIDER_REPEAT: Duration = Duration::from_secs(600);
+
 /// The subscriptions that are taken from peers: those to our topics.
 type Subscriptions = MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>;
 /// Gossip with that filter.
@@ -72,7 +99,13 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) routing: kad::Behaviour<kad::store::MemoryStore>,
+    pub(super) autonat_client: Toggle<autonat::v2::client::Behaviour>,
+    pub(super) autonat_server: Toggle<autonat::v2::server::Behaviour>,
+    pub(super) relay_client: relay::client::Behaviour,
+    pub(super) relay_server: Toggle<relay::Behaviour>,
+    pub(super) dcutr: dcutr::Behaviour,
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
+    pub(super) upnp: Toggle<upnp::tokio::Behaviour>,
     pub(super) gossip: Gossip,
     pub(super) control: request_response::Behaviour<Frames>,
     pub(super) blobs: request_response::Behaviour<Messages>,
@@ -103,6 +136,11 @@ impl Names {
         self.protocol("routing", 1)
     }
 
+    /// Under which members who can be called through relays are found.
+    pub(super) fn members(&self) -> kad::RecordKey {
+        kad::RecordKey::new(&format!("{}/members/1", self.prefix))
+    }
+
     pub(super) fn topic(&self, topic: Topic) -> gossipsub::IdentTopic {
         gossipsub::IdentTopic::new(format!("{}/{}/1", self.prefix, topic.name()))
     }
@@ -112,19 +150,26 @@ impl Names {
 pub(super) fn swarm(
     seed: &[u8; 32],
     community: &CommunityId,
-    with_mdns: bool,
+    role: Role,
+    reach: &Reach,
     limiter: &Arc<Limiter>,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
     let keys = identity::Keypair::ed25519_from_bytes(Zeroizing::new(*seed).as_mut_slice())
         .expect("32 bytes are an Ed25519 seed");
-    let behaviour = behaviour(&keys, &Names::of(community), with_mdns, limiter)?;
+    let names = Names::of(community);
+    let local = keys.public().to_peer_id();
+    let mdns = reach.mdns.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), local)).transpose();
+    let mdns = mdns.map_err(|error| NetworkError::Transport(error.into()))?;
     let transport = transport(&keys, limiter)?;
     let swarm = SwarmBuilder::with_existing_identity(keys)
         .with_tokio()
         .with_other_transport(|_| transport)
         .expect("the transport is made already")
-        .with_behaviour(|_| behaviour)
-        .expect("the behaviour is made already")
+        // What goes through a relay goes over a connection with it, which is under the limits.
+        .with_relay_client(noise::Config::new, muxer)
+        .map_err(|error| NetworkError::Transport(error.into()))?
+        .with_behaviour(|keys, relay| behaviour(keys, &names, (role, reach), relay, mdns, limiter))
+        .expect("making the behaviour does not fail")
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
         .build();
     Ok(swarm)
@@ -161,26 +206,31 @@ fn transport(
 fn behaviour(
     keys: &identity::Keypair,
     names: &Names,
-    with_mdns: bool,
+    (role, reach): (Role, &Reach),
+    relay_client: relay::client::Behaviour,
+    mdns: Option<mdns::tokio::Behaviour>,
     limiter: &Arc<Limiter>,
-) -> Result<Behaviour, NetworkError> {
+) -> Behaviour {
     let local = keys.public().to_peer_id();
-    let limits = connection_limits::ConnectionLimits::default()
-        .with_max_pending_incoming(Some(MAX_PENDING))
-        .with_max_pending_outgoing(Some(MAX_PENDING))
-        .with_max_established_per_peer(Some(MAX_PER_PEER))
-        .with_max_established(Some(MAX_CONNECTIONS));
+    let public = role.is_public();
     let agent = concat!("chorus/", env!("CARGO_PKG_VERSION")).to_owned();
-    let identify = identify::Config::new(names.version(), keys.public()).with_agent_version(agent);
-    let mdns = with_mdns.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), local)).transpose();
-    Ok(Behaviour {
-        limits: connection_limits::Behaviour::new(limits),
+    let identify = identify::Config::new(names.version(), keys.public())
+        .with_agent_version(agent)
+        .with_push_listen_addr_updates(true);
+    Behaviour {
+        limits: connection_limits::Behaviour::new(connection_limits(role)),
         memory: memory_limits::Behaviour::with_max_percentage(MAX_MEMORY),
         banned: block_list::Behaviour::default(),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new()),
         routing: routing(names.routing(), local),
-        mdns: mdns.map_err(|error| NetworkError::Transport(error.into()))?.into(),
+        autonat_client: (!public).then(autonat::v2::client::Behaviour::default).into(),
+        autonat_server: public.then(autonat::v2::server::Behaviour::default).into(),
+        relay_client,
+        relay_server: public.then(|| relay::Behaviour::new(local, relay_limits(reach))).into(),
+        dcutr: dcutr::Behaviour::new(local),
+        mdns: mdns.into(),
+        upnp: (reach.upnp && !public).then(upnp::tokio::Behaviour::default).into(),
         gossip: gossip(names),
         control: requests(
             Frames { max_request: MAX_CONTROL_FRAME, max_response: MAX_CONTROL_FRAME },
@@ -194,17 +244,50 @@ fn behaviour(
             BLOB_TIMEOUT,
             MAX_BLOB_STREAMS,
         ),
-    })
+    }
 }
 
-/// Finds peers of peers. Nothing is stored in it for others, and nothing depends on it.
+fn connection_limits(role: Role) -> connection_limits::ConnectionLimits {
+    connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(MAX_PENDING))
+        .with_max_pending_outgoing(Some(MAX_PENDING))
+        .with_max_established_per_peer(Some(MAX_PER_PEER))
+        .with_max_established(Some(if role.is_public() { MAX_PUBLIC_CONNECTIONS } else { MAX_CONNECTIONS }))
+}
+
+/// What a relay carries. How often one peer, and one address, may ask is bounded by libp2p's usual rates.
+fn relay_limits(reach: &Reach) -> relay::Config {
+    relay::Config {
+        max_reservations: MAX_RESERVATIONS,
+        max_reservations_per_peer: MAX_RESERVATIONS_PER_PEER,
+        reservation_duration: RESERVATION,
+        max_circuits: MAX_CIRCUITS,
+        max_circuits_per_peer: MAX_CIRCUITS_PER_PEER,
+        max_circuit_duration: CIRCUIT,
+        max_circuit_bytes: if reach.blobs_through_relays { MAX_BLOB_CIRCUIT_BYTES } else { MAX_CIRCUIT_BYTES },
+        ..relay::Config::default()
+    }
+}
+
+/// Finds peers of peers. All that is stored in it for others is who can be found through a relay, and nothing depends on
+/// it.
 fn routing(protocol: StreamProtocol, local: libp2p::PeerId) -> kad::Behaviour<kad::store::MemoryStore> {
     let mut config = kad::Config::new(protocol);
     config.set_record_filtering(kad::StoreInserts::FilterBoth);
     config.set_periodic_bootstrap_interval(Some(ROUTING_REFRESH));
-    let mut routing = kad::Behaviour::with_config(local, kad::store::MemoryStore::new(local), config);
-    // Said outright: left to itself it waits for a proof that others can reach this node, which never comes on a LAN.
-    routing.set_mode(Some(kad::Mode::Server));
+    config.set_provider_record_ttl(Some(PROVIDER_LIFE));
+    config.set_provider_publication_interval(Some(PROVIDER_REPEAT));
+    let store = kad::store::MemoryStoreConfig {
+        max_records: 0,
+        max_value_bytes: 0,
+        max_providers_per_key: MAX_PROVIDERS,
+        max_provided_keys: 1,
+    };
+    let store = kad::store::MemoryStore::with_config(local, store);
+    let mut routing = kad::Behaviour::with_config(local, store, config);
+    // Said outright, and changed by what is known of this node's reachability: left to itself it waits for a proof that
+    // others can reach this node, which never comes on a LAN.
+    routing.set_mode(Some(kad::Mode::Client));
     routing
 }
 

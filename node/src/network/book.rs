@@ -83,16 +83,19 @@ impl Book {
         }
     }
 
-    /// A connection stands, made by a call or by the peer.
-    pub(super) fn on_connected(&mut self, connection: ConnectionId, peer: PeerId, now: Instant) {
+    /// A connection stands, made by a call or by the peer. Returns whether it was a call of the book.
+    pub(super) fn on_connected(&mut self, connection: ConnectionId, peer: PeerId, now: Instant) -> bool {
+        let mut called = false;
         for entry in &mut self.entries {
             if entry.dialing == Some(connection) {
                 (entry.dialing, entry.peer) = (None, Some(peer));
+                called = true;
             }
             if entry.peer == Some(peer) {
                 entry.connected.get_or_insert(now);
             }
         }
+        called
     }
 
     /// The last connection with a peer is gone.
@@ -121,11 +124,12 @@ impl Entry {
     }
 }
 
+/// Whom an address leads to: the last name in it, for one that leads through a relay names that first.
 fn named_peer(address: &Multiaddr) -> Option<PeerId> {
-    address.iter().find_map(|part| match part {
-        Protocol::P2p(peer) => Some(peer),
+    match address.iter().last() {
+        Some(Protocol::P2p(peer)) => Some(peer),
         _ => None,
-    })
+    }
 }
 
 /// A call from a port of its own: one from the listening port fails while the peer's last connection is remembered.

@@ -46,8 +46,6 @@ pub struct Caps {
     pub download: Option<u64>,
     /// Bytes in a calendar month (UTC), in both directions together, beyond which no blobs are moved.
     pub monthly: Option<u64>,
-    /// Whether blobs are moved over relayed connections too.
-    pub relayed: bool,
     /// The file that remembers what was used of the month; without one, every start begins at nothing.
     pub ledger: Option<PathBuf>,
 }

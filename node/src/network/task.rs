@@ -11,9 +11,12 @@ use chorus_protocol::id::CommunityId;
 use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
-    core::transport::{ListenerId, TransportError},
+    core::{
+        ConnectedPoint,
+        transport::{ListenerId, TransportError},
+    },
     gossipsub::{self, MessageAcceptance, PublishError},
-    identify, kad, mdns,
+    identify, mdns,
     multiaddr::Protocol,
     ping,
     request_response::OutboundRequestId,
@@ -31,6 +34,7 @@ use super::{
     direct::{Incoming, Outgoing},
     events::Events,
     outbox::Outbox,
+    paths::Paths,
     transfer::{Done, Transfers},
 };
 
@@ -46,12 +50,29 @@ const MAX_MISSED_PINGS: u32 = 3;
 const MAX_PEER_ADDRESSES: usize = 8;
 /// Nodes of other communities that are remembered, so that the local network's are not called again and again.
 const MAX_FOREIGN: usize = 1024;
+
+/// A connection with a peer.
+pub(super) struct Link {
+    /// Pings missed in a row.
+    missed: u32,
+    pub(super) since: Instant,
+    /// Whether it passes through a relay.
+    pub(super) relayed: bool,
+    /// The peer's address, if this node called, and not through a relay.
+    pub(super) called: Option<Multiaddr>,
+    /// Whether it was made only to see whether the peer can be called.
+    pub(super) tests_only: bool,
+}
+
 /// A connected peer.
 pub(super) struct Peer {
-    /// Each with the number of pings missed in a row.
-    connections: BTreeMap<ConnectionId, u32>,
-    /// The connection on which both sides told what they subscribe to.
-    first: ConnectionId,
+    pub(super) connections: BTreeMap<ConnectionId, Link>,
+    /// The connection on which both sides told what they subscribe to, or the one that has taken its place.
+    pub(super) first: ConnectionId,
+    /// Since when a direct connection has been standing beside one through a relay.
+    pub(super) direct_since: Option<Instant>,
+    /// Gossip after which its direct connection is to be woken, as it may never have sent any.
+    pub(super) wakes: u8,
     /// Whether its connections are being closed for it to start afresh.
     restarting: bool,
     /// Whether it has shown to be of this community.
@@ -61,18 +82,26 @@ pub(super) struct Peer {
     pub(super) received: Option<(u64, u64)>,
 }
 
+impl Peer {
+    /// Whether only relays connect this node with it.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.connections.values().all(|link| link.relayed)
+    }
+}
+
 /// The network's state.
 pub(super) struct Task {
     pub(super) swarm: Swarm<Behaviour>,
-    names: Names,
+    pub(super) names: Names,
     commands: mpsc::Receiver<Command>,
     pub(super) events: Events,
     peer_list: watch::Sender<Vec<NodeId>>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     book: Book,
     conduct: Conduct,
-    foreign: BTreeSet<PeerId>,
-    addresses: Vec<String>,
+    pub(super) foreign: BTreeSet<PeerId>,
+    pub(super) addresses: Vec<String>,
+    pub(super) paths: Paths,
     pub(super) outgoing: BTreeMap<OutboundRequestId, Outgoing>,
     pub(super) incoming: BTreeMap<RequestId, Incoming>,
     pub(super) next_request: u64,
@@ -85,6 +114,7 @@ impl Task {
         swarm: Swarm<Behaviour>,
         community: CommunityId,
         (transfers, transfers_done): (Transfers, mpsc::Receiver<Done>),
+        paths: Paths,
         commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<NetworkEvent>,
         peer_list: watch::Sender<Vec<NodeId>>,
@@ -100,6 +130,7 @@ impl Task {
             conduct: Conduct::default(),
             foreign: BTreeSet::new(),
             addresses: Vec::new(),
+            paths,
             outgoing: BTreeMap::new(),
             incoming: BTreeMap::new(),
             next_request: 0,
@@ -134,7 +165,7 @@ impl Task {
                 }
                 SwarmEvent::NewListenAddr { listener_id, address } => {
                     waiting.remove(&name(&listener_id));
-                    self.on_address(address);
+                    self.on_listening(&address);
                 }
                 event => self.on_swarm_event(event),
             }
@@ -166,6 +197,10 @@ impl Task {
 
     /// Tells all peers, and frees the ports before it says so.
     async fn close(mut self, done: Option<oneshot::Sender<()>>) {
+        if let Some(kept) = self.keep_peers() {
+            // An error says that the runtime is stopping.
+            let _ = kept.await;
+        }
         self.transfers.close();
         let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
@@ -202,6 +237,9 @@ impl Task {
                     done.send(peers.filter_map(NodeId::from_peer_id).collect::<BTreeSet<_>>().into_iter().collect());
             }
             Command::Report { id, verdict } => self.report(id, verdict),
+            Command::Addresses(done) => {
+                let _ = done.send(self.known_addresses());
+            }
             Command::Send { to, bytes } => self.send(to, bytes),
             Command::Request { to, bytes, done } => self.request(to, bytes, done),
             Command::Respond { id, bytes } => self.respond(id, bytes),
@@ -214,6 +252,7 @@ impl Task {
             Command::Ban(node) => {
                 let peer = node.to_peer_id();
                 self.forget(&peer);
+                self.forget_ways(&node);
                 self.conduct.ban(&node);
                 self.swarm.behaviour_mut().banned.block_peer(peer);
             }
@@ -229,7 +268,9 @@ impl Task {
 
     fn publish(&mut self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetworkError> {
         let length = bytes.len();
-        match self.swarm.behaviour_mut().gossip.publish(self.names.topic(topic), bytes) {
+        let published = self.swarm.behaviour_mut().gossip.publish(self.names.topic(topic), bytes);
+        self.wake_direct();
+        match published {
             // Everybody who was there has it: what was wanted.
             Ok(_) | Err(PublishError::Duplicate) => Ok(()),
             Err(PublishError::NoPeersSubscribedToTopic) => Err(NetworkError::NoPeers),
@@ -252,6 +293,9 @@ impl Task {
         if !known {
             tracing::debug!(?id, "the verdict on a message came too late");
         }
+        if verdict == Verdict::Accept {
+            self.wake_direct();
+        }
         if verdict == Verdict::Reject {
             self.strike(id.from);
         }
@@ -271,6 +315,7 @@ impl Task {
             self.swarm.behaviour_mut().banned.unblock_peer(node.to_peer_id());
         }
         self.call();
+        self.tend_paths(now);
         self.on_transfer_tick();
         let nodes: Vec<_> = self.peers.keys().copied().collect();
         nodes.into_iter().for_each(|node| self.pump(node));
@@ -291,9 +336,12 @@ impl Task {
     fn on_swarm_event(&mut self, event: SwarmEvent<BehaviourEvent>) {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
-            SwarmEvent::NewListenAddr { address, .. } => self.on_address(address),
+            SwarmEvent::NewListenAddr { address, .. } => self.on_listening(&address),
+            SwarmEvent::ExpiredListenAddr { address, .. } => self.on_deaf(&address),
+            SwarmEvent::ExternalAddrConfirmed { address } => self.on_external(address),
+            SwarmEvent::ExternalAddrExpired { address } => self.on_unreachable(&address),
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
-                self.on_connected(peer_id, connection_id, endpoint.is_relayed());
+                self.on_connected(peer_id, connection_id, &endpoint);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.on_closed(peer_id, connection_id, num_established);
@@ -301,36 +349,46 @@ impl Task {
             SwarmEvent::OutgoingConnectionError { connection_id, error, .. } => {
                 tracing::debug!(%error, "a call failed");
                 self.book.on_failed(connection_id, Instant::now());
+                self.on_call_failed(connection_id);
             }
-            SwarmEvent::ListenerClosed { addresses, reason: Err(error), .. } => {
-                tracing::warn!(?addresses, %error, "no longer listening");
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                let at_relay = self.on_listener_closed(listener_id);
+                if let (false, Err(error)) = (at_relay, reason) {
+                    tracing::warn!(?addresses, %error, "no longer listening");
+                }
             }
             _ => {}
         }
     }
 
-    fn on_address(&mut self, address: Multiaddr) {
-        let named = address.with(Protocol::P2p(*self.swarm.local_peer_id())).to_string();
-        self.addresses.push(named.clone());
-        self.events.push(NetworkEvent::Listening(named));
-    }
-
-    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, is_relayed: bool) {
+    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, endpoint: &ConnectedPoint) {
         let Some(node) = NodeId::from_peer_id(&peer) else {
             let _ = self.swarm.disconnect_peer_id(peer);
             return;
         };
-        self.book.on_connected(connection, peer, Instant::now());
+        let wanted = self.book.on_connected(connection, peer, Instant::now());
+        let relayed = endpoint.is_relayed();
+        let called = match endpoint {
+            ConnectedPoint::Dialer { address, .. } if !relayed => Some(address.clone()),
+            ConnectedPoint::Dialer { .. } | ConnectedPoint::Listener { .. } => None,
+        };
         let new = || Peer {
             connections: BTreeMap::new(),
             first: connection,
+            direct_since: None,
+            wakes: 0,
             restarting: false,
             confirmed: false,
             outbox: Outbox::new(rand::random()),
             received: None,
         };
-        self.peers.entry(node).or_insert_with(new).connections.insert(connection, 0);
-        self.add_link(node, connection, is_relayed);
+        let peer = self.peers.entry(node).or_insert_with(new);
+        let direct_before = peer.connections.values().any(|link| !link.relayed);
+        let tests_only = called.is_some() && direct_before && !wanted;
+        let link = Link { missed: 0, since: Instant::now(), relayed, called, tests_only };
+        peer.connections.insert(connection, link);
+        self.add_link(node, connection, relayed);
+        self.on_link(node, connection, endpoint);
     }
 
     /// A connection is gone.
@@ -349,10 +407,12 @@ impl Task {
                 known.restarting = true;
                 let _ = self.swarm.disconnect_peer_id(peer);
             }
+            self.on_unlink(node);
             return;
         }
         self.book.on_disconnected(&peer, Instant::now());
         let Some(gone) = self.peers.remove(&node) else { return };
+        self.on_unlink(node);
         let unsent = gone.outbox.into_unsent();
         if !unsent.is_empty() {
             self.events.push(NetworkEvent::SendFailed { to: node, messages: unsent });
@@ -396,14 +456,17 @@ impl Task {
             BehaviourEvent::Control(event) => self.on_control(event),
             BehaviourEvent::Blobs(event) => self.on_transfer(event),
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => self.on_discovered(found),
-            BehaviourEvent::Routing(kad::Event::RoutingUpdated { peer, .. }) => {
-                tracing::trace!(%peer, "found a way to a peer");
-            }
+            BehaviourEvent::Routing(event) => self.on_routing(event),
+            BehaviourEvent::AutonatClient(event) => self.on_probed(event),
+            BehaviourEvent::AutonatServer(event) => self.on_tested(&event),
+            BehaviourEvent::RelayClient(event) => self.on_relay_client(event),
+            BehaviourEvent::RelayServer(event) => tracing::debug!(?event, "relay"),
+            BehaviourEvent::Dcutr(event) => self.on_punched(event),
+            BehaviourEvent::Upnp(event) => Self::on_router(&event),
             // Limits and bans say nothing; the rest are details of what is known otherwise.
             BehaviourEvent::Identify(_)
             | BehaviourEvent::Gossip(_)
             | BehaviourEvent::Mdns(_)
-            | BehaviourEvent::Routing(_)
             | BehaviourEvent::Limits(_)
             | BehaviourEvent::Memory(_)
             | BehaviourEvent::Banned(_) => {}
@@ -423,6 +486,7 @@ impl Task {
             return;
         }
         self.confirm(node);
+        self.on_introduced(node, &info);
         if info.protocols.contains(&self.names.routing()) {
             for address in info.listen_addrs.into_iter().take(MAX_PEER_ADDRESSES) {
                 self.swarm.behaviour_mut().routing.add_address(&peer, address);
@@ -432,13 +496,13 @@ impl Task {
 
     fn on_ping(&mut self, event: ping::Event) {
         let peer = NodeId::from_peer_id(&event.peer).and_then(|node| self.peers.get_mut(&node));
-        let Some(missed) = peer.and_then(|peer| peer.connections.get_mut(&event.connection)) else { return };
+        let Some(link) = peer.and_then(|peer| peer.connections.get_mut(&event.connection)) else { return };
         match event.result {
-            Ok(_) => *missed = 0,
+            Ok(_) => link.missed = 0,
             Err(ping::Failure::Unsupported) => {}
             Err(ping::Failure::Timeout | ping::Failure::Other { .. }) => {
-                *missed += 1;
-                if *missed >= MAX_MISSED_PINGS {
+                link.missed += 1;
+                if link.missed >= MAX_MISSED_PINGS {
                     self.swarm.close_connection(event.connection);
                 }
             }

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::*;
 
 mod blobs;
+mod reach;
 
 const TCP: &str = "/ip4/127.0.0.1/tcp/0";
 const QUIC: &str = "/ip4/127.0.0.1/udp/0/quic-v1";
@@ -84,25 +85,46 @@ struct Node {
 
 struct Setup {
     seed: u8,
-    listen: String,
+    listen: Vec<String>,
     community: u8,
     shelf: Shelf,
+    role: Role,
+    reach: Reach,
+    memory: Option<Arc<dyn PeerMemory>>,
     caps: Caps,
 }
 
 impl Setup {
+    /// An operator: whoever starts it vouches for its address.
     fn new(seed: u8, listen: &str) -> Self {
-        Self { seed, listen: listen.to_owned(), community: 1, shelf: Shelf::default(), caps: Caps::default() }
+        let (listen, shelf) = (vec![listen.to_owned()], Shelf::default());
+        Self {
+            seed,
+            listen,
+            community: 1,
+            shelf,
+            role: Role::Operator,
+            reach: Reach::quiet(),
+            memory: None,
+            caps: Caps::default(),
+        }
+    }
+
+    /// A participant whom nobody can call.
+    fn hidden(seed: u8) -> Self {
+        Self { listen: Vec::new(), role: Role::Participant, ..Self::new(seed, TCP) }
     }
 
     async fn start(self) -> Node {
         let config = NetworkConfig {
             identity: Zeroizing::new([self.seed; 32]),
-            listen: vec![self.listen],
-            mdns: false,
+            listen: self.listen,
+            role: self.role,
+            reach: self.reach,
             community: CommunityId::from([self.community; 32]),
             blobs: Arc::new(self.shelf),
             caps: self.caps,
+            memory: self.memory,
         };
         let (handle, events, addresses) = Network::spawn(config).await.expect("a free port");
         Node { handle, events, addresses }
@@ -492,10 +514,12 @@ async fn bad_addresses_are_refused() {
         Network::spawn(NetworkConfig {
             identity: Zeroizing::new([1; 32]),
             listen: vec![listen.to_owned()],
-            mdns: false,
+            role: Role::Operator,
+            reach: Reach::quiet(),
             community: CommunityId::from([1; 32]),
             blobs: Arc::new(Shelf::default()),
             caps: Caps::default(),
+            memory: None,
         })
     };
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chorus_node::{
-    network::{Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Topic, Verdict},
+    network::{Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Reach, Role, Topic, Verdict},
     store::blobs::BlobStore,
 };
 use chorus_protocol::id::CommunityId;
@@ -119,10 +119,12 @@ impl Node {
         let config = NetworkConfig {
             identity: identity.into(),
             listen,
-            mdns: false,
+            role: if setting.unreachable { Role::Participant } else { Role::Operator },
+            reach: Reach { relays: false, ..Reach::quiet() },
             community: CommunityId::from([1; 32]),
             blobs: Arc::clone(&store) as _,
             caps: setting.caps,
+            memory: None,
         };
         let (handle, mut events, addresses) = Network::spawn(config).await.expect("a free port");
         let network = handle.clone();
