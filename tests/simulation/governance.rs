@@ -377,7 +377,8 @@ fn a_vote_that_was_lost_changes_nothing_and_operators_who_say_otherwise_are_foun
     consent(&mut play, &[0, 1, 2, 3], &amendment);
     play.network.run_until(10_000, |_| false);
 
-    let told = |(host, notice): &(usize, Notice)| (matches!(notice, Notice::NotStated { number: 1, .. })).then_some(*host);
+    let told =
+        |(host, notice): &(usize, Notice)| (matches!(notice, Notice::NotStated { number: 1, .. })).then_some(*host);
     let told: Vec<usize> = play.network.notices.iter().filter_map(told).collect();
     assert_eq!(told, [0, 1, 2, 3], "no honest node says it");
     assert!(ledger(&play).stated_amendments().is_empty());
