@@ -367,12 +367,12 @@ impl Ledger {
             Entry::Weigh(it) => self.in_round(it.round, author, |round, operator| round.on_weighed(operator, it)),
             Entry::Beacon(it) => self.in_round(it.round, author, |round, operator| round.on_beacon(operator, it)),
             Entry::Canonical(it) => {
-                let operator = self.operator(author, "statements about values cards")?;
-                self.state_card(CardStatement::canonical(operator, it))
+                self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::canonical(author, it))
             }
             Entry::MergeCards(it) => {
-                let operator = self.operator(author, "statements about values cards")?;
-                self.state_card(CardStatement::merge(operator, it))
+                self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::merge(author, it))
             }
             Entry::Assess(it) => self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it)),
             Entry::Amend(it) => self.amend(author, it),

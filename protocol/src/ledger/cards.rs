@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use chorus_crypto::sign::PublicKey;
+
 use super::Ledger;
 use crate::{
     deliberation::moral_graph::{Merges, ValuesCard},
@@ -14,8 +16,8 @@ use crate::{
 /// One operator's word about one card.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CardStatement {
-    /// The operator (1..=n).
-    pub operator: u8,
+    /// The operator.
+    pub operator: PublicKey,
     /// The card.
     pub card: BlobId,
     /// The card that stands for it; none if it stands for itself.
@@ -25,11 +27,11 @@ pub struct CardStatement {
 }
 
 impl CardStatement {
-    pub(super) fn canonical(operator: u8, it: &CanonicalCard) -> Self {
+    pub(super) fn canonical(operator: PublicKey, it: &CanonicalCard) -> Self {
         Self { operator, card: it.card, into: None, reason: it.reason.clone() }
     }
 
-    pub(super) fn merge(operator: u8, it: &MergeCards) -> Self {
+    pub(super) fn merge(operator: PublicKey, it: &MergeCards) -> Self {
         Self { operator, card: it.card, into: Some(it.into), reason: it.reason.clone() }
     }
 }

@@ -239,7 +239,9 @@ fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
         Ok(signed)
     };
     let entries = batch.entries().par_iter().map(check).collect::<Result<Vec<SignedEntry>, Fault>>()?;
-    entries.iter().try_for_each(|signed| ledger.apply_verified(signed))
+    entries.iter().try_for_each(|signed| ledger.apply_verified(signed))?;
+    ledger.complete(batch.height());
+    Ok(())
 }
 
 /// Whether an entry is on the log or can never be. `ledger` is a copy that becomes the state after it.
