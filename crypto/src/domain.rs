@@ -143,6 +143,8 @@ domains! {
     CONSTITUTION = "chorus/v1/constitution";
     /// A record of the journal.
     JOURNAL = "chorus/v1/journal";
+    /// The key of a backup, from the keystore that stands at its beginning.
+    BACKUP = "chorus/v1/backup";
     /// A file of the keystore.
     KEYSTORE = "chorus/v1/keystore";
 }

@@ -6,6 +6,7 @@
 
 mod adapter;
 mod attest;
+mod backup;
 mod client;
 mod community;
 mod config;
@@ -145,6 +146,12 @@ enum Command {
     Result(result::ShowResult),
     /// Write the audit bundle, with which anyone can check all results.
     Export(result::Export),
+    /// Write a backup of everything that cannot be had again: keys, leaves, journal, choices, diary.
+    Backup(backup::Backup),
+    /// Put a backup back, into a data directory that does not exist yet.
+    Restore(backup::Restore),
+    /// Delete what is no longer needed: stores that were set aside, and unfinished files.
+    Prune(backup::Prune),
     /// Check an audit bundle. Needs no node, no keys and no network.
     Verify(verify::Verify),
     /// Train your part of the community's adapter, use what came of it, and work with adapters in PEFT's format.
@@ -200,6 +207,9 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Withdraw(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
+        Command::Backup(command) => command.carry_out(global),
+        Command::Restore(command) => command.carry_out(global),
+        Command::Prune(command) => command.carry_out(global),
         Command::Verify(command) => command.carry_out(global),
         Command::Adapter(command) => command.carry_out(global),
         Command::Polis(command) => command.carry_out(global),

@@ -7,6 +7,7 @@
 //! attester/       what an attester keeps: keyed tags of clients, codes, counts
 //! community       the invitation this node joined with, as text
 //! ballots/        own contributions on their way to the log: <round>/<sequence>
+//! signed          there once the node has run as an operator: its journal must be there from then on
 //! node/           log, journal, bodies and private parts, kept by the driver
 //! api.token       what a client must show, readable by the owner alone
 //! api.address     where the running node listens; gone when it has stopped
@@ -164,6 +165,11 @@ impl DataDir {
     /// Returns the directory that the driver keeps.
     pub fn node(&self) -> PathBuf {
         self.root.join("node")
+    }
+
+    /// Returns the path of the file that says that the key has been used as an operator's.
+    pub fn signed(&self) -> PathBuf {
+        self.root.join("signed")
     }
 
     /// Returns the path of the token of the local interface.

@@ -16,7 +16,10 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,7 +41,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use self::{
-    disk::Disk,
+    disk::{Disk, Who},
     inbox::Inbox,
     log::LogStore,
     meters::Meters,
@@ -47,19 +50,24 @@ use self::{
     wants::Wants,
 };
 use crate::{
-    network::{self, BlobSource, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Verdict},
+    network::{
+        self, BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Traffic, Transfer,
+        Verdict,
+    },
     recording::{Plan, Recorder, RecordingError},
     store::{
         StoreError,
-        blobs::{BlobError, BlobStore, Usage},
+        blobs::{BlobError, BlobStore, Found, Pieces, Usage},
         journal::JournalError,
     },
 };
 
+pub(crate) mod copy;
 mod disk;
 mod inbox;
 mod log;
 pub mod meters;
+mod outbox;
 mod outlet;
 mod private;
 mod records;
@@ -71,7 +79,7 @@ mod wants;
 /// Notices that a slow listener may be behind; older ones are lost to it.
 const NOTICES: usize = 1024;
 
-/// How long [`NodeHandle::fetch`] asks for a body before it gives up.
+/// How long [`NodeHandle::fetch`] asks for a body, or for more of it, before it gives up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a start waits for a folder that was just closed in the same process.
@@ -93,6 +101,9 @@ pub struct NodeOptions {
     pub dial: Vec<String>,
     /// Whether to look for nodes on the local network.
     pub mdns: bool,
+    /// What the connection may be used for. What was used of the month is remembered in the data folder, wherever
+    /// `caps.ledger` points.
+    pub caps: Caps,
     /// How long steps of the consensus may take.
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
@@ -120,14 +131,23 @@ pub enum NodeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The journal cannot be used.
-    #[error("journal: {0}")]
+    #[error(
+        "journal: {0}. A damaged or missing journal is never made anew: put a backup back into an empty directory with \
+         `chorus restore`, or follow without the operator's key with --role relay"
+    )]
     Journal(#[from] JournalError),
     /// The journal is gone, but the log holds what this operator signed. Restore the journal, or start without the
     /// operator's key: signing without it may contradict what was signed before.
-    #[error("the journal of this operator is missing, though its key has signed: it must not sign again")]
+    #[error(
+        "the journal of this operator is missing, and its key may have signed: it must not sign again. Put a backup back into an \
+         empty directory with `chorus restore`, or follow without the key with --role relay"
+    )]
     JournalLost,
     /// The journal is an old copy or another one. Restore the newest, or start without the operator's key.
-    #[error("the journal of this operator is older than its log: it must not sign again")]
+    #[error(
+        "the journal of this operator is an old copy, or another one: it must not sign again. Put the newest back, or a backup into \
+         an empty directory with `chorus restore`, or follow without the key with --role relay"
+    )]
     JournalOld,
     /// The journal holds what this version did not write.
     #[error("the journal holds records that this version cannot read")]
@@ -135,9 +155,28 @@ pub enum NodeError {
     /// The store failed.
     #[error("store: {0}")]
     Store(#[from] StoreError),
-    /// The store lacks rows or holds foreign ones. Set the folder `store` aside: the log is fetched again.
-    #[error("the store is damaged: set the folder `store` aside, and the log is fetched again")]
+    /// The store lacks rows or holds foreign ones. A start sets it aside and goes on with what others have of the log.
+    #[error("the store is damaged: it is set aside when the node starts, and the log is fetched again")]
     StoreDamaged,
+    /// The log of the only operator is behind what its journal says was decided: nobody else orders it, so that it must not
+    /// go on from here. Run with `--role relay`, connected with nodes that follow the log, until it has the height; or put
+    /// back a copy of the folder `store`, or an export of it into the folder `exports`.
+    #[error(
+        "the log ends at height {have}, and this operator, the only one, has decided {had}: run with --role relay, \
+         connected with nodes that have the rest, until `chorus status` shows height {had}; then run as before"
+    )]
+    LogLost {
+        /// The height that the store has.
+        have: u64,
+        /// The height that the journal tells of.
+        had: u64,
+    },
+    /// The only holder of a contribution's private part finds it damaged: its round cannot be opened without it.
+    #[error(
+        "the private part of an acknowledged contribution is damaged: put {0} back from a copy; or delete the file, and the \
+         round that it belongs to stays without a result"
+    )]
+    ContributionLost(PathBuf),
     /// Bodies cannot be stored or read.
     #[error("blobs: {0}")]
     Blobs(#[from] BlobError),
@@ -209,12 +248,13 @@ impl Node {
         };
         let rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
+        let caps = Caps { ledger: Some(folder.join("traffic")), ..options.caps };
         let opening = tokio::task::spawn_blocking(move || open(&folder, config, rng, plan.as_ref()));
         let (disk, peer, turns) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
-        let network =
-            NetworkConfig { identity, listen: options.listen, mdns: options.mdns, community, blobs: Arc::new(source) };
+        let (listen_at, mdns, blobs) = (options.listen, options.mdns, Arc::new(source));
+        let network = NetworkConfig { identity, listen: listen_at, mdns, community, blobs, caps };
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
         let wants = Wants::new(network.clone(), disk.blobs());
@@ -227,7 +267,15 @@ impl Node {
         let (changed, changes) = watch::channel(0);
         let (finish, finished) = watch::channel(false);
         let meters = Arc::new(Meters::new());
-        let shared = Shared { peer: Arc::clone(&peer), changed, meters: Arc::clone(&meters) };
+        let (durable, made_durable) = watch::channel(0);
+        let handed = Arc::new(AtomicU64::new(0));
+        let shared = Shared {
+            peer: Arc::clone(&peer),
+            changed,
+            meters: Arc::clone(&meters),
+            handed: Arc::clone(&handed),
+            durable,
+        };
         let closing = network.clone();
         let stopped = move || {
             runtime.block_on(closing.shutdown());
@@ -239,8 +287,9 @@ impl Node {
             network.dial(address).await?;
         }
         let running = Running { inbox };
+        let durability = Durability { handed, durable: made_durable };
         let running = Arc::new(running);
-        Ok(NodeHandle { running, peer, log, changes, finished, notices, wants, addresses, node, meters })
+        Ok(NodeHandle { running, peer, log, changes, durability, finished, notices, wants, addresses, node, meters })
     }
 }
 
@@ -262,9 +311,10 @@ fn open(
 ) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
     let community = config.genesis.id();
+    let who = Who { operator, alone: config.genesis.operators.len() == 1 };
     let began = std::time::Instant::now();
     let (disk, saved) = loop {
-        match Disk::open((folder, community), operator, &mut rng) {
+        match Disk::open((folder, community), who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -343,9 +393,35 @@ fn network_id(id: NodeId) -> network::NodeId {
 /// The bodies that are given away, as long as the node runs.
 struct Served(std::sync::Weak<BlobStore>);
 
+impl Served {
+    fn store(&self) -> Result<Arc<BlobStore>, BlobError> {
+        self.0.upgrade().ok_or_else(|| BlobError::Io(io::Error::other("the node is stopping")))
+    }
+}
+
 impl BlobSource for Served {
     fn blob(&self, id: BlobId) -> Option<Vec<u8>> {
         self.0.upgrade()?.blob(id)
+    }
+
+    fn find(&self, id: BlobId) -> Option<Found> {
+        BlobSource::find(&*self.0.upgrade()?, id)
+    }
+
+    fn slice(&self, id: BlobId, piece: u32) -> Option<Vec<u8>> {
+        BlobSource::slice(&*self.0.upgrade()?, id, piece)
+    }
+
+    fn put(&self, id: BlobId, bytes: &[u8]) -> Result<(), BlobError> {
+        BlobSource::put(&*self.store()?, id, bytes)
+    }
+
+    fn begin(&self, id: BlobId, size: u64, proof: &[u8]) -> Result<Pieces, BlobError> {
+        self.store()?.begin(id, size, proof)
+    }
+
+    fn add(&self, id: BlobId, piece: u32, slice: &[u8]) -> Result<Pieces, BlobError> {
+        self.store()?.add(id, piece, slice)
     }
 }
 
@@ -361,6 +437,21 @@ impl Drop for Running {
     }
 }
 
+/// How much of what the protocol's state shows is on the disk.
+#[derive(Clone, Debug)]
+struct Durability {
+    handed: Arc<AtomicU64>,
+    durable: watch::Receiver<u64>,
+}
+
+impl Durability {
+    /// Waits until the disk has what the protocol had said up to `moment`.
+    async fn reach(&self, moment: u64) -> Result<(), NodeError> {
+        let mut durable = self.durable.clone();
+        durable.wait_for(|number| *number >= moment).await.map(drop).map_err(|_| NodeError::Stopped)
+    }
+}
+
 /// A running node. Clones are the same node; when the last one is dropped, it stops.
 #[derive(Clone, Debug)]
 pub struct NodeHandle {
@@ -368,6 +459,7 @@ pub struct NodeHandle {
     peer: Arc<Mutex<Peer>>,
     log: Weak<LogStore>,
     changes: watch::Receiver<u64>,
+    durability: Durability,
     finished: watch::Receiver<bool>,
     notices: broadcast::Sender<Notice>,
     wants: Wants,
@@ -386,6 +478,18 @@ impl NodeHandle {
     pub async fn view<R: Send>(&self, look: impl FnOnce(&Peer) -> R + Send) -> Result<R, NodeError> {
         self.check_running()?;
         Ok(look(&*self.peer.lock().await))
+    }
+
+    /// As [`view`](Self::view), and returns once everything that was seen is durable: what is told to somebody as done, or
+    /// leads to deleting something, is looked at this way.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NodeError::Stopped`] only.
+    pub async fn view_durably<R: Send>(&self, look: impl FnOnce(&Peer) -> R + Send) -> Result<R, NodeError> {
+        let (seen, moment) = self.view(|peer| (look(peer), self.durability.handed.load(Ordering::Acquire))).await?;
+        self.durability.reach(moment).await?;
+        Ok(seen)
     }
 
     /// Hands the node something that its people want.
@@ -430,10 +534,29 @@ impl NodeHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NodeError::NotFound`] if nobody had it for half a minute.
+    /// Returns [`NodeError::NotFound`] if nobody had it, or any more of it, for half a minute.
     pub async fn fetch(&self, id: BlobId) -> Result<Arc<[u8]>, NodeError> {
         self.check_running()?;
-        timeout(FETCH_TIMEOUT, self.wants.fetch(id)).await.map_err(|_| NodeError::NotFound(id))?
+        let here = || self.transfers().into_iter().find(|it| it.id == id).map_or(0, |transfer| transfer.done);
+        let mut fetching = std::pin::pin!(self.wants.fetch(id));
+        loop {
+            let before = here();
+            match timeout(FETCH_TIMEOUT, &mut fetching).await {
+                Ok(fetched) => return fetched,
+                Err(_) if here() > before => {}
+                Err(_) => return Err(NodeError::NotFound(id)),
+            }
+        }
+    }
+
+    /// Returns the bodies that are being fetched in pieces, and how far they are.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        self.wants.network.transfers()
+    }
+
+    /// Returns how much went over the wire.
+    pub fn traffic(&self) -> Traffic {
+        self.wants.network.traffic()
     }
 
     /// Returns the addresses at which this node can be dialled.
@@ -461,7 +584,7 @@ impl NodeHandle {
         self.node
     }
 
-    /// Waits until `holds` is true of the protocol's state; returns `false` if it was not for as long as `patience`.
+    /// Waits until `holds` is true of the protocol's state, and that state is durable; returns `false` if it was not for as long as `patience`.
     ///
     /// # Errors
     ///
@@ -478,7 +601,9 @@ impl NodeHandle {
                 self.check_running()?;
                 let peer = self.peer.lock().await;
                 if holds(&peer) {
-                    return Ok(true);
+                    let moment = self.durability.handed.load(Ordering::Acquire);
+                    drop(peer);
+                    return self.durability.reach(moment).await.map(|()| true);
                 }
                 drop(peer);
                 changes.changed().await.map_err(|_| NodeError::Stopped)?;

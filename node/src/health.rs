@@ -164,7 +164,8 @@ impl Health {
                 }
             }
             let connected = peer.nodes().values().filter(|operator| operator.is_some()).count();
-            let (operators, faulty) = (ledger.sharing().operators(), ledger.sharing().faulty());
+            let sharing = ledger.charter().sharing();
+            let (operators, faulty) = (sharing.operators(), sharing.faulty());
             Standing {
                 height: peer.height().0,
                 heard: peer.height_heard_of().0,

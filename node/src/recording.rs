@@ -387,6 +387,8 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
         Effect::Send { to, bytes } => (8, [to.to_bytes(), bytes.clone()].concat()),
         Effect::Publish(bytes) => (9, bytes.clone()),
         Effect::Want(id) => (10, id.to_bytes()),
+        Effect::StoreEntry(entry) => (13, entry.to_bytes()),
+        Effect::DropEntry(id) => (14, id.to_bytes()),
         Effect::SendLog { to, from } => (12, [to.to_bytes(), from.to_bytes()].concat()),
         Effect::Notice(notice) => (11, format!("{notice:?}").into_bytes()),
     }
@@ -402,6 +404,8 @@ const fn effect_name(effect: &Effect) -> &'static str {
         Effect::StorePrivate { .. } => "store private",
         Effect::ErasePrivate { .. } => "erase private",
         Effect::EraseRound(_) => "erase round",
+        Effect::StoreEntry(_) => "store entry",
+        Effect::DropEntry(_) => "drop entry",
         Effect::Send { .. } => "send",
         Effect::SendLog { .. } => "send log",
         Effect::Publish(_) => "publish",

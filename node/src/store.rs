@@ -22,6 +22,7 @@ use chorus_crypto::{
 };
 
 pub mod blobs;
+pub mod check;
 mod exchange;
 mod faulty;
 pub(crate) mod files;
@@ -32,6 +33,7 @@ mod sled;
 mod tests;
 
 pub use self::sled::SledStore;
+pub use check::check;
 pub use faulty::{FaultPlan, FaultyStore};
 pub use memory::MemoryStore;
 
@@ -41,6 +43,9 @@ pub const MAX_KEY_BYTES: usize = 128;
 /// Bytes of a value. The largest log entry (72 KiB) fits with what is kept beside it; at about 128 KiB sled starts to
 /// move values into files of its own and never deletes those that were replaced, so larger bodies are [`blobs`].
 pub const MAX_VALUE_BYTES: usize = 96 * 1024;
+
+/// What the names of stores begin with that were found damaged and set aside.
+pub(crate) const SET_ASIDE: &str = "store.damaged-";
 
 /// The name of a table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash)]

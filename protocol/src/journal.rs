@@ -30,6 +30,10 @@ pub enum Record {
     Locked(LockRecord),
     /// The secrets of a round are gone.
     Erased(RoundId),
+    /// This journal is a copy that was put back: the key may have said more than what stands before this.
+    Restored(RestoredRecord),
+    /// The log has passed everything that the key may have said before it was put back.
+    Resumed(ResumedRecord),
 }
 wire_enum!(Record {
     1 => Wal(it),
@@ -39,6 +43,8 @@ wire_enum!(Record {
     5 => Acknowledged(it),
     6 => Locked(it),
     7 => Erased(it),
+    8 => Restored(it),
+    9 => Resumed(it),
 });
 
 impl core::fmt::Debug for Record {
@@ -51,6 +57,8 @@ impl core::fmt::Debug for Record {
             Self::Acknowledged(_) => "Acknowledged",
             Self::Locked(_) => "Locked",
             Self::Erased(_) => "Erased",
+            Self::Restored(_) => "Restored",
+            Self::Resumed(_) => "Resumed",
         };
         f.debug_struct(name).finish_non_exhaustive()
     }
@@ -113,12 +121,33 @@ pub struct LockRecord {
 }
 wire_struct!(LockRecord { round, set, lock, inputs });
 
+/// That a journal was put back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RestoredRecord {
+    /// How far the log had come when the copy was made.
+    pub height: Height,
+    /// Whether the person who put it back vouches that the key has said nothing since the copy was made.
+    pub current: bool,
+}
+wire_struct!(RestoredRecord { height, current });
+
+/// Where an operator that was put back speaks again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ResumedRecord {
+    /// The height after which it does.
+    pub height: Height,
+    /// The rounds that were unfinished there: in these it takes no part any more.
+    pub rounds: Vec<RoundId>,
+}
+wire_struct!(ResumedRecord { height, rounds[limits::MAX_OPEN_ROUNDS] });
+
 /// Tells which records are still needed, in order: what a journal is compacted to.
 ///
 /// Write-ahead records of decided heights go, and with a round's erasure its key and its acknowledgements; its locks
 /// stay, for they forbid.
 pub fn needed(records: &[Record]) -> Vec<bool> {
     let last_reset = records.iter().rposition(|record| matches!(record, Record::WalReset(_)));
+    let last_restored = records.iter().rposition(|record| matches!(record, Record::Restored(_)));
     let last_pledge = records.iter().rposition(|record| matches!(record, Record::Pledge(_)));
     let erased: std::collections::BTreeSet<_> = records
         .iter()
@@ -130,7 +159,18 @@ pub fn needed(records: &[Record]) -> Vec<bool> {
         Record::Pledge(_) => Some(index) == last_pledge,
         Record::RoundKey(RoundKeyRecord { round, .. }) => !erased.contains(round),
         Record::Acknowledged(AcknowledgedRecord { round, .. }) => !erased.contains(round),
+        Record::Restored(_) | Record::Resumed(_) => last_restored.is_none_or(|restored| index >= restored),
         Record::Locked(_) | Record::Erased(_) => true,
     };
     records.iter().enumerate().map(needed).collect()
+}
+
+/// What a copy of the journal for a backup holds: everything but the keys of rounds, which are in no backup, so that what was
+/// sealed to them is lost with them.
+pub fn for_backup(records: &[Record]) -> Vec<Record> {
+    let kept = records.iter().zip(needed(records)).filter(|(record, needed)| {
+        let is_key = matches!(record, Record::RoundKey(_));
+        *needed && !is_key
+    });
+    kept.map(|(record, _)| record.clone()).collect()
 }

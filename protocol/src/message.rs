@@ -17,6 +17,7 @@ use crate::{
     id::{BlobId, CommunityId, NodeId, RoundId},
     limits,
     log::{batch::Height, consensus::Decision, entry::SignedEntry},
+    time::Timestamp,
 };
 
 /// The protocol version that this code speaks. It is not the crate's version.
@@ -45,6 +46,12 @@ pub enum Message {
     SubmissionRequest(SubmissionRequest),
     /// The answer after the seal: the contribution, and the seeds that both hold.
     Handover(Handover),
+    /// An operator that was put back from a copy asks how far the log has come.
+    HeightRequest(HeightRequest),
+    /// The answer.
+    HeightAnswer(HeightAnswer),
+    /// Another greeting of the same operator, passed on to it: two nodes may run with its key.
+    Sighting(Hello),
 }
 wire_enum!(Message {
     1 => Hello(it),
@@ -57,6 +64,9 @@ wire_enum!(Message {
     8 => Log(it),
     9 => SubmissionRequest(it),
     10 => Handover(it),
+    30 => HeightRequest(it),
+    31 => HeightAnswer(it),
+    32 => Sighting(it),
 });
 
 impl Message {
@@ -95,15 +105,20 @@ pub struct Hello {
     pub node: NodeId,
     /// The operator.
     pub operator: PublicKey,
-    /// Its signature over (community, node).
+    /// When the node was started, by its clock: tells two nodes with one key apart.
+    pub started: Timestamp,
+    /// When it said this, by its clock.
+    pub at: Timestamp,
+    /// Its signature over (community, node, started, at).
     pub signature: Signature,
 }
-wire_struct!(Hello { node, operator, signature });
+wire_struct!(Hello { node, operator, started, at, signature });
 
 impl Hello {
     /// Signs.
-    pub fn sign(key: &SecretKey, community: CommunityId, node: NodeId) -> Self {
-        Self { node, operator: key.public(), signature: key.sign(domain::ENVELOPE, &Self::bytes(community, node)) }
+    pub fn sign(key: &SecretKey, community: CommunityId, node: NodeId, (started, at): (Timestamp, Timestamp)) -> Self {
+        let signature = key.sign(domain::ENVELOPE, &Self::bytes(community, node, started, at));
+        Self { node, operator: key.public(), started, at, signature }
     }
 
     /// Checks that `from` is the node meant.
@@ -115,12 +130,24 @@ impl Hello {
         if self.node != from {
             return Err(Fault::Mismatch("the node of a greeting"));
         }
-        Ok(self.operator.verify(domain::ENVELOPE, &Self::bytes(community, self.node), &self.signature)?)
+        self.verify_signature(community)
     }
 
-    fn bytes(community: CommunityId, node: NodeId) -> Vec<u8> {
+    /// Checks the signature alone: for a greeting that somebody passed on.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Fault`] if it does not verify.
+    pub fn verify_signature(&self, community: CommunityId) -> Result<(), Fault> {
+        let bytes = Self::bytes(community, self.node, self.started, self.at);
+        Ok(self.operator.verify(domain::ENVELOPE, &bytes, &self.signature)?)
+    }
+
+    fn bytes(community: CommunityId, node: NodeId, started: Timestamp, at: Timestamp) -> Vec<u8> {
         let mut bytes = community.to_bytes();
         node.encode(&mut bytes);
+        started.encode(&mut bytes);
+        at.encode(&mut bytes);
         bytes
     }
 }
@@ -140,6 +167,24 @@ pub struct Tip {
     pub height: Height,
 }
 wire_struct!(Tip { height });
+
+/// A question for the height of the receiver's log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HeightRequest {
+    /// Drawn by whoever asks, so that no older answer passes for this one's.
+    pub nonce: [u8; 32],
+}
+wire_struct!(HeightRequest { nonce });
+
+/// The height of the sender's log when it was asked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct HeightAnswer {
+    /// The question's.
+    pub nonce: [u8; 32],
+    /// The height.
+    pub height: Height,
+}
+wire_struct!(HeightAnswer { nonce, height });
 
 /// Consecutive decisions.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -14,9 +14,11 @@
 //! Effects must be performed in order. [`Effect::Sync`] makes everything persisted before it durable before anything
 //! after it is done; a crash between two effects loses nothing that was sent.
 
+mod amending;
 mod collecting;
 mod duties;
 mod ordering;
+mod recovery;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,14 +34,15 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 pub(crate) use self::ordering::start_of_log;
-use self::{collecting::Collected, duties::Duties, ordering::Ordering};
+use self::{collecting::Collected, duties::Duties, ordering::Ordering, recovery::Recovery};
 use crate::{
+    charter::NotCarried,
     config::Genesis,
     contribution::{Body, Submission},
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
-    ledger::Ledger,
+    ledger::{Ledger, RoundRecord},
     log::{
         batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
@@ -79,6 +82,8 @@ pub struct Saved {
     pub records: Vec<Record>,
     /// The private parts of contributions to rounds that are not erased.
     pub submissions: Vec<Submission>,
+    /// Entries of people at this node that were not on the log yet.
+    pub relayed: Vec<SignedEntry>,
 }
 
 /// What happens to a node.
@@ -151,6 +156,10 @@ pub enum Effect {
     },
     /// Erase all private parts of a round, and compact the journal.
     EraseRound(RoundId),
+    /// Keep an entry of somebody at this node durably, before anything that follows: it is sent until it is on the log.
+    StoreEntry(Box<SignedEntry>),
+    /// Let go of such an entry: it is on the log, or can never be.
+    DropEntry(EntryId),
     /// Send to one node.
     Send {
         /// To whom.
@@ -193,6 +202,20 @@ pub enum Notice {
         /// What does not fit.
         what: &'static str,
     },
+    /// This operator's consent to an amendment was not stated.
+    NotStated {
+        /// The amendment's number.
+        number: u32,
+        /// Why.
+        why: String,
+    },
+    /// n − f operators adopted an amendment that the members' vote does not carry.
+    NotCarried {
+        /// The amendment's number.
+        number: u32,
+        /// What the vote says.
+        why: NotCarried,
+    },
     /// The node can no longer take part in ordering; a person has to look.
     Halted(String),
 }
@@ -205,7 +228,10 @@ pub struct Peer {
     ordering: Ordering,
     collected: Collected,
     duties: Duties,
+    recovery: Recovery,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
+    /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
+    greeted: BTreeMap<NodeId, PublicKey>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
     wanted: BTreeSet<BlobId>,
     effects: VecDeque<Effect>,
@@ -231,9 +257,6 @@ pub enum StartError {
     /// The founding document is not valid.
     #[error("genesis: {0}")]
     Genesis(#[from] crate::config::GenesisError),
-    /// The operator's key is not in the founding document.
-    #[error("this key is no operator of the community")]
-    NotOperator,
 }
 
 impl Peer {
@@ -244,9 +267,6 @@ impl Peer {
     /// Returns a [`StartError`] if what was saved does not fit together; nothing is signed then.
     pub fn new(config: Config, now: Timestamp, saved: Saved) -> Result<Self, StartError> {
         config.genesis.validate()?;
-        if config.operator.as_ref().is_some_and(|key| config.genesis.operator(&key.public()).is_none()) {
-            return Err(StartError::NotOperator);
-        }
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
         let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
@@ -254,9 +274,11 @@ impl Peer {
             community: ledger.community(),
             collected: Collected::default(),
             duties: Duties::resume(&saved.records),
+            recovery: Recovery::resume(&config, now, &saved.records),
             ledger,
             ordering,
             nodes: BTreeMap::new(),
+            greeted: BTreeMap::new(),
             blobs: BTreeMap::new(),
             wanted: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -267,6 +289,12 @@ impl Peer {
         peer.effects.extend(erasures.into_iter().map(Effect::EraseRound));
         for submission in saved.submissions {
             peer.collected.requeue(submission);
+        }
+        if let Some(until) = peer.recovery.silent_until() {
+            peer.silence_consensus(until);
+        }
+        for entry in saved.relayed {
+            peer.take_up_relayed(entry);
         }
         peer.drain_consensus();
         Ok(peer)
@@ -282,6 +310,7 @@ impl Peer {
             Event::Connected(node) => self.on_connected(node),
             Event::Disconnected(node) => {
                 self.nodes.remove(&node);
+                self.greeted.remove(&node);
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
@@ -292,6 +321,7 @@ impl Peer {
             Event::Command(command) => self.on_command(command),
             Event::Tick => {}
         }
+        self.recover(rng);
         self.tick_consensus();
         self.verify_pending(rng);
         self.do_duties(rng);
@@ -304,10 +334,10 @@ impl Peer {
 
     /// Returns when [`Event::Tick`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.ordering.next_deadline(), self.duties.next_deadline(), self.collected.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let speaking = [self.ordering.speaking_deadline(), self.duties.next_deadline(), self.collected.next_deadline()];
+        // Whoever listens does nothing before it may speak.
+        let speaking = speaking.into_iter().flatten().map(|at| at.max(self.recovery.listens_until())).min();
+        [speaking, self.ordering.next_deadline(), self.recovery.next_deadline()].into_iter().flatten().min()
     }
 
     /// Returns the state that the log leads to.
@@ -335,10 +365,19 @@ impl Peer {
         &self.nodes
     }
 
-    /// Returns this operator's number, 1..=n; none for a follower.
+    /// Returns this operator's number, 1..=n; none for a follower, or before or after its time in office.
     pub fn operator(&self) -> Option<u8> {
-        let key = self.config.operator.as_ref()?;
-        self.config.genesis.operator(&key.public())
+        self.ledger.charter().operator(&self.own_key()?)
+    }
+
+    /// Returns the operator's key of this node, in office or not.
+    fn own_key(&self) -> Option<PublicKey> {
+        self.config.operator.as_ref().map(SecretKey::public)
+    }
+
+    /// Returns this operator's number in a round, which keeps the operators of its plan.
+    fn operator_in(&self, round: &RoundRecord) -> Option<u8> {
+        round.charter.operator(&self.own_key()?)
     }
 
     /// Returns whether this node has found a round's result itself, with this body.
@@ -348,9 +387,8 @@ impl Peer {
 
     fn on_connected(&mut self, node: NodeId) {
         self.nodes.entry(node).or_insert(None);
-        if let Some(key) = &self.config.operator {
-            let hello = Hello::sign(key, self.community, self.config.node);
-            self.send(node, &Message::Hello(hello));
+        if let Some(greeting) = self.greeting() {
+            self.send(node, &greeting);
         }
         self.send_tip(node);
     }
@@ -373,19 +411,43 @@ impl Peer {
             Message::Log(part) => self.on_log(from, part),
             Message::SubmissionRequest(request) => self.on_submission_request(from, request),
             Message::Handover(handover) => self.on_handover(handover),
+            Message::HeightRequest(request) => {
+                self.on_height_request(from, request);
+                Ok(())
+            }
+            Message::HeightAnswer(answer) => {
+                self.on_height_answer(from, answer);
+                Ok(())
+            }
+            Message::Sighting(hello) => self.on_passed_on(&hello),
         }
     }
 
     fn on_hello(&mut self, from: NodeId, hello: &Hello) -> Result<(), Fault> {
         hello.verify(self.community, from)?;
-        if self.config.genesis.operator(&hello.operator).is_none() {
-            return Err(Fault::NotAllowed("an operator's greeting"));
-        }
-        self.nodes.insert(from, Some(hello.operator));
-        self.send_tip(from);
-        self.send_outbox(from);
-        self.send_relayed(from);
+        self.greeted.insert(from, hello.operator);
+        // Not a fault: whoever has no office yet, or none any more, greets as well.
+        self.nodes.entry(from).or_insert(None);
+        self.compare_greetings(from, hello);
+        self.recognise(from);
         Ok(())
+    }
+
+    /// Notes whether a node is an operator's, with duties, by the log as it is.
+    fn recognise(&mut self, node: NodeId) {
+        let key = self.greeted.get(&node).copied().filter(|key| self.ledger.serves(key));
+        let known = self.nodes.insert(node, key);
+        if key.is_some() && known != Some(key) {
+            self.send_tip(node);
+            self.send_outbox(node);
+            self.send_relayed(node);
+        }
+    }
+
+    /// Looks again at who has duties: the log may have changed that.
+    fn recognise_all(&mut self) {
+        let greeted: Vec<NodeId> = self.greeted.keys().copied().filter(|node| self.nodes.contains_key(node)).collect();
+        greeted.into_iter().for_each(|node| self.recognise(node));
     }
 
     fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
@@ -397,6 +459,8 @@ impl Peer {
 
     fn on_command(&mut self, command: Command) {
         match command {
+            // Consent to an amendment waits until the result of its vote is at hand.
+            Command::Post(Entry::Amend(amendment)) => self.duties.consent(*amendment),
             Command::Post(entry) => {
                 if let Some(key) = &self.config.operator {
                     let signed = SignedEntry::sign(key, self.community, entry);
@@ -421,6 +485,17 @@ impl Peer {
         let bytes = message.seal(self.community);
         for (node, operator) in &self.nodes {
             if operator.is_some() {
+                self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    /// Sends to all connected operators of a round: what belongs to it is nobody else's.
+    fn send_to_operators_of(&mut self, round: RoundId, message: &Message) {
+        let Some(charter) = self.ledger.rounds().get(&round).map(|round| Arc::clone(&round.charter)) else { return };
+        let bytes = message.seal(self.community);
+        for (node, operator) in &self.nodes {
+            if operator.is_some_and(|key| charter.operator(&key).is_some()) {
                 self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
             }
         }
@@ -456,7 +531,13 @@ fn unfinished_erasures(saved: &Saved) -> BTreeSet<RoundId> {
     let keys = saved.records.iter().filter_map(|record| match record {
         Record::RoundKey(record) => Some(record.round),
         Record::Acknowledged(record) => Some(record.round),
-        Record::Wal(_) | Record::WalReset(_) | Record::Pledge(_) | Record::Locked(_) | Record::Erased(_) => None,
+        Record::Wal(_)
+        | Record::WalReset(_)
+        | Record::Pledge(_)
+        | Record::Locked(_)
+        | Record::Erased(_)
+        | Record::Restored(_)
+        | Record::Resumed(_) => None,
     });
     let bodies = saved.submissions.iter().filter_map(|submission| Body::from_bytes(&submission.body).ok());
     keys.chain(bodies.map(|body| body.round)).filter(|round| erased.contains(round)).collect()

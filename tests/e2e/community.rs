@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
-use chorus_node::driver::{Node, NodeHandle, NodeOptions};
+use chorus_node::{
+    driver::{Node, NodeHandle, NodeOptions},
+    network::Caps,
+};
 use chorus_protocol::{
     config::Policy,
     contribution::Contributor,
@@ -84,6 +87,7 @@ impl Village {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             dial,
             mdns: false,
+            caps: Caps::default(),
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
             rng_seed: None,

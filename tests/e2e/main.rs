@@ -2,4 +2,5 @@
 
 mod cli;
 mod community;
+mod durability;
 mod operations;

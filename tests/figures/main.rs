@@ -7,10 +7,12 @@ mod ballot;
 mod contribution;
 mod deliberation;
 mod delta;
+mod durability;
 mod figure;
 mod identity;
 mod idle;
 mod late_joiner;
+mod network;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -27,9 +29,12 @@ enum Topic {
     Adapter,
     /// One delta, all told, for 2^14 to 2^23 entries: time, bytes and memory on one core.
     Delta,
+    /// A node that is killed, and one whose files are damaged: what is lost, and how long it takes to go on.
+    Durability,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
-    /// The network: what it takes to join late, and what a node costs that has nothing to do.
+    /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps; what it takes to join late, and what
+    /// a node costs that has nothing to do.
     Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
@@ -62,6 +67,12 @@ struct Arguments {
     /// The people of `adapter`.
     #[arg(long, default_value_t = 50)]
     people: usize,
+    /// How often `durability` kills a node.
+    #[arg(long, default_value_t = 1_000)]
+    kills: u64,
+    /// How many files `durability` damages.
+    #[arg(long, default_value_t = 200)]
+    damages: u64,
     /// The rounds of the past of `network`.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
@@ -81,8 +92,15 @@ impl Arguments {
                 show(printed(ballot::figures(self.cases)));
             }
             Topic::Delta => show(delta::figures()),
+            Topic::Durability => match durability::figures(self.kills, self.damages, self.seed) {
+                Ok(figures) => show(figures),
+                Err(error) => {
+                    show(vec![figure::Figure::new(format!("durability: {error:#}"), 1.0, "ratio").at_most(0.0).into()])
+                }
+            },
             Topic::Deliberation => show(printed(deliberation::figures())),
             Topic::Network => {
+                network::figures(self.seed, &mut show);
                 show(printed(late_joiner::figures(self.rounds)));
                 show(printed(idle::figures()));
             }
@@ -95,6 +113,15 @@ impl Arguments {
 fn main() -> ExitCode {
     if std::env::var_os(idle::AS_NODE).is_some() {
         return chorus_node::cli::main();
+    }
+    let all: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, rest @ ..] = all.as_slice()
+        && first == chorus_tests::crash::CHILD
+    {
+        if let Err(error) = chorus_tests::crash::child(rest) {
+            println!("failed {error:#}");
+        }
+        return ExitCode::SUCCESS;
     }
     let arguments = Arguments::parse();
     arguments.measure(|figures| {

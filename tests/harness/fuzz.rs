@@ -97,10 +97,15 @@ pub fn peer(bytes: &[u8]) {
 /// Tells whether an effect leaves something on a disk.
 pub const fn stores(effect: &Effect) -> bool {
     match effect {
-        Effect::Persist(_) | Effect::Commit(_) | Effect::StoreBlob(_) | Effect::StorePrivate { .. } => true,
+        Effect::Persist(_)
+        | Effect::Commit(_)
+        | Effect::StoreBlob(_)
+        | Effect::StorePrivate { .. }
+        | Effect::StoreEntry(_) => true,
         Effect::Sync
         | Effect::ErasePrivate { .. }
         | Effect::EraseRound(_)
+        | Effect::DropEntry(_)
         | Effect::Send { .. }
         | Effect::SendLog { .. }
         | Effect::Publish(_)

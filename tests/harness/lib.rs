@@ -3,6 +3,8 @@
 pub mod adapters;
 pub mod bundle;
 pub mod community;
+pub mod crash;
+pub mod data;
 pub mod fuzz;
 pub mod history;
 pub mod malice;

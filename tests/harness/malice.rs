@@ -249,7 +249,10 @@ impl Liar {
             | Message::Tip(_)
             | Message::LogRequest(_)
             | Message::Log(_)
-            | Message::SubmissionRequest(_) => 0,
+            | Message::SubmissionRequest(_)
+            | Message::HeightRequest(_)
+            | Message::HeightAnswer(_)
+            | Message::Sighting(_) => 0,
         }
     }
 

@@ -13,9 +13,13 @@ use chorus_crypto::{codec::Encode, sign::SecretKey};
 use chorus_protocol::{
     config::Genesis,
     contribution::Submission,
-    id::{BlobId, NodeId, RoundId},
-    journal::{Record, needed},
-    log::consensus::{Decision, Timeouts},
+    id::{BlobId, EntryId, NodeId, RoundId},
+    journal::{Record, RestoredRecord, for_backup, needed},
+    log::{
+        batch::Height,
+        consensus::{Decision, Timeouts},
+        entry::SignedEntry,
+    },
     message::{LogPart, Message},
     peer::{Command, Config, Effect, Event, Notice, Peer, Saved},
     time::Timestamp,
@@ -63,13 +67,41 @@ impl Default for Links {
 }
 
 /// What survives a crash.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Disk {
     decisions: Vec<Decision>,
     records: Vec<Record>,
     unsynced: Vec<Record>,
     private: BTreeMap<(RoundId, BlobId), Arc<Submission>>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
+    relayed: BTreeMap<EntryId, SignedEntry>,
+}
+
+/// A copy of what a host has on its disk.
+#[derive(Clone)]
+pub struct Copy(Disk);
+
+impl core::fmt::Debug for Copy {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Copy").field("height", &self.0.decisions.len()).finish_non_exhaustive()
+    }
+}
+
+impl Copy {
+    /// Makes of it what a backup holds: the journal without the keys of rounds, and the note that it was put back; with or
+    /// without the log, and no private part.
+    #[must_use]
+    pub fn as_backup(mut self, with_log: bool, current: bool) -> Self {
+        let height = Height(self.0.decisions.len() as u64);
+        self.0.records = for_backup(&self.0.records);
+        self.0.records.push(Record::Restored(RestoredRecord { height, current }));
+        self.0.private.clear();
+        self.0.blobs.clear();
+        if !with_log {
+            self.0.decisions.clear();
+        }
+        self
+    }
 }
 
 struct Host {
@@ -230,6 +262,39 @@ impl Network {
         records.chain(private).chain(blobs).chain(disk.decisions.iter().map(Encode::to_bytes)).collect()
     }
 
+    /// Returns how many entries on their way a host keeps.
+    pub fn relayed(&self, host: usize) -> usize {
+        self.hosts[host].disk.relayed.len()
+    }
+
+    /// Copies what a host has on its disk.
+    pub fn copy(&self, host: usize) -> Copy {
+        let disk = &self.hosts[host].disk;
+        Copy(Disk { unsynced: Vec::new(), ..disk.clone() })
+    }
+
+    /// Puts a copy in the place of what a host that is down has on its disk.
+    pub fn put_back(&mut self, host: usize, copy: Copy) {
+        self.hosts[host].disk = copy.0;
+    }
+
+    /// Starts another host with an operator's key and a copy of its disk, connected with everybody. Returns its number.
+    pub fn add_twin(&mut self, of: usize, copy: Copy) -> usize {
+        let host = self.hosts.len();
+        let twin = Host {
+            operator: self.hosts[of].operator.clone(),
+            peer: None,
+            disk: copy.0,
+            rng: ChaCha20Rng::seed_from_u64(0x7717 ^ host as u64),
+            tamper: None,
+            crash: None,
+            wants: BTreeSet::new(),
+        };
+        self.hosts.push(twin);
+        self.start(host);
+        host
+    }
+
     /// Cuts or mends the link between two hosts.
     pub fn cut(&mut self, a: usize, b: usize, cut: bool) {
         for pair in [(a, b), (b, a)] {
@@ -253,6 +318,7 @@ impl Network {
             decisions: this.disk.decisions.clone(),
             records: this.disk.records.clone(),
             submissions: this.disk.private.values().map(|submission| submission.as_ref().clone()).collect(),
+            relayed: this.disk.relayed.values().cloned().collect(),
         };
         let config = Config {
             genesis: self.genesis.clone(),
@@ -398,6 +464,12 @@ impl Network {
                 let keep = needed(&disk.records);
                 let mut keep = keep.into_iter();
                 disk.records.retain(|_| keep.next().unwrap_or(true));
+            }
+            Effect::StoreEntry(entry) => {
+                disk.relayed.insert(entry.id(), *entry);
+            }
+            Effect::DropEntry(id) => {
+                disk.relayed.remove(&id);
             }
             Effect::Send { to, bytes } => {
                 if let Some(to) = (0..self.hosts.len()).find(|other| node(*other) == to) {

@@ -103,7 +103,8 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Assess(_)
         | Entry::Beacon(_)
         | Entry::Canonical(_)
-        | Entry::MergeCards(_) => return None,
+        | Entry::MergeCards(_)
+        | Entry::Amend(_) => return None,
     })
 }
 
@@ -156,7 +157,10 @@ impl Tap {
             | Message::Tip(_)
             | Message::LogRequest(_)
             | Message::Log(_)
-            | Message::SubmissionRequest(_) => {}
+            | Message::SubmissionRequest(_)
+            | Message::HeightRequest(_)
+            | Message::HeightAnswer(_)
+            | Message::Sighting(_) => {}
         }
         self.last = Some(message);
     }

@@ -54,7 +54,7 @@ pub(crate) static FIVE: LazyLock<Reference> = LazyLock::new(|| undisturbed(5));
 pub(crate) static FOUR: LazyLock<Reference> = LazyLock::new(|| undisturbed(4));
 
 /// Moments of a round, in order.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub(crate) enum Moment {
     Planned,
     Open,
@@ -82,7 +82,7 @@ impl Moment {
         Self::Result,
     ];
 
-    fn is_reached(self, round: &RoundRecord) -> bool {
+    pub(crate) fn is_reached(self, round: &RoundRecord) -> bool {
         let opened = |step| round.openings.contains_key(&step);
         match self {
             Self::Planned => true,

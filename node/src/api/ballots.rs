@@ -176,7 +176,7 @@ pub(super) async fn follow(node: &NodeHandle, person: &Person) -> Result<(), cra
         let registered = peer.ledger().registry().person(&key)?.claim.leaf;
         Some((registered, vault::pinned(peer.ledger())))
     };
-    if let Some((registered, pinned)) = node.view(look).await?
+    if let Some((registered, pinned)) = node.view_durably(look).await?
         && let Err(error) = person.vault.settle(&registered, &pinned)
     {
         tracing::warn!(%error, "the leaves cannot be written");
@@ -195,8 +195,9 @@ async fn settle(
         return Ok(());
     }
     let who = person.clone();
+    // What is deleted is on the log as it is on the disk.
     let fates = node
-        .view(move |peer| {
+        .view_durably(move |peer| {
             kept.into_iter()
                 .map(|(round, number)| ((round, number), fate(peer, &who, round, number)))
                 .collect::<Vec<_>>()

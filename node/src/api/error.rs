@@ -199,6 +199,8 @@ impl From<NodeError> for ApiError {
             | NodeError::JournalForeign
             | NodeError::Store(_)
             | NodeError::StoreDamaged
+            | NodeError::LogLost { .. }
+            | NodeError::ContributionLost(_)
             | NodeError::Blobs(_)
             | NodeError::Io(_)
             | NodeError::Recording(_) => Kind::Store,

@@ -169,7 +169,7 @@ impl Service {
         let key = person.as_ref().map(|person| person.key.public());
         let (ledger, height, peers, operators_connected, operator) = self
             .node
-            .view(|peer| {
+            .view_durably(|peer| {
                 let operators = peer.nodes().values().filter(|operator| operator.is_some()).count();
                 (peer.ledger().clone(), peer.height(), peer.nodes().len(), operators, peer.operator())
             })
@@ -185,7 +185,7 @@ impl Service {
                 addresses: self.node.addresses(),
                 key: key.map(|key| key.to_string()),
                 operator,
-                attester: key.is_some_and(|key| ledger.genesis().attester(&key).is_some()),
+                attester: key.is_some_and(|key| ledger.charter().attester(&key).is_some()),
                 member: key.is_some_and(|key| ledger.is_member(&key)),
             },
             height: height.0,
@@ -193,6 +193,7 @@ impl Service {
             peers,
             operators_connected,
             rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
+            transfers: transfers(&self.node),
             community,
         })
     }
@@ -215,7 +216,7 @@ impl Service {
     /// The person, who must be an operator to do `what`.
     fn operator(&self, ledger: &Ledger, what: &str) -> Result<PublicKey, ApiError> {
         let key = self.person()?.key.public();
-        let is_operator = ledger.genesis().operator(&key).is_some();
+        let is_operator = ledger.charter().operator(&key).is_some();
         is_operator.then_some(key).ok_or_else(|| ApiError::refused(format!("only operators {what}, and you are none")))
     }
 
@@ -272,8 +273,8 @@ impl Service {
         }
         let seconds = wait.as_secs();
         let message = format!(
-            "not on the log within {seconds} s: it is sent on while the node runs; see `chorus status` for the operators \
-             connected. If the node stops before, ballots are sent on when it runs again, and all else must be said again"
+            "not on the log within {seconds} s: it is kept, and sent on while the node runs and when it runs again; see \
+             `chorus status` for the operators connected"
         );
         Err(ApiError::new(Kind::TimedOut, message))
     }
@@ -347,16 +348,21 @@ fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
     ledger.rounds().get(round).map(Arc::as_ref)
 }
 
+fn transfers(node: &NodeHandle) -> Vec<view::Transfer> {
+    let view = |it: crate::network::Transfer| view::Transfer { id: it.id, done: it.done, total: it.total };
+    node.transfers().into_iter().map(view).collect()
+}
+
 fn community(ledger: &Ledger) -> view::Community {
-    let genesis = ledger.genesis();
+    let (genesis, charter) = (ledger.genesis(), ledger.charter());
     view::Community {
         id: ledger.community(),
         name: genesis.name.clone(),
         purpose: genesis.purpose.clone(),
-        operators: ledger.sharing().operators(),
-        tolerated: ledger.sharing().faulty(),
-        attesters: genesis.attesters.len(),
-        policy: genesis.policy.clone(),
+        operators: charter.sharing().operators(),
+        tolerated: charter.faulty(),
+        attesters: charter.attesters.len(),
+        policy: charter.policy.clone(),
     }
 }
 

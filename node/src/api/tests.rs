@@ -33,6 +33,7 @@ use super::{auth::Token, ballots::Ballots, *};
 use crate::{
     config::{DataDir, invite::AttestationRequest, settings, token::TextForm as _},
     driver::{Node, NodeOptions},
+    network::Caps,
     vault::Vault,
 };
 
@@ -73,6 +74,7 @@ impl Fixture {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             dial: Vec::new(),
             mdns: false,
+            caps: Caps::default(),
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: None,

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output::Format;
 use crate::{
     api::{ApiError, Kind, ServerError},
+    backup::BackupError,
     config::{ConfigError, token::TokenError},
     driver::NodeError,
     keystore::KeystoreError,
@@ -94,9 +95,6 @@ pub enum Failure {
     /// The two passphrases typed differ.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
-    /// The key of this directory is no operator's.
-    #[error("the key of this directory is no operator's of this community: run as participant or relay")]
-    NotOperator,
     /// No round takes what was to be sent.
     #[error("{0}")]
     Closed(&'static str),
@@ -146,7 +144,7 @@ impl Failure {
             Self::Paused(_) | Self::StillClosing => Class::TimedOut,
             Self::Unwell { class, .. } => *class,
             Self::Diverged { .. } => Class::Bug,
-            Self::NoPassphrase | Self::PassphrasesDiffer | Self::NotOperator => Class::Configuration,
+            Self::NoPassphrase | Self::PassphrasesDiffer => Class::Configuration,
             Self::NotRunning | Self::Unreachable { .. } | Self::Answer(_) => Class::Network,
         }
     }
@@ -195,12 +193,23 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             | NodeError::JournalForeign
             | NodeError::Store(_)
             | NodeError::StoreDamaged
+            | NodeError::LogLost { .. }
+            | NodeError::ContributionLost(_)
             | NodeError::Blobs(_)
             | NodeError::Io(_) => Class::Store,
         });
     }
     if let Some(error) = cause.downcast_ref::<RecordingError>() {
         return Some(of_recording(error));
+    }
+    if let Some(error) = cause.downcast_ref::<BackupError>() {
+        return match error {
+            BackupError::Damaged(_) | BackupError::OtherKeys => Some(Class::Configuration),
+            BackupError::NotEmpty(_) | BackupError::NotCurrent | BackupError::Interrupted(_) => Some(Class::Usage),
+            BackupError::Io(_) => Some(Class::Store),
+            // What it is made of tells.
+            BackupError::Node(_) => None,
+        };
     }
     if let Some(error) = cause.downcast_ref::<VaultError>() {
         return Some(match error {

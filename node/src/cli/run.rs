@@ -23,12 +23,15 @@ use super::{Failure, Global, keys, output::Lines};
 use crate::{
     api::{OpenServer, Role, Server, Service, service::ONE_OPERATOR},
     config::{
+        DataDir,
         profile::Profile,
         quantity::Bytes,
         settings::{Name, Settings},
     },
-    driver::{Node, NodeHandle, NodeOptions},
+    driver::{Node, NodeError, NodeHandle, NodeOptions},
+    network::Caps,
     recording::Plan,
+    store::files,
 };
 
 /// How long requests under way may take to end once the node is to stop.
@@ -40,7 +43,8 @@ const CLOSE_GRACE: Duration = Duration::from_secs(6);
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// What this node does [default: operator if the key of this directory is an operator's, else participant].
+    /// What this node does [default: operator if the key of this directory is a founding operator's, else participant]. A
+    /// node whose key an amendment takes in, or will, runs as operator: it follows the log and begins at that height.
     #[arg(long, env = "CHORUS_ROLE")]
     role: Option<Role>,
     /// What kind of line and machine this is; what is set by itself goes before it [default: home].
@@ -105,9 +109,14 @@ impl Run {
         let is_operator = invite.genesis.operator(&SecretKey::from_seed(&keys.signing).public()).is_some();
         let role = self.role.unwrap_or(if is_operator { Role::Operator } else { Role::Participant });
         if role == Role::Operator && !is_operator {
-            return Err(Failure::NotOperator.into());
+            eprintln!(
+                "note: your key is none of the founding operators': this node orders the log from when an amendment says so"
+            );
         }
         let signals = Signals::listen()?;
+        if role == Role::Operator {
+            check_journal(&dir)?;
+        }
         let options = NodeOptions {
             data_dir: dir.node(),
             genesis: invite.genesis.clone(),
@@ -116,6 +125,12 @@ impl Run {
             listen: bearing.listen,
             dial: invite.addresses().chain(bearing.dial).collect(),
             mdns: bearing.mdns,
+            caps: Caps {
+                upload: bearing.upload.limit(),
+                download: bearing.download.limit(),
+                monthly: bearing.monthly.limit(),
+                ..Caps::default()
+            },
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: global.seed,
@@ -176,6 +191,17 @@ impl Run {
         settings.metrics.address = self.metrics.or(settings.metrics.address);
         Ok(settings)
     }
+}
+
+/// Refuses to make a first journal for a key that has been used as an operator's, and notes that it is used now.
+fn check_journal(dir: &DataDir) -> anyhow::Result<()> {
+    let signed = dir.signed();
+    if signed.try_exists()? {
+        let has_journal = dir.node().join("journal").try_exists()?;
+        return if has_journal { Ok(()) } else { Err(NodeError::JournalLost.into()) };
+    }
+    let note = b"The key of this directory signs as an operator's. Keep `node/journal` with it.\n";
+    Ok(files::replace(&signed, "signed", note)?)
 }
 
 /// Prints that the node is ready: in JSON on one line, so that a program can wait for it.
@@ -253,6 +279,12 @@ async fn report(mut notices: broadcast::Receiver<Notice>) {
             Ok(Notice::Height(height)) => tracing::debug!(height = height.0, "the log grew"),
             Ok(Notice::Refused { from, fault }) => tracing::debug!(%from, %fault, "a peer was refused"),
             Ok(Notice::Contradiction { round, what }) => tracing::error!(%round, what, "contradiction"),
+            Ok(Notice::NotStated { number, why }) => {
+                eprintln!("note: your consent to amendment {number} was not stated: {why}");
+            }
+            Ok(Notice::NotCarried { number, why }) => {
+                eprintln!("warning: amendment {number} was adopted, but the members' vote does not carry it: {why}");
+            }
             Ok(Notice::Halted(why)) => tracing::error!(why, "this node can no longer take part in ordering"),
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,

@@ -188,6 +188,6 @@ fn pretend(ledger: &Ledger, record: &RoundRecord, leaf: &LeafSecret) -> anyhow::
     let mut leaves = manifest.snapshot.leaves().to_vec();
     leaves.push(leaf.leaf());
     let beacon = hash::content(b"a snapshot of one's own");
-    manifest.snapshot = Arc::new(Snapshot::new(leaves, ledger.genesis().policy_digest(), beacon));
+    manifest.snapshot = Arc::new(Snapshot::new(leaves, ledger.charter().policy_digest(), beacon));
     Ok(record)
 }

@@ -5,7 +5,11 @@
 //! | records that must not be forgotten | `journal` |
 //! | decisions | `store/` |
 //! | public bodies | `blobs/` |
+//! | what was used of the month | `traffic`, by the network |
 //! | private parts of contributions | `private/<round>/<body>` |
+//! | entries of people at this node on their way | `outbox/<entry>` |
+//! | exports of the log, in case `store/` is damaged | `exports/` |
+//! | how far the journal had come, a second time | `journal.mark` |
 //!
 //! # Correctness
 //!
@@ -14,14 +18,18 @@
 //! serves many effects. Records and decisions keep their order, for a reset of the write-ahead log must not become
 //! durable before the decision that allows it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use chorus_crypto::{codec::Decode as _, sign::PublicKey};
+use chorus_crypto::sign::PublicKey;
 use chorus_protocol::{
     contribution::Submission,
     id::{BlobId, CommunityId, NodeId, RoundId},
-    journal::Record,
-    log::{consensus::Decision, entry::SignedEntry},
+    journal::{Record, RestoredRecord},
+    log::{batch::Height, consensus::Decision},
     message::Message,
     peer::{Effect, Notice, Saved},
 };
@@ -29,14 +37,22 @@ use rand_core::CryptoRng;
 
 use super::{
     NodeError,
-    log::{LogStore, Mark},
-    private::{PrivateStore, create_private_dir},
+    log::{LogStore, Mark, MarkFile, Opened},
+    outbox::Outbox,
+    private::{Loaded, PrivateStore, create_private_dir},
     records::{Records, erased},
 };
-use crate::store::{blobs::BlobStore, journal::JournalError};
+use crate::store::{
+    blobs::{BlobStore, Policy},
+    journal::JournalError,
+};
 
-/// Bytes of public bodies that are kept: ten thousand rounds of a small community.
+/// Bytes of public bodies that are kept: ten thousand rounds of a small community. An operator keeps all, for an audit
+/// asks operators for them; others keep what was used last, and fetch the rest again.
 const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
+
+/// Decisions between looks at whether an export is due.
+const LOOK_FOR_EXPORT: u64 = 64;
 
 /// What leaves the node once everything before it is durable.
 #[derive(Debug)]
@@ -59,47 +75,78 @@ pub(super) struct Disk {
     log: Arc<LogStore>,
     blobs: Arc<BlobStore>,
     private: PrivateStore,
+    outbox: Outbox,
+    mark: MarkFile,
+    folder: PathBuf,
+    height: u64,
     /// Records and then decisions that wait to be made durable, in this order.
     waiting: (Vec<Record>, Vec<Decision>),
 }
 
 impl Disk {
-    /// Opens the folder of a community, and returns what is saved in it. `operator` is the key that this node signs with.
+    /// Opens the folder of a community, and returns what is saved in it.
     ///
     /// # Security
     ///
     /// An operator whose journal is gone, or is an old copy, no longer knows what it said. It is not started.
     pub(super) fn open(
         (folder, community): (&Path, CommunityId),
-        operator: Option<PublicKey>,
+        who: Who,
         rng: &mut impl CryptoRng,
     ) -> Result<(Self, Saved), NodeError> {
         create_private_dir(folder)?;
-        let log = Arc::new(LogStore::open(&folder.join("store"))?);
-        let decisions = log.decisions()?;
-        let mark = log.mark()?;
+        let mark_file = MarkFile::new(folder);
         let path = folder.join("journal");
         let records = match Records::open(&path) {
-            Ok(records) => records,
-            Err(NodeError::Journal(JournalError::Missing(_))) => {
-                if operator.is_some_and(|key| has_spoken(&key, &decisions)) {
-                    return Err(NodeError::JournalLost);
-                }
-                let records = Records::create(&path, rng)?;
-                log.commit(&[], &Mark::new(records.id(), Some(records.tip())))?;
-                records
-            }
-            Err(error) => return Err(error),
+            Err(NodeError::Journal(JournalError::Missing(_))) => Self::first_journal(folder, who, rng)?,
+            opened => opened?,
         };
-        if operator.is_some() && !is_current(&records, mark)? {
+        let Opened { log, decisions, mark } = LogStore::open(folder)?;
+        let is_current = is_current(&records, mark)? && is_current(&records, mark_file.read())?;
+        if who.operator.is_some() && !is_current {
             return Err(NodeError::JournalOld);
         }
         let saved = records.load()?;
-        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), BLOB_QUOTA)?);
+        let height = decisions.len() as u64;
+        who.check_log(height, &saved)?;
+        let policy = if who.operator.is_some() { Policy::keep_all(BLOB_QUOTA) } else { Policy::cache(BLOB_QUOTA) };
+        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
-        let submissions = private.load(&erased(&saved))?;
-        let disk = Self { community, records, log, blobs, private, waiting: (Vec::new(), Vec::new()) };
-        Ok((disk, Saved { decisions, records: saved, submissions }))
+        let Loaded { submissions, damaged } = private.load(&erased(&saved))?;
+        for (round, body) in damaged {
+            if who.holds_alone(body, &saved) {
+                return Err(NodeError::ContributionLost(private.path(round, body)));
+            }
+            tracing::warn!(%round, %body, "an incomplete or damaged contribution is removed");
+            private.erase(round, body)?;
+        }
+        let (outbox, relayed) = Outbox::open(&folder.join("outbox"))?;
+        let (folder, waiting) = (folder.to_owned(), (Vec::new(), Vec::new()));
+        let log = Arc::new(log);
+        let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
+        disk.export_daily();
+        Ok((disk, Saved { decisions, records: saved, submissions, relayed }))
+    }
+
+    /// Makes a journal where there is none: for an operator only if no node has ever run here, and for a follower with the note
+    /// that the key may have said something.
+    fn first_journal(folder: &Path, who: Who, rng: &mut impl CryptoRng) -> Result<Records, NodeError> {
+        let fresh = is_fresh(folder)?;
+        if who.operator.is_some() && !fresh {
+            return Err(NodeError::JournalLost);
+        }
+        let mut records = Records::create(&folder.join("journal"), rng)?;
+        if !fresh {
+            let nothing = RestoredRecord { height: Height::GENESIS, current: false };
+            records.append(&[Record::Restored(nothing)])?;
+        }
+        Ok(records)
+    }
+
+    fn export_daily(&self) {
+        if let Err(error) = self.log.export_daily(&self.folder, self.height) {
+            tracing::warn!(%error, "the log could not be exported");
+        }
     }
 
     /// Returns the public bodies.
@@ -134,6 +181,12 @@ impl Disk {
                 Effect::StorePrivate { round, body, submission } => self.store_private(round, body, &submission)?,
                 Effect::ErasePrivate { round, body } => self.erase_private(round, body)?,
                 Effect::EraseRound(round) => self.erase_round(round)?,
+                Effect::StoreEntry(entry) => self.outbox.write(&entry)?,
+                Effect::DropEntry(id) => {
+                    // What is on the log is so durably before it is let go.
+                    self.flush()?;
+                    self.outbox.delete(id)?;
+                }
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
                 Effect::SendLog { to, from } => {
                     let part = Message::Log(self.log.part(from)?).seal(self.community);
@@ -150,7 +203,10 @@ impl Disk {
     }
 
     fn is_durable(&self) -> bool {
-        self.waiting.0.is_empty() && self.waiting.1.is_empty() && !self.private.is_unsynced()
+        self.waiting.0.is_empty()
+            && self.waiting.1.is_empty()
+            && !self.private.is_unsynced()
+            && !self.outbox.is_unsynced()
     }
 
     fn persist(&mut self, record: Record) -> Result<(), NodeError> {
@@ -166,12 +222,17 @@ impl Disk {
         if self.private.is_unsynced() {
             self.private.sync()?;
         }
+        self.outbox.sync()?;
         let (records, decisions) = std::mem::take(&mut self.waiting);
         if !records.is_empty() {
             self.records.append(&records)?;
         }
         if !decisions.is_empty() {
-            self.log.commit(&decisions, &Mark::new(self.records.id(), Some(self.records.tip())))?;
+            let mark = Mark::new(self.records.id(), Some(self.records.tip()));
+            self.log.commit(&decisions, &mark)?;
+            self.mark.write(&mark, false)?;
+            self.height += decisions.len() as u64;
+            self.export_sometimes(decisions.len() as u64);
             if self.records.is_long() {
                 self.compact()?;
             }
@@ -194,16 +255,74 @@ impl Disk {
     fn erase_round(&mut self, round: RoundId) -> Result<(), NodeError> {
         self.flush()?;
         self.private.erase_round(round)?;
+        self.blobs.collect()?;
         self.compact()
     }
 
     /// Compacts the journal. The store must not expect the old tip after a crash in between.
     fn compact(&mut self) -> Result<(), NodeError> {
-        self.log.commit(&[], &Mark::new(self.records.id(), None))?;
+        let rewriting = Mark::new(self.records.id(), None);
+        self.log.commit(&[], &rewriting)?;
+        self.mark.write(&rewriting, true)?;
         self.records.compact()?;
-        self.log.commit(&[], &Mark::new(self.records.id(), Some(self.records.tip())))?;
+        let mark = Mark::new(self.records.id(), Some(self.records.tip()));
+        self.log.commit(&[], &mark)?;
+        self.mark.write(&mark, false)?;
         Ok(())
     }
+
+    /// Looks whether an export is due, every so many decisions.
+    fn export_sometimes(&self, new: u64) {
+        if self.height % LOOK_FOR_EXPORT < new {
+            self.export_daily();
+        }
+    }
+}
+
+/// Whose folder it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Who {
+    /// The key that this node signs with; none for a follower.
+    pub(super) operator: Option<PublicKey>,
+    /// Whether the community has one operator.
+    pub(super) alone: bool,
+}
+
+impl Who {
+    /// Refuses a log that lacks what the only operator has decided: nobody else orders it, so it would decide again.
+    fn check_log(self, have: u64, saved: &[Record]) -> Result<(), NodeError> {
+        let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
+        // A height's records are thrown away once it is decided and stored.
+        let had = saved.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1);
+        if have >= had || self.operator.is_none() {
+            return Ok(());
+        }
+        let restored = saved.iter().any(|record| matches!(record, Record::Restored(_)));
+        if self.alone && !restored {
+            return Err(NodeError::LogLost { have, had });
+        }
+        tracing::warn!(have, had, "the log is behind the journal: the rest is fetched");
+        Ok(())
+    }
+
+    /// Whether nobody else has the private part of a contribution that was acknowledged.
+    fn holds_alone(self, body: BlobId, saved: &[Record]) -> bool {
+        let is_it = |record: &Record| matches!(record, Record::Acknowledged(record) if record.body == body);
+        self.alone && self.operator.is_some() && saved.iter().any(is_it)
+    }
+}
+
+/// Whether no node has ever run in a folder: then, and only then, a journal may be made for an operator.
+fn is_fresh(folder: &Path) -> Result<bool, NodeError> {
+    let traces: BTreeSet<&str> = BTreeSet::from(["store", "blobs", "private", "outbox", "exports", "journal.mark"]);
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if traces.contains(&*name) || name.starts_with(crate::store::SET_ASIDE) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the journal is the one that the store knows, and has not been put back to an older state.
@@ -213,13 +332,4 @@ fn is_current(records: &Records, mark: Option<Mark>) -> Result<bool, NodeError> 
         return Ok(false);
     }
     mark.tip().map_or(Ok(true), |tip| records.has_reached(tip))
-}
-
-/// Whether the log holds anything that `key` signed.
-fn has_spoken(key: &PublicKey, decisions: &[Decision]) -> bool {
-    let wrote = |bytes: &Vec<u8>| SignedEntry::from_bytes(bytes).is_ok_and(|entry| entry.author == *key);
-    decisions.iter().any(|decision| {
-        decision.certificate.signatures.iter().any(|(signer, _)| signer == key)
-            || decision.batch.entries().iter().any(wrote)
-    })
 }

@@ -2,8 +2,19 @@
 //!
 //! A value of the store is at most some 96 KiB, a decision more than 1 MiB: it is cut into parts, which one batch writes
 //! together.
+//!
+//! A store that is damaged is set aside as `store.damaged-<n>`, and a new one takes up the newest export that is whole
+//! (`exports/log-<height>`, one a day, three kept). What is missing then, others have.
 
-use std::{collections::BTreeMap, ops::Bound, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use chorus_crypto::{
     codec::{Decode as _, Encode as _},
@@ -18,7 +29,8 @@ use chorus_protocol::{
 
 use super::NodeError;
 use crate::store::{
-    Batch, SledStore, Store as _, StoreError, Table,
+    Batch, SET_ASIDE, SledStore, Store as _, StoreError, Table,
+    files::{self, Unfinished},
     journal::{JournalId, Tip},
 };
 
@@ -61,17 +73,115 @@ impl Mark {
     }
 }
 
+/// How often the store is exported.
+const EXPORT_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// Exports that are kept.
+const EXPORTS: usize = 3;
+
+/// Part of the names of unfinished exports.
+const PURPOSE: &str = "export";
+
 /// The store of a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct LogStore {
-    store: SledStore,
+    store: Arc<SledStore>,
+}
+
+/// What a store was opened with.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) log: LogStore,
+    /// The decisions, from height 1.
+    pub(super) decisions: Vec<Decision>,
+    /// What it knows of the journal.
+    pub(super) mark: Option<Mark>,
 }
 
 impl LogStore {
-    /// Opens it, and checks that no row is missing.
-    pub(super) fn open(path: &Path) -> Result<Self, NodeError> {
+    /// Opens the store in a node's folder, and checks that no row is missing. A damaged one is set aside.
+    pub(super) fn open(folder: &Path) -> Result<Opened, NodeError> {
+        let path = folder.join("store");
+        match Self::open_whole(&path) {
+            Err(NodeError::StoreDamaged | NodeError::Store(StoreError::Damaged(_) | StoreError::Io(_)))
+                if path.try_exists()? =>
+            {
+                let aside = set_aside(folder, &path)?;
+                tracing::error!(aside = %aside.display(), "the store is damaged and was set aside; the log is fetched again");
+                Self::rebuild(folder, &path)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_whole(path: &Path) -> Result<Opened, NodeError> {
         let store = SledStore::open(path)?;
-        if store.integrity()?.is_sound() { Ok(Self { store }) } else { Err(NodeError::StoreDamaged) }
+        if !store.integrity()?.is_sound() {
+            return Err(NodeError::StoreDamaged);
+        }
+        let log = Self { store: Arc::new(store) };
+        let (decisions, mark) = (log.decisions()?, log.mark()?);
+        Ok(Opened { log, decisions, mark })
+    }
+
+    /// Makes a new store of the newest export that is whole.
+    fn rebuild(folder: &Path, path: &Path) -> Result<Opened, NodeError> {
+        for export in exports(folder)?.into_iter().rev() {
+            let log = Self { store: Arc::new(SledStore::open(path)?) };
+            let taken = log.import(&mut File::open(&export)?);
+            let decisions = taken.map_err(NodeError::from).and_then(|()| log.decisions());
+            match decisions {
+                Ok(decisions) => {
+                    tracing::warn!(height = decisions.len(), export = %export.display(), "an export was taken up");
+                    return Ok(Opened { log, decisions, mark: None });
+                }
+                Err(error) => tracing::warn!(%error, export = %export.display(), "an export cannot be used"),
+            }
+            drop(log);
+            fs::remove_dir_all(path)?;
+        }
+        Self::open_whole(path)
+    }
+
+    /// Reads an export into the store, which must be empty. What it knew of the journal is not taken over.
+    pub(super) fn import(&self, input: &mut dyn io::Read) -> Result<(), StoreError> {
+        self.store.import(input)?;
+        let mut batch = Batch::new();
+        batch.delete(META, JOURNAL);
+        self.store.commit(batch)
+    }
+
+    /// Writes all of it.
+    pub(super) fn export(&self, out: &mut dyn io::Write) -> Result<(), StoreError> {
+        self.store.export(out)
+    }
+
+    /// Exports the store in the background if that is due.
+    pub(super) fn export_daily(&self, folder: &Path, height: u64) -> io::Result<()> {
+        let root = folder.join("exports");
+        let newest = exports(folder)?.pop().and_then(|path| path.metadata().and_then(|it| it.modified()).ok());
+        let age = newest.and_then(|at| SystemTime::now().duration_since(at).ok());
+        if height == 0 || newest.is_some() && age.is_none_or(|age| age < EXPORT_EVERY) {
+            return Ok(());
+        }
+        let (log, folder) = (self.clone(), folder.to_owned());
+        let export = move || -> Result<(), NodeError> {
+            super::private::create_private_dir(&root)?;
+            files::remove_unfinished(&root, PURPOSE)?;
+            let mut unfinished = Unfinished::create(&root, PURPOSE)?;
+            log.export(unfinished.file())?;
+            unfinished.rename(&root.join(format!("log-{height:020}")))?;
+            let known = exports(&folder)?;
+            let surplus = known.len().saturating_sub(EXPORTS);
+            known.into_iter().take(surplus).try_for_each(fs::remove_file)?;
+            Ok(())
+        };
+        let log_failure = move || {
+            if let Err(error) = export() {
+                tracing::warn!(%error, "the log could not be exported");
+            }
+        };
+        std::thread::Builder::new().name("export".into()).spawn(log_failure).map(drop)
     }
 
     /// Returns the decisions, from height 1.
@@ -85,6 +195,9 @@ impl LogStore {
             last = Some(key.clone());
             for (key, part) in rows {
                 let height = key.first_chunk::<8>().ok_or(NodeError::StoreDamaged)?;
+                if u64::from_be_bytes(*height) > decisions.len() as u64 + 1 {
+                    return Err(NodeError::StoreDamaged);
+                }
                 decisions.entry(height.to_vec()).or_default().extend(part);
             }
         }
@@ -112,7 +225,7 @@ impl LogStore {
     }
 
     /// Returns what is known of the journal.
-    pub(super) fn mark(&self) -> Result<Option<Mark>, NodeError> {
+    fn mark(&self) -> Result<Option<Mark>, NodeError> {
         let row = self.store.get(META, JOURNAL)?;
         row.map(|row| Mark::from_bytes(&row).map_err(|_| NodeError::StoreDamaged)).transpose()
     }
@@ -130,5 +243,69 @@ impl LogStore {
             }
         }
         self.store.commit(batch)
+    }
+}
+
+/// Moves a store out of the way.
+fn set_aside(folder: &Path, path: &Path) -> io::Result<PathBuf> {
+    let mut number = 1u32;
+    loop {
+        let aside = folder.join(format!("{SET_ASIDE}{number}"));
+        if !aside.try_exists()? {
+            fs::rename(path, &aside)?;
+            files::sync_directory(folder)?;
+            return Ok(aside);
+        }
+        number += 1;
+    }
+}
+
+/// Returns the exports in a node's folder, the newest last.
+pub(super) fn exports(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder.join("exports")) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("log-") {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The second copy of the mark, apart from the store: the two are not lost together.
+///
+/// It is written without waiting for the disk, after what it tells of is durable. So a power cut may show an older one, which
+/// forbids less, and never one that the journal has not reached; only before the journal is rewritten the disk is waited for.
+#[derive(Debug)]
+pub(super) struct MarkFile(PathBuf);
+
+impl MarkFile {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self(folder.join("journal.mark"))
+    }
+
+    /// Reads it. A torn or damaged one says nothing.
+    pub(super) fn read(&self) -> Option<Mark> {
+        let bytes = fs::read(&self.0).ok()?;
+        let (mark, check) = bytes.split_last_chunk::<32>()?;
+        let whole = chorus_crypto::hash::content(mark) == *check;
+        whole.then(|| Mark::from_bytes(mark).ok()).flatten()
+    }
+
+    pub(super) fn write(&self, mark: &Mark, durably: bool) -> io::Result<()> {
+        let mut bytes = mark.to_bytes();
+        bytes.extend_from_slice(&chorus_crypto::hash::content(&bytes));
+        if durably {
+            return files::replace(&self.0, "mark", &bytes);
+        }
+        let beside = self.0.with_extension("mark.new");
+        fs::write(&beside, &bytes)?;
+        fs::rename(&beside, &self.0)
     }
 }

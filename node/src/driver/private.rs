@@ -34,10 +34,9 @@ impl PrivateStore {
         Ok(Self { root: root.to_owned(), unsynced: BTreeMap::new() })
     }
 
-    /// Returns what is stored of all rounds but the `erased`. What is left of those is erased now, and so is a file that a
-    /// crash left incomplete: it was never acknowledged.
-    pub(super) fn load(&mut self, erased: &BTreeSet<RoundId>) -> io::Result<Vec<Submission>> {
-        let mut submissions = Vec::new();
+    /// Returns what is stored of all rounds but the `erased`, of which what is left is erased now.
+    pub(super) fn load(&mut self, erased: &BTreeSet<RoundId>) -> io::Result<Loaded> {
+        let mut loaded = Loaded::default();
         for round in names::<RoundId>(&self.root)? {
             if erased.contains(&round) {
                 self.erase_round(round)?;
@@ -46,15 +45,12 @@ impl PrivateStore {
             for body in names::<BlobId>(&self.folder(round))? {
                 let bytes = fs::read(self.path(round, body))?;
                 match Submission::from_bytes(&bytes) {
-                    Ok(submission) if BlobId::of(&submission.body) == body => submissions.push(submission),
-                    Ok(_) | Err(_) => {
-                        tracing::warn!(%round, %body, "an incomplete contribution is removed");
-                        self.erase(round, body)?;
-                    }
+                    Ok(submission) if BlobId::of(&submission.body) == body => loaded.submissions.push(submission),
+                    Ok(_) | Err(_) => loaded.damaged.push((round, body)),
                 }
             }
         }
-        Ok(submissions)
+        Ok(loaded)
     }
 
     /// Writes one; it is durable after [`sync`](Self::sync).
@@ -118,9 +114,18 @@ impl PrivateStore {
         self.root.join(round.to_string())
     }
 
-    fn path(&self, round: RoundId, body: BlobId) -> PathBuf {
+    pub(super) fn path(&self, round: RoundId, body: BlobId) -> PathBuf {
         self.folder(round).join(body.to_string())
     }
+}
+
+/// What was found in the folder.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    /// Whole ones.
+    pub(super) submissions: Vec<Submission>,
+    /// Files that a crash left incomplete, before their contributions were acknowledged, or that were damaged later.
+    pub(super) damaged: Vec<(RoundId, BlobId)>,
 }
 
 /// Returns the identifiers that name what is in a folder; other names are not ours.
@@ -169,12 +174,12 @@ mod tests {
         store.erase_round(gone).expect("erases");
 
         let mut store = PrivateStore::open(folder.path()).expect("opens");
-        assert_eq!(store.load(&BTreeSet::from([over])).expect("loads"), [a]);
+        assert_eq!(store.load(&BTreeSet::from([over])).expect("loads").submissions, [a]);
         assert_eq!(names::<RoundId>(folder.path()).expect("reads"), [kept]);
     }
 
     #[test]
-    fn an_incomplete_file_is_removed_and_may_be_written_again() {
+    fn an_incomplete_file_is_found_and_may_be_written_again() {
         let folder = tempfile::tempdir().expect("a folder");
         let round = RoundId::from([1; 32]);
         let (body, submission) = submission(1);
@@ -184,9 +189,10 @@ mod tests {
         let whole = fs::read(&path).expect("reads");
         fs::write(&path, &whole[..whole.len() - 1]).expect("tears it");
 
-        assert_eq!(store.load(&BTreeSet::new()).expect("loads"), []);
+        assert_eq!(store.load(&BTreeSet::new()).expect("loads").damaged, [(round, body)]);
+        store.erase(round, body).expect("erases");
         store.write(round, body, &submission).expect("writes");
 
-        assert_eq!(store.load(&BTreeSet::new()).expect("loads"), [submission]);
+        assert_eq!(store.load(&BTreeSet::new()).expect("loads").submissions, [submission]);
     }
 }

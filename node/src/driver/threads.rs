@@ -6,6 +6,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -49,6 +50,11 @@ pub(super) struct Shared {
     pub(super) changed: watch::Sender<u64>,
     /// What the threads say of themselves.
     pub(super) meters: Arc<Meters>,
+    /// Counts the groups of effects that were handed to the disk. Changed and read with the peer at hand, so that
+    /// everything seen in the peer's state is in effects up to this one.
+    pub(super) handed: Arc<AtomicU64>,
+    /// How many of them are durable.
+    pub(super) durable: watch::Sender<u64>,
 }
 
 /// How events are handled: with which randomness, and whether they are written down.
@@ -99,9 +105,10 @@ pub(super) fn start(
     let span = tracing::Span::current();
     let of_disk = span.clone();
     let meters = Arc::clone(&shared.meters);
+    let durable = shared.durable.clone();
     thread::Builder::new()
         .name("disk".into())
-        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, &meters, stopped)))?;
+        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, (&durable, &meters), stopped)))?;
     thread::Builder::new()
         .name("protocol".into())
         .spawn(move || span.in_scope(|| run(&shared, &events, &mut turns, &sender)))?;
@@ -109,12 +116,12 @@ pub(super) fn start(
 }
 
 /// Runs the protocol until it is told to stop, or the disk fails.
-fn run(shared: &Shared, events: &Events, turns: &mut Turns, effects: &SyncSender<Vec<Effect>>) {
+fn run(shared: &Shared, events: &Events, turns: &mut Turns, effects: &SyncSender<(u64, Vec<Effect>)>) {
     let mut next = Some(Box::new(Event::Tick));
     let mut stopping = false;
     let meters = &shared.meters;
     loop {
-        let (performed, deadline) = {
+        let (number, performed, deadline) = {
             let mut peer = shared.peer.blocking_lock();
             let began = Instant::now();
             let mut performed = Vec::new();
@@ -134,7 +141,8 @@ fn run(shared: &Shared, events: &Events, turns: &mut Turns, effects: &SyncSender
             }
             turns.pause();
             meters.turned(began.elapsed());
-            (performed, peer.next_deadline())
+            let new = u64::from(!performed.is_empty());
+            (shared.handed.fetch_add(new, Ordering::AcqRel) + new, performed, peer.next_deadline())
         };
         for effect in &performed {
             if let Effect::Send { bytes, .. } | Effect::Publish(bytes) = effect {
@@ -142,7 +150,7 @@ fn run(shared: &Shared, events: &Events, turns: &mut Turns, effects: &SyncSender
             }
         }
         shared.changed.send_modify(|count| *count = count.wrapping_add(1));
-        if (!performed.is_empty() && effects.send(performed).is_err()) || stopping {
+        if (!performed.is_empty() && effects.send((number, performed)).is_err()) || stopping {
             return;
         }
         if next.is_some() {
@@ -171,12 +179,19 @@ fn wait_for(events: &Events, deadline: Option<Timestamp>, meters: &Meters) -> Op
 }
 
 /// Performs effects until there are no more, or the disk fails.
-fn write(mut disk: Disk, mut outlet: Outlet, effects: &Receiver<Vec<Effect>>, meters: &Meters, stopped: impl FnOnce()) {
-    while let Ok(mut group) = effects.recv() {
+fn write(
+    mut disk: Disk,
+    mut outlet: Outlet,
+    effects: &Receiver<(u64, Vec<Effect>)>,
+    (durable, meters): (&watch::Sender<u64>, &Meters),
+    stopped: impl FnOnce(),
+) {
+    while let Ok((mut number, mut group)) = effects.recv() {
         meters.disk_begins();
         // What has gathered meanwhile shares one wait for the disk.
-        while let Ok(more) = effects.try_recv() {
+        while let Ok((later, more)) = effects.try_recv() {
             group.extend(more);
+            number = later;
         }
         if group.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Halted(_)))) {
             meters.halt();
@@ -187,6 +202,7 @@ fn write(mut disk: Disk, mut outlet: Outlet, effects: &Receiver<Vec<Effect>>, me
             outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));
             break;
         }
+        durable.send_replace(number);
         meters.disk_rests();
     }
     drop(disk);

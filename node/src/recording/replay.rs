@@ -240,5 +240,8 @@ const fn message_name(message: &Message) -> &'static str {
         Message::Log(_) => "log",
         Message::SubmissionRequest(_) => "submission request",
         Message::Handover(_) => "handover",
+        Message::HeightRequest(_) => "height request",
+        Message::HeightAnswer(_) => "height answer",
+        Message::Sighting(_) => "sighting",
     }
 }

@@ -155,11 +155,7 @@ impl BlobStore {
             Ok(Some(_)) => return Ok(id),
             Ok(None) => {}
             // What is damaged is of no use: room is made for the sound one.
-            Err(BlobError::Damaged(_)) => {
-                let bytes = fs::metadata(&path)?.len();
-                fs::remove_file(&path)?;
-                *usage = Usage { blobs: usage.blobs - 1, bytes: usage.bytes - bytes };
-            }
+            Err(BlobError::Damaged(_)) => self.drop_damaged(&mut usage, id)?,
             Err(error) => return Err(error),
         }
         self.drop_partial(&mut usage, id)?;
@@ -171,6 +167,15 @@ impl BlobStore {
         unfinished.rename(&path)?;
         *usage = Usage { blobs: usage.blobs + 1, bytes: usage.bytes + wanted };
         Ok(id)
+    }
+
+    fn drop_damaged(&self, usage: &mut Usage, id: BlobId) -> io::Result<()> {
+        let path = self.path(id);
+        let bytes = fs::metadata(&path)?.len();
+        fs::remove_file(&path)?;
+        self.forget(id);
+        *usage = Usage { blobs: usage.blobs - 1, bytes: usage.bytes - bytes };
+        Ok(())
     }
 
     /// Reads a blob and checks its hash; `None` if it is not here.

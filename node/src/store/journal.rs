@@ -302,6 +302,22 @@ impl Journal {
     }
 }
 
+/// Reads the records of a journal that somebody else has open, up to the last whole one.
+///
+/// # Errors
+///
+/// Returns [`JournalError::Damaged`] also if the journal is rewritten meanwhile: try again.
+pub fn read_beside(path: &Path) -> Result<Vec<Record>, JournalError> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let mut scan = Scan::start(&file, size)?;
+    let mut records = Vec::new();
+    while let Some(record) = scan.next_record()? {
+        records.push(record);
+    }
+    Ok(records)
+}
+
 fn lock(path: &Path) -> Result<File, JournalError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");

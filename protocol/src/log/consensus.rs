@@ -348,6 +348,16 @@ impl Consensus {
         self.shell.active
     }
 
+    /// Keeps the key silent up to a height, from the next height on that begins, or at once if none is running.
+    ///
+    /// A later call may lower the height: whoever calls knows up to where the key may have signed.
+    pub fn stay_silent_until(&mut self, height: Height) {
+        self.abstain_until = Some(height);
+        if self.phase != Phase::Running {
+            self.enlist();
+        }
+    }
+
     /// Decides whether this key signs at the running height.
     fn enlist(&mut self) {
         let abstains = self.abstain_until.is_some_and(|until| self.shell.height <= until);

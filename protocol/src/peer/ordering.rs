@@ -8,7 +8,6 @@ use crate::{
     limits,
     log::{
         batch::Batch,
-        certificate::Committee,
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
         entry::Evidence as EvidenceEntry,
     },
@@ -19,7 +18,6 @@ use rayon::prelude::*;
 
 pub(super) struct Ordering {
     consensus: Option<Consensus>,
-    committee: Committee,
     height: Height,
     tip: BatchId,
     /// The newest decisions.
@@ -107,8 +105,6 @@ impl Ordering {
         decisions: Vec<Decision>,
         records: &[Record],
     ) -> Result<Self, StartError> {
-        let operators = config.genesis.operators.iter().copied();
-        let committee = Committee::new(operators).map_err(|_| StartError::NotOperator)?;
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
         for decision in &decisions {
             let batch = &decision.batch;
@@ -121,7 +117,8 @@ impl Ordering {
             None => None,
             Some(key) => {
                 let (wal, pledged) = write_ahead(records);
-                let resume = Resume { height, batch: tip, committee: committee.clone(), records: &wal, pledged };
+                let committee = ledger.charter().committee();
+                let resume = Resume { height, batch: tip, committee, records: &wal, pledged };
                 let community = ledger.community();
                 let config = ConsensusConfig { community, key: key.clone(), timeouts: config.timeouts };
                 Some(Consensus::new(config, now, resume)?)
@@ -131,7 +128,6 @@ impl Ordering {
         let recent = decisions.into_iter().skip(older).map(Arc::new).collect();
         Ok(Self {
             consensus,
-            committee,
             height,
             tip,
             recent,
@@ -145,10 +141,14 @@ impl Ordering {
         })
     }
 
+    /// When the consensus has something to say.
+    pub(super) fn speaking_deadline(&self) -> Option<Timestamp> {
+        self.consensus.as_ref().and_then(Consensus::next_deadline)
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let consensus = self.consensus.as_ref().and_then(Consensus::next_deadline);
         let relayed = self.relayed.values().map(|(_, at)| *at).min();
-        [consensus, relayed].into_iter().flatten().chain([self.ask_at]).min()
+        relayed.into_iter().chain([self.ask_at]).min()
     }
 
     pub(super) const fn ahead(&self) -> Height {
@@ -198,7 +198,14 @@ fn write_ahead(records: &[Record]) -> (Vec<Vec<u8>>, Option<Height>) {
             Record::Wal(record) => wal.push(record.bytes.clone()),
             Record::WalReset(_) => wal.clear(),
             Record::Pledge(height) => pledged = Some(*height),
-            Record::RoundKey(_) | Record::Acknowledged(_) | Record::Locked(_) | Record::Erased(_) => {}
+            // The records of a copy are of heights that others have long decided.
+            Record::Restored(restored) if !restored.current => wal.clear(),
+            Record::RoundKey(_)
+            | Record::Acknowledged(_)
+            | Record::Locked(_)
+            | Record::Erased(_)
+            | Record::Restored(_)
+            | Record::Resumed(_) => {}
         }
     }
     (wal, pledged)
@@ -216,6 +223,7 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
     for bytes in batch.entries() {
         ledger.apply(&SignedEntry::from_bytes(bytes)?)?;
     }
+    ledger.complete(batch.height());
     Ok(())
 }
 
@@ -234,6 +242,14 @@ fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
     entries.iter().try_for_each(|signed| ledger.apply_verified(signed))
 }
 
+/// Whether an entry is on the log or can never be. `ledger` is a copy that becomes the state after it.
+fn is_settled(ledger: &mut Ledger, entry: &SignedEntry) -> bool {
+    match ledger.apply_verified(entry) {
+        Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => false,
+        Err(_) => true,
+    }
+}
+
 impl Peer {
     /// Takes an entry into the pool and tells the operators.
     pub(super) fn post(&mut self, entry: SignedEntry) {
@@ -245,9 +261,40 @@ impl Peer {
     pub(super) fn relay(&mut self, entry: SignedEntry) {
         if self.ordering.relayed.len() < limits::MAX_POOL {
             let again = self.now.plus_millis(RELAY_MILLIS);
-            self.ordering.relayed.insert(entry.id(), (entry.clone(), again));
+            if self.ordering.relayed.insert(entry.id(), (entry.clone(), again)).is_none() {
+                self.effects.push_back(Effect::StoreEntry(Box::new(entry.clone())));
+            }
         }
         self.post(entry);
+    }
+
+    /// Goes on with an entry that was not on the log when the node stopped.
+    pub(super) fn take_up_relayed(&mut self, entry: SignedEntry) {
+        if is_settled(&mut self.ledger.clone(), &entry) {
+            self.effects.push_back(Effect::DropEntry(entry.id()));
+        } else {
+            self.ordering.relayed.insert(entry.id(), (entry, self.now));
+        }
+    }
+
+    /// Keeps the consensus silent up to a height.
+    pub(super) fn silence_consensus(&mut self, until: Height) {
+        if let Some(consensus) = &mut self.ordering.consensus {
+            consensus.stay_silent_until(until);
+        }
+    }
+
+    /// Begins with what has gathered while this operator listened.
+    pub(super) fn wake_consensus(&mut self) {
+        if !self.ordering.pool.entries.is_empty() {
+            self.feed_consensus(Input::Wake);
+        }
+    }
+
+    /// Leaves the ordering for good: from now on the log comes from others.
+    pub(super) fn retire_from_ordering(&mut self) {
+        self.ordering.consensus = None;
+        self.ordering.pool = Pool::default();
     }
 
     fn relay_again(&mut self) {
@@ -269,13 +316,13 @@ impl Peer {
 
     /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
     pub(super) fn pool(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() {
+        // Who does not propose needs no pool.
+        if self.ordering.consensus.is_none() || self.operator().is_none() {
             return Ok(());
         }
         // What this operator says itself always has room: nobody can keep it from speaking.
         if self.config.operator.as_ref().is_none_or(|key| key.public() != entry.author) {
-            let genesis = &self.config.genesis;
-            let trusted = genesis.operator(&entry.author).is_some() || genesis.attester(&entry.author).is_some();
+            let trusted = self.ledger.serves(&entry.author) || self.ledger.charter().attester(&entry.author).is_some();
             let most = if trusted { limits::MAX_POOL_PER_OFFICE } else { limits::MAX_POOL_PER_MEMBER };
             self.ordering.pool.has_room(&entry.author, most)?;
         }
@@ -286,7 +333,7 @@ impl Peer {
     }
 
     pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
+        if self.operator().is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
@@ -305,9 +352,8 @@ impl Peer {
 
     /// Whether somebody holds an office or has registered.
     fn is_known(&self, author: &PublicKey) -> bool {
-        let genesis = &self.config.genesis;
-        genesis.operator(author).is_some()
-            || genesis.attester(author).is_some()
+        self.ledger.serves(author)
+            || self.ledger.charter().attester(author).is_some()
             || self.ledger.registry().person(author).is_some()
     }
 
@@ -329,6 +375,10 @@ impl Peer {
 
     /// Hands one input to the consensus and does what it says.
     fn feed_consensus(&mut self, input: Input) -> Option<ConsensusError> {
+        // What others decided is taken over; for the rest, whoever listens has not begun yet.
+        if self.recovery.listens(self.now) && !matches!(input, Input::Sync(_) | Input::Advance(_)) {
+            return None;
+        }
         let ledger = &self.ledger;
         let consensus = self.ordering.consensus.as_mut()?;
         let validity = |batch: &Batch| apply_batch(&mut ledger.clone(), batch).is_ok();
@@ -415,7 +465,7 @@ impl Peer {
         if !self.commit(decision) {
             return;
         }
-        let committee = self.ordering.committee.clone();
+        let committee = self.ledger.charter().committee();
         self.feed_consensus(Input::Advance(committee));
         let mut ledger = self.ledger.clone();
         if self.ordering.pool.entries.values().any(|entry| ledger.apply(entry).is_ok()) {
@@ -440,12 +490,17 @@ impl Peer {
             self.effects.push_back(Effect::Notice(Notice::Halted(what)));
             return false;
         }
+        let charter_before = Arc::clone(self.ledger.charter());
         self.ledger = ledger;
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
         self.effects.push_back(Effect::Notice(Notice::Height(height)));
         self.ordering.push(decision);
-        if self.config.operator.is_some() {
+        if !Arc::ptr_eq(&charter_before, self.ledger.charter()) && self.operator().is_none() {
+            self.ordering.pool = Pool::default();
+        }
+        self.recognise_all();
+        if self.operator().is_some() {
             let tip = Message::Tip(Tip { height });
             self.effects.push_back(Effect::Publish(tip.seal(self.community)));
         }
@@ -454,9 +509,13 @@ impl Peer {
         self.collected.settle(&self.ledger);
         contributions.iter().for_each(|header| self.drop_earlier(header));
         let mut ledger = self.ledger.clone();
-        self.ordering.relayed.retain(|_, (entry, _)| match ledger.apply_verified(entry) {
-            Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => true,
-            Err(_) => false,
+        let effects = &mut self.effects;
+        self.ordering.relayed.retain(|id, (entry, _)| {
+            let settled = is_settled(&mut ledger, entry);
+            if settled {
+                effects.push_back(Effect::DropEntry(*id));
+            }
+            !settled
         });
         true
     }
@@ -521,7 +580,8 @@ impl Peer {
     ///
     /// One certificate at the end of the part would prove all of it, for each batch names the one before. All
     /// certificates are checked all the same: each is kept, passed on and shown to verifiers, and one that nobody looked
-    /// at would make this node the one that spreads it. They are checked before anything is applied, and together.
+    /// at would make this node the one that spreads it. They are checked together, for the committee in force, and once more
+    /// from where that changes.
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
         let next = self.ordering.height().next();
         let mut decisions = part.decisions;
@@ -533,12 +593,18 @@ impl Peer {
             }
             link = (batch.height().next(), batch.id());
         }
-        let (committee, community) = (&self.ordering.committee, self.community);
-        decisions
-            .par_iter()
-            .try_for_each(|decision| decision.certificate.verify(committee, community, &decision.batch))
-            .map_err(|_| Fault::Mismatch("a certificate"))?;
-        for decision in decisions {
+        let mut charter = Arc::clone(self.ledger.charter());
+        let mut verified = self.verify_certificates(&decisions);
+        for (index, decision) in decisions.iter().enumerate() {
+            if !Arc::ptr_eq(&charter, self.ledger.charter()) {
+                charter = Arc::clone(self.ledger.charter());
+                verified.truncate(index);
+                verified.extend(self.verify_certificates(decisions.get(index..).unwrap_or_default()));
+            }
+            if verified.get(index) != Some(&true) {
+                return Err(Fault::Mismatch("a certificate"));
+            }
+            let decision = decision.clone();
             if self.ordering.consensus.is_some() {
                 self.feed_consensus(Input::Sync(Box::new(decision)));
             } else if !self.commit(decision) {
@@ -549,5 +615,12 @@ impl Peer {
             self.on_tip(from, self.ordering.ahead);
         }
         Ok(())
+    }
+
+    /// Tells which certificates hold for the committee in force now.
+    fn verify_certificates(&self, decisions: &[Decision]) -> Vec<bool> {
+        let (committee, community) = (self.ledger.charter().committee(), self.community);
+        let holds = |decision: &Decision| decision.certificate.verify(&committee, community, &decision.batch).is_ok();
+        decisions.par_iter().map(holds).collect()
     }
 }

@@ -217,8 +217,9 @@ fn attack_14_every_path_refuses_what_a_loose_verifier_takes() {
 
         // Greetings between nodes.
         let node = chorus_protocol::id::NodeId::from([4; 32]);
-        let bytes = [id.to_bytes(), node.to_bytes()].concat();
-        let hello = Hello { node, operator: key, signature: trick.sign(domain::ENVELOPE, &bytes) };
+        let (started, at) = (Timestamp::from_millis(1), Timestamp::from_millis(2));
+        let bytes = [id.to_bytes(), node.to_bytes(), started.to_bytes(), at.to_bytes()].concat();
+        let hello = Hello { node, operator: key, started, at, signature: trick.sign(domain::ENVELOPE, &bytes) };
         assert!(matches!(hello.verify(id, node), Err(Fault::Signature(_))), "{trick:?}: a greeting");
 
         // Votes of the consensus, alone and in a certificate.

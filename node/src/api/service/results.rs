@@ -141,7 +141,7 @@ fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::P
         round: report.round,
         result,
         ballots: report.ballots,
-        needed: ledger.genesis().policy.min_contributions,
+        needed: ledger.charter().policy.min_contributions,
         outcome: match &report.outcome {
             Outcome::TooFew => view::Outcome::TooFew,
             Outcome::Totals { .. } => view::Outcome::Totals,

@@ -101,8 +101,12 @@ impl BlobStore {
         if let Some(partial) = self.partial(id) {
             return Ok(lock(&partial).pieces);
         }
-        if self.contains(id) {
-            return Ok(Pieces::all(Pieces::of(size)));
+        match self.get(id) {
+            Ok(Some(_)) => return Ok(Pieces::all(Pieces::of(size))),
+            Ok(None) => {}
+            // Fetched again from the start: which part is damaged is not known.
+            Err(BlobError::Damaged(_)) => self.drop_damaged(&mut usage, id)?,
+            Err(error) => return Err(error),
         }
         self.make_room(&mut usage, size)?;
         let path = self.path(id);
@@ -214,6 +218,11 @@ impl BlobStore {
         }
         trees.push_back((id, Arc::clone(&known)));
         known
+    }
+
+    /// Forgets the tree of a blob that is gone.
+    pub(super) fn forget(&self, id: BlobId) {
+        self.trees.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _)| *of != id);
     }
 
     pub(super) fn make_shard(&self, path: &std::path::Path) -> io::Result<()> {

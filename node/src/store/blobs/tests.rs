@@ -247,3 +247,21 @@ fn what_was_not_used_for_longest_goes_unless_a_tag_keeps_it() {
     assert_eq!(here(), [false, true, true, false, false, false]);
     assert_eq!(store.used(), Usage { blobs: 3, bytes: 151 + 152 + 600 });
 }
+
+#[test]
+fn a_large_blob_that_was_damaged_is_fetched_again_from_the_start() {
+    let (bytes, id, (_a, provider), (_b, store)) = large();
+    store.put(&bytes).expect("stored");
+    assert!(begin(&provider, &store, id).is_full());
+    let mut damaged = bytes.clone();
+    damaged[7] ^= 1;
+    fs::write(store.path(id), damaged).expect("written");
+
+    assert!(begin(&provider, &store, id).is_empty());
+    for piece in 0..3 {
+        store.add(id, piece, &slice_of(&provider, id, piece)).expect("right");
+    }
+
+    assert_eq!(store.get(id).expect("sound"), Some(bytes.clone()));
+    assert_eq!(store.used(), Usage { blobs: 1, bytes: bytes.len() as u64 });
+}
