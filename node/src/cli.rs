@@ -122,6 +122,8 @@ enum Command {
     /// Show the community, this node, and all rounds.
     Status,
     /// Look for what may be wrong, and say what to do: keys, disk, clock, store, journal, ports, connections.
+    ///
+    /// Of a node that does not run, all that is stored is read through.
     Doctor,
     /// Ask for admission, admit somebody, and all else about membership.
     ///

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use chorus_protocol::config::Genesis;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -19,10 +18,7 @@ use crate::{
     config::{ConfigError, DataDir, settings::Settings},
     health::{self, Check, MIN_FREE_BYTES},
     keystore::Keys,
-    store::{
-        SledStore, Store as _, StoreError,
-        journal::{Journal, JournalError},
-    },
+    store::check,
 };
 
 /// By how much a clock may be behind the log's, which is that of the operators in the middle.
@@ -104,8 +100,7 @@ pub struct SelfReport {
 /// Looks at everything. `running` is what the node says of itself, if one runs; `now_millis` this machine's clock.
 pub fn examine(dir: &DataDir, running: Option<&SelfReport>, now_millis: u64) -> Vec<Finding> {
     let (settings, configuration) = configuration(dir);
-    let (genesis, community) = community(dir);
-    let mut findings = vec![configuration, keystore(&dir.keystore()), community, room(dir.root())];
+    let mut findings = vec![configuration, keystore(&dir.keystore()), community(dir), room(dir.root())];
     match running {
         Some(report) => {
             findings.push(version(&report.version));
@@ -121,8 +116,7 @@ pub fn examine(dir: &DataDir, running: Option<&SelfReport>, now_millis: u64) -> 
                 "`chorus run` starts it; what only a running node knows is not looked at",
             ));
             findings.extend(settings.map(|settings| ports(&settings.bearing().listen)));
-            findings.push(store(&dir.node().join("store")));
-            findings.push(journal(&dir.node().join("journal"), genesis.as_ref()));
+            findings.extend(kept(&dir.node()));
         }
     }
     findings
@@ -177,20 +171,20 @@ fn keystore(path: &Path) -> Finding {
     }
 }
 
-fn community(dir: &DataDir) -> (Option<Genesis>, Finding) {
+fn community(dir: &DataDir) -> Finding {
     let (name, area) = ("community", Area::Configuration);
     match dir.read_community() {
         Ok(invite) => {
             let detail = format!("{} ({} addresses to call)", invite.genesis.name, invite.addresses.len());
-            (Some(invite.genesis), Finding::ok(name, area, detail))
+            Finding::ok(name, area, detail)
         }
         Err(error @ ConfigError::NoCommunity(_)) => {
             let advice = "`chorus join INVITE`, or `chorus community create`";
-            (None, Finding::failed(name, area, error.to_string(), advice))
+            Finding::failed(name, area, error.to_string(), advice)
         }
         Err(error) => {
             let advice = "`chorus join` with the same invitation writes the file again";
-            (None, Finding::failed(name, area, error.to_string(), advice))
+            Finding::failed(name, area, error.to_string(), advice)
         }
     }
 }
@@ -333,53 +327,59 @@ fn is_taken(address: &str) -> bool {
     }
 }
 
-fn store(path: &Path) -> Finding {
-    let (name, area) = ("store", Area::Store);
-    if !path.exists() {
-        return Finding::new(name, area, State::Skipped, "there is none yet");
+/// Reads through all that a node that does not run has written.
+fn kept(folder: &Path) -> Vec<Finding> {
+    let area = Area::Store;
+    if !folder.exists() {
+        return vec![Finding::new("store", area, State::Skipped, "there is none yet")];
     }
-    let aside = "set the folder aside, and start the node: the log is fetched again from the others";
-    match SledStore::open(path).and_then(|store| store.integrity()) {
-        Ok(integrity) if integrity.is_sound() => {
-            let rows: u64 = integrity.tables.values().map(|tally| tally.rows).sum();
-            Finding::ok(name, area, format!("{rows} rows, all there"))
-        }
-        Ok(integrity) => {
-            Finding::failed(name, area, format!("rows are missing: {}", integrity.damaged.join(", ")), aside)
-        }
-        Err(StoreError::Locked) => held(name, area),
-        Err(error) => Finding::failed(name, area, error.to_string(), aside),
+    match check::check(folder) {
+        Ok(report) => report.findings.iter().map(|found| of_part(found, folder.join("store").exists())).collect(),
+        Err(error) => vec![Finding::failed("store", area, error.to_string(), "may this user read the directory?")],
     }
 }
 
-fn held(name: &str, area: Area) -> Finding {
-    let detail = "a node that does not answer here holds it";
-    Finding::failed(name, area, detail, "end that process, or name its interface with --api")
-}
-
-fn journal(path: &Path, genesis: Option<&Genesis>) -> Finding {
-    let (name, area) = ("journal", Area::Store);
-    let operators = "never start an operator without its newest journal: ask for a new key instead";
-    match Journal::open(path).and_then(|journal| journal.records()) {
-        Ok(records) => Finding::ok(name, area, format!("{} records", records.len())),
-        Err(JournalError::Missing(_)) if genesis.is_none() || !path.with_file_name("store").exists() => {
-            Finding::new(name, area, State::Skipped, "there is none yet")
+fn of_part(found: &check::Finding, has_store: bool) -> Finding {
+    let area = Area::Store;
+    let name = match found.part {
+        check::Part::Journal => "journal",
+        check::Part::Store => "store",
+        check::Part::Blobs => "bodies",
+        check::Part::SetAside => "set aside",
+    };
+    let advice = found.advice.unwrap_or_default();
+    match &found.state {
+        check::State::Sound if advice.is_empty() => Finding::ok(name, area, "as it was written"),
+        check::State::Sound => Finding::note(name, area, "there is some", advice),
+        check::State::Missing if found.part == check::Part::Journal && has_store => Finding::failed(
+            name,
+            area,
+            "it is gone, and the log is there",
+            "never start an operator without its newest journal: bring it back with `chorus restore`; a node that only \
+             follows makes a new one",
+        ),
+        check::State::Missing => Finding::new(name, area, State::Skipped, "there is none yet"),
+        check::State::InUse => {
+            let detail = "a node that does not answer here holds it";
+            Finding::failed(name, area, detail, "end that process, or name its interface with --api")
         }
-        Err(JournalError::Locked) => held(name, area),
-        Err(error) => Finding::failed(name, area, error.to_string(), operators),
+        check::State::Damaged { what } => Finding::failed(name, area, what.clone(), advice),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use chorus_crypto::sign::SecretKey;
-    use chorus_protocol::{config::Policy, registry::policy::Attester};
+    use chorus_protocol::{
+        config::{Genesis, Policy},
+        registry::policy::Attester,
+    };
 
     use super::*;
     use crate::{
         config::invite::Invite,
         keystore::{Keys, Protection},
-        store::{Batch, Table},
+        store::{Batch, SledStore, Store as _, Table},
     };
 
     fn directory() -> (tempfile::TempDir, DataDir) {
@@ -469,7 +469,7 @@ mod tests {
         let findings = examine(&dir, None, 0);
         assert_eq!((failed(&findings), verdict(&findings)), (vec!["journal"], Some(Area::Store)));
         let held = SledStore::open(&path).expect("opens");
-        assert_eq!(failed(&examine(&dir, None, 0)), ["store", "journal"]);
+        assert_eq!(failed(&examine(&dir, None, 0)), ["journal", "store"]);
         drop(held);
     }
 

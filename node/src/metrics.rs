@@ -24,6 +24,7 @@
 //! contribution reaches an operator*: the same. What can be counted at a distance all the same, the height and the sizes, is
 //! what the log tells every member at that moment, and is the same on all nodes; sizes are told in steps of 1 MiB and turns
 //! in steps of 10 ms. The counts of the machinery's messages are those of the last quarter of an hour.
+//! libp2p's own metrics are not shown: they count every message.
 //! *Who votes*: no label holds a key, a tag, a node, an address or a round. What the operating system counts (bytes of
 //! interfaces, processor time) is not ours to hide: who can read that on a home's machine sees when something large leaves.
 

@@ -198,3 +198,19 @@ fn what_a_follower_was_told_is_told_again_to_the_same_end() {
     let refused = founder.output(&["run", "--listen", "/ip4/127.0.0.1/tcp/0", "--events", path]);
     assert_eq!(refused.status.code(), Some(6), "operators are not recorded");
 }
+
+#[test]
+fn the_unit_is_one_that_systemd_understands() {
+    let unit = include_str!("../../node/deploy/chorus.service").replace("/usr/local/bin/chorus", CHORUS);
+    let folder = TempDir::new().expect("a folder");
+    let path = folder.path().join("chorus.service");
+    std::fs::write(&path, unit).expect("written");
+
+    match Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&path).output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && !said.contains("chorus.service"), "{said}");
+        }
+        Err(error) => eprintln!("SKIPPED: systemd-analyze is not here: {error}"),
+    }
+}

@@ -16,9 +16,9 @@ use std::{
 
 use chorus_protocol::id::CommunityId;
 
-/// The longest time between two signs of life of a thread that works. The longest step is the check of a large adapter's
-/// sums; a thread that takes twice as long hangs.
-pub const LIVE_WITHIN: Duration = Duration::from_secs(120);
+/// The longest time between two signs of life of a thread that works. The longest steps are sums of large adapters, minutes
+/// of work in one turn: a node must not be started again in the middle of one, or it would never be done.
+pub const LIVE_WITHIN: Duration = Duration::from_secs(600);
 
 /// For how long the slowest turn is remembered, at least.
 const WINDOW: Duration = Duration::from_secs(60);

@@ -47,7 +47,7 @@ async fn nothing_that_is_answered_without_a_token_moves_when_the_person_votes() 
     };
     let before = still(fixture.look("/metrics", None).await.1);
 
-    let (status, cast) = fixture.post("/polls/-/vote", json!({ "votes": [[1, "agree"], [2, "pass"]] })).await;
+    let (status, cast) = fixture.post("/polls/-/vote", json!({ "votes": [["1", "agree"], ["2", "pass"]] })).await;
 
     assert_eq!((status, &cast["own"]["on_log"]), (200, &json!(true)), "{cast}");
     assert_eq!(still(fixture.look("/metrics", None).await.1), before);
