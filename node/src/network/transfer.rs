@@ -156,7 +156,7 @@ impl Transfers {
 
     /// Returns when there is something to ask, if nothing happens before.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.plan.next()
+        if self.limiter.may_fetch() { self.plan.next() } else { None }
     }
 
     /// Writes what was used of the month. Blocks for as long as a small file takes.

@@ -12,7 +12,8 @@
 //! * **Not too much.** So many pieces in flight in all, and of one provider; its share begins at one and grows with every
 //!   piece that comes. Who is busy is left alone for as long as it says; who refuses thrice or fails, for longer.
 //! * **Stalls.** A piece that does not come in three times its provider's usual time is asked of another as well; one of
-//!   the last pieces already after twice that time.
+//!   the very last already after twice that time. What is late then counts as the provider's usual time, so that a machine
+//!   or a network that is slow all over is not asked for everything twice.
 //! * **Lies.** Who sends what is no piece of the blob is asked for nothing of it any more.
 
 use std::{
@@ -54,6 +55,10 @@ const LONGEST_BUSY: Duration = Duration::from_secs(10);
 const FIRST_PACE: Duration = Duration::from_secs(1);
 const STALLED: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(1);
+/// Pieces that are the very last: these, or two in a hundred.
+const LAST_PIECES: u32 = 2;
+/// Pieces that are asked of a second provider at a time.
+const MAX_TWICE: usize = 2;
 /// How often a blob that is being fetched is looked at, whatever happens.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -470,26 +475,31 @@ impl Plan {
     fn poll_stalled(&mut self, id: BlobId, now: Instant, rng: &mut impl Rng, asks: &mut Vec<Ask>) {
         let Some(download) = self.downloads.get(&id) else { return };
         let Some((_, here)) = download.begun else { return };
-        let is_last = (0..here.count()).all(|piece| here.contains(piece) || download.is_in_flight(piece));
+        let is_last = here.count() - here.len() <= LAST_PIECES.max(here.count() / 50);
         let patience = |from: &NodeId| {
             let pace = self.providers.get(from).map_or(FIRST_PACE, |provider| provider.pace);
             if is_last { (pace * 2).max(LAST) } else { (pace * 3).max(STALLED) }
         };
-        let mut slow = BTreeSet::new();
+        let mut slow = BTreeMap::new();
         let mut hopeful = BTreeSet::new();
         for flight in &download.flights {
-            let is_slow = !flight.arrived && now.saturating_duration_since(flight.since) > patience(&flight.from);
-            if is_slow {
-                slow.insert(flight.piece)
+            let age = now.saturating_duration_since(flight.since);
+            if !flight.arrived && age > patience(&flight.from) {
+                slow.insert(flight.piece, (flight.from, age));
             } else {
-                hopeful.insert(flight.piece)
-            };
+                hopeful.insert(flight.piece);
+            }
         }
-        for piece in slow.difference(&hopeful) {
+        slow.retain(|piece, _| !hopeful.contains(piece));
+        for (piece, (from, age)) in slow.into_iter().take(MAX_TWICE) {
             if self.flights() >= MAX_FLIGHTS + MAX_OF_PROVIDER {
                 return;
             }
-            self.ask_for(id, *piece, now, rng, asks);
+            if self.ask_for(id, piece, now, rng, asks)
+                && let Some(provider) = self.providers.get_mut(&from)
+            {
+                provider.pace = provider.pace.max(age);
+            }
         }
     }
 
@@ -497,9 +507,9 @@ impl Plan {
         self.providers.values().map(|provider| provider.flights).sum()
     }
 
-    /// Asks the best provider that is free, if there is one.
-    fn ask_for(&mut self, id: BlobId, piece: u32, now: Instant, rng: &mut impl Rng, asks: &mut Vec<Ask>) {
-        let Some(download) = self.downloads.get_mut(&id) else { return };
+    /// Asks the best provider that is free, and returns whether there is one.
+    fn ask_for(&mut self, id: BlobId, piece: u32, now: Instant, rng: &mut impl Rng, asks: &mut Vec<Ask>) -> bool {
+        let Some(download) = self.downloads.get_mut(&id) else { return false };
         let tried = |node: &NodeId| download.flights.iter().any(|it| it.piece == piece && it.from == *node);
         let best = download
             .holders
@@ -511,11 +521,12 @@ impl Plan {
                 let has_all = holder.pieces.is_some_and(|pieces| pieces.is_full());
                 (has_all, provider.flights, provider.pace.as_millis() / 100, rng.next_u32())
             });
-        let Some((&from, _, _)) = best else { return };
+        let Some((&from, _, _)) = best else { return false };
         download.flights.push(Flight { piece, from, since: now, arrived: false });
         if let Some(provider) = self.providers.get_mut(&from) {
             provider.flights += 1;
         }
         asks.push(Ask::Piece { from, id, piece });
+        true
     }
 }

@@ -239,3 +239,25 @@ fn forgetting_a_blob_frees_what_was_asked_for_it() {
     assert!(world.plan.providers.values().all(|provider| provider.flights == 0 && provider.finds == 0));
     assert!(world.plan.next().is_none());
 }
+
+#[test]
+fn when_everything_is_slow_little_is_asked_for_twice() {
+    let mut world = World::new(5, 40, &[Manner::Honest; 6]);
+    let mut last = world.now;
+    let mut asked = Vec::new();
+    // Every answer takes eight seconds: far longer than anybody thinks at first.
+    let mut pending: Vec<(Instant, Ask)> = Vec::new();
+    while !world.here.is_full() && asked.len() < 400 {
+        for ask in world.plan.poll(last, &mut world.rng) {
+            asked.push(ask);
+            pending.push((last + Duration::from_secs(8), ask));
+        }
+        last += Duration::from_millis(50);
+        world.now = last;
+        let (due, later): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(at, _)| *at <= last);
+        pending = later;
+        due.into_iter().for_each(|(_, ask)| world.answer(ask));
+    }
+    let pieces = asked.iter().filter(|ask| matches!(ask, Ask::Piece { .. })).count();
+    assert!(world.here.is_full() && pieces <= 52, "{pieces} for 40");
+}
