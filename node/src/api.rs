@@ -7,13 +7,15 @@
 //! # Security
 //!
 //! The server listens on loopback alone, answers only requests that name it by its own address (a page elsewhere that
-//! made its name point to loopback does not), and only those that show the token of the data directory. No answer
+//! made its name point to loopback does not), and only those that show the token of the data directory, but for the three
+//! [open] routes, which tell nothing about people. No answer
 //! and no log line holds a secret, but for the diary: the person's own votes come out of it to who has the token, who can
 //! read the data directory anyhow.
 
 pub mod auth;
 pub mod ballots;
 pub mod error;
+pub mod open;
 pub mod routes;
 pub mod server;
 pub mod service;
@@ -21,6 +23,7 @@ pub mod view;
 
 pub use self::{
     error::{ApiError, Kind},
+    open::OpenServer,
     server::{Server, ServerError},
     service::{Person, Randomness, Role, Service},
 };

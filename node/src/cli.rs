@@ -11,12 +11,14 @@ mod client;
 mod community;
 mod config;
 mod demo;
+mod doctor;
 mod failure;
 mod init;
 mod keys;
 mod output;
 mod polis;
 mod poll;
+mod replay;
 mod result;
 mod rules;
 mod run;
@@ -26,7 +28,7 @@ mod verify;
 mod vote;
 mod vouch;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -36,6 +38,9 @@ use crate::{
     api::Randomness,
     config::{ConfigError, DataDir},
 };
+
+/// How long blocking work may take to end once a command is done.
+const RUNTIME_GRACE: Duration = Duration::from_millis(500);
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -115,6 +120,8 @@ enum Command {
     Run(run::Run),
     /// Show the community, this node, and all rounds.
     Status,
+    /// Look for what may be wrong, and say what to do: keys, disk, clock, store, journal, ports, connections.
+    Doctor,
     /// Ask for admission, admit somebody, and all else about membership.
     ///
     /// A community is one of distinct people. Attesters say that a key belongs to one: k of them are needed, and each admits
@@ -153,6 +160,8 @@ enum Command {
     /// Bring in or analyse a Polis conversation.
     #[command(subcommand)]
     Polis(polis::Polis),
+    /// Tell a fresh node what a recorded one was told (`run --events`), and say where they part.
+    Replay(replay::Replay),
     /// Play a whole community on this machine, from the founding to a verified result.
     Demo(demo::DemoArguments),
 }
@@ -188,6 +197,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Join(command) => command.carry_out(global),
         Command::Run(command) => block_on(command.carry_out(global)),
         Command::Status => status::carry_out(global),
+        Command::Doctor => doctor::carry_out(global),
         Command::Attest(command) => command.carry_out(global),
         Command::Vouch(command) => command.carry_out(global),
         Command::Config(command) => command.carry_out(global),
@@ -203,12 +213,17 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Verify(command) => command.carry_out(global),
         Command::Adapter(command) => command.carry_out(global),
         Command::Polis(command) => command.carry_out(global),
+        Command::Replay(command) => command.carry_out(global),
         Command::Demo(command) => block_on(command.carry_out(global)),
     }
 }
 
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(future);
+    // What still blocks a thread is ended with the process.
+    runtime.shutdown_timeout(RUNTIME_GRACE);
+    done
 }
 
 #[cfg(test)]

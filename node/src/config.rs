@@ -3,7 +3,7 @@
 //! ```text
 //! keystore        signing key, transport key and the first leaf, under a passphrase
 //! leaves          the person's leaves, under a key derived from the signing key
-//! config.json     what the person has chosen: level, participation, evidence
+//! config.toml     what has been chosen: level, participation, evidence, profile, network
 //! attester/       what an attester keeps: keyed tags of clients, codes, counts
 //! community       the invitation this node joined with, as text
 //! ballots/        own contributions on their way to the log: <round>/<sequence>
@@ -14,6 +14,8 @@
 //! ```
 
 pub mod invite;
+pub mod profile;
+pub mod quantity;
 pub mod settings;
 pub mod token;
 
@@ -67,6 +69,14 @@ pub enum ConfigError {
     Settings {
         /// The file.
         path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// A variable of the environment is not understood.
+    #[error("the variable {variable} is not understood: {why}")]
+    Environment {
+        /// The variable.
+        variable: String,
         /// What is wrong.
         why: String,
     },
@@ -124,7 +134,7 @@ impl DataDir {
 
     /// Returns the path of the settings.
     pub fn settings(&self) -> PathBuf {
-        self.root.join("config.json")
+        self.root.join("config.toml")
     }
 
     /// Returns the path of what the person keeps of their own votes.

@@ -17,7 +17,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -27,12 +27,12 @@ use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     config::Genesis,
     id::{BlobId, NodeId},
-    log::consensus::Timeouts,
+    log::consensus::{Decision, Timeouts},
     message::Message,
     peer::{Command, Config, Event, Notice, Peer, StartError},
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 use tokio::{
     runtime,
     sync::{Mutex, broadcast, mpsc, watch},
@@ -40,12 +40,24 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use self::{disk::{Disk, Who}, inbox::Inbox, outlet::Outlet, threads::Shared, wants::Wants};
+use self::{
+    disk::{Disk, Who},
+    inbox::Inbox,
+    log::LogStore,
+    meters::Meters,
+    outlet::Outlet,
+    threads::{Shared, Turns},
+    wants::Wants,
+};
 use crate::{
-    network::{self, BlobSource, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Verdict},
+    network::{
+        self, BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Traffic, Transfer,
+        Verdict,
+    },
+    recording::{Plan, Recorder, RecordingError},
     store::{
         StoreError,
-        blobs::{BlobError, BlobStore},
+        blobs::{BlobError, BlobStore, Found, Pieces, Usage},
         journal::JournalError,
     },
 };
@@ -54,6 +66,7 @@ pub(crate) mod copy;
 mod disk;
 mod inbox;
 mod log;
+pub mod meters;
 mod outbox;
 mod outlet;
 mod private;
@@ -66,7 +79,7 @@ mod wants;
 /// Notices that a slow listener may be behind; older ones are lost to it.
 const NOTICES: usize = 1024;
 
-/// How long [`NodeHandle::fetch`] asks for a body before it gives up.
+/// How long [`NodeHandle::fetch`] asks for a body, or for more of it, before it gives up.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a start waits for a folder that was just closed in the same process.
@@ -88,6 +101,9 @@ pub struct NodeOptions {
     pub dial: Vec<String>,
     /// Whether to look for nodes on the local network.
     pub mdns: bool,
+    /// What the connection may be used for. What was used of the month is remembered in the data folder, wherever
+    /// `caps.ledger` points.
+    pub caps: Caps,
     /// How long steps of the consensus may take.
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
@@ -170,6 +186,9 @@ pub enum NodeError {
     /// The network failed.
     #[error("network: {0}")]
     Network(#[from] NetworkError),
+    /// Its events cannot be recorded.
+    #[error("events: {0}")]
+    Recording(#[from] RecordingError),
     /// The operating system gives no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
@@ -203,6 +222,19 @@ impl Node {
     /// Returns a [`NodeError`] that says what to do if the folder, the key or an address cannot be used; nothing was
     /// signed then.
     pub async fn start(options: NodeOptions) -> Result<NodeHandle, NodeError> {
+        Self::begin(options, None).await
+    }
+
+    /// Starts a node that follows, and records what its protocol is told.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start); returns [`NodeError::Recording`] for an operator.
+    pub async fn start_recorded(options: NodeOptions, plan: Plan) -> Result<NodeHandle, NodeError> {
+        Self::begin(options, Some(plan)).await
+    }
+
+    async fn begin(options: NodeOptions, plan: Option<Plan>) -> Result<NodeHandle, NodeError> {
         let identity = Zeroizing::new(options.transport_seed);
         let local = network::NodeId::of_seed(&identity);
         let node = NodeId::from(*local.as_ref());
@@ -214,17 +246,19 @@ impl Node {
             timeouts: options.timeouts,
             pass_millis: options.pass_millis,
         };
-        let mut rng = generator(options.rng_seed)?;
+        let rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
-        let opening = tokio::task::spawn_blocking(move || open(&folder, config, &mut rng).map(|it| (it, rng)));
-        let ((disk, peer), rng) = opening.await.map_err(|_| NodeError::Stopped)??;
+        let caps = Caps { ledger: Some(folder.join("traffic")), ..options.caps };
+        let opening = tokio::task::spawn_blocking(move || open(&folder, config, rng, plan.as_ref()));
+        let (disk, peer, turns) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
-        let network =
-            NetworkConfig { identity, listen: options.listen, mdns: options.mdns, community, blobs: Arc::new(source) };
+        let (listen_at, mdns, blobs) = (options.listen, options.mdns, Arc::new(source));
+        let network = NetworkConfig { identity, listen: listen_at, mdns, community, blobs, caps };
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
         let wants = Wants::new(network.clone(), disk.blobs());
+        let log = Arc::downgrade(disk.log());
         let (notices, _) = broadcast::channel(NOTICES);
         let span = tracing::info_span!("node", %node);
         let runtime = runtime::Handle::current();
@@ -234,13 +268,15 @@ impl Node {
         let (finish, finished) = watch::channel(false);
         let (durable, made_durable) = watch::channel(0);
         let handed = Arc::new(AtomicU64::new(0));
-        let shared = Shared { peer: Arc::clone(&peer), changed, handed: Arc::clone(&handed), durable };
+        let meters = Arc::new(Meters::new());
+        let (shared_handed, shared_meters) = (Arc::clone(&handed), Arc::clone(&meters));
+        let shared = Shared { peer: Arc::clone(&peer), changed, handed: shared_handed, durable, meters: shared_meters };
         let closing = network.clone();
         let stopped = move || {
             runtime.block_on(closing.shutdown());
             finish.send_replace(true);
         };
-        span.in_scope(|| threads::start(shared, events, rng, disk, outlet, stopped))?;
+        span.in_scope(|| threads::start(shared, events, turns, disk, outlet, stopped))?;
         tokio::spawn(listen(community, network.clone(), happenings, inbox.clone()));
         for address in &options.dial {
             network.dial(address).await?;
@@ -248,7 +284,7 @@ impl Node {
         let running = Running { inbox };
         let durability = Durability { handed, durable: made_durable };
         let running = Arc::new(running);
-        Ok(NodeHandle { running, peer, changes, durability, finished, notices, wants, addresses, node })
+        Ok(NodeHandle { running, peer, log, changes, durability, finished, notices, wants, addresses, node, meters })
     }
 }
 
@@ -262,19 +298,32 @@ fn generator(seed: Option<u64>) -> Result<ChaCha20Rng, NodeError> {
     }
 }
 
-fn open(folder: &std::path::Path, config: Config, rng: &mut ChaCha20Rng) -> Result<(Disk, Peer), NodeError> {
+fn open(
+    folder: &std::path::Path,
+    config: Config,
+    mut rng: ChaCha20Rng,
+    plan: Option<&Plan>,
+) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
-    let who = Who { operator, alone: config.genesis.operators.len() == 1 };
+    let who = Who { community: config.genesis.id(), operator, alone: config.genesis.operators.len() == 1 };
     let began = std::time::Instant::now();
     let (disk, saved) = loop {
-        match Disk::open(folder, who, rng) {
+        match Disk::open(folder, who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             opened => break opened?,
         }
     };
-    Ok((disk, Peer::new(config, threads::now(), saved)?))
+    let now = threads::now();
+    let mut recorder = None;
+    if let Some(plan) = plan {
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        recorder = Some(Recorder::begin(plan, &config, &saved, now, seed)?);
+        rng = ChaCha20Rng::from_seed(seed);
+    }
+    Ok((disk, Peer::new(config, now, saved)?, Turns { rng, recorder }))
 }
 
 /// Hands what the network says to the protocol, until it says no more.
@@ -338,9 +387,35 @@ fn network_id(id: NodeId) -> network::NodeId {
 /// The bodies that are given away, as long as the node runs.
 struct Served(std::sync::Weak<BlobStore>);
 
+impl Served {
+    fn store(&self) -> Result<Arc<BlobStore>, BlobError> {
+        self.0.upgrade().ok_or_else(|| BlobError::Io(io::Error::other("the node is stopping")))
+    }
+}
+
 impl BlobSource for Served {
     fn blob(&self, id: BlobId) -> Option<Vec<u8>> {
         self.0.upgrade()?.blob(id)
+    }
+
+    fn find(&self, id: BlobId) -> Option<Found> {
+        BlobSource::find(&*self.0.upgrade()?, id)
+    }
+
+    fn slice(&self, id: BlobId, piece: u32) -> Option<Vec<u8>> {
+        BlobSource::slice(&*self.0.upgrade()?, id, piece)
+    }
+
+    fn put(&self, id: BlobId, bytes: &[u8]) -> Result<(), BlobError> {
+        BlobSource::put(&*self.store()?, id, bytes)
+    }
+
+    fn begin(&self, id: BlobId, size: u64, proof: &[u8]) -> Result<Pieces, BlobError> {
+        self.store()?.begin(id, size, proof)
+    }
+
+    fn add(&self, id: BlobId, piece: u32, slice: &[u8]) -> Result<Pieces, BlobError> {
+        self.store()?.add(id, piece, slice)
     }
 }
 
@@ -376,6 +451,7 @@ impl Durability {
 pub struct NodeHandle {
     running: Arc<Running>,
     peer: Arc<Mutex<Peer>>,
+    log: Weak<LogStore>,
     changes: watch::Receiver<u64>,
     durability: Durability,
     finished: watch::Receiver<bool>,
@@ -383,6 +459,7 @@ pub struct NodeHandle {
     wants: Wants,
     addresses: Vec<String>,
     node: NodeId,
+    meters: Arc<Meters>,
 }
 
 impl NodeHandle {
@@ -419,6 +496,19 @@ impl NodeHandle {
         self.running.inbox.put(Event::Command(command)).await
     }
 
+    /// Reads the decisions that are on the disk, from the first.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NodeError::Stopped`], and what went wrong with the disk.
+    pub async fn decisions(&self) -> Result<Vec<Arc<Decision>>, NodeError> {
+        self.check_running()?;
+        let log = self.log.upgrade().ok_or(NodeError::Stopped)?;
+        let reading = tokio::task::spawn_blocking(move || log.decisions());
+        let decisions = reading.await.map_err(|_| NodeError::Stopped)??;
+        Ok(decisions.into_iter().map(Arc::new).collect())
+    }
+
     /// Returns what the node tells from now on.
     pub fn notices(&self) -> broadcast::Receiver<Notice> {
         self.notices.subscribe()
@@ -438,15 +528,49 @@ impl NodeHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NodeError::NotFound`] if nobody had it for half a minute.
+    /// Returns [`NodeError::NotFound`] if nobody had it, or any more of it, for half a minute.
     pub async fn fetch(&self, id: BlobId) -> Result<Arc<[u8]>, NodeError> {
         self.check_running()?;
-        timeout(FETCH_TIMEOUT, self.wants.fetch(id)).await.map_err(|_| NodeError::NotFound(id))?
+        let here = || self.transfers().into_iter().find(|it| it.id == id).map_or(0, |transfer| transfer.done);
+        let mut fetching = std::pin::pin!(self.wants.fetch(id));
+        loop {
+            let before = here();
+            match timeout(FETCH_TIMEOUT, &mut fetching).await {
+                Ok(fetched) => return fetched,
+                Err(_) if here() > before => {}
+                Err(_) => return Err(NodeError::NotFound(id)),
+            }
+        }
+    }
+
+    /// Returns the bodies that are being fetched in pieces, and how far they are.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        self.wants.network.transfers()
+    }
+
+    /// Returns how much went over the wire.
+    pub fn traffic(&self) -> Traffic {
+        self.wants.network.traffic()
     }
 
     /// Returns the addresses at which this node can be dialled.
     pub fn addresses(&self) -> Vec<String> {
         self.addresses.clone()
+    }
+
+    /// Returns what the node measures of itself.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Returns how much space public bodies take; none once the node has stopped.
+    pub fn blob_usage(&self) -> Option<Usage> {
+        self.wants.blobs.upgrade().map(|blobs| blobs.used())
+    }
+
+    /// Returns whether the node has stopped.
+    pub fn is_stopped(&self) -> bool {
+        *self.finished.borrow()
     }
 
     /// Returns this node's name.

@@ -12,27 +12,30 @@
 //!   [reported](NetworkHandle::report) it to be good.
 //! * **Direct messages** ([`send`](NetworkHandle::send), [`request`](NetworkHandle::request)): up to
 //!   [`MAX_MESSAGE_BYTES`]; those sent to one peer arrive in order.
-//! * **Blobs** ([`fetch_blob`](NetworkHandle::fetch_blob)): whole, and checked against their hash before anybody sees them.
+//! * **Blobs** ([`fetch_blob`](NetworkHandle::fetch_blob)): in pieces from several nodes, each checked against the blob's
+//!   hash before anybody sees it, and passed on at once.
+//! * **Caps** ([`Caps`]): what goes over the wire is counted, and held back if wanted; blobs wait for everything else.
 //! * **Conduct**: a peer that is caught sending bad messages several times is shut out for a while.
 //!
 //! Everything that a peer can make grow is bounded; what does not fit is refused to the peer, who may try again.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::SystemTime};
 
 use chorus_protocol::{
     id::{BlobId, CommunityId},
-    limits::{self, MAX_BLOB_BYTES},
+    limits,
 };
 use libp2p::Multiaddr;
 use tokio::sync::{mpsc, oneshot, watch};
 use zeroize::Zeroizing;
 
-use crate::store::blobs::BlobStore;
+use crate::store::blobs::{BlobError, BlobStore, Found, PIECE_BYTES, Pieces};
 
 mod behaviour;
 mod book;
 mod direct;
 mod events;
+mod limit;
 mod node_id;
 mod outbox;
 mod task;
@@ -41,6 +44,7 @@ mod tests;
 mod transfer;
 mod wire;
 
+pub use limit::{Caps, Traffic};
 pub use node_id::NodeId;
 
 /// Bytes of one direct message: the masked vector of the largest adapter, with its body and boxes.
@@ -156,18 +160,88 @@ pub enum NetworkEvent {
 /// How long a request for a direct message may take, from the question to the end of the answer.
 pub const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// Where the blobs come from that other nodes ask for.
+/// Where blobs come from that other nodes ask for, and where those go that are fetched. Every call may block.
 pub trait BlobSource: Send + Sync + 'static {
-    /// Returns the blob, if this node has it and gives it away. May block.
+    /// Returns the blob, if this node has all of it.
     fn blob(&self, id: BlobId) -> Option<Vec<u8>>;
+
+    /// Returns what this node has of a blob and gives away.
+    fn find(&self, id: BlobId) -> Option<Found>;
+
+    /// Returns the slice of a piece, if this node has it and gives it away.
+    fn slice(&self, id: BlobId, piece: u32) -> Option<Vec<u8>>;
+
+    /// Keeps a blob whose bytes are checked.
+    ///
+    /// # Errors
+    ///
+    /// Returns why it cannot be kept.
+    fn put(&self, id: BlobId, bytes: &[u8]) -> Result<(), BlobError>;
+
+    /// Makes ready for the pieces of a blob, and returns those that are here.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Wrong`] if its length is not proved, else why it cannot be kept.
+    fn begin(&self, id: BlobId, size: u64, proof: &[u8]) -> Result<Pieces, BlobError>;
+
+    /// Checks a piece and adds it, and returns those that are here now.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Wrong`] if it is not the piece, else why it cannot be kept.
+    fn add(&self, id: BlobId, piece: u32, slice: &[u8]) -> Result<Pieces, BlobError>;
+}
+
+/// Returns what is there; what cannot be read is not there, and logged.
+fn readable<T>(id: BlobId, read: Result<Option<T>, BlobError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%id, %error, "a blob that was asked for cannot be read");
+        None
+    })
 }
 
 impl BlobSource for BlobStore {
     fn blob(&self, id: BlobId) -> Option<Vec<u8>> {
-        self.get(id).unwrap_or_else(|error| {
-            tracing::warn!(%id, %error, "a blob that was asked for cannot be read");
-            None
-        })
+        readable(id, self.get(id))
+    }
+
+    fn find(&self, id: BlobId) -> Option<Found> {
+        readable(id, self.find(id))
+    }
+
+    fn slice(&self, id: BlobId, piece: u32) -> Option<Vec<u8>> {
+        readable(id, self.slice(id, piece))
+    }
+
+    fn put(&self, _: BlobId, bytes: &[u8]) -> Result<(), BlobError> {
+        self.put(bytes).map(|_| ())
+    }
+
+    fn begin(&self, id: BlobId, size: u64, proof: &[u8]) -> Result<Pieces, BlobError> {
+        self.begin(id, size, proof)
+    }
+
+    fn add(&self, id: BlobId, piece: u32, slice: &[u8]) -> Result<Pieces, BlobError> {
+        self.add(id, piece, slice)
+    }
+}
+
+/// A blob that is being fetched in pieces.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Transfer {
+    /// Which.
+    pub id: BlobId,
+    /// Its bytes that are here.
+    pub done: u64,
+    /// All its bytes.
+    pub total: u64,
+}
+
+impl Transfer {
+    fn new(id: BlobId, total: u64, here: &Pieces) -> Self {
+        // The last piece is shorter; as long as it is not the only one that is missing, nobody will notice.
+        Self { id, done: (u64::from(here.len()) * PIECE_BYTES as u64).min(total), total }
     }
 }
 
@@ -181,8 +255,10 @@ pub struct NetworkConfig {
     pub mdns: bool,
     /// The community.
     pub community: CommunityId,
-    /// The blobs to give away.
+    /// The blobs to give away, and where fetched ones go.
     pub blobs: Arc<dyn BlobSource>,
+    /// What the connection may be used for.
+    pub caps: Caps,
 }
 
 impl fmt::Debug for NetworkConfig {
@@ -191,6 +267,7 @@ impl fmt::Debug for NetworkConfig {
             .field("listen", &self.listen)
             .field("mdns", &self.mdns)
             .field("community", &self.community)
+            .field("caps", &self.caps)
             .finish_non_exhaustive()
     }
 }
@@ -241,25 +318,12 @@ pub enum NetworkError {
         /// What happened.
         failure: Failure,
     },
-    /// The node does not have the blob, or does not give it away.
-    #[error("{peer} does not have blob {id}")]
-    BlobAbsent {
-        /// Who was asked.
-        peer: NodeId,
-        /// For what.
-        id: BlobId,
-    },
-    /// The node serves as many blobs as it can, or has sixteen questions of ours to answer. Ask another, or later.
+    /// The node has sixteen questions of ours to answer. Ask another, or later.
     #[error("{0} is busy")]
     Busy(NodeId),
-    /// The node sent something else than the blob. It is counted against it.
-    #[error("{peer} sent something else than blob {id}")]
-    WrongBlob {
-        /// Who was asked.
-        peer: NodeId,
-        /// For what.
-        id: BlobId,
-    },
+    /// The blob cannot be kept: there is no room for it, or the disk fails.
+    #[error("blob {0} cannot be kept")]
+    BlobUnkept(BlobId),
 }
 
 /// How a request failed.
@@ -295,14 +359,22 @@ impl Network {
     ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<String>), NetworkError> {
         let listen: Vec<_> = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let local = NodeId::of_seed(&config.identity);
-        let swarm = behaviour::swarm(&config.identity, &config.community, config.mdns)?;
+        let path = config.caps.ledger.clone();
+        let opening = tokio::task::spawn_blocking(move || limit::Ledger::open(path, SystemTime::now())).await;
+        let (ledger, used) = opening.map_err(|_| NetworkError::Stopped)?;
+        let limiter = Arc::new(limit::Limiter::new(&config.caps, used));
+        let swarm = behaviour::swarm(&config.identity, &config.community, config.mdns, &limiter)?;
         let (commands, command_queue) = mpsc::channel(CHANNEL);
         let (event_sender, events) = mpsc::channel(CHANNEL);
         let (peer_sender, peers) = watch::channel(Vec::new());
-        let mut task = task::Task::new(swarm, config.community, config.blobs, command_queue, event_sender, peer_sender);
+        let (progress_sender, progress) = watch::channel(Vec::new());
+        let (traffic_sender, traffic) = watch::channel(limiter.traffic());
+        let watched = transfer::Watched { progress: progress_sender, traffic: traffic_sender };
+        let transfers = transfer::Transfers::new(config.blobs, limiter, ledger, config.caps.relayed, watched);
+        let mut task = task::Task::new(swarm, config.community, transfers, command_queue, event_sender, peer_sender);
         let addresses = task.listen(listen).await?;
         tokio::spawn(task.run());
-        Ok((NetworkHandle { local, commands, peers }, events, addresses))
+        Ok((NetworkHandle { local, commands, peers, progress, traffic }, events, addresses))
     }
 }
 
@@ -320,8 +392,7 @@ enum Command {
     Send { to: NodeId, bytes: Vec<u8> },
     Request { to: NodeId, bytes: Vec<u8>, done: Answer },
     Respond { id: RequestId, bytes: Vec<u8> },
-    Fetch { from: NodeId, id: BlobId, done: Answer },
-    Strike(NodeId),
+    Fetch { id: BlobId, done: Answer },
     Disconnect(NodeId),
     Ban(NodeId),
     Shutdown(oneshot::Sender<()>),
@@ -336,6 +407,8 @@ pub struct NetworkHandle {
     local: NodeId,
     commands: mpsc::Sender<Command>,
     peers: watch::Receiver<Vec<NodeId>>,
+    progress: watch::Receiver<Vec<Transfer>>,
+    traffic: watch::Receiver<Traffic>,
 }
 
 impl NetworkHandle {
@@ -414,31 +487,24 @@ impl NetworkHandle {
         self.command(Command::Respond { id: request_id, bytes }).await
     }
 
-    /// Fetches a blob from a peer, and checks its hash.
+    /// Fetches a blob from whoever has it, however long that takes, and keeps it where blobs are kept. Several calls for
+    /// one blob fetch it once; when the last of them is dropped, it is no longer asked for, and what has come of it stays.
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::WrongBlob`] if the peer sent something else, [`NetworkError::BlobAbsent`] or
-    /// [`NetworkError::Busy`] if it says so, and [`NetworkError::Failed`] if it says nothing.
-    pub async fn fetch_blob(&self, from: NodeId, id: BlobId) -> Result<Vec<u8>, NetworkError> {
-        let answer = self.ask(|done| Command::Fetch { from, id, done }).await??;
-        let wrong = NetworkError::WrongBlob { peer: from, id };
-        let bytes = match wire::BlobAnswer::from_bytes(answer) {
-            Some(wire::BlobAnswer::Found(bytes)) if bytes.len() <= MAX_BLOB_BYTES => bytes,
-            Some(wire::BlobAnswer::Absent) => return Err(NetworkError::BlobAbsent { peer: from, id }),
-            Some(wire::BlobAnswer::Busy) => return Err(NetworkError::Busy(from)),
-            Some(wire::BlobAnswer::Found(_)) | None => {
-                self.command(Command::Strike(from)).await?;
-                return Err(wrong);
-            }
-        };
-        let hashed = tokio::task::spawn_blocking(move || (BlobId::of(&bytes), bytes)).await;
-        let (found, bytes) = hashed.map_err(|_| NetworkError::Stopped)?;
-        if found == id {
-            return Ok(bytes);
-        }
-        self.command(Command::Strike(from)).await?;
-        Err(wrong)
+    /// Returns [`NetworkError::BlobUnkept`] if there is no room for it.
+    pub async fn fetch_blob(&self, id: BlobId) -> Result<Vec<u8>, NetworkError> {
+        self.ask(|done| Command::Fetch { id, done }).await?
+    }
+
+    /// Returns the blobs that are being fetched in pieces, and how far they are.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        self.progress.borrow().clone()
+    }
+
+    /// Returns how much went over the wire, a tenth of a second ago.
+    pub fn traffic(&self) -> Traffic {
+        *self.traffic.borrow()
     }
 
     /// Returns the nodes of the community that are connected, in order.

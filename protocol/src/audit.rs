@@ -17,11 +17,11 @@
 //! | | check | exit code |
 //! |---|---|---|
 //! | 1 | every frame is canonical, every blob hashes to its id, none is superfluous or out of order | 20 |
-//! | 2 | every batch names the one before; a quorum of the committee of the genesis certified it | 21 |
+//! | 2 | every batch names the one before; a quorum of the committee in office at its height certified it | 21 |
 //! | 3 | every entry follows from those before it ([`Ledger::apply`](crate::ledger::Ledger::apply)), evidence included | 21, registrations 22 |
 //! | 4 | every counting contribution: its body is the one acknowledged; its credential; its link and ballot proof | 22, 23 |
 //! | 5 | every opening: the plan follows from the log and keeps the floor, the values open the commitments | 24 |
-//! | 6 | result and constitution, recomputed, are the bytes that the log names | 25 |
+//! | 6 | result and constitution, recomputed, are the bytes that the log names; votes carry what was amended | 25 |
 //! | – | a blob is missing, a sealed round has no result, a step has not been opened | 26 |
 //!
 //! The log of a bundle comes first, so 1 is checked for each part as it is read. A bundle is a *prefix* of the log: what

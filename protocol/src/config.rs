@@ -5,6 +5,7 @@ use chorus_crypto::{
 };
 
 use crate::{
+    charter::Charter,
     id::CommunityId,
     limits,
     registry::policy::{Admission, AdmissionError, Attester, Quorum},
@@ -152,6 +153,36 @@ impl Default for Policy {
     }
 }
 
+impl Policy {
+    /// Checks the numbers, and the admission rule for these attesters.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first [`GenesisError`] found.
+    pub fn validate(&self, attesters: &[Attester]) -> Result<(), GenesisError> {
+        if self.floor < 2 || self.min_contributions < self.floor {
+            return Err(GenesisError::Policy("2 ≤ floor ≤ min_contributions"));
+        }
+        if self.group_floor < self.floor.saturating_mul(2) {
+            return Err(GenesisError::Policy("group_floor ≥ 2 × floor"));
+        }
+        if self.bar_numerator == 0 || self.bar_numerator >= self.bar_denominator {
+            return Err(GenesisError::Policy("0 < bar < 1"));
+        }
+        self.admission.validate(attesters)?;
+        if self.attributes.len() > SLOTS || !self.attributes.iter().all(Attribute::is_valid) {
+            return Err(GenesisError::Policy("at most four attributes, with distinct, short names of values"));
+        }
+        if self.class_floor < self.floor || self.class_members < self.class_floor {
+            return Err(GenesisError::Policy("floor ≤ class_floor ≤ class_members"));
+        }
+        if self.anonymous_proposals > limits::MAX_ANONYMOUS_PROPOSALS {
+            return Err(GenesisError::Policy("too many anonymous proposals for each member"));
+        }
+        Ok(())
+    }
+}
+
 /// The founding document: its digest is the community's id.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Genesis {
@@ -187,38 +218,13 @@ impl Genesis {
         if self.name.len().max(self.purpose.len()) > limits::MAX_TEXT_BYTES {
             return Err(GenesisError::TooLong);
         }
-        let operators =
-            u8::try_from(self.operators.len()).map_err(|_| GenesisError::Operators(self.operators.len()))?;
-        Committee::new(operators).map_err(|_| GenesisError::Operators(self.operators.len()))?;
-        ascending(&self.operators, "operators")?;
-        ascending(&self.attesters.iter().map(|attester| attester.key).collect::<Vec<_>>(), "attesters")?;
-        if self.attesters.is_empty() && self.policy.admission.vouching().is_none() {
-            return Err(GenesisError::NoAttester);
-        }
-        if self.attesters.iter().any(|attester| attester.organisation.len() > limits::MAX_NAME_BYTES) {
-            return Err(GenesisError::TooLong);
-        }
-        let policy = &self.policy;
-        if policy.floor < 2 || policy.min_contributions < policy.floor {
-            return Err(GenesisError::Policy("2 ≤ floor ≤ min_contributions"));
-        }
-        if policy.group_floor < 2 * policy.floor {
-            return Err(GenesisError::Policy("group_floor ≥ 2 × floor"));
-        }
-        if policy.bar_numerator == 0 || policy.bar_numerator >= policy.bar_denominator {
-            return Err(GenesisError::Policy("0 < bar < 1"));
-        }
-        policy.admission.validate(&self.attesters)?;
-        if policy.attributes.len() > SLOTS || !policy.attributes.iter().all(Attribute::is_valid) {
-            return Err(GenesisError::Policy("at most four attributes, with distinct, short names of values"));
-        }
-        if policy.class_floor < policy.floor || policy.class_members < policy.class_floor {
-            return Err(GenesisError::Policy("floor ≤ class_floor ≤ class_members"));
-        }
-        if policy.anonymous_proposals > limits::MAX_ANONYMOUS_PROPOSALS {
-            return Err(GenesisError::Policy("too many anonymous proposals for each member"));
-        }
-        Ok(())
+        self.charter().validate()
+    }
+
+    /// Returns the community's first rules.
+    pub fn charter(&self) -> Charter {
+        let (operators, attesters) = (self.operators.clone(), self.attesters.clone());
+        Charter { operators, attesters, policy: self.policy.clone(), weights: Vec::new() }
     }
 
     /// Returns the community's id.
@@ -226,14 +232,13 @@ impl Genesis {
         hash::digest(domain::COMMUNITY, self).into()
     }
 
-    /// Returns the sharing of masks among the operators.
+    /// Returns the first sharing of masks among the operators.
     ///
     /// # Panics
     ///
     /// Panics if the document has not been [validated](Self::validate).
     pub fn sharing(&self) -> Committee {
-        let operators = u8::try_from(self.operators.len()).expect("a validated genesis has at most 7 operators");
-        Committee::new(operators).expect("a validated genesis has a supported number of operators")
+        self.charter().sharing()
     }
 
     /// Returns the number (1..=n) of an operator.
@@ -252,8 +257,4 @@ impl Genesis {
     pub fn policy_digest(&self) -> Digest {
         hash::content(&self.policy.to_bytes())
     }
-}
-
-fn ascending(keys: &[PublicKey], whose: &'static str) -> Result<(), GenesisError> {
-    if keys.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err(GenesisError::Keys(whose)) }
 }

@@ -23,6 +23,7 @@
 //! | [`routing`] | extremity, divisive statements, what to show next |
 //! | [`findings`] | all of the above from the group tallies |
 //! | [`constitution`] | the statements that pass the community's bar |
+//! | [`moral_graph`] | from value and transition polls: which values people find wiser than which |
 //! | [`analyze`] | the same on a clear vote matrix, with a PCA in full precision |
 //! | [`simulate`] | the secret pipeline in the clear, for experiments |
 //!
@@ -40,6 +41,7 @@ pub mod groups;
 pub mod linear;
 pub mod map;
 pub mod matrix;
+pub mod moral_graph;
 pub mod pca;
 pub mod routing;
 pub mod simulate;

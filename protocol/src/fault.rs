@@ -2,7 +2,7 @@
 
 use chorus_crypto::{codec::DecodeError, group::PointError, sign::SignatureError};
 
-use crate::time::Timestamp;
+use crate::{config::GenesisError, log::batch::Height, time::Timestamp};
 
 /// Why a message, an entry or a contribution was refused. A refused one changes nothing and is not stored.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -42,6 +42,19 @@ pub enum Fault {
         /// The log's time.
         now: Timestamp,
     },
+    /// Something takes effect at a height that is decided by now. State another.
+    #[error("{what} is to hold from height {from} on, but the log comes to {now}")]
+    Stale {
+        /// What takes effect.
+        what: &'static str,
+        /// From which height on.
+        from: Height,
+        /// The height of the batch in which it is said.
+        now: Height,
+    },
+    /// The rules that somebody would have make no sense.
+    #[error("these rules make no sense: {0}")]
+    Charter(#[from] GenesisError),
     /// The phase in which this is admitted is over, or not reached.
     #[error("{0} is not admitted in this phase")]
     Phase(&'static str),

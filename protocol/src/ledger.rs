@@ -4,6 +4,8 @@
 //! refused changes nothing. *Log time* is the lower median of the operators' latest clock readings on the log: with at
 //! most f liars among n ≥ 3f+1 it lies between two honest readings, and it never runs backwards.
 
+mod amend;
+mod cards;
 mod round;
 
 use std::{
@@ -16,21 +18,25 @@ use chorus_crypto::{
     credential::{MAX_RING, Tag},
     domain,
     hash::{self, Digest},
-    mask::Committee,
     seal::SealPublic,
     sign::PublicKey,
 };
 
+use self::amend::Governance;
+pub use self::amend::{Adopted, MAX_AMENDMENT_BYTES, MAX_HEIGHTS_AHEAD};
+pub use self::cards::{CardStatement, Cards};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
 use crate::{
     adapter::{gate::Standing, manifest::AdapterManifest},
+    charter::Charter,
     config::Genesis,
     fault::{Fault, bound},
     id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
     limits,
     log::{
+        batch::Height,
         consensus::Evidence as EquivocationProof,
         entry::{
             AnonymousProposal, BallotPlan, ClassPlan, ClassSource, ClockReading, DeltaPlan, EarlierGroups, Entry,
@@ -59,13 +65,15 @@ pub struct Poll {
     /// What it asks.
     pub opening: PollOpening,
     /// The operator who opened it.
-    pub opened_by: u8,
+    pub opened_by: PublicKey,
     /// The items in the order of their proposal: id, text, proposer.
     pub items: Vec<(BlobId, String, Proposer)>,
     /// Its rounds, in order.
     pub rounds: Vec<RoundId>,
     /// The members when it was opened: they can propose anonymously.
     pub snapshot: Arc<Snapshot>,
+    /// The digest of the policy then: an amendment gives nobody a second set of anonymous proposals.
+    pub policy: Digest,
 }
 
 /// A series of adapter rounds.
@@ -74,23 +82,26 @@ pub struct Series {
     /// What everybody agreed on.
     pub manifest: Arc<AdapterManifest>,
     /// The operator who began it.
-    pub opened_by: u8,
+    pub opened_by: PublicKey,
     /// Its rounds, in order.
     pub rounds: Vec<RoundId>,
 }
 
 /// The state that follows from the log.
+///
+/// A copy shares all that neither changes: copies are how an entry is tried before it is taken, and how others read the
+/// state while it goes on.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    genesis: Genesis,
+    genesis: Arc<Genesis>,
     community: CommunityId,
-    policy: Digest,
-    sharing: Committee,
-    registry: Registry,
-    clocks: BTreeMap<u8, Timestamp>,
-    polls: BTreeMap<PollId, Poll>,
-    series: BTreeMap<SeriesId, Series>,
-    rounds: BTreeMap<RoundId, RoundRecord>,
+    governance: Governance,
+    registry: Arc<Registry>,
+    clocks: BTreeMap<PublicKey, Timestamp>,
+    polls: Arc<BTreeMap<PollId, Arc<Poll>>>,
+    series: Arc<BTreeMap<SeriesId, Arc<Series>>>,
+    rounds: Arc<BTreeMap<RoundId, Arc<RoundRecord>>>,
+    cards: Arc<Cards>,
     convicted: BTreeSet<PublicKey>,
 }
 
@@ -99,20 +110,20 @@ impl Ledger {
     pub fn new(genesis: Genesis) -> Self {
         Self {
             community: genesis.id(),
-            policy: genesis.policy_digest(),
-            sharing: genesis.sharing(),
-            genesis,
-            registry: Registry::default(),
+            governance: Governance::new(genesis.charter()),
+            genesis: Arc::new(genesis),
+            registry: Arc::default(),
             clocks: BTreeMap::new(),
-            polls: BTreeMap::new(),
-            series: BTreeMap::new(),
-            rounds: BTreeMap::new(),
+            polls: Arc::default(),
+            series: Arc::default(),
+            rounds: Arc::default(),
+            cards: Arc::default(),
             convicted: BTreeSet::new(),
         }
     }
 
     /// Returns the founding document.
-    pub const fn genesis(&self) -> &Genesis {
+    pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
 
@@ -121,49 +132,44 @@ impl Ledger {
         self.community
     }
 
-    /// Returns how masks are shared among the operators.
-    pub const fn sharing(&self) -> &Committee {
-        &self.sharing
+    /// Returns the rules in force at the next height. A round keeps those of its [plan](RoundRecord::charter).
+    pub const fn charter(&self) -> &Arc<Charter> {
+        self.governance.charter()
     }
 
-    /// Returns how many operators an acknowledged contribution needs: n − f.
-    pub fn acknowledgements_needed(&self) -> usize {
-        usize::from(self.sharing.operators() - self.sharing.faulty())
-    }
-
-    /// Returns how many equal statements contain an honest one: f + 1.
-    pub fn honest_witness(&self) -> usize {
-        usize::from(self.sharing.faulty()) + 1
+    /// Returns the height of the last batch that was applied to its end.
+    pub const fn height(&self) -> Height {
+        self.governance.height()
     }
 
     /// Returns who has registered, attested and vouched.
-    pub const fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
     /// Returns whether somebody is a member now.
     pub fn is_member(&self, key: &PublicKey) -> bool {
-        self.registry.is_member(&self.genesis, key, self.time())
+        self.registry.is_member(self.charter(), key, self.time())
     }
 
     /// Returns the keys of all members.
     pub fn members(&self) -> Vec<PublicKey> {
-        self.registry.members(&self.genesis, self.time()).copied().collect()
+        self.registry.members(self.charter(), self.time()).copied().collect()
     }
 
     /// Returns the polls.
-    pub const fn polls(&self) -> &BTreeMap<PollId, Poll> {
+    pub fn polls(&self) -> &BTreeMap<PollId, Arc<Poll>> {
         &self.polls
     }
 
     /// Returns the series of adapter rounds.
-    pub const fn series(&self) -> &BTreeMap<SeriesId, Series> {
+    pub fn series(&self) -> &BTreeMap<SeriesId, Arc<Series>> {
         &self.series
     }
 
     /// Returns what became of an adapter round.
     pub fn standing(&self, round: &RoundRecord) -> Standing {
-        round.standing(self.sharing.faulty(), &self.genesis.policy)
+        round.standing()
     }
 
     /// Returns the plan of the next round of a series, once the one before it has come to its end.
@@ -227,8 +233,13 @@ impl Ledger {
     }
 
     /// Returns the rounds.
-    pub const fn rounds(&self) -> &BTreeMap<RoundId, RoundRecord> {
+    pub fn rounds(&self) -> &BTreeMap<RoundId, Arc<RoundRecord>> {
         &self.rounds
+    }
+
+    /// Returns what operators say about values cards.
+    pub fn cards(&self) -> &Cards {
+        &self.cards
     }
 
     /// Returns the operators that the log proves to have signed contradictions.
@@ -236,16 +247,17 @@ impl Ledger {
         &self.convicted
     }
 
-    /// Returns the latest clock reading of an operator (1..=n).
-    pub fn clock(&self, operator: u8) -> Timestamp {
-        self.clocks.get(&operator).copied().unwrap_or_default()
+    /// Returns the latest clock reading of an operator in office.
+    pub fn clock(&self, operator: &PublicKey) -> Timestamp {
+        self.clocks.get(operator).copied().unwrap_or_default()
     }
 
-    /// Returns the log's time.
+    /// Returns the log's time. Until enough operators of a new charter have read their clocks it stands still.
     pub fn time(&self) -> Timestamp {
-        let mut times: Vec<_> = (1..=self.sharing.operators()).map(|operator| self.clock(operator)).collect();
+        let mut times: Vec<_> = self.charter().operators.iter().map(|operator| self.clock(operator)).collect();
         times.sort_unstable();
-        times.get((times.len() - 1) / 2).copied().unwrap_or_default()
+        let median = times.get(times.len().saturating_sub(1) / 2).copied().unwrap_or_default();
+        median.max(self.governance.since())
     }
 
     /// Returns the snapshot that a round would pin if it opened now, with the keys of `opening`.
@@ -257,27 +269,28 @@ impl Ledger {
     fn snapshot_after(&self, subject: &[u8; 32], keys: &[Option<SealPublic>]) -> (Registry, Snapshot) {
         let mut bytes = subject.to_vec();
         put_seq(&mut bytes, keys);
-        let mut after = self.registry.clone();
+        let mut after = self.registry.as_ref().clone();
         let snapshot = after.take_snapshot(&self.scene(), snapshot::beacon(&bytes));
         (after, snapshot)
     }
 
     /// Returns the scope of a member's `number`-th anonymous proposal for a poll; `None` if there is no such poll.
     pub fn proposal_scope(&self, poll: PollId, number: u8) -> Option<Digest> {
-        let root = self.polls.get(&poll)?.snapshot.root();
-        Some(scope(self.community, self.policy, root, poll, Purpose::Propose(number)))
+        let found = self.polls.get(&poll)?;
+        Some(scope(self.community, found.policy, found.snapshot.root(), poll, Purpose::Propose(number)))
     }
 
     fn scene(&self) -> Scene<'_> {
-        Scene { genesis: &self.genesis, community: self.community, policy: self.policy, now: self.time() }
+        let policy = self.governance.policy_digest();
+        Scene { charter: self.charter(), community: self.community, policy, now: self.time() }
     }
 
     /// Lets the registry take an entry.
     fn in_registry(&mut self, apply: impl FnOnce(&mut Registry, &Scene<'_>) -> Result<(), Fault>) -> Result<(), Fault> {
-        let mut registry = core::mem::take(&mut self.registry);
-        let verdict = apply(&mut registry, &self.scene());
-        self.registry = registry;
-        verdict
+        let now = self.time();
+        let policy = self.governance.policy_digest();
+        let scene = Scene { charter: self.governance.charter(), community: self.community, policy, now };
+        apply(Arc::make_mut(&mut self.registry), &scene)
     }
 
     /// Applies the next entry.
@@ -303,99 +316,117 @@ impl Ledger {
             Entry::Revoke(it) => self.in_registry(|registry, scene| registry.revoke(scene, author, it)),
             Entry::Vouch(it) => self.in_registry(|registry, scene| registry.vouch(scene, author, it)),
             Entry::Rotate(it) => self.in_registry(|registry, scene| registry.rotate(scene, author, it)),
-            Entry::Veto(it) => self.registry.veto(author, it),
+            Entry::Veto(it) => self.in_registry(|registry, _| registry.veto(author, it)),
             Entry::Census(it) => self.in_registry(|registry, scene| registry.count(scene, author, it)),
             Entry::RemoveAttester(it) => {
-                let vote = (self.operator(author, "the removal of an attester")?, self.acknowledgements_needed());
-                self.in_registry(|registry, scene| registry.remove_attester(scene, vote, it))
+                self.operator(author, "the removal of an attester")?;
+                self.in_registry(|registry, scene| registry.remove_attester(scene, author, it))
             }
             Entry::Expel(it) => {
-                let vote = (self.operator(author, "an expulsion")?, self.acknowledgements_needed());
-                self.in_registry(|registry, scene| registry.expel(scene, vote, it))
+                self.operator(author, "an expulsion")?;
+                self.in_registry(|registry, scene| registry.expel(scene, author, it))
             }
             Entry::Propose(proposal) => self.propose(author, proposal),
             Entry::ProposeAnonymously(proposal) => self.propose_anonymously(author, proposal),
             Entry::Poll(opening) => {
-                let operator = self.operator(author, "a poll")?;
-                self.open_poll(operator, opening)
+                self.operator(author, "a poll")?;
+                self.open_poll(author, opening)
             }
             Entry::Plan(plan) => {
-                let operator = self.operator(author, "a round's plan")?;
-                self.plan_round(operator, plan)
+                self.operator(author, "a round's plan")?;
+                self.plan_round(author, plan)
             }
             Entry::Clock(reading) => {
-                let operator = self.operator(author, "a clock reading")?;
-                self.read_clock(operator, reading)
+                self.operator(author, "a clock reading")?;
+                self.read_clock(author, reading)
             }
             Entry::Evidence(evidence) => {
                 self.operator(author, "evidence")?;
                 self.convict(&evidence.bytes)
             }
-            Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator, _| round.offer_key(operator, it)),
+            Entry::RoundKey(it) => self.in_round(it.round, author, |round, operator| round.offer_key(operator, it)),
             Entry::Open(it) => self.open_round(author, it),
             Entry::Contribution(it) => {
-                self.in_round(it.header.round, author, |round, _, context| round.accept(it, context))
+                self.witnessed(it.header.round, author, |round, context| round.accept(it, context))
             }
-            Entry::Close(it) => self.in_round(it.round, author, |round, _, context| round.close(context)),
-            Entry::Opening(it) => {
-                self.in_round(it.round, author, |round, operator, context| round.on_opening(operator, it, context))
-            }
-            Entry::Opened(it) => self.in_round(it.round, author, |round, operator, _| round.on_opened(operator, it)),
+            Entry::Close(it) => self.witnessed(it.round, author, |round, context| round.close(context)),
+            Entry::Opening(it) => self.in_round(it.round, author, |round, operator| round.on_opening(operator, it)),
+            Entry::Opened(it) => self.in_round(it.round, author, |round, operator| round.on_opened(operator, it)),
             Entry::ShareHash(it) => {
-                self.in_round(it.round, author, |round, operator, _| round.on_share_hash(operator, it))
+                self.in_round(it.round, author, |round, operator| round.on_share_hash(operator, it))
             }
-            Entry::Share(it) => self
-                .in_round(it.round, author, |round, operator, context| round.on_share(operator, author, it, context)),
-            Entry::EndPass(it) => self.in_round(it.round, author, |round, operator, _| round.on_end_pass(operator, it)),
-            Entry::Partition(it) => {
-                self.in_round(it.round, author, |round, operator, context| round.on_partition(operator, it, context))
-            }
-            Entry::Result(it) => {
-                self.in_round(it.round, author, |round, operator, context| round.on_result(operator, it, context))
-            }
-            Entry::Erased(it) => self.in_round(it.round, author, |round, operator, _| round.on_erased(operator)),
+            Entry::Share(it) => self.in_round(it.round, author, |round, operator| round.on_share(operator, author, it)),
+            Entry::EndPass(it) => self.in_round(it.round, author, |round, operator| round.on_end_pass(operator, it)),
+            Entry::Partition(it) => self.in_round(it.round, author, |round, operator| round.on_partition(operator, it)),
+            Entry::Result(it) => self.in_round(it.round, author, |round, operator| round.on_result(operator, it)),
+            Entry::Erased(it) => self.in_round(it.round, author, |round, operator| round.on_erased(operator)),
             Entry::Series(manifest) => {
-                let operator = self.operator(author, "a series of adapter rounds")?;
-                self.begin_series(operator, manifest)
+                self.operator(author, "a series of adapter rounds")?;
+                self.begin_series(author, manifest)
             }
-            Entry::Weigh(it) => {
-                self.in_round(it.round, author, |round, operator, context| round.on_weighed(operator, it, context))
+            Entry::Weigh(it) => self.in_round(it.round, author, |round, operator| round.on_weighed(operator, it)),
+            Entry::Beacon(it) => self.in_round(it.round, author, |round, operator| round.on_beacon(operator, it)),
+            Entry::Canonical(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::canonical(operator, it))
             }
-            Entry::Beacon(it) => {
-                self.in_round(it.round, author, |round, operator, context| round.on_beacon(operator, it, context))
+            Entry::MergeCards(it) => {
+                let operator = self.operator(author, "statements about values cards")?;
+                self.state_card(CardStatement::merge(operator, it))
             }
-            Entry::Assess(it) => {
-                self.in_round(it.round, author, |round, operator, context| round.on_assessment(operator, it, context))
-            }
+            Entry::Assess(it) => self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it)),
+            Entry::Amend(it) => self.amend(author, it),
         }
     }
 
     fn operator(&self, author: PublicKey, what: &'static str) -> Result<u8, Fault> {
-        self.genesis.operator(&author).ok_or(Fault::NotAllowed(what))
+        self.charter().operator(&author).ok_or(Fault::NotAllowed(what))
     }
 
+    /// Lets a round take an operator's entry: an operator of the charter under which it was planned.
     fn in_round(
         &mut self,
         round: RoundId,
         author: PublicKey,
-        apply: impl FnOnce(&mut RoundRecord, u8, &round::Rules<'_>) -> Result<(), Fault>,
+        apply: impl FnOnce(&mut RoundRecord, u8) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let operator = self.operator(author, "entries of a round")?;
-        let now = self.time();
-        let rules = round::Rules {
-            genesis: &self.genesis,
-            community: self.community,
-            policy: self.policy,
-            sharing: &self.sharing,
-            now,
+        let operator = self.operator_of(round, author)?;
+        let record = Arc::make_mut(&mut self.rounds).get_mut(&round).ok_or(Fault::Unknown("round"))?;
+        apply(Arc::make_mut(record), operator)
+    }
+
+    /// Lets a round take an entry that follows from the log or carries its own proof: any operator may say it, of the round
+    /// or in office, so that a round comes to its end whoever orders the log by then.
+    fn witnessed(
+        &mut self,
+        round: RoundId,
+        author: PublicKey,
+        apply: impl FnOnce(&mut RoundRecord, &round::Rules) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.witness(round, author)?;
+        let rules = round::Rules { community: self.community, now: self.time() };
+        let record = Arc::make_mut(&mut self.rounds).get_mut(&round).ok_or(Fault::Unknown("round"))?;
+        apply(Arc::make_mut(record), &rules)
+    }
+
+    fn witness(&self, round: RoundId, author: PublicKey) -> Result<(), Fault> {
+        match self.charter().operator(&author) {
+            Some(_) if self.rounds.contains_key(&round) => Ok(()),
+            Some(_) | None => self.operator_of(round, author).map(|_| ()),
+        }
+    }
+
+    fn operator_of(&self, round: RoundId, author: PublicKey) -> Result<u8, Fault> {
+        let Some(record) = self.rounds.get(&round) else {
+            self.operator(author, "entries of a round")?;
+            return Err(Fault::Unknown("round"));
         };
-        let record = self.rounds.get_mut(&round).ok_or(Fault::Unknown("round"))?;
-        apply(record, operator, &rules)
+        record.charter.operator(&author).ok_or(Fault::NotAllowed("entries of a round"))
     }
 
     fn open_round(&mut self, author: PublicKey, opening: &RoundOpening) -> Result<(), Fault> {
         // First what is cheap: a snapshot costs much where vouches admit.
-        self.operator(author, "entries of a round")?;
+        self.witness(opening.round, author)?;
         let round = self.rounds.get(&opening.round).ok_or(Fault::Unknown("round"))?;
         if round.manifest.is_some() {
             return Err(Fault::Duplicate("the round's opening"));
@@ -404,37 +435,38 @@ impl Ledger {
         let (after, snapshot) = self.snapshot_after(opening.round.as_ref(), &opening.keys);
         let classes = self.classes_at(opening.round, &snapshot);
         let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
-        self.in_round(opening.round, author, |round, _, rules| round.open(opening, pinned, rules))?;
-        self.registry = after;
+        self.witnessed(opening.round, author, |round, rules| round.open(opening, pinned, rules))?;
+        self.registry = Arc::new(after);
         Ok(())
     }
 
     /// Returns the classes that a round with classes can have under a snapshot: those with enough members for each of its
     /// cohorts.
     fn classes_at(&self, round: RoundId, snapshot: &Snapshot) -> Vec<OpenClass> {
-        let Some(plan) = self.rounds.get(&round).and_then(|round| round.plan.classes.as_ref()) else {
-            return Vec::new();
-        };
+        let Some(record) = self.rounds.get(&round) else { return Vec::new() };
+        let Some(plan) = record.plan.classes.as_ref() else { return Vec::new() };
         match &plan.source {
             ClassSource::Attribute(slot) => {
-                let values = self.registry.open_values(&self.genesis, *slot, snapshot.cohorts().len());
+                let values = self.registry.open_values(&record.charter, *slot, snapshot.cohorts().len());
                 values.into_iter().map(|number| OpenClass { number, group: None }).collect()
             }
-            ClassSource::Groups(groups) => self.earlier_groups(groups, snapshot).unwrap_or_default(),
+            ClassSource::Groups(groups) => {
+                self.earlier_groups(groups, (snapshot, record.charter.policy.floor)).unwrap_or_default()
+            }
         }
     }
 
     /// Returns the groups of an earlier round as rings of tags; none if it pinned another snapshot.
     ///
     /// An anonymous ballot shows group and cohort: with several cohorts a group needs `floor` tags for each of them.
-    fn earlier_groups(&self, groups: &EarlierGroups, snapshot: &Snapshot) -> Option<Vec<OpenClass>> {
+    fn earlier_groups(&self, groups: &EarlierGroups, (snapshot, floor): (&Snapshot, u32)) -> Option<Vec<OpenClass>> {
         let earlier = self.rounds.get(&groups.round)?;
         let (manifest, sealed) = (earlier.manifest.as_ref()?, earlier.sealed.as_ref()?);
         if manifest.root != snapshot.root() {
             return None;
         }
         let cohorts = snapshot.cohorts().len();
-        let least = if cohorts > 1 { (self.genesis.policy.floor as usize).saturating_mul(cohorts) } else { 1 };
+        let least = if cohorts > 1 { (floor as usize).saturating_mul(cohorts) } else { 1 };
         let group = |block: u8| {
             let of_block = sealed.contributions.iter().zip(&groups.assignment).filter(|(_, of)| **of == block);
             let tags: Vec<Tag> = of_block.map(|(contribution, _)| contribution.header.tag).collect();
@@ -446,10 +478,10 @@ impl Ledger {
 
     /// Returns an operator's share of what all of them may have.
     fn share_of(&self, all: usize) -> usize {
-        all / usize::from(self.sharing.operators())
+        all / self.charter().operators.len().max(1)
     }
 
-    fn open_poll(&mut self, operator: u8, opening: &PollOpening) -> Result<(), Fault> {
+    fn open_poll(&mut self, operator: PublicKey, opening: &PollOpening) -> Result<(), Fault> {
         if opening.question.trim().is_empty() {
             return Err(Fault::Mismatch("a poll's question"));
         }
@@ -460,29 +492,36 @@ impl Ledger {
             return Err(Fault::Duplicate("this poll"));
         }
         let (after, snapshot) = self.snapshot_after(id.as_ref(), &[]);
-        self.registry = after;
+        self.registry = Arc::new(after);
         let (opening, snapshot) = (opening.clone(), Arc::new(snapshot));
-        let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot };
-        self.polls.insert(id, poll);
+        let policy = self.governance.policy_digest();
+        let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot, policy };
+        Arc::make_mut(&mut self.polls).insert(id, Arc::new(poll));
         Ok(())
     }
 
     fn propose(&mut self, author: PublicKey, proposal: &Proposal) -> Result<(), Fault> {
-        let privileged = self.genesis.operator(&author).is_some();
+        let privileged = self.charter().operator(&author).is_some();
         if !privileged && !self.is_member(&author) {
             return Err(Fault::NotAllowed("an item"));
         }
-        let poll = self.polls.get_mut(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
+        let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
         let proposer = Proposer::Key(author);
         let own = poll.items.iter().filter(|(_, _, by)| *by == proposer).count();
         if !privileged {
             bound("items of one member", limits::MAX_PROPOSALS_PER_MEMBER, own + 1)?;
         }
-        poll.add(&proposal.text, proposer)
+        self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
+    }
+
+    /// Returns a poll that is about to change.
+    fn poll_mut(&mut self, id: PollId) -> Result<&mut Poll, Fault> {
+        let poll = Arc::make_mut(&mut self.polls).get_mut(&id).ok_or(Fault::Unknown("poll"))?;
+        Ok(Arc::make_mut(poll))
     }
 
     fn propose_anonymously(&mut self, author: PublicKey, proposal: &AnonymousProposal) -> Result<(), Fault> {
-        let most = usize::from(self.genesis.policy.anonymous_proposals);
+        let most = usize::from(self.charter().policy.anonymous_proposals);
         bound("anonymous items of one member", most, usize::from(proposal.number) + 1)?;
         let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
         let proposer = Proposer::Anonymous(proposal.tag);
@@ -491,16 +530,15 @@ impl Ledger {
         }
         poll.check(&proposal.text)?;
         proposal.verify(self, poll, author)?;
-        let poll = self.polls.get_mut(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
-        poll.add(&proposal.text, proposer)
+        self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
     }
 
-    fn plan_round(&mut self, operator: u8, plan: &RoundPlan) -> Result<(), Fault> {
+    fn plan_round(&mut self, operator: PublicKey, plan: &RoundPlan) -> Result<(), Fault> {
         let own = self.rounds.values().filter(|round| round.planned_by == operator);
         let unfinished = own.filter(|round| !round.is_finished()).count();
         bound("unfinished rounds of one operator", self.share_of(limits::MAX_OPEN_ROUNDS), unfinished + 1)?;
         if let Some(classes) = &plan.classes {
-            check_classes(&self.genesis, &self.rounds, classes)?;
+            check_classes(self.charter(), &self.rounds, classes)?;
         }
         let id = plan.id(self.community);
         let collects = match &plan.subject {
@@ -508,14 +546,19 @@ impl Ledger {
             Subject::Deltas(deltas) => self.plan_deltas(operator, (id, plan), *deltas)?,
         };
         let ordinal = u32::try_from(self.rounds.len() + 1).unwrap_or(u32::MAX);
-        let mut record = RoundRecord::new(id, (operator, plan.clone()), collects, ordinal);
+        let mut record = RoundRecord::new(id, (operator, plan.clone()), Arc::clone(self.charter()), collects, ordinal);
         record.replaces = plan.deltas().and_then(|deltas| self.adopted(deltas.series)).map(|(_, adapter)| adapter);
-        self.rounds.insert(id, record);
+        Arc::make_mut(&mut self.rounds).insert(id, Arc::new(record));
         Ok(())
     }
 
+    /// Whether an operator may do what only the founder of a series may; once the founder has left, anybody in office.
+    pub fn is_founder(&self, series: &Series, operator: &PublicKey) -> bool {
+        series.opened_by == *operator || self.charter().operator(&series.opened_by).is_none()
+    }
+
     fn plan_ballots(&mut self, id: RoundId, plan: &BallotPlan) -> Result<Collects, Fault> {
-        let poll = self.polls.get_mut(&plan.poll).ok_or(Fault::Unknown("poll"))?;
+        let poll = self.polls.get(&plan.poll).ok_or(Fault::Unknown("poll"))?;
         if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
             return Err(Fault::Mismatch("the round's number"));
         }
@@ -524,13 +567,14 @@ impl Ledger {
         if plan.items.is_empty() || chosen.len() != plan.items.len() || !chosen.is_subset(&known) {
             return Err(Fault::Mismatch("the round's items"));
         }
-        poll.rounds.push(id);
-        Ok(Collects::Ballots(poll.opening.kind))
+        let kind = poll.opening.kind;
+        self.poll_mut(plan.poll)?.rounds.push(id);
+        Ok(Collects::Ballots(kind))
     }
 
     fn plan_deltas(
         &mut self,
-        operator: u8,
+        operator: PublicKey,
         (id, whole): (RoundId, &RoundPlan),
         plan: DeltaPlan,
     ) -> Result<Collects, Fault> {
@@ -543,7 +587,7 @@ impl Ledger {
         }
         let series = self.series.get(&plan.series).ok_or(Fault::Unknown("series"))?;
         if !self.is_continuation(series, whole) {
-            if series.opened_by != operator {
+            if !self.is_founder(series, &operator) {
                 return Err(Fault::NotAllowed("a round of another operator's series but the next one of its run"));
             }
             if let Some(due) = self.next_run(series)? {
@@ -551,13 +595,14 @@ impl Ledger {
             }
         }
         let members = self.members().len();
-        let series = self.series.get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;
         bound("members of an adapter round", series.manifest.encoding.capacity(), members)?;
+        let series = Arc::make_mut(&mut self.series).get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;
+        let series = Arc::make_mut(series);
         series.rounds.push(id);
         Ok(Collects::Deltas(Arc::clone(&series.manifest)))
     }
 
-    fn begin_series(&mut self, operator: u8, manifest: &AdapterManifest) -> Result<(), Fault> {
+    fn begin_series(&mut self, operator: PublicKey, manifest: &AdapterManifest) -> Result<(), Fault> {
         manifest.validate()?;
         if let Some(gate) = manifest.gate {
             self.rounds.get(&gate.round).and_then(|round| round.plan.ballots()).ok_or(Fault::Unknown("round"))?;
@@ -569,7 +614,7 @@ impl Ledger {
             return Err(Fault::Duplicate("this series"));
         }
         let series = Series { manifest: Arc::new(manifest.clone()), opened_by: operator, rounds: Vec::new() };
-        self.series.insert(id, series);
+        Arc::make_mut(&mut self.series).insert(id, Arc::new(series));
         Ok(())
     }
 
@@ -577,21 +622,29 @@ impl Ledger {
     fn convict(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let proof = EquivocationProof::from_bytes(bytes)?;
         let culprit = proof.verify(self.community).map_err(|_| Fault::Mismatch("evidence"))?;
-        self.operator(culprit, "contradictions that concern nobody")?;
+        if !self.governance.has_served(&culprit) {
+            return Err(Fault::NotAllowed("contradictions that concern nobody"));
+        }
         if self.convicted.insert(culprit) { Ok(()) } else { Err(Fault::Duplicate("evidence")) }
     }
 
-    fn read_clock(&mut self, operator: u8, reading: &ClockReading) -> Result<(), Fault> {
-        if reading.time <= self.clock(operator) {
+    fn read_clock(&mut self, operator: PublicKey, reading: &ClockReading) -> Result<(), Fault> {
+        if reading.time <= self.clock(&operator) {
             return Err(Fault::Duplicate("a later clock reading"));
         }
         self.clocks.insert(operator, reading.time);
-        let (now, enough) = (self.time(), self.acknowledgements_needed());
-        self.rounds.values_mut().for_each(|round| round.on_clock(operator, now, enough));
-        self.in_registry(|registry, scene| {
-            registry.on_time(scene);
-            Ok(())
-        })
+        let (now, charter) = (self.time(), Arc::clone(self.charter()));
+        if self.rounds.values().any(|round| round.waits_for_clocks()) {
+            let waiting = Arc::make_mut(&mut self.rounds).values_mut().filter(|round| round.waits_for_clocks());
+            waiting.for_each(|round| Arc::make_mut(round).on_clock(operator, now, &charter));
+        }
+        if self.registry.is_refresh_due(&self.scene()) {
+            self.in_registry(|registry, scene| {
+                registry.refresh_vouched(scene);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -613,10 +666,17 @@ impl Poll {
 }
 
 /// Checks the classes of a plan: there is what tells them apart, and hiding one's class gains nothing.
-fn check_classes(genesis: &Genesis, rounds: &BTreeMap<RoundId, RoundRecord>, classes: &ClassPlan) -> Result<(), Fault> {
+fn check_classes(
+    charter: &Charter,
+    rounds: &BTreeMap<RoundId, Arc<RoundRecord>>,
+    classes: &ClassPlan,
+) -> Result<(), Fault> {
     let count = match &classes.source {
         ClassSource::Attribute(slot) => {
-            let attribute = genesis.policy.attributes.get(usize::from(*slot)).ok_or(Fault::Unknown("attribute"))?;
+            let attribute = charter.policy.attributes.get(usize::from(*slot)).ok_or(Fault::Unknown("attribute"))?;
+            if charter.weights_of(*slot).is_some_and(|fixed| fixed != classes.weights) {
+                return Err(Fault::Mismatch("the weights that the charter fixes"));
+            }
             attribute.values.len()
         }
         ClassSource::Groups(groups) => {

@@ -70,11 +70,15 @@ pub const MAX_BLOCKS: usize = 64;
 /// Linear functions opened of one ballot in a step: two axes.
 pub const MAX_FUNCTIONALS: usize = 2;
 
-/// Decisions in one part of the log that is sent.
-pub const MAX_LOG_PART: usize = 64;
+/// Decisions in one part of the log that is sent: small ones have about 1 KB, so that it is the bytes that bound a part
+/// and a late joiner does not wait for as many round trips as there were rounds.
+pub const MAX_LOG_PART: usize = 2_048;
 
-/// Bytes of batches in one part of the log that is sent, so that a part passes as one direct message.
+/// Bytes of decisions in one part of the log that is sent, so that a part passes as one direct message.
 pub const MAX_LOG_PART_BYTES: usize = 1024 * 1024;
+
+/// Decisions that a peer holds in memory, for those who are a moment behind; older ones are read from the disk.
+pub const RECENT_DECISIONS: usize = 128;
 
 /// Entries that wait to be ordered. Each is at most 72 KiB, but only operators post large ones.
 pub const MAX_POOL: usize = 16_384;
@@ -158,6 +162,10 @@ pub const MAX_PENDING_BYTES: usize = 256 * 1024 * 1024;
 
 /// Series of adapter rounds of a community, of which every operator has an equal share.
 pub const MAX_SERIES: usize = 256;
+
+/// What operators may say about values cards in all, of which every one has an equal share: 292 merges of one operator
+/// among seven, and 4 MiB of reasons at the most.
+pub const MAX_CARD_STATEMENTS: usize = 4_096;
 
 /// How often one operator may state a weighing of the classes of one adapter round.
 pub const MAX_WEIGHINGS: usize = 8;

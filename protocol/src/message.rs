@@ -194,6 +194,21 @@ pub struct LogPart {
 }
 wire_struct!(LogPart { decisions[limits::MAX_LOG_PART] });
 
+impl LogPart {
+    /// Takes as many decisions as fit one message, at least one of those there are.
+    pub fn of(decisions: impl IntoIterator<Item = Decision>) -> Self {
+        let mut room = limits::MAX_LOG_PART_BYTES;
+        let fits = |decision: &Decision| {
+            let size = decision.size();
+            let first = room == limits::MAX_LOG_PART_BYTES;
+            let fits = first || size <= room;
+            room = room.saturating_sub(size);
+            fits
+        };
+        Self { decisions: decisions.into_iter().take(limits::MAX_LOG_PART).take_while(fits).collect() }
+    }
+}
+
 /// A request for a contribution.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SubmissionRequest {

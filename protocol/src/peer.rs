@@ -14,6 +14,7 @@
 //! Effects must be performed in order. [`Effect::Sync`] makes everything persisted before it durable before anything
 //! after it is done; a crash between two effects loses nothing that was sent.
 
+mod amending;
 mod collecting;
 mod duties;
 mod ordering;
@@ -35,12 +36,13 @@ use rand_core::CryptoRng;
 pub(crate) use self::ordering::start_of_log;
 use self::{collecting::Collected, duties::Duties, ordering::Ordering, recovery::Recovery};
 use crate::{
+    charter::NotCarried,
     config::Genesis,
     contribution::{Body, Submission},
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
-    ledger::Ledger,
+    ledger::{Ledger, RoundRecord},
     log::{
         batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
@@ -165,6 +167,14 @@ pub enum Effect {
         /// An envelope.
         bytes: Vec<u8>,
     },
+    /// Send the part of the log from a height on to one node: as [`LogPart::of`](crate::message::LogPart::of) makes it of
+    /// the decisions that were [committed](Self::Commit). The peer itself holds the newest ones only.
+    SendLog {
+        /// To whom.
+        to: NodeId,
+        /// The first height.
+        from: Height,
+    },
     /// Tell everybody.
     Publish(Vec<u8>),
     /// Find a body and hand it in as [`Event::Blob`]; ask until it is there.
@@ -192,6 +202,20 @@ pub enum Notice {
         /// What does not fit.
         what: &'static str,
     },
+    /// This operator's consent to an amendment was not stated.
+    NotStated {
+        /// The amendment's number.
+        number: u32,
+        /// Why.
+        why: String,
+    },
+    /// n − f operators adopted an amendment that the members' vote does not carry.
+    NotCarried {
+        /// The amendment's number.
+        number: u32,
+        /// What the vote says.
+        why: NotCarried,
+    },
     /// The node can no longer take part in ordering; a person has to look.
     Halted(String),
 }
@@ -206,6 +230,8 @@ pub struct Peer {
     duties: Duties,
     recovery: Recovery,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
+    /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
+    greeted: BTreeMap<NodeId, PublicKey>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
     wanted: BTreeSet<BlobId>,
     effects: VecDeque<Effect>,
@@ -231,9 +257,6 @@ pub enum StartError {
     /// The founding document is not valid.
     #[error("genesis: {0}")]
     Genesis(#[from] crate::config::GenesisError),
-    /// The operator's key is not in the founding document.
-    #[error("this key is no operator of the community")]
-    NotOperator,
 }
 
 impl Peer {
@@ -244,9 +267,6 @@ impl Peer {
     /// Returns a [`StartError`] if what was saved does not fit together; nothing is signed then.
     pub fn new(config: Config, now: Timestamp, saved: Saved) -> Result<Self, StartError> {
         config.genesis.validate()?;
-        if config.operator.as_ref().is_some_and(|key| config.genesis.operator(&key.public()).is_none()) {
-            return Err(StartError::NotOperator);
-        }
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
         let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
@@ -254,10 +274,11 @@ impl Peer {
             community: ledger.community(),
             collected: Collected::default(),
             duties: Duties::resume(&saved.records),
-            recovery: Recovery::resume(&config, now, &saved.records),
+            recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
             nodes: BTreeMap::new(),
+            greeted: BTreeMap::new(),
             blobs: BTreeMap::new(),
             wanted: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -289,6 +310,7 @@ impl Peer {
             Event::Connected(node) => self.on_connected(node),
             Event::Disconnected(node) => {
                 self.nodes.remove(&node);
+                self.greeted.remove(&node);
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
@@ -328,9 +350,14 @@ impl Peer {
         self.ordering.height()
     }
 
-    /// Returns the decisions from height 1.
-    pub fn decisions(&self) -> &[Arc<Decision>] {
-        self.ordering.decisions()
+    /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
+    pub fn height_heard_of(&self) -> Height {
+        self.ordering.ahead().max(self.height())
+    }
+
+    /// Returns the newest decisions, ascending: at most [`limits::RECENT_DECISIONS`](crate::limits::RECENT_DECISIONS).
+    pub fn recent_decisions(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
+        self.ordering.recent()
     }
 
     /// Returns the nodes connected, and which operators they are.
@@ -338,15 +365,25 @@ impl Peer {
         &self.nodes
     }
 
-    /// Returns this operator's number, 1..=n; none for a follower.
+    /// Returns this operator's number, 1..=n; none for a follower, or before or after its time in office.
     pub fn operator(&self) -> Option<u8> {
-        let key = self.config.operator.as_ref()?;
-        self.config.genesis.operator(&key.public())
+        self.ledger.charter().operator(&self.own_key()?)
     }
 
-    /// Returns a body that is at hand.
-    pub fn blob_at_hand(&self, id: &BlobId) -> Option<Arc<[u8]>> {
-        self.blobs.get(id).cloned()
+    /// Returns the operator's key of this node, in office or not.
+    fn own_key(&self) -> Option<PublicKey> {
+        self.config.operator.as_ref().map(SecretKey::public)
+    }
+
+    /// Returns this operator's number in a round, which keeps the operators of its plan.
+    fn operator_in(&self, round: &RoundRecord) -> Option<u8> {
+        self.speaking_in(&round.id)?;
+        round.charter.operator(&self.own_key()?)
+    }
+
+    /// Returns whether this node has found a round's result itself, with this body.
+    pub fn has_found(&self, result: &BlobId) -> bool {
+        self.duties.has_found(result)
     }
 
     fn on_connected(&mut self, node: NodeId) {
@@ -389,18 +426,29 @@ impl Peer {
 
     fn on_hello(&mut self, from: NodeId, hello: &Hello) -> Result<(), Fault> {
         hello.verify(self.community, from)?;
-        if self.config.genesis.operator(&hello.operator).is_none() {
-            return Err(Fault::NotAllowed("an operator's greeting"));
-        }
-        let known = self.nodes.insert(from, Some(hello.operator)).flatten() == Some(hello.operator);
+        self.greeted.insert(from, hello.operator);
+        // Not a fault: whoever has no office yet, or none any more, greets as well.
+        self.nodes.entry(from).or_insert(None);
+        self.recognise(from);
         self.compare_greetings(from, hello);
-        if known {
-            return Ok(());
-        }
-        self.send_tip(from);
-        self.send_outbox(from);
-        self.send_relayed(from);
         Ok(())
+    }
+
+    /// Notes whether a node is an operator's, with duties, by the log as it is.
+    fn recognise(&mut self, node: NodeId) {
+        let key = self.greeted.get(&node).copied().filter(|key| self.ledger.serves(key));
+        let known = self.nodes.insert(node, key);
+        if key.is_some() && known != Some(key) {
+            self.send_tip(node);
+            self.send_outbox(node);
+            self.send_relayed(node);
+        }
+    }
+
+    /// Looks again at who has duties: the log may have changed that.
+    fn recognise_all(&mut self) {
+        let greeted: Vec<NodeId> = self.greeted.keys().copied().filter(|node| self.nodes.contains_key(node)).collect();
+        greeted.into_iter().for_each(|node| self.recognise(node));
     }
 
     fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
@@ -412,6 +460,8 @@ impl Peer {
 
     fn on_command(&mut self, command: Command) {
         match command {
+            // Consent to an amendment waits until the result of its vote is at hand.
+            Command::Post(Entry::Amend(amendment)) => self.duties.consent(*amendment),
             Command::Post(entry) => {
                 if let Some(key) = &self.config.operator {
                     let signed = SignedEntry::sign(key, self.community, entry);
@@ -436,6 +486,17 @@ impl Peer {
         let bytes = message.seal(self.community);
         for (node, operator) in &self.nodes {
             if operator.is_some() {
+                self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    /// Sends to all connected operators of a round: what belongs to it is nobody else's.
+    fn send_to_operators_of(&mut self, round: RoundId, message: &Message) {
+        let Some(charter) = self.ledger.rounds().get(&round).map(|round| Arc::clone(&round.charter)) else { return };
+        let bytes = message.seal(self.community);
+        for (node, operator) in &self.nodes {
+            if operator.is_some_and(|key| charter.operator(&key).is_some()) {
                 self.effects.push_back(Effect::Send { to: *node, bytes: bytes.clone() });
             }
         }

@@ -34,7 +34,7 @@ use self::{
     flow::Vouching,
 };
 use crate::{
-    config::Genesis,
+    charter::Charter,
     fault::{Fault, bound},
     id::CommunityId,
     limits,
@@ -47,10 +47,17 @@ const REFRESH_MILLIS: u64 = 3_600_000;
 /// What the rules depend on besides the registry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
-    pub(crate) genesis: &'a Genesis,
+    pub(crate) charter: &'a Charter,
     pub(crate) community: CommunityId,
     pub(crate) policy: Digest,
     pub(crate) now: Timestamp,
+}
+
+impl Scene<'_> {
+    /// Whether n − f operators are of one mind; the words of those who have left since do not count.
+    fn is_decided_by(&self, votes: &BTreeSet<PublicKey>) -> bool {
+        votes.iter().filter(|key| self.charter.operator(key).is_some()).count() >= self.charter.quorum()
+    }
 }
 
 /// Why somebody who registered is no member any more.
@@ -117,9 +124,9 @@ pub struct Registry {
     /// Those whom vouches admitted when that was last computed.
     vouched: Arc<BTreeSet<PublicKey>>,
     refreshed: Timestamp,
-    removals: BTreeMap<PublicKey, BTreeSet<u8>>,
+    removals: BTreeMap<PublicKey, BTreeSet<PublicKey>>,
     removed: BTreeMap<PublicKey, Timestamp>,
-    expulsions: BTreeMap<PublicKey, BTreeSet<u8>>,
+    expulsions: BTreeMap<PublicKey, BTreeSet<PublicKey>>,
     census: BTreeMap<(u8, PublicKey), Vec<u32>>,
     snapshots: u64,
 }
@@ -152,28 +159,28 @@ impl Registry {
     }
 
     /// Returns whether somebody is a member now. Vouches count as of the last time that their effect was computed.
-    pub fn is_member(&self, genesis: &Genesis, key: &PublicKey, now: Timestamp) -> bool {
-        self.people.get(key).is_some_and(|person| person.is_active() && self.is_admitted(genesis, person, now))
+    pub fn is_member(&self, charter: &Charter, key: &PublicKey, now: Timestamp) -> bool {
+        self.people.get(key).is_some_and(|person| person.is_active() && self.is_admitted(charter, person, now))
     }
 
     /// Returns the keys of all members.
-    pub fn members(&self, genesis: &Genesis, now: Timestamp) -> impl Iterator<Item = &PublicKey> {
-        let is_in = move |person: &Person| person.is_active() && self.is_admitted(genesis, person, now);
+    pub fn members(&self, charter: &Charter, now: Timestamp) -> impl Iterator<Item = &PublicKey> {
+        let is_in = move |person: &Person| person.is_active() && self.is_admitted(charter, person, now);
         self.people.iter().filter(move |(_, person)| is_in(person)).map(|(key, _)| key)
     }
 
-    fn is_admitted(&self, genesis: &Genesis, person: &Person, now: Timestamp) -> bool {
-        let grace = genesis.policy.grace_millis;
+    fn is_admitted(&self, charter: &Charter, person: &Person, now: Timestamp) -> bool {
+        let grace = charter.policy.grace_millis;
         let counts = |attester: &PublicKey| {
             let trusted = self.removed.get(attester).is_none_or(|at| now < at.plus_millis(grace));
             trusted && person.attestations.get(attester).is_some_and(|attestation| attestation.is_valid_at(now))
         };
         let attested =
-            |quorum: &policy::Quorum| quorum.is_met(genesis.attesters.iter().filter(|attester| counts(&attester.key)));
-        let honest = usize::from(genesis.policy.admission.faulty_attesters()) + 1;
-        let checked = || genesis.attesters.iter().filter(|attester| counts(&attester.key)).count() >= honest;
+            |quorum: &policy::Quorum| quorum.is_met(charter.attesters.iter().filter(|attester| counts(&attester.key)));
+        let honest = usize::from(charter.policy.admission.faulty_attesters()) + 1;
+        let checked = || charter.attesters.iter().filter(|attester| counts(&attester.key)).count() >= honest;
         (person.claim.slots == 0 || checked())
-            && genesis.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
+            && charter.policy.admission.admits(&attested, &|_| self.vouched.contains(&person.claim.key))
     }
 
     /// Takes a snapshot: completes recoveries, and returns the members' leaves.
@@ -181,20 +188,20 @@ impl Registry {
         self.refresh_vouched(scene);
         self.complete_recoveries(scene);
         self.snapshots += 1;
-        let keys: Vec<PublicKey> = self.members(scene.genesis, scene.now).copied().collect();
+        let keys: Vec<PublicKey> = self.members(scene.charter, scene.now).copied().collect();
         let leaves = keys.iter().filter_map(|key| Some(self.people.get(key)?.claim.leaf)).collect();
         Snapshot::new(leaves, scene.policy, beacon)
     }
 
-    /// Computes the effect of vouches if that has not been done for long.
-    pub(crate) fn on_time(&mut self, scene: &Scene<'_>) {
-        if scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS) {
-            self.refresh_vouched(scene);
-        }
+    /// Returns whether the effect of vouches has not been computed for long.
+    pub(crate) fn is_refresh_due(&self, scene: &Scene<'_>) -> bool {
+        let has_vouches = scene.charter.policy.admission.vouching().is_some();
+        has_vouches && scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS)
     }
 
-    fn refresh_vouched(&mut self, scene: &Scene<'_>) {
-        let Some(vouching) = scene.genesis.policy.admission.vouching() else { return };
+    /// Computes the effect of vouches.
+    pub(crate) fn refresh_vouched(&mut self, scene: &Scene<'_>) {
+        let Some(vouching) = scene.charter.policy.admission.vouching() else { return };
         self.refreshed = scene.now;
         let (now, lasts) = (scene.now, vouching.expiry_millis);
         self.vouches.retain(|_, given| now < given.plus_millis(lasts));
@@ -212,7 +219,7 @@ impl Registry {
                 let waits = |recovery: Recovery| !recovery.vetoed && !recovery.done && recovery.due <= scene.now;
                 person.departure.is_none()
                     && person.recovery.is_some_and(waits)
-                    && self.is_admitted(scene.genesis, person, scene.now)
+                    && self.is_admitted(scene.charter, person, scene.now)
             })
             .filter_map(|person| Some((person.recovery?.due, person.claim.recovers?, person.claim.key)))
             .collect();
@@ -243,7 +250,7 @@ impl Registry {
     }
 
     fn is_trusted_attester(&self, scene: &Scene<'_>, key: &PublicKey) -> bool {
-        scene.genesis.attester(key).is_some() && !self.removed.contains_key(key)
+        scene.charter.attester(key).is_some() && !self.removed.contains_key(key)
     }
 
     fn check_attestation(&self, scene: &Scene<'_>, claim: &Claim, attestation: &Attestation) -> Result<(), Fault> {
@@ -275,7 +282,7 @@ impl Registry {
         if self.people.contains_key(&claim.key) || self.leaves.contains(&claim.leaf) {
             return Err(Fault::Duplicate("this registration"));
         }
-        let defined = scene.genesis.policy.attributes.len();
+        let defined = scene.charter.policy.attributes.len();
         if (defined..SLOTS.max(8)).any(|slot| u32::from(claim.slots) >> slot & 1 == 1) {
             return Err(Fault::Mismatch("the slots of a leaf"));
         }
@@ -308,7 +315,7 @@ impl Registry {
     fn sponsor(&self, scene: &Scene<'_>, author: PublicKey, registration: &Registration) -> Result<PublicKey, Fault> {
         let key = registration.claim.key;
         let mut attesters = registration.attestations.iter().map(|attestation| attestation.attester);
-        let vouching = scene.genesis.policy.admission.vouching();
+        let vouching = scene.charter.policy.admission.vouching();
         let by_member = || vouching.is_some() && self.is_voucher(scene, &author);
         if attesters.clone().any(|attester| attester == author) || by_member() {
             return Ok(author);
@@ -322,12 +329,12 @@ impl Registry {
 
     /// Keeps one sponsor from filling the registry with people whom nobody else admits.
     fn has_room_for(&self, scene: &Scene<'_>, sponsor: PublicKey) -> Result<(), Fault> {
-        let most = match scene.genesis.attester(&sponsor) {
+        let most = match scene.charter.attester(&sponsor) {
             Some(_) => limits::MAX_CANDIDATES_PER_ATTESTER,
             None => limits::MAX_CANDIDATES_PER_MEMBER,
         };
         let waits =
-            |person: &&Arc<Person>| person.sponsor == sponsor && !self.is_admitted(scene.genesis, person, scene.now);
+            |person: &&Arc<Person>| person.sponsor == sponsor && !self.is_admitted(scene.charter, person, scene.now);
         bound("people of one sponsor who are not admitted", most, self.people.values().filter(waits).count() + 1)
     }
 
@@ -335,7 +342,7 @@ impl Registry {
     /// else keep the owner from it. The first that is admitted in time takes over.
     fn begin_recovery(&self, scene: &Scene<'_>, old: PublicKey) -> Result<Recovery, Fault> {
         self.active(&old, "the recovery of a key that is no member's")?;
-        Ok(Recovery { due: scene.now.plus_millis(scene.genesis.policy.veto_millis), vetoed: false, done: false })
+        Ok(Recovery { due: scene.now.plus_millis(scene.charter.policy.veto_millis), vetoed: false, done: false })
     }
 
     pub(crate) fn attest(
@@ -381,7 +388,7 @@ impl Registry {
             self.change(key, |person| person.departure = Some(Departure::Left));
             return Ok(());
         }
-        if scene.genesis.attester(&author).is_none() {
+        if scene.charter.attester(&author).is_none() {
             return Err(Fault::NotAllowed("a revocation"));
         }
         let Some(attestation) = person.attestations.get(&author) else {
@@ -398,14 +405,14 @@ impl Registry {
 
     /// Whether somebody may vouch: a member, or a seed that has registered.
     fn is_voucher(&self, scene: &Scene<'_>, key: &PublicKey) -> bool {
-        let is_seed = scene.genesis.policy.admission.vouching().is_some_and(|vouching| vouching.is_seed(key));
+        let is_seed = scene.charter.policy.admission.vouching().is_some_and(|vouching| vouching.is_seed(key));
         let is_active = || self.people.get(key).is_some_and(|person| person.is_active());
-        (is_seed && is_active()) || self.is_member(scene.genesis, key, scene.now)
+        (is_seed && is_active()) || self.is_member(scene.charter, key, scene.now)
     }
 
     pub(crate) fn vouch(&mut self, scene: &Scene<'_>, author: PublicKey, vouch: &Vouch) -> Result<(), Fault> {
         let vouching = scene
-            .genesis
+            .charter
             .policy
             .admission
             .vouching()
@@ -483,34 +490,29 @@ impl Registry {
         }
     }
 
-    /// Takes an operator's word against an attester; `enough` of them decide.
+    /// Takes an operator's word against an attester; n − f of those in office decide.
     pub(crate) fn remove_attester(
         &mut self,
         scene: &Scene<'_>,
-        (operator, enough): (u8, usize),
+        operator: PublicKey,
         removal: &AttesterRemoval,
     ) -> Result<(), Fault> {
-        if scene.genesis.attester(&removal.attester).is_none() {
+        if scene.charter.attester(&removal.attester).is_none() {
             return Err(Fault::Unknown("attester"));
         }
         let votes = self.removals.entry(removal.attester).or_default();
         if !votes.insert(operator) {
             return Err(Fault::Duplicate("the removal of this attester"));
         }
-        if votes.len() >= enough {
+        if scene.is_decided_by(votes) {
             self.removed.entry(removal.attester).or_insert(scene.now);
         }
         Ok(())
     }
 
-    /// Takes an operator's word against a member; `enough` of them decide. Whoever vouched for an expelled member may not
+    /// Takes an operator's word against a member; n − f of those in office decide. Whoever vouched for an expelled member may not
     /// vouch for a time; whomever that member vouched for loses that vouch and nothing else.
-    pub(crate) fn expel(
-        &mut self,
-        scene: &Scene<'_>,
-        (operator, enough): (u8, usize),
-        expulsion: &Expulsion,
-    ) -> Result<(), Fault> {
+    pub(crate) fn expel(&mut self, scene: &Scene<'_>, operator: PublicKey, expulsion: &Expulsion) -> Result<(), Fault> {
         let key = expulsion.key;
         let person = self.people.get(&key).ok_or(Fault::Unknown("member"))?;
         if person.departure == Some(Departure::Expelled) {
@@ -520,11 +522,11 @@ impl Registry {
         if !votes.insert(operator) {
             return Err(Fault::Duplicate("the expulsion of this member"));
         }
-        if votes.len() < enough {
+        if !scene.is_decided_by(votes) {
             return Ok(());
         }
         self.change(key, |person| person.departure = Some(Departure::Expelled));
-        if let Some(vouching) = scene.genesis.policy.admission.vouching() {
+        if let Some(vouching) = scene.charter.policy.admission.vouching() {
             let until = scene.now.plus_millis(vouching.penalty_millis);
             let vouchers: Vec<PublicKey> =
                 self.vouches.keys().filter(|(_, to)| *to == key).map(|(from, _)| *from).collect();
@@ -538,7 +540,7 @@ impl Registry {
         if !self.is_trusted_attester(scene, &author) {
             return Err(Fault::NotAllowed("a census"));
         }
-        let policy = &scene.genesis.policy;
+        let policy = &scene.charter.policy;
         let attribute = policy.attributes.get(usize::from(census.slot)).ok_or(Fault::Unknown("attribute"))?;
         let is_coarse = |count: &u32| *count == 0 || *count >= policy.class_members;
         if census.counts.len() != attribute.values.len() || !census.counts.iter().all(is_coarse) {
@@ -554,9 +556,9 @@ impl Registry {
     /// Returns the values (1, 2, …) of an attribute that may be disclosed among so many cohorts: f + 1 attesters have each
     /// checked at least `class_members` people with the value for each of them, of whom one attester is honest. A ring
     /// credential shows class and cohort, and people fall to cohorts by chance.
-    pub fn open_values(&self, genesis: &Genesis, slot: u8, cohorts: usize) -> Vec<u16> {
-        let Some(attribute) = genesis.policy.attributes.get(usize::from(slot)) else { return Vec::new() };
-        let faulty = usize::from(genesis.policy.admission.faulty_attesters());
+    pub fn open_values(&self, charter: &Charter, slot: u8, cohorts: usize) -> Vec<u16> {
+        let Some(attribute) = charter.policy.attributes.get(usize::from(slot)) else { return Vec::new() };
+        let faulty = usize::from(charter.policy.admission.faulty_attesters());
         let counts: Vec<&Vec<u32>> = self
             .census
             .iter()
@@ -564,7 +566,7 @@ impl Registry {
             .map(|(_, counts)| counts)
             .collect();
         let cohorts = u32::try_from(cohorts.max(1)).unwrap_or(u32::MAX);
-        let least = genesis.policy.class_members.saturating_mul(cohorts);
+        let least = charter.policy.class_members.saturating_mul(cohorts);
         let is_open = |index: &u16| {
             let enough = |counts: &&&Vec<u32>| counts.get(usize::from(*index)).is_some_and(|count| *count >= least);
             counts.iter().filter(enough).count() > faulty

@@ -9,6 +9,7 @@
 //! next, followers to follow, verifiers to check. There is no state that could differ between them.
 
 pub mod classes;
+pub mod moral;
 pub mod pca;
 pub mod report;
 
@@ -201,7 +202,7 @@ impl Course<'_> {
 
     fn run_ballots(&self, sealed: &Sealed, plan: &BallotPlan) -> Step_<Stage> {
         let layout = layout(self.round).map_err(|_| Stage::Contradiction("a round without a valid list of items"))?;
-        let policy = &self.ledger.genesis().policy;
+        let policy = &self.round.charter.policy;
         let ballots = sealed.contributions.len();
         let report = |outcome| RoundReport::new(self.ledger, (self.round.id, plan), sealed, outcome);
         let done = |outcome| Stage::Done(Box::new(Report::Ballots(report(outcome))));
@@ -245,7 +246,7 @@ impl Course<'_> {
             };
             Stage::Done(Box::new(Report::Deltas(report, adapters)))
         };
-        if sealed.contributions.len() < self.round.least(&self.ledger.genesis().policy) {
+        if sealed.contributions.len() < self.round.least() {
             return Ok(done(AdapterOutcome::TooFew, Vec::new()));
         }
         let averages = self.averages(manifest, sealed, plan)?;
@@ -274,7 +275,7 @@ impl Course<'_> {
             (true, beacon) => beacon.ok_or(Stage::Beacon)?,
             (false, _) => *sealed.set.as_ref(),
         };
-        let classes = partition_deltas(manifest, &self.ledger.genesis().policy, sealed, &beacon);
+        let classes = partition_deltas(manifest, &self.round.charter.policy, sealed, &beacon);
         let blocks: Vec<Block> =
             classes.iter().flat_map(|class| &class.cohorts).map(|ballots| Block { ballots: ballots.clone() }).collect();
         let of_blocks: Vec<&[u32]> = blocks.iter().map(|block| block.ballots.as_slice()).collect();
@@ -299,7 +300,7 @@ impl Course<'_> {
 
     /// The values that f + 1 operators stated for a step, or the step itself.
     fn opened(&self, step: Step, plan: OpeningPlan) -> Step_<OpenedStep> {
-        let Some((inputs, values)) = self.round.agreed_values(step, self.ledger.sharing().faulty()) else {
+        let Some((inputs, values)) = self.round.agreed_values(step) else {
             return Err(Stage::Open { step, plan });
         };
         if inputs != plan.digest() {
@@ -343,7 +344,7 @@ impl Course<'_> {
     /// Runs the passes of the secret PCA; `None` if the round ends with totals only.
     fn map(&self, sealed: &Sealed, totals: &Totals) -> Step_<Option<Map>> {
         let (items, ballots) = (totals.items.len(), sealed.contributions.len());
-        let Some(plan) = PcaPlan::new(items, ballots, self.ledger.genesis().policy.group_floor as usize) else {
+        let Some(plan) = PcaPlan::new(items, ballots, self.round.charter.policy.group_floor as usize) else {
             return Ok(None);
         };
         let seed = hash::digest(domain::OMEGA, &sealed.set);
@@ -363,7 +364,7 @@ impl Course<'_> {
 
     /// Returns the product of one pass; `None` if all attempts at it were given up.
     fn pass(&self, pass: u8, omega: &IntMatrix, mu: &[i64]) -> Step_<Option<IntMatrix>> {
-        let faulty = self.ledger.sharing().faulty();
+        let faulty = self.round.charter.faulty();
         for attempt in 0..=faulty {
             let id = PassId { pass, attempt };
             let record = self.round.passes.get(&id);
@@ -420,7 +421,7 @@ impl Course<'_> {
 
     /// Opens the sum of each class.
     fn classes(&self, layout: &Layout, plan: &ClassPlan, sealed: &Sealed, totals: &Totals) -> Step_<ClassReport> {
-        let policy = &self.ledger.genesis().policy;
+        let policy = &self.round.charter.policy;
         let blocks = blocks_of(sealed, policy.class_floor, policy.floor);
         let of_blocks: Vec<&[u32]> = blocks.iter().map(|block| block.ballots.as_slice()).collect();
         let assignment = assignment(&of_blocks, sealed.contributions.len());

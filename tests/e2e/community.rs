@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
-use chorus_node::driver::{Node, NodeHandle, NodeOptions};
+use chorus_node::{
+    driver::{Node, NodeHandle, NodeOptions},
+    network::Caps,
+};
 use chorus_protocol::{
     config::Policy,
     contribution::Contributor,
@@ -84,6 +87,7 @@ impl Village {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             dial,
             mdns: false,
+            caps: Caps::default(),
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
             rng_seed: None,
@@ -143,7 +147,7 @@ impl Village {
         let agreed = |peer: &Peer| peer.ledger().rounds()[&round].agreed_result().cloned();
         let node = self.up().next().expect("somebody is up");
         let result = node.view(agreed).await.expect("runs").expect("it is finished");
-        self.wait(|peer| peer.blob_at_hand(&result.result).is_some()).await;
+        self.wait(|peer| peer.has_found(&result.result)).await;
         RoundReport::from_bytes(&node.fetch(result.result).await.expect("it is there")).expect("a report")
     }
 

@@ -3,3 +3,4 @@
 mod cli;
 mod community;
 mod durability;
+mod operations;

@@ -10,9 +10,12 @@ mod delta;
 mod durability;
 mod figure;
 mod identity;
+mod idle;
+mod late_joiner;
+mod network;
 mod table;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
 use table::Printed;
@@ -30,6 +33,9 @@ enum Topic {
     Durability,
     /// Opinion map, groups and consensus: fidelity, and what their publication tells about a ballot.
     Deliberation,
+    /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps; what it takes to join late, and what
+    /// a node costs that has nothing to do.
+    Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
 }
@@ -67,6 +73,9 @@ struct Arguments {
     /// How many files `durability` damages.
     #[arg(long, default_value_t = 200)]
     damages: u64,
+    /// The rounds of the past of `network`.
+    #[arg(long, default_value_t = 1_000)]
+    rounds: u32,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -88,21 +97,26 @@ impl Arguments {
                 Err(error) => show(vec![figure::Figure::new(format!("durability: {error:#}"), 1.0, "ratio").at_most(0.0).into()]),
             },
             Topic::Deliberation => show(printed(deliberation::figures())),
+            Topic::Network => {
+                network::figures(self.seed, &mut show);
+                show(printed(late_joiner::figures(self.rounds)));
+                show(printed(idle::figures()));
+            }
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }
 }
 
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
-fn main() {
+fn main() -> ExitCode {
     let all: Vec<String> = std::env::args().skip(1).collect();
     if let [first, rest @ ..] = all.as_slice()
         && first == chorus_tests::crash::CHILD
     {
-        if let Err(error) = chorus_tests::crash::child(rest) {
-            println!("failed {error:#}");
-        }
-        return;
+        return chorus_tests::crash::child(rest).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if std::env::var_os(idle::AS_NODE).is_some() {
+        return chorus_node::cli::main();
     }
     let arguments = Arguments::parse();
     arguments.measure(|figures| {
@@ -113,4 +127,5 @@ fn main() {
             }
         }
     });
+    ExitCode::SUCCESS
 }

@@ -31,8 +31,8 @@ impl Play {
     pub fn bundle(&self, host: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let blobs = |id: &BlobId| self.network.blob(host, id).map(|bytes| bytes.to_vec());
-        let decisions = self.network.peer(host).decisions();
-        audit::write(&mut bytes, &self.community.genesis, decisions, blobs).expect("the log can be shown");
+        let decisions: Vec<Arc<Decision>> = self.network.decisions(host).iter().cloned().map(Arc::new).collect();
+        audit::write(&mut bytes, &self.community.genesis, &decisions, blobs).expect("the log can be shown");
         bytes
     }
 }
@@ -73,8 +73,9 @@ impl Corrupt {
             keys: keys.map(|key| (key.public(), key.clone())).collect(),
             sets: BTreeMap::new(),
         };
-        let set =
-            |(id, round): (&RoundId, &chorus_protocol::ledger::RoundRecord)| Some((*id, round.sealed.as_ref()?.set));
+        let set = |(id, round): (&RoundId, &Arc<chorus_protocol::ledger::RoundRecord>)| {
+            Some((*id, round.sealed.as_ref()?.set))
+        };
         corrupt.sets = corrupt.ledger().rounds().iter().filter_map(set).collect();
         corrupt
     }
@@ -82,8 +83,11 @@ impl Corrupt {
     /// Returns the state that the log leads to, passing over what is against the rules.
     pub fn ledger(&self) -> Ledger {
         let mut ledger = Ledger::new(self.genesis.clone());
-        for entry in self.log.iter().flatten() {
-            let _ = ledger.apply_verified(entry);
+        for (height, entries) in (1..).map(Height).zip(&self.log) {
+            for entry in entries {
+                let _ = ledger.apply_verified(entry);
+            }
+            ledger.complete(height);
         }
         ledger
     }
@@ -103,7 +107,7 @@ impl Corrupt {
     /// Returns a contribution with the acknowledgements of all operators that are needed.
     pub fn acknowledge(&self, header: ContributionHeader) -> AcceptedContribution {
         let bytes = header.acknowledged_bytes(self.genesis.id());
-        let needed = Ledger::new(self.genesis.clone()).acknowledgements_needed();
+        let needed = self.genesis.charter().quorum();
         let keys = self.genesis.operators.iter().filter_map(|key| self.keys.get(key)).take(needed);
         let acknowledgements = (1..).zip(keys.map(|key| key.sign(domain::ACKNOWLEDGE, &bytes))).collect();
         AcceptedContribution { header, acknowledgements }
@@ -137,6 +141,7 @@ impl Corrupt {
         let mut previous = BatchId::from(*community.as_ref());
         let mut decisions = Vec::new();
         for (height, entries) in (1..).map(Height).zip(&self.log) {
+            let committee = ledger.charter().committee();
             let mut encoded = Vec::new();
             for entry in entries {
                 let mut said = entry.entry.clone();
@@ -150,7 +155,8 @@ impl Corrupt {
             }
             let batch = Batch::new(height, previous, encoded).expect("entries fit a batch");
             previous = batch.id();
-            decisions.push(self.certify(batch));
+            decisions.push(self.certify_by(&committee, batch));
+            ledger.complete(height);
         }
         decisions
     }
@@ -169,13 +175,21 @@ impl Corrupt {
         }
     }
 
-    /// Certifies a batch with the signatures of a quorum.
+    /// Certifies a batch with the signatures of a quorum of the founding operators.
     ///
     /// # Panics
     ///
     /// Panics if the operators make no committee.
     pub fn certify(&self, batch: Batch) -> Decision {
-        let committee = Committee::new(self.genesis.operators.iter().copied()).expect("a committee");
+        self.certify_by(&self.genesis.charter().committee(), batch)
+    }
+
+    /// Certifies a batch with the signatures of a quorum of a committee.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the operators make no committee.
+    pub fn certify_by(&self, committee: &Committee, batch: Batch) -> Decision {
         let (height, value) = (batch.height(), batch.id());
         let sign = |operator: PublicKey| {
             let preimage = Vote::precommit(height, 0, value, operator).preimage(self.genesis.id());

@@ -40,6 +40,8 @@ pub struct Community {
     pub genesis: Genesis,
     /// The operators' keys, in the order of the document.
     pub operators: Vec<SecretKey>,
+    /// Keys of those who may become operators.
+    pub candidates: Vec<SecretKey>,
     /// The attesters' keys, in the order of the document.
     pub attesters: Vec<SecretKey>,
     /// The members.
@@ -97,7 +99,15 @@ impl Community {
             attesters: attesters.iter().map(attester).collect(),
             policy,
         };
-        Self { genesis, operators, attesters, people: (0..people).map(person).collect() }
+        let candidates = Vec::new();
+        Self { genesis, operators, candidates, attesters, people: (0..people).map(person).collect() }
+    }
+
+    /// Makes keys of people who may become operators.
+    #[must_use]
+    pub fn with_candidates(mut self, seed: u64, candidates: usize) -> Self {
+        self.candidates = (0..candidates).map(|index| SecretKey::random(&mut rng(seed, "candidate", index))).collect();
+        self
     }
 
     /// Returns the community's id.
@@ -133,11 +143,20 @@ impl Community {
         (kind, items, duration_millis): (PollKind, usize, u64),
         classes: Option<ClassPlan>,
     ) -> Poll {
+        let texts = (0..items).map(|item| format!("The assistant should follow principle {item}.")).collect();
+        self.poll_of(question, (kind, texts, duration_millis), classes)
+    }
+
+    /// As [`poll_by_class`](Self::poll_by_class), with these items.
+    pub fn poll_of(
+        &self,
+        question: &str,
+        (kind, texts, duration_millis): (PollKind, Vec<String>, u64),
+        classes: Option<ClassPlan>,
+    ) -> Poll {
         let community = self.id();
         let opening = PollOpening { kind, question: question.into(), context: String::new() };
         let poll = opening.id(community);
-        let texts: Vec<String> =
-            (0..items).map(|item| format!("The assistant should follow principle {item}.")).collect();
         let plan = RoundPlan {
             subject: Subject::Ballots(BallotPlan {
                 poll,

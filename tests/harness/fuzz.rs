@@ -107,6 +107,7 @@ pub const fn stores(effect: &Effect) -> bool {
         | Effect::EraseRound(_)
         | Effect::DropEntry(_)
         | Effect::Send { .. }
+        | Effect::SendLog { .. }
         | Effect::Publish(_)
         | Effect::Want(_)
         | Effect::Notice(_) => false,

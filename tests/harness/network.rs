@@ -20,7 +20,7 @@ use chorus_protocol::{
         consensus::{Decision, Timeouts},
         entry::SignedEntry,
     },
-    message::Message,
+    message::{LogPart, Message},
     peer::{Command, Config, Effect, Event, Notice, Peer, Saved},
     time::Timestamp,
 };
@@ -136,6 +136,8 @@ pub struct Network {
     pub notices: Vec<(usize, Notice)>,
     /// Bytes sent.
     pub bytes_sent: u64,
+    /// Bytes of bodies that were fetched.
+    pub bytes_fetched: u64,
     /// What was sent, for whoever listens.
     pub tap: Tap,
 }
@@ -165,6 +167,7 @@ impl Network {
             rng: ChaCha20Rng::seed_from_u64(seed),
             notices: Vec::new(),
             bytes_sent: 0,
+            bytes_fetched: 0,
             tap: Tap::default(),
         };
         let keys = operators.iter().cloned().map(Some).chain((0..followers).map(|_| None));
@@ -223,6 +226,11 @@ impl Network {
     pub fn disk(&self, host: usize) -> (Vec<Record>, Vec<Arc<Submission>>) {
         let disk = &self.hosts[host].disk;
         (disk.records.clone(), disk.private.values().cloned().collect())
+    }
+
+    /// Returns the decisions on a host's disk.
+    pub fn decisions(&self, host: usize) -> &[Decision] {
+        &self.hosts[host].disk.decisions
     }
 
     /// Makes a host lie.
@@ -402,6 +410,7 @@ impl Network {
         match self.hosts[host].disk.blobs.get(&id).cloned().or(found) {
             Some(bytes) => {
                 self.hosts[host].wants.remove(&id);
+                self.bytes_fetched += bytes.len() as u64;
                 self.hosts[host].disk.blobs.insert(id, bytes.clone());
                 self.handle(host, Event::Blob { id, bytes });
             }
@@ -466,6 +475,11 @@ impl Network {
                 if let Some(to) = (0..self.hosts.len()).find(|other| node(*other) == to) {
                     self.send(host, to, bytes);
                 }
+            }
+            Effect::SendLog { to, from } => {
+                let older = disk.decisions.iter().filter(|decision| decision.batch.height() >= from);
+                let part = Message::Log(LogPart::of(older.cloned())).seal(self.genesis.id());
+                self.perform(host, Effect::Send { to, bytes: part });
             }
             Effect::Publish(bytes) => {
                 for to in (0..self.hosts.len()).filter(|to| *to != host) {

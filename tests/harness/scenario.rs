@@ -23,6 +23,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Operators.
     pub operators: usize,
+    /// Nodes with the keys of people who may become operators.
+    pub candidates: usize,
     /// Members, who all vote.
     pub people: usize,
     /// Nodes that members share.
@@ -52,6 +54,7 @@ impl Default for Scenario {
         Self {
             seed: 1,
             operators: 5,
+            candidates: 0,
             people: 48,
             followers: 2,
             items: 24,
@@ -86,9 +89,11 @@ impl Scenario {
     /// Founds the community and starts its nodes.
     pub fn start(self) -> Play {
         let people = (self.people, &self.attributes as &dyn Fn(usize) -> [u64; SLOTS]);
-        let community = Community::of(self.seed, self.operators, people, self.attesters, self.policy.clone());
+        let community = Community::of(self.seed, self.operators, people, self.attesters, self.policy.clone())
+            .with_candidates(self.seed, self.candidates);
         let seed = self.network_seed.unwrap_or(self.seed);
-        let network = Network::new(seed, community.genesis.clone(), &community.operators, self.followers, self.links);
+        let keys = [community.operators.as_slice(), community.candidates.as_slice()].concat();
+        let network = Network::new(seed, community.genesis.clone(), &keys, self.followers, self.links);
         let poll = community.poll(self.kind, self.items, self.duration_millis);
         let votes = population(self.seed, self.people, self.items, self.camps);
         Play { network, community, poll, votes, scenario: self }
@@ -98,8 +103,8 @@ impl Scenario {
 impl Play {
     /// Returns the host that a member uses.
     pub fn host_of(&self, person: usize) -> usize {
-        let hosts = self.network.len() - self.scenario.operators;
-        self.scenario.operators + person % hosts.max(1)
+        let with_keys = self.scenario.operators + self.scenario.candidates;
+        with_keys + person % (self.network.len() - with_keys).max(1)
     }
 
     /// Returns the first host that is up.
@@ -115,6 +120,12 @@ impl Play {
     /// Registers everybody, opens the poll and posts the plan of the round. Returns whether that could be done.
     pub fn plan(&mut self) -> bool {
         let registered = self.register();
+        self.ask();
+        registered
+    }
+
+    /// Opens the poll and posts the plan of the round.
+    pub fn ask(&mut self) {
         let operator = self.someone();
         self.network.command(operator, Command::Post(self.poll.opening.clone()));
         let poll = self.poll.poll;
@@ -122,12 +133,11 @@ impl Play {
         for proposal in self.poll.proposals.clone() {
             self.network.command(operator, Command::Post(proposal));
         }
-        let items = self.scenario.items;
+        let items = self.poll.proposals.len();
         self.network.run_until(60_000, |network| {
             all_up(network, |peer| peer.ledger().polls().get(&poll).is_some_and(|poll| poll.items.len() == items))
         });
         self.network.command(operator, Command::Post(self.poll.plan.clone()));
-        registered
     }
 
     /// Registers everybody. Returns whether they are members.
@@ -190,7 +200,7 @@ impl Play {
 
     /// Returns the round as the log of the first host that is up tells it.
     pub fn round(&self) -> Option<&RoundRecord> {
-        self.network.peer(self.someone()).ledger().rounds().get(&self.poll.round)
+        self.network.peer(self.someone()).ledger().rounds().get(&self.poll.round).map(|round| round.as_ref())
     }
 
     /// Returns the report of a result.

@@ -101,7 +101,10 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Series(_)
         | Entry::Weigh(_)
         | Entry::Assess(_)
-        | Entry::Beacon(_) => return None,
+        | Entry::Beacon(_)
+        | Entry::Canonical(_)
+        | Entry::MergeCards(_)
+        | Entry::Amend(_) => return None,
     })
 }
 

@@ -3,10 +3,7 @@
 //! The data sets are not part of the repository (CC BY 4.0, the Computational Democracy Project); without them these
 //! tests print a line and pass.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use chorus_node::polis::{Conversation, analyze_dir};
 use chorus_protocol::deliberation::{
@@ -16,19 +13,10 @@ use chorus_protocol::deliberation::{
     groups::{Partition, kmeans::Points},
     simulate::{SecretOptions, secret_pipeline},
 };
+use chorus_tests::data::dataset;
 use serde_json::Value;
 
 const EXACT: f64 = 1e-9;
-
-/// Returns the folder of a data set, or prints that it is not there.
-fn dataset(name: &str) -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(name);
-    if !dir.join("reference.json").is_file() {
-        println!("SKIPPED: {name} is not at {}", dir.display());
-        return None;
-    }
-    Some(dir)
-}
 
 fn reference(dir: &Path) -> Value {
     let text = std::fs::read_to_string(dir.join("reference.json")).expect("the file was found");

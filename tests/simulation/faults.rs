@@ -375,8 +375,7 @@ fn a_lying_share_is_corrected_and_the_liar_named() {
 fn an_operator_that_votes_twice_is_convicted_on_the_log() {
     let (play, _, liar) = play_with_liar(5, Lie::VotesTwice);
 
-    let peer = play.network.peer((liar + 1) % 5);
-    let entries = peer.decisions().iter().flat_map(|decision| decision.batch.entries().to_vec());
+    let entries = play.network.decisions((liar + 1) % 5).iter().flat_map(|decision| decision.batch.entries().to_vec());
     let convicted: Vec<_> = entries
         .filter_map(|bytes| match SignedEntry::from_bytes(&bytes).ok()?.entry {
             Entry::Evidence(evidence) => Evidence::from_bytes(&evidence.bytes).ok()?.verify(play.community.id()).ok(),

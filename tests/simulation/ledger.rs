@@ -1,5 +1,7 @@
 //! The rules of the log, one refusal at a time: every entry that must not be admitted, and what is said about it.
 
+use std::sync::Arc;
+
 use chorus_crypto::{
     credential::{Leaf, LeafSecret},
     domain,
@@ -383,4 +385,19 @@ fn identity_points_and_rubbish_are_no_leaves_or_tags() {
         let signed = SignedEntry::sign(&key, community, Entry::Register(registration));
         assert!(matches!(case.open.ledger.apply(&signed), Err(Fault::Credential(_))));
     }
+}
+
+#[test]
+fn a_copy_of_the_state_shares_the_rounds_that_neither_changes() {
+    let mut case = case();
+    let copy = case.open.ledger.clone();
+    let shared = |case: &Case| Arc::ptr_eq(&copy.rounds()[&case.round()], &case.open.ledger.rounds()[&case.round()]);
+
+    // The clock has been read since the plan: it is none of this round's business.
+    case.tell_time(1_000);
+    assert!(shared(&case));
+    let accepted = case.acknowledged(&case.headers[0], &[1, 2, 3, 4]);
+    assert_eq!(case.apply(0, Entry::Contribution(accepted)), Ok(()));
+    assert!(!shared(&case));
+    assert!(copy.rounds()[&case.round()].contributions.is_empty(), "the copy stays as it was");
 }

@@ -190,7 +190,7 @@ fn a_body_withheld_from_one_operator_reaches_it_through_the_others() {
     let result = play.vote_and_finish().expect("a result");
 
     assert!(play.body(&result.result) == FIVE.bytes);
-    let acknowledged = |round: &chorus_protocol::ledger::RoundRecord| {
+    let acknowledged = |round: &std::sync::Arc<chorus_protocol::ledger::RoundRecord>| {
         round.openings[&Step::Totals].contains_key(&3) && round.results.len() == 5
     };
     assert!(play.network.run_until(20_000, |network| { network.peer(0).ledger().rounds().values().all(acknowledged) }));

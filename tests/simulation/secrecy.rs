@@ -143,7 +143,7 @@ impl Attacker<'_> {
             let mask = form.expand(self.ledger, *subset, seed).expect("a ballot");
             left.iter_mut().enumerate().for_each(|(row, left)| *left += mask.values(row)[0]);
         }
-        if seeds.len() == self.ledger.sharing().subset_count() {
+        if seeds.len() == self.ledger.charter().sharing().subset_count() {
             for (row, value) in left.iter().enumerate() {
                 let mut coefficients = vec![Scalar::ZERO; rows];
                 coefficients[row] = Scalar::ONE;
@@ -166,7 +166,7 @@ impl Attacker<'_> {
             let key = SealSecret::from_bytes(secret);
             let bound = forge::box_context(&form.header.core, *operator, &key.public());
             let sealed = submission.boxes.get(usize::from(*operator) - 1).and_then(Option::as_ref);
-            let held = self.ledger.sharing().held_by(*operator);
+            let held = self.ledger.charter().sharing().held_by(*operator);
             let opened = sealed.and_then(|sealed| key.open(&bound, &sealed.bytes).ok());
             let opened = opened.and_then(|plain| split_seeds(&plain, held.len())).unwrap_or_default();
             seeds.extend(held.into_iter().zip(opened));

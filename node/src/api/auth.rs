@@ -66,18 +66,27 @@ impl Gate {
         Self { token, port }
     }
 
+    /// Checks that a request names the server by its own address.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Host`] if it names another host.
+    pub fn check_host(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", self.port));
+        if !own.iter().any(|own| own == text(headers, header::HOST)) {
+            return Err(ApiError::new(Kind::Host, "this server answers to its loopback address alone"));
+        }
+        Ok(())
+    }
+
     /// Checks a request's headers.
     ///
     /// # Errors
     ///
     /// Returns [`Kind::Host`] if the request names another host, [`Kind::Unauthorized`] without the token.
     pub fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", self.port));
-        if !own.iter().any(|own| own == text(header::HOST)) {
-            return Err(ApiError::new(Kind::Host, "this server answers to its loopback address alone"));
-        }
-        if !self.token.is_shown_by(text(header::AUTHORIZATION).as_bytes()) {
+        self.check_host(headers)?;
+        if !self.token.is_shown_by(text(headers, header::AUTHORIZATION).as_bytes()) {
             return Err(ApiError::new(
                 Kind::Unauthorized,
                 "the token is missing or wrong: it is in the file api.token",
@@ -85,4 +94,8 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

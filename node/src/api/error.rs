@@ -202,7 +202,8 @@ impl From<NodeError> for ApiError {
             | NodeError::LogLost { .. }
             | NodeError::ContributionLost(_)
             | NodeError::Blobs(_)
-            | NodeError::Io(_) => Kind::Store,
+            | NodeError::Io(_)
+            | NodeError::Recording(_) => Kind::Store,
         };
         Self::new(kind, error.to_string())
     }

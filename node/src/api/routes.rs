@@ -24,7 +24,7 @@ use super::{
     service::Service,
     view,
 };
-use crate::diary::ValueCard;
+use crate::{diary::ValueCard, doctor::SelfReport};
 
 /// Bytes of a bundle that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -46,6 +46,7 @@ type Answer<T> = Result<Json<T>, ApiError>;
 pub fn router(shared: Shared) -> Router {
     let routes = Router::new()
         .route("/status", get(status))
+        .route("/health", get(health))
         .route("/invite", get(invite))
         .route("/attest", get(people))
         .route("/attest/request", post(request_attestation))
@@ -79,6 +80,8 @@ pub fn router(shared: Shared) -> Router {
         .route("/diary/cards/remove", post(remove_card))
         .route("/result", get(result))
         .route("/bundle", get(bundle));
+    let open = super::open::router(shared.service.health())
+        .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
     Router::new()
         .nest(BASE, routes)
         .fallback(|| async { ApiError::invalid("there is no such route: see the table in the README") })
@@ -86,6 +89,15 @@ pub fn router(shared: Shared) -> Router {
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter))
         .with_state(shared)
+        .merge(open)
+}
+
+/// Lets in whoever names the server by its own address.
+async fn enter_open(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+    match gate.check_host(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
+    }
 }
 
 /// Lets in who may come in, and forbids to keep the answer.
@@ -147,6 +159,16 @@ struct ResultQuery {
 
 async fn status(State(shared): State<Shared>) -> Answer<view::Status> {
     shared.service.status().await.map(Json)
+}
+
+async fn health(State(shared): State<Shared>) -> Answer<SelfReport> {
+    let snapshot = shared.service.health().look().await;
+    Ok(Json(SelfReport {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        checks: snapshot.checks(),
+        log_millis: snapshot.standing.map_or(0, |standing| standing.log_millis),
+        addresses: shared.service.node().addresses(),
+    }))
 }
 
 async fn invite(State(shared): State<Shared>, Query(query): Query<InviteQuery>) -> Answer<view::InviteView> {

@@ -52,6 +52,7 @@ use crate::{
     },
     diary::Diary,
     driver::NodeHandle,
+    health::Health,
     vault::Vault,
 };
 
@@ -153,6 +154,11 @@ impl Service {
         &self.node
     }
 
+    /// Returns what looks at the node's health.
+    pub fn health(&self) -> Health {
+        Health::new(self.node.clone(), self.dir.clone(), self.role)
+    }
+
     /// Returns where the community, the node and all rounds stand.
     ///
     /// # Errors
@@ -179,7 +185,7 @@ impl Service {
                 addresses: self.node.addresses(),
                 key: key.map(|key| key.to_string()),
                 operator,
-                attester: key.is_some_and(|key| ledger.genesis().attester(&key).is_some()),
+                attester: key.is_some_and(|key| ledger.charter().attester(&key).is_some()),
                 member: key.is_some_and(|key| ledger.is_member(&key)),
             },
             height: height.0,
@@ -187,6 +193,7 @@ impl Service {
             peers,
             operators_connected,
             rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
+            transfers: transfers(&self.node),
             community,
         })
     }
@@ -209,7 +216,7 @@ impl Service {
     /// The person, who must be an operator to do `what`.
     fn operator(&self, ledger: &Ledger, what: &str) -> Result<PublicKey, ApiError> {
         let key = self.person()?.key.public();
-        let is_operator = ledger.genesis().operator(&key).is_some();
+        let is_operator = ledger.charter().operator(&key).is_some();
         is_operator.then_some(key).ok_or_else(|| ApiError::refused(format!("only operators {what}, and you are none")))
     }
 
@@ -338,19 +345,24 @@ fn find_poll(ledger: &Ledger, reference: &str) -> Result<PollId, ApiError> {
 /// Returns the latest round of a poll.
 fn latest_round(ledger: &Ledger, poll: PollId) -> Option<&RoundRecord> {
     let round: &RoundId = ledger.polls().get(&poll)?.rounds.last()?;
-    ledger.rounds().get(round)
+    ledger.rounds().get(round).map(Arc::as_ref)
+}
+
+fn transfers(node: &NodeHandle) -> Vec<view::Transfer> {
+    let view = |it: crate::network::Transfer| view::Transfer { id: it.id, done: it.done, total: it.total };
+    node.transfers().into_iter().map(view).collect()
 }
 
 fn community(ledger: &Ledger) -> view::Community {
-    let genesis = ledger.genesis();
+    let (genesis, charter) = (ledger.genesis(), ledger.charter());
     view::Community {
         id: ledger.community(),
         name: genesis.name.clone(),
         purpose: genesis.purpose.clone(),
-        operators: ledger.sharing().operators(),
-        tolerated: ledger.sharing().faulty(),
-        attesters: genesis.attesters.len(),
-        policy: genesis.policy.clone(),
+        operators: charter.sharing().operators(),
+        tolerated: charter.faulty(),
+        attesters: charter.attesters.len(),
+        policy: charter.policy.clone(),
     }
 }
 

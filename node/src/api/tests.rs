@@ -27,11 +27,13 @@ use serde_json::{Value, json};
 
 mod adapters;
 mod classes;
+mod open;
 
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{
     config::{DataDir, invite::AttestationRequest, settings, token::TextForm as _},
     driver::{Node, NodeOptions},
+    network::Caps,
     vault::Vault,
 };
 
@@ -72,6 +74,7 @@ impl Fixture {
             listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
             dial: Vec::new(),
             mdns: false,
+            caps: Caps::default(),
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: None,
@@ -159,7 +162,7 @@ impl Fixture {
     }
 
     fn set(&self, name: settings::Name, value: &str) {
-        let path = self.folder.path().join("config.json");
+        let path = self.folder.path().join("config.toml");
         let mut settings = settings::Settings::read(&path).expect("read");
         settings.set(name, value).expect("a value");
         settings.write(&path).expect("written");

@@ -27,6 +27,9 @@ pub enum Asks {
     Value,
     /// Whether moving from one value to another is wiser.
     Transition,
+    /// Whether the rules are to change; `chorus community amend` opens such a poll.
+    #[value(skip)]
+    Amendment,
 }
 
 impl From<PollKind> for Asks {
@@ -35,6 +38,7 @@ impl From<PollKind> for Asks {
             PollKind::Statement => Self::Statement,
             PollKind::Value => Self::Value,
             PollKind::Transition => Self::Transition,
+            PollKind::Amendment => Self::Amendment,
         }
     }
 }
@@ -45,6 +49,7 @@ impl From<Asks> for PollKind {
             Asks::Statement => Self::Statement,
             Asks::Value => Self::Value,
             Asks::Transition => Self::Transition,
+            Asks::Amendment => Self::Amendment,
         }
     }
 }
@@ -78,8 +83,21 @@ pub struct Status {
     pub operators_connected: usize,
     /// All rounds, the latest last.
     pub rounds: Vec<Round>,
+    /// Bodies that are being fetched in pieces.
+    pub transfers: Vec<Transfer>,
     /// What people should know, in plain words.
     pub warnings: Vec<String>,
+}
+
+/// A body that is being fetched in pieces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Its id.
+    pub id: BlobId,
+    /// Bytes that are here.
+    pub done: u64,
+    /// All its bytes.
+    pub total: u64,
 }
 
 /// A community.

@@ -18,6 +18,7 @@ use crate::{
     },
     network::NetworkError,
     polis::PolisError,
+    recording::RecordingError,
     store::{StoreError, blobs::BlobError, journal::JournalError},
     vault::VaultError,
 };
@@ -94,9 +95,6 @@ pub enum Failure {
     /// The two passphrases typed differ.
     #[error("the two passphrases differ")]
     PassphrasesDiffer,
-    /// The key of this directory is no operator's.
-    #[error("the key of this directory is no operator's of this community: run as participant or relay")]
-    NotOperator,
     /// No round takes what was to be sent.
     #[error("{0}")]
     Closed(&'static str),
@@ -114,6 +112,25 @@ pub enum Failure {
         /// What happened.
         source: Box<ureq::Error>,
     },
+    /// Something is wrong with the node.
+    #[error("{what} amiss: see above for what to do")]
+    Unwell {
+        /// How many things.
+        what: String,
+        /// What kind of thing.
+        class: Class,
+    },
+    /// A replay wanted something else done than the recorded node did: another version, or a bug.
+    #[error("event {event}: this build wants something else done than the recorded one, of version {version}")]
+    Diverged {
+        /// The event.
+        event: u64,
+        /// The version recorded.
+        version: String,
+    },
+    /// The node did not close in time. What it has said is durable; only what it was doing is not done.
+    #[error("the node was still busy when its time to close was over: it is ended; nothing that it has said is lost")]
+    StillClosing,
     /// The answer is not what a node of this version says.
     #[error("the node's answer is not understood: does another version run?")]
     Answer(#[source] io::Error),
@@ -124,8 +141,10 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
             Self::Closed(_) => Class::Refused,
-            Self::Paused(_) => Class::TimedOut,
-            Self::NoPassphrase | Self::PassphrasesDiffer | Self::NotOperator => Class::Configuration,
+            Self::Paused(_) | Self::StillClosing => Class::TimedOut,
+            Self::Unwell { class, .. } => *class,
+            Self::Diverged { .. } => Class::Bug,
+            Self::NoPassphrase | Self::PassphrasesDiffer => Class::Configuration,
             Self::NotRunning | Self::Unreachable { .. } | Self::Answer(_) => Class::Network,
         }
     }
@@ -164,6 +183,7 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
     if let Some(error) = cause.downcast_ref::<NodeError>() {
         return Some(match error {
             NodeError::Start(_) => Class::Configuration,
+            NodeError::Recording(error) => of_recording(error),
             NodeError::Network(NetworkError::Address(_)) => Class::Usage,
             NodeError::Network(_) | NodeError::NotFound(_) | NodeError::Stopped => Class::Network,
             NodeError::Randomness(_) => Class::Bug,
@@ -187,6 +207,9 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             // What it is made of tells.
             BackupError::Node(_) => None,
         };
+    }
+    if let Some(error) = cause.downcast_ref::<RecordingError>() {
+        return Some(of_recording(error));
     }
     if let Some(error) = cause.downcast_ref::<VaultError>() {
         return Some(match error {
@@ -217,6 +240,14 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
     let disk =
         cause.is::<StoreError>() || cause.is::<JournalError>() || cause.is::<BlobError>() || cause.is::<io::Error>();
     disk.then_some(Class::Store)
+}
+
+const fn of_recording(error: &RecordingError) -> Class {
+    match error {
+        RecordingError::Operator | RecordingError::Keys => Class::Refused,
+        RecordingError::NotOne => Class::Usage,
+        RecordingError::Io { .. } | RecordingError::Damaged(_) | RecordingError::Start(_) => Class::Store,
+    }
 }
 
 /// Writes an error to standard error, and returns its exit code.

@@ -41,6 +41,11 @@ fn text(status: &view::Status) -> String {
     for round in &status.rounds {
         lines.field(&format!("round {}", round.ordinal), round_line(round));
     }
+    for transfer in &status.transfers {
+        let percent = 100 * transfer.done / transfer.total.max(1);
+        let megabytes = transfer.total as f64 / 1e6;
+        lines.field("fetching", format!("{}, {percent} % of {megabytes:.1} MB", short(&transfer.id)));
+    }
     for warning in &status.warnings {
         lines.line("").line(format!("Note: {warning}."));
     }

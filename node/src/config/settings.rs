@@ -1,26 +1,47 @@
-//! What the person at a node has chosen: how they take part, and how they attest. In `config.json`, read for each action.
+//! What has been chosen: how the person takes part and attests, and what the node's line and machine bear.
 //!
-//! ```json
-//! {
-//!   "level": "anonymous",
-//!   "participation": "full",
-//!   "diary": "on",
-//!   "base_model": "/home/ada/SmolLM2-135M-Instruct",
-//!   "attester": { "allow_list": "/home/ada/members.txt", "hook": "/home/ada/check", "hook_timeout_seconds": 30 }
-//! }
+//! In `config.toml`; an environment variable goes before the file, a flag of the command line before both. What a person
+//! chooses is read for each action, what a node bears when it starts.
+//!
+//! ```toml
+//! level = "anonymous"
+//! participation = "full"
+//! diary = "on"
+//! base-model = "/home/ada/SmolLM2-135M-Instruct"
+//! profile = "metered"
+//!
+//! [attester]
+//! allow-list = "/home/ada/members.txt"
+//! hook = "/home/ada/check"
+//! hook-timeout = 30
+//!
+//! [network]
+//! listen = ["/ip4/0.0.0.0/udp/4101/quic-v1"]
+//! upload = "2Mbit/s"
+//!
+//! [storage]
+//! blobs = "8GiB"
 //! ```
+
+mod name;
 
 use std::{
     fs,
     io::{self, Read as _},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use chorus_protocol::contribution::Level;
+use clap::ValueEnum as _;
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+pub use self::name::{Name, ValueError};
+use super::{
+    ConfigError,
+    profile::{Bearing, NetworkSettings, Profile, StorageSettings},
+};
 use crate::{participation::Participation, store::files};
 
 /// The most bytes of the file.
@@ -32,9 +53,9 @@ const USUAL_HOOK_SECONDS: u64 = 30;
 /// The longest that a hook may take.
 const LONGEST_HOOK_SECONDS: u64 = 300;
 
-/// What the person at a node has chosen.
+/// What has been chosen.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Settings {
     /// How contributions and proposals show that a member made them.
     pub level: Level,
@@ -46,14 +67,30 @@ pub struct Settings {
     /// Where the base model is that adapters are trained for: a folder in Hugging Face's layout, or a GGUF file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base_model: Option<PathBuf>,
+    /// What kind of line and machine this is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
     /// How the person attests, if they are an attester.
-    #[serde(skip_serializing_if = "Attesting::is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub attester: Attesting,
+    /// What is set of the network, whatever the profile says.
+    #[serde(skip_serializing_if = "is_default")]
+    pub network: NetworkSettings,
+    /// What is set of the store.
+    #[serde(skip_serializing_if = "is_default")]
+    pub storage: StorageSettings,
+    /// Who may look at the node's health.
+    #[serde(skip_serializing_if = "is_default")]
+    pub metrics: MetricsSettings,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Whether something is kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Keeping {
     /// It is.
     #[default]
@@ -71,7 +108,7 @@ impl Keeping {
 
 /// On what evidence an attester admits people.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct Attesting {
     /// A file with one subject on each line.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,59 +117,43 @@ pub struct Attesting {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hook: Option<String>,
     /// How long the hook may take.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "hook-timeout", skip_serializing_if = "Option::is_none")]
     pub hook_timeout_seconds: Option<u64>,
 }
 
 impl Attesting {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-
     /// Returns how long the hook may take.
     pub fn hook_timeout(&self) -> Duration {
         Duration::from_secs(self.hook_timeout_seconds.unwrap_or(USUAL_HOOK_SECONDS).clamp(1, LONGEST_HOOK_SECONDS))
     }
 }
 
-/// Something that can be chosen.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
-pub enum Name {
-    /// `anonymous` (nobody learns who votes or proposes) or `open` (your key stands beside it; how you vote stays secret).
-    Level,
-    /// `basic` (votes and proposals) or `full` (adapters as well).
-    Participation,
-    /// `on` or `off`: whether the node keeps your own votes and value cards in a file that never leaves it, for training your
-    /// adapter and for showing you how you voted. `off` deletes the file.
-    Diary,
-    /// Where the base model is that adapters are trained for: a folder in Hugging Face's layout, or a GGUF file.
-    BaseModel,
-    /// Attesters: a file of people who may be admitted, one on each line.
-    #[value(name = "attester.allow-list")]
-    AllowList,
-    /// Attesters: a program, or an address beginning with http://, that is asked about each request.
-    #[value(name = "attester.hook")]
-    Hook,
-    /// Attesters: how many seconds it may take.
-    #[value(name = "attester.hook-timeout")]
-    HookTimeout,
-}
-
-/// A value that a setting does not take.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{value:?} is not possible here: {possible}")]
-pub struct ValueError {
-    value: String,
-    possible: &'static str,
+/// Where `/livez`, `/readyz` and `/metrics` are answered besides the local interface.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct MetricsSettings {
+    /// An address of this machine. Whoever can reach it can read them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<SocketAddr>,
 }
 
 impl Settings {
-    /// Reads the file; without one, everything is as usual.
+    /// Reads the file, and what the environment says instead; without both, everything is as usual.
     ///
     /// # Errors
     ///
-    /// Returns [`ConfigError::Settings`] if the file is not understood, rather than vote at another level than was meant.
+    /// Returns [`ConfigError::Settings`] or [`ConfigError::Environment`] if one of them is not understood, rather than vote at
+    /// another level than was meant. A key that does not exist is not understood.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::read_file(path)?.overridden(|variable| std::env::var(variable).ok())
+    }
+
+    /// Reads the file alone: what is about to be changed.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError::Settings`] if it is not understood.
+    pub fn read_file(path: &Path) -> Result<Self, ConfigError> {
         let refused = |source| ConfigError::Io { path: path.to_owned(), source };
         let file = match fs::File::open(path) {
             Ok(file) => file,
@@ -140,10 +161,28 @@ impl Settings {
             Err(error) => return Err(refused(error)),
         };
         let mut text = String::new();
-        file.take(MAX_BYTES).read_to_string(&mut text).map_err(refused)?;
-        let damaged =
-            |error: serde_json::Error| ConfigError::Settings { path: path.to_owned(), why: error.to_string() };
-        serde_json::from_str(&text).map_err(damaged)
+        file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(refused)?;
+        let damaged = |why: String| ConfigError::Settings { path: path.to_owned(), why };
+        if text.len() as u64 > MAX_BYTES {
+            return Err(damaged(format!("it is longer than {MAX_BYTES} bytes")));
+        }
+        toml::from_str(&text).map_err(|error| damaged(error.to_string().trim_end().to_owned()))
+    }
+
+    /// Returns the settings with what the environment says instead. An empty variable says nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`ConfigError::Environment`].
+    pub fn overridden(mut self, variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        for name in Name::value_variants() {
+            let key = name.variable();
+            if let Some(value) = variable(&key).filter(|value| !value.is_empty()) {
+                self.set(*name, &value)
+                    .map_err(|error| ConfigError::Environment { variable: key, why: error.to_string() })?;
+            }
+        }
+        Ok(self)
     }
 
     /// Writes the file.
@@ -152,128 +191,28 @@ impl Settings {
     ///
     /// Returns [`ConfigError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), ConfigError> {
-        let text = serde_json::to_string_pretty(self).expect("settings are plain data") + "\n";
+        let text = toml::to_string_pretty(self).expect("settings are plain data, tables last");
         files::replace(path, "config", text.as_bytes())
             .map_err(|source| ConfigError::Io { path: path.to_owned(), source })
     }
 
-    /// Returns the value of a setting as text; empty if there is none.
-    pub fn get(&self, name: Name) -> String {
-        match name {
-            Name::Level => match self.level {
-                Level::Anonymous => "anonymous".into(),
-                Level::Open => "open".into(),
-            },
-            Name::Participation => self.participation.to_string(),
-            Name::Diary => if self.diary.is_on() { "on" } else { "off" }.into(),
-            Name::BaseModel => self.base_model.as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
-            Name::AllowList => {
-                self.attester.allow_list.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-            }
-            Name::Hook => self.attester.hook.clone().unwrap_or_default(),
-            Name::HookTimeout => self.attester.hook_timeout().as_secs().to_string(),
-        }
+    /// Returns what kind of line and machine this is.
+    pub fn profile(&self) -> Profile {
+        self.profile.unwrap_or_default()
     }
 
-    /// Sets a value; an empty one takes a setting of attesters back. Relative paths begin in the present directory.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`ValueError`].
-    pub fn set(&mut self, name: Name, value: &str) -> Result<(), ValueError> {
-        let refuse = |possible| ValueError { value: value.to_owned(), possible };
-        let given = Some(value).filter(|value| !value.is_empty());
-        let absolute = |path: &str| std::path::absolute(path).map_err(|_| refuse("a path"));
-        match name {
-            Name::Level => {
-                self.level = match value {
-                    "anonymous" => Level::Anonymous,
-                    "open" => Level::Open,
-                    _ => return Err(refuse("anonymous or open")),
-                };
-            }
-            Name::Participation => {
-                self.participation = match value {
-                    "basic" => Participation::Basic,
-                    "full" => Participation::Full,
-                    _ => return Err(refuse("basic or full")),
-                };
-            }
-            Name::Diary => {
-                self.diary = match value {
-                    "on" => Keeping::On,
-                    "off" => Keeping::Off,
-                    _ => return Err(refuse("on or off")),
-                };
-            }
-            Name::BaseModel => self.base_model = given.map(absolute).transpose()?,
-            Name::AllowList => self.attester.allow_list = given.map(absolute).transpose()?,
-            Name::Hook => {
-                let hook = |value: &str| match value {
-                    _ if value.starts_with("http://") => Ok(value.to_owned()),
-                    _ if value.starts_with("https://") => {
-                        Err(refuse("http:// of this machine, or a program that speaks https"))
-                    }
-                    _ => absolute(value).map(|path| path.display().to_string()),
-                };
-                self.attester.hook = given.map(hook).transpose()?;
-            }
-            Name::HookTimeout => {
-                let seconds = |value: &str| {
-                    let seconds = value.parse().ok().filter(|seconds| (1..=LONGEST_HOOK_SECONDS).contains(seconds));
-                    seconds.ok_or_else(|| refuse("1 to 300 seconds"))
-                };
-                self.attester.hook_timeout_seconds = given.map(seconds).transpose()?;
-            }
-        }
-        Ok(())
+    /// Returns all that the node's network and store go by: what is set, and else what follows from the profile.
+    pub fn bearing(&self) -> Bearing {
+        self.profile().bearing().with(&self.network, &self.storage)
+    }
+
+    /// Returns the settings with all of them set that follow from the profile.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let (network, storage) = self.bearing().into_settings();
+        Self { profile: Some(self.profile()), network, storage, ..self.clone() }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_set_is_read_again_and_a_file_that_is_not_understood_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("config.json");
-        assert_eq!(Settings::read(&path).expect("as usual"), Settings::default());
-        let mut settings = Settings::default();
-        settings.set(Name::Level, "open").expect("a level");
-        settings.set(Name::Participation, "basic").expect("a choice");
-        settings.set(Name::Diary, "off").expect("a choice");
-        settings.set(Name::AllowList, "members.txt").expect("a path");
-        settings.set(Name::Hook, "http://127.0.0.1:9/check").expect("an address");
-        settings.set(Name::HookTimeout, "5").expect("seconds");
-        settings.write(&path).expect("written");
-
-        let read = Settings::read(&path).expect("read");
-
-        assert_eq!((&read, read.get(Name::Level).as_str()), (&settings, "open"));
-        assert!(read.attester.allow_list.as_ref().is_some_and(|path| path.is_absolute()));
-        assert_eq!(read.attester.hook_timeout(), Duration::from_secs(5));
-        settings.set(Name::AllowList, "").expect("taken back");
-        assert_eq!(settings.attester.allow_list, None);
-        fs::write(&path, r#"{"levle": "open"}"#).expect("written");
-        assert!(matches!(Settings::read(&path), Err(ConfigError::Settings { .. })));
-    }
-
-    #[test]
-    fn values_that_make_no_sense_are_refused() {
-        let mut settings = Settings::default();
-        let wrong = [
-            (Name::Level, "secret"),
-            (Name::Participation, ""),
-            (Name::Diary, "perhaps"),
-            (Name::Hook, "https://example.org"),
-            (Name::HookTimeout, "0"),
-            (Name::HookTimeout, "soon"),
-        ];
-
-        for (name, value) in wrong {
-            assert!(settings.set(name, value).is_err(), "{name:?} {value}");
-        }
-        assert_eq!(settings, Settings::default());
-    }
-}
+mod tests;

@@ -326,7 +326,7 @@ async fn contribute(
         let (state, encoding) = (Arc::clone(&state), manifest.encoding);
         let (person, mut rng) = (Arc::clone(&community.people[index]), community.generator("delta", index));
         let make = move || -> anyhow::Result<Submission> {
-            let (ledger, round): &(Ledger, RoundRecord) = &state;
+            let (ledger, round): &(Ledger, Arc<RoundRecord>) = &state;
             let bits = u32::from(encoding.fraction_bits);
             let entries = delta::quantise(&trained, bits, encoding.bound, &mut rng)?;
             let contributor = Contributor::anonymous(&person.leaf);

@@ -89,7 +89,7 @@ impl Attackers {
     }
 
     /// Those who are no members vote all the same.
-    pub(super) async fn vote(&mut self, hosts: &Hosts, state: &(Ledger, RoundRecord)) -> anyhow::Result<()> {
+    pub(super) async fn vote(&mut self, hosts: &Hosts, state: &(Ledger, Arc<RoundRecord>)) -> anyhow::Result<()> {
         for somebody in self.invented.iter().chain([&self.revoked]) {
             let record = pretend(&state.0, &state.1, &somebody.leaf)?;
             let votes = vec![chorus_crypto::ballot::Vote::Agree; record.plan.items().len()];
@@ -100,7 +100,7 @@ impl Attackers {
     }
 
     /// A member whose ballot counts already votes a second time, openly.
-    pub(super) async fn vote_twice(&mut self, hosts: &Hosts, state: &(Ledger, RoundRecord)) -> anyhow::Result<()> {
+    pub(super) async fn vote_twice(&mut self, hosts: &Hosts, state: &(Ledger, Arc<RoundRecord>)) -> anyhow::Result<()> {
         let votes = vec![chorus_crypto::ballot::Vote::Disagree; state.1.plan.items().len()];
         let contributor = Contributor { level: Level::Open, ..Contributor::anonymous(&self.double) };
         let submission = contributor.cast(&state.0, &state.1, &votes, &mut self.rng)?;
@@ -188,6 +188,6 @@ fn pretend(ledger: &Ledger, record: &RoundRecord, leaf: &LeafSecret) -> anyhow::
     let mut leaves = manifest.snapshot.leaves().to_vec();
     leaves.push(leaf.leaf());
     let beacon = hash::content(b"a snapshot of one's own");
-    manifest.snapshot = Arc::new(Snapshot::new(leaves, ledger.genesis().policy_digest(), beacon));
+    manifest.snapshot = Arc::new(Snapshot::new(leaves, ledger.charter().policy_digest(), beacon));
     Ok(record)
 }

@@ -26,7 +26,7 @@ pub(super) struct Checked {
 
 /// Writes the bundle to `path` and verifies what was written.
 pub(super) async fn write_and_verify(genesis: &Genesis, node: &NodeHandle, path: &Path) -> anyhow::Result<Checked> {
-    let decisions = node.view(|peer| peer.decisions().to_vec()).await?;
+    let decisions = node.decisions().await?;
     let (genesis, node, path) = (genesis.clone(), node.clone(), path.to_owned());
     let runtime = tokio::runtime::Handle::current();
     let work = move || -> anyhow::Result<Checked> {

@@ -24,7 +24,10 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, broadcast::error::RecvError};
 
 use super::{Shape, population::Population};
-use crate::driver::{Node, NodeHandle, NodeOptions};
+use crate::{
+    driver::{Node, NodeHandle, NodeOptions},
+    network::Caps,
+};
 
 /// How long nodes of one machine may take to find each other.
 const MEETING: Duration = Duration::from_secs(60);
@@ -166,6 +169,7 @@ impl Community {
             listen: vec!["/ip4/127.0.0.1/tcp/0".to_owned()],
             dial,
             mdns: false,
+            caps: Caps::default(),
             // All nodes share one machine: they are slower than a network of machines, not faster.
             timeouts: Timeouts { propose: 4_000, prevote: 2_000, precommit: 2_000, ..Timeouts::default() },
             pass_millis: 4 * Config::PASS_MILLIS,
@@ -184,6 +188,8 @@ async fn listen(
         let complaint = match notices.recv().await {
             Ok(Notice::Contradiction { what, .. }) => what.to_owned(),
             Ok(Notice::Halted(why)) => why,
+            Ok(Notice::NotCarried { why, .. }) => why.to_string(),
+            Ok(Notice::NotStated { why, .. }) => why,
             Ok(Notice::Height(_) | Notice::Refused { .. }) | Err(RecvError::Lagged(_)) => continue,
             Err(RecvError::Closed) => return,
         };

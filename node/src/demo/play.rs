@@ -63,7 +63,7 @@ pub(super) async fn run(
     let voting = voting_time(population, options);
     let round = open(community, hosts, population, voting, stages).await?;
     let ballot_bytes = vote(community, hosts, population, (round, &mut attackers), stages).await?;
-    follow(community, hosts, round, population.ballots.len(), stages).await?;
+    follow(hosts, round, population.ballots.len(), stages).await?;
     let result = agree(hosts, round).await?;
     let attacks = attackers.outcome(community, hosts, round).await?;
     let erased = wait_for_erasure(community, hosts, round).await?;
@@ -216,17 +216,10 @@ pub(super) async fn send(node: &NodeHandle, submission: Submission) -> anyhow::R
 }
 
 /// Waits while the operators seal the round and open what is to be opened, step by step.
-async fn follow(
-    community: &Community,
-    hosts: &Hosts,
-    round: RoundId,
-    people: usize,
-    stages: &mut Stages,
-) -> anyhow::Result<()> {
-    let faulty = community.genesis.sharing().faulty();
+async fn follow(hosts: &Hosts, round: RoundId, people: usize, stages: &mut Stages) -> anyhow::Result<()> {
     let done = |peer: &Peer, step: Step| {
         let Some(round) = peer.ledger().rounds().get(&round) else { return false };
-        round.agreed_values(step, faulty).is_some() || round.agreed_result().is_some()
+        round.agreed_values(step).is_some() || round.agreed_result().is_some()
     };
     stages.begin("sealing", None);
     let sealed = |peer: &Peer| is_in(peer, round, RoundState::Sealed);
@@ -257,7 +250,7 @@ async fn agree(hosts: &Hosts, round: RoundId) -> anyhow::Result<RoundResult> {
         ensure!(own.as_ref() == Some(&result), "node {index} has another result");
         for id in [Some(result.result), result.follows].into_iter().flatten() {
             // At hand is what a node was sent or computed; results are never sent unasked.
-            let computed = |peer: &Peer| peer.blob_at_hand(&id).is_some();
+            let computed = |peer: &Peer| peer.has_found(&id);
             ensure!(node.wait_until(computed, PATIENCE).await?, "node {index} did not come to the result");
         }
     }

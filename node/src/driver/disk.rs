@@ -5,6 +5,7 @@
 //! | records that must not be forgotten | `journal` |
 //! | decisions | `store/` |
 //! | public bodies | `blobs/` |
+//! | what was used of the month | `traffic`, by the network |
 //! | private parts of contributions | `private/<round>/<body>` |
 //! | entries of people at this node on their way | `outbox/<entry>` |
 //! | exports of the log, in case `store/` is damaged | `exports/` |
@@ -26,9 +27,10 @@ use std::{
 use chorus_crypto::sign::PublicKey;
 use chorus_protocol::{
     contribution::Submission,
-    id::{BlobId, NodeId, RoundId},
+    id::{BlobId, CommunityId, NodeId, RoundId},
     journal::{Record, RestoredRecord},
     log::{batch::Height, consensus::Decision},
+    message::Message,
     peer::{Effect, Notice, Saved},
 };
 use rand_core::CryptoRng;
@@ -40,9 +42,13 @@ use super::{
     private::{Loaded, PrivateStore, create_private_dir},
     records::{Records, erased},
 };
-use crate::store::{blobs::BlobStore, journal::JournalError};
+use crate::store::{
+    blobs::{BlobStore, Policy},
+    journal::JournalError,
+};
 
-/// Bytes of public bodies that are kept: ten thousand rounds of a small community.
+/// Bytes of public bodies that are kept: ten thousand rounds of a small community. An operator keeps all, for an audit
+/// asks operators for them; others keep what was used last, and fetch the rest again.
 const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
 
 /// Decisions between looks at whether an export is due.
@@ -64,8 +70,9 @@ pub(super) enum Outgoing {
 /// Everything durable.
 #[derive(Debug)]
 pub(super) struct Disk {
+    community: CommunityId,
     records: Records,
-    log: LogStore,
+    log: Arc<LogStore>,
     blobs: Arc<BlobStore>,
     private: PrivateStore,
     outbox: Outbox,
@@ -77,7 +84,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Opens the folder, and returns what is saved in it.
+    /// Opens the folder of a node, and returns what is saved in it.
     ///
     /// # Security
     ///
@@ -98,7 +105,8 @@ impl Disk {
         let saved = records.load()?;
         let height = decisions.len() as u64;
         who.check_log(height, &saved)?;
-        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), BLOB_QUOTA)?);
+        let policy = if who.operator.is_some() { Policy::keep_all(BLOB_QUOTA) } else { Policy::cache(BLOB_QUOTA) };
+        let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
         let Loaded { submissions, damaged } = private.load(&erased(&saved))?;
         for (round, body) in damaged {
@@ -109,8 +117,8 @@ impl Disk {
             private.erase(round, body)?;
         }
         let (outbox, relayed) = Outbox::open(&folder.join("outbox"))?;
-        let (folder, waiting) = (folder.to_owned(), (Vec::new(), Vec::new()));
-        let disk = Self { records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
+        let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
+        let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
         Ok((disk, Saved { decisions, records: saved, submissions, relayed }))
     }
@@ -139,6 +147,11 @@ impl Disk {
     /// Returns the public bodies.
     pub(super) const fn blobs(&self) -> &Arc<BlobStore> {
         &self.blobs
+    }
+
+    /// Returns the decisions.
+    pub(super) const fn log(&self) -> &Arc<LogStore> {
+        &self.log
     }
 
     /// Performs effects in order, handing `out` what leaves the node.
@@ -170,6 +183,10 @@ impl Disk {
                     self.outbox.delete(id)?;
                 }
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
+                Effect::SendLog { to, from } => {
+                    let part = Message::Log(self.log.part(from)?).seal(self.community);
+                    leave(self, Outgoing::Send { to, bytes: part });
+                }
                 Effect::Publish(bytes) => leave(self, Outgoing::Publish(bytes)),
                 Effect::Want(id) => leave(self, Outgoing::Want(id)),
                 Effect::Notice(notice) => leave(self, Outgoing::Notice(notice)),
@@ -230,6 +247,7 @@ impl Disk {
     fn erase_round(&mut self, round: RoundId) -> Result<(), NodeError> {
         self.flush()?;
         self.private.erase_round(round)?;
+        self.blobs.collect()?;
         self.compact()
     }
 
@@ -256,6 +274,8 @@ impl Disk {
 /// Whose folder it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who {
+    /// The community.
+    pub(super) community: CommunityId,
     /// The key that this node signs with; none for a follower.
     pub(super) operator: Option<PublicKey>,
     /// Whether the community has one operator.

@@ -21,7 +21,11 @@ use chorus_crypto::{
     hash::Digest,
     wire_struct,
 };
-use chorus_protocol::log::consensus::Decision;
+use chorus_protocol::{
+    limits,
+    log::{batch::Height, consensus::Decision},
+    message::LogPart,
+};
 
 use super::NodeError;
 use crate::store::{
@@ -87,7 +91,7 @@ pub(super) struct LogStore {
 /// What a store was opened with.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) log: LogStore,
+    pub(super) log: Arc<LogStore>,
     /// The decisions, from height 1.
     pub(super) decisions: Vec<Decision>,
     /// What it knows of the journal.
@@ -115,7 +119,7 @@ impl LogStore {
         if !store.integrity()?.is_sound() {
             return Err(NodeError::StoreDamaged);
         }
-        let log = Self { store: Arc::new(store) };
+        let log = Arc::new(Self { store: Arc::new(store) });
         let (decisions, mark) = (log.decisions()?, log.mark()?);
         Ok(Opened { log, decisions, mark })
     }
@@ -123,7 +127,7 @@ impl LogStore {
     /// Makes a new store of the newest export that is whole.
     fn rebuild(folder: &Path, path: &Path) -> Result<Opened, NodeError> {
         for export in exports(folder)?.into_iter().rev() {
-            let log = Self { store: Arc::new(SledStore::open(path)?) };
+            let log = Arc::new(Self { store: Arc::new(SledStore::open(path)?) });
             let taken = log.import(&mut File::open(&export)?);
             let decisions = taken.map_err(NodeError::from).and_then(|()| log.decisions());
             match decisions {
@@ -181,7 +185,7 @@ impl LogStore {
     }
 
     /// Returns the decisions, from height 1.
-    fn decisions(&self) -> Result<Vec<Decision>, NodeError> {
+    pub(super) fn decisions(&self) -> Result<Vec<Decision>, NodeError> {
         let mut decisions = BTreeMap::<Vec<u8>, Vec<u8>>::new();
         let mut last: Option<Vec<u8>> = None;
         loop {
@@ -199,6 +203,25 @@ impl LogStore {
         }
         let decode = |bytes: Vec<u8>| Decision::from_bytes(&bytes).map_err(|_| NodeError::StoreDamaged);
         decisions.into_values().map(decode).collect()
+    }
+
+    /// Returns the part of the log from a height on that fits one message.
+    pub(super) fn part(&self, from: Height) -> Result<LogPart, NodeError> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        let mut height = from;
+        while found.len() < limits::MAX_LOG_PART && bytes <= limits::MAX_LOG_PART_BYTES {
+            let (first, next) = (height.to_bytes(), height.next().to_bytes());
+            let rows = self.store.range(DECISIONS, Bound::Included(&first), Bound::Excluded(&next), PAGE)?;
+            if rows.is_empty() {
+                break;
+            }
+            let decision: Vec<u8> = rows.into_iter().flat_map(|(_, part)| part).collect();
+            bytes += decision.len();
+            found.push(Decision::from_bytes(&decision).map_err(|_| NodeError::StoreDamaged)?);
+            height = height.next();
+        }
+        Ok(LogPart::of(found))
     }
 
     /// Returns what is known of the journal.

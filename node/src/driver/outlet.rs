@@ -66,6 +66,10 @@ impl Outlet {
                 }
             }
             Notice::Contradiction { round, what } => tracing::error!(%round, what, "the log contradicts itself"),
+            Notice::NotStated { number, why } => tracing::warn!(number, why, "consent to an amendment was not stated"),
+            Notice::NotCarried { number, why } => {
+                tracing::error!(number, %why, "the operators adopted an amendment that the members' vote does not carry");
+            }
             Notice::Halted(why) => tracing::error!(why, "this node no longer takes part in ordering"),
         }
     }
@@ -97,6 +101,7 @@ fn is_misconduct(fault: &Fault) -> bool {
         Fault::Unknown(_)
             | Fault::Duplicate(_)
             | Fault::Early { .. }
+            | Fault::Stale { .. }
             | Fault::Phase(_)
             | Fault::Bound { .. }
             | Fault::Quorum { .. }

@@ -33,6 +33,7 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
         listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
         dial: Vec::new(),
         mdns: false,
+        caps: Caps::default(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
         rng_seed: None,
@@ -130,5 +131,5 @@ async fn a_follower_catches_up_over_the_network_and_fetches_bodies() {
     let time = Timestamp::from_millis(u64::MAX / 2);
     let clock = Entry::Clock(ClockReading { time });
     operator.command(Command::Post(clock)).await.expect("runs");
-    assert!(follower.wait_until(|peer| peer.ledger().clock(1) == time, PATIENCE).await.expect("runs"));
+    assert!(follower.wait_until(|peer| peer.ledger().clock(&key().public()) == time, PATIENCE).await.expect("runs"));
 }

@@ -24,8 +24,10 @@ use super::{
     NodeError,
     disk::{Disk, Outgoing},
     inbox::{Events, Taken},
+    meters::Meters,
     outlet::Outlet,
 };
+use crate::recording::Recorder;
 
 /// Groups of effects that wait for the disk; then the protocol waits.
 const GROUPS: usize = 64;
@@ -35,6 +37,9 @@ const LONGEST_TURN: Duration = Duration::from_millis(20);
 
 /// The shortest wait for a deadline, so that one that has passed cannot keep a thread busy.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The longest wait without a sign of life.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// What the threads of a node share with its handles.
 #[derive(Debug)]
@@ -48,6 +53,37 @@ pub(super) struct Shared {
     pub(super) handed: Arc<AtomicU64>,
     /// How many of them are durable.
     pub(super) durable: watch::Sender<u64>,
+    /// What the threads say of themselves.
+    pub(super) meters: Arc<Meters>,
+}
+
+/// How events are handled: with which randomness, and whether they are written down.
+#[derive(Debug)]
+pub(super) struct Turns {
+    /// The protocol's randomness. A recorded node's is drawn from the recording's seed by nothing else.
+    pub(super) rng: ChaCha20Rng,
+    /// The recording, if there is one.
+    pub(super) recorder: Option<Recorder>,
+}
+
+impl Turns {
+    fn handle(&mut self, peer: &mut Peer, event: Event, performed: &mut Vec<Effect>) {
+        let now = now();
+        let pending = self.recorder.as_ref().and_then(|recorder| recorder.note(now, &event));
+        peer.handle(now, event, &mut self.rng);
+        let already = performed.len();
+        performed.extend(std::iter::from_fn(|| peer.poll_effect()));
+        if let (Some(recorder), Some(pending)) = (&mut self.recorder, pending) {
+            recorder.write(pending, performed.get(already..).unwrap_or_default());
+        }
+    }
+
+    /// There is nothing to handle for a moment.
+    fn pause(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+        }
+    }
 }
 
 /// Returns the time of this machine's clock.
@@ -60,7 +96,7 @@ pub(super) fn now() -> Timestamp {
 pub(super) fn start(
     shared: Shared,
     events: Events,
-    rng: ChaCha20Rng,
+    mut turns: Turns,
     disk: Disk,
     outlet: Outlet,
     stopped: impl FnOnce() + Send + 'static,
@@ -68,26 +104,31 @@ pub(super) fn start(
     let (sender, receiver) = sync_channel(GROUPS);
     let span = tracing::Span::current();
     let of_disk = span.clone();
-    let durable = shared.durable.clone();
+    let (durable, meters) = (shared.durable.clone(), Arc::clone(&shared.meters));
     thread::Builder::new()
         .name("disk".into())
-        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, &durable, stopped)))?;
+        .spawn(move || of_disk.in_scope(|| write(disk, outlet, &receiver, (&durable, &meters), stopped)))?;
     thread::Builder::new()
         .name("protocol".into())
-        .spawn(move || span.in_scope(|| run(&shared, &events, rng, &sender)))?;
+        .spawn(move || span.in_scope(|| run(&shared, &events, &mut turns, &sender)))?;
     Ok(())
 }
 
 /// Runs the protocol until it is told to stop, or the disk fails.
-fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSender<(u64, Vec<Effect>)>) {
+fn run(shared: &Shared, events: &Events, turns: &mut Turns, effects: &SyncSender<(u64, Vec<Effect>)>) {
     let mut next = Some(Box::new(Event::Tick));
     let mut stopping = false;
+    let meters = &shared.meters;
     loop {
         let (number, performed, deadline) = {
             let mut peer = shared.peer.blocking_lock();
             let began = Instant::now();
+            let mut performed = Vec::new();
             while let Some(event) = next.take() {
-                peer.handle(now(), *event, &mut rng);
+                if let Event::Message { bytes, .. } = &*event {
+                    meters.received(bytes);
+                }
+                turns.handle(&mut peer, *event, &mut performed);
                 match events.take(Some(Duration::ZERO)) {
                     Taken::Event(event) => next = Some(event),
                     Taken::Nothing => {}
@@ -97,10 +138,16 @@ fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSen
                     break;
                 }
             }
-            let performed: Vec<Effect> = std::iter::from_fn(|| peer.poll_effect()).collect();
+            turns.pause();
+            meters.turned(began.elapsed());
             let new = u64::from(!performed.is_empty());
             (shared.handed.fetch_add(new, Ordering::AcqRel) + new, performed, peer.next_deadline())
         };
+        for effect in &performed {
+            if let Effect::Send { bytes, .. } | Effect::Publish(bytes) = effect {
+                meters.sent(bytes);
+            }
+        }
         shared.changed.send_modify(|count| *count = count.wrapping_add(1));
         if (!performed.is_empty() && effects.send((number, performed)).is_err()) || stopping {
             return;
@@ -108,12 +155,25 @@ fn run(shared: &Shared, events: &Events, mut rng: ChaCha20Rng, effects: &SyncSen
         if next.is_some() {
             continue;
         }
+        match wait_for(events, deadline, meters) {
+            Some(event) => next = Some(event),
+            None => return,
+        }
+    }
+}
+
+/// Waits for the next event or the deadline, and says meanwhile that the thread is there; nothing is next if the node shall
+/// stop.
+fn wait_for(events: &Events, deadline: Option<Timestamp>, meters: &Meters) -> Option<Box<Event>> {
+    loop {
         let wait = deadline.map(|at| Duration::from_millis(at.as_millis().saturating_sub(now().as_millis())));
-        next = match events.take(wait.map(|wait| wait.max(SHORTEST_WAIT))) {
-            Taken::Event(event) => Some(event),
-            Taken::Nothing => Some(Box::new(Event::Tick)),
-            Taken::Stop => return,
-        };
+        let due = wait.filter(|wait| *wait <= LONGEST_WAIT);
+        match events.take(Some(due.unwrap_or(LONGEST_WAIT).max(SHORTEST_WAIT))) {
+            Taken::Event(event) => return Some(event),
+            Taken::Nothing if due.is_some() => return Some(Box::new(Event::Tick)),
+            Taken::Nothing => meters.turning(),
+            Taken::Stop => return None,
+        }
     }
 }
 
@@ -122,21 +182,27 @@ fn write(
     mut disk: Disk,
     mut outlet: Outlet,
     effects: &Receiver<(u64, Vec<Effect>)>,
-    durable: &watch::Sender<u64>,
+    (durable, meters): (&watch::Sender<u64>, &Meters),
     stopped: impl FnOnce(),
 ) {
     while let Ok((mut number, mut group)) = effects.recv() {
+        meters.disk_begins();
         // What has gathered meanwhile shares one wait for the disk.
         while let Ok((later, more)) = effects.try_recv() {
             group.extend(more);
             number = later;
         }
+        if group.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Halted(_)))) {
+            meters.halt();
+        }
         if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing)) {
+            meters.halt();
             tracing::error!(%error, "the node stops");
             outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));
             break;
         }
         durable.send_replace(number);
+        meters.disk_rests();
     }
     drop(disk);
     drop(outlet);

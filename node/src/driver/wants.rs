@@ -1,39 +1,38 @@
-//! Bodies that the protocol, or somebody at this node, wants: here, or from one connected node after the other.
+//! Bodies that the protocol, or somebody at this node, wants: here, or from connected nodes.
 
 use std::{
+    pin::pin,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use chorus_protocol::{id::BlobId, peer::Event};
-use tokio::{runtime, sync::Semaphore};
+use tokio::{
+    runtime,
+    time::{sleep, timeout},
+};
 
 use super::{NodeError, inbox::Inbox};
 use crate::{
-    network::{NetworkHandle, NodeId},
+    network::{NetworkError, NetworkHandle},
     store::blobs::BlobStore,
 };
 
-/// Bodies asked for at a time, so that a node that catches up holds few in memory.
-const MAX_FETCHES: usize = 8;
-
-/// The pause after every node has been asked once; it doubles with each turn. A body that is named on the log is on its
-/// way to those who do not have it yet.
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
-/// The longest pause: what somebody who was away has comes back with them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a body that is asked for has come to be here in another way.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The pause before a body is asked for again that could not be kept.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// Finds bodies.
 #[derive(Clone, Debug)]
 pub(super) struct Wants {
     pub(super) network: NetworkHandle,
     pub(super) blobs: Weak<BlobStore>,
-    room: Arc<Semaphore>,
 }
 
 impl Wants {
     pub(super) fn new(network: NetworkHandle, blobs: &Arc<BlobStore>) -> Self {
-        Self { network, blobs: Arc::downgrade(blobs), room: Arc::new(Semaphore::new(MAX_FETCHES)) }
+        Self { network, blobs: Arc::downgrade(blobs) }
     }
 
     /// Looks for a body until it is there or the node stops, and hands it to the protocol.
@@ -59,47 +58,32 @@ impl Wants {
 
     /// Asks until the body is there.
     pub(super) async fn fetch(&self, id: BlobId) -> Result<Arc<[u8]>, NodeError> {
-        let mut pause = FIRST_PAUSE;
-        let mut first = usize::from(id.as_ref()[0]);
         loop {
-            match self.read(id).await {
-                Ok(Some(bytes)) => return Ok(bytes),
-                Err(NodeError::Stopped) => return Err(NodeError::Stopped),
-                // A damaged one is fetched again, and replaced.
-                Ok(None) | Err(_) => {}
+            if let Some(bytes) = self.look(id).await? {
+                return Ok(bytes);
             }
-            let peers = self.network.peers();
-            for index in 0..peers.len() {
-                let peer = peers.get((first + index) % peers.len()).copied();
-                if let Some(bytes) = self.ask(peer, id).await? {
-                    return Ok(bytes);
+            let mut fetching = pin!(self.network.fetch_blob(id));
+            loop {
+                match timeout(LOOK_AGAIN, &mut fetching).await {
+                    Ok(Ok(bytes)) => return Ok(bytes.into()),
+                    Ok(Err(NetworkError::Stopped)) => return Err(NodeError::Stopped),
+                    Ok(Err(error)) => {
+                        tracing::warn!(%error, "a body is not fetched");
+                        sleep(PAUSE).await;
+                        break;
+                    }
+                    Err(_) if self.blobs.upgrade().is_none_or(|blobs| blobs.contains(id)) => break,
+                    Err(_) => {}
                 }
             }
-            first = first.wrapping_add(1);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    async fn ask(&self, peer: Option<NodeId>, id: BlobId) -> Result<Option<Arc<[u8]>>, NodeError> {
-        let Some(peer) = peer else { return Ok(None) };
-        let _room = self.room.acquire().await.map_err(|_| NodeError::Stopped)?;
-        let bytes = match self.network.fetch_blob(peer, id).await {
-            Ok(bytes) => bytes,
-            Err(crate::network::NetworkError::Stopped) => return Err(NodeError::Stopped),
-            Err(error) => {
-                tracing::trace!(%error, "a body was not given");
-                return Ok(None);
-            }
-        };
-        let blobs = self.blobs.clone();
-        let keep = move || {
-            let blobs = blobs.upgrade().ok_or(NodeError::Stopped)?;
-            if let Err(error) = blobs.put(&bytes) {
-                tracing::warn!(%error, "a body cannot be kept");
-            }
-            Ok(Some(bytes.into()))
-        };
-        tokio::task::spawn_blocking(keep).await.map_err(|_| NodeError::Stopped)?
+    /// Reads a body that may be here. A damaged one is fetched again, and replaced.
+    async fn look(&self, id: BlobId) -> Result<Option<Arc<[u8]>>, NodeError> {
+        match self.read(id).await {
+            Err(NodeError::Stopped) => Err(NodeError::Stopped),
+            read => Ok(read.unwrap_or_default()),
+        }
     }
 }

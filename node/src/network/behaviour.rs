@@ -3,13 +3,15 @@
 //! The order of the fields is the order of their say on a new connection: limits and bans come first, so that no other
 //! behaviour ever hears of a connection that they refuse.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chorus_protocol::{id::CommunityId, limits::MAX_BLOB_BYTES};
+use chorus_protocol::id::CommunityId;
+use futures::future::Either;
 use libp2p::{
-    StreamProtocol, Swarm, SwarmBuilder, allow_block_list as block_list, connection_limits,
+    PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport as _, allow_block_list as block_list, connection_limits,
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     gossipsub::{self, MaxCountSubscriptionFilter, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
-    identify, identity, kad, mdns, memory_connection_limits as memory_limits, noise, ping,
+    identify, identity, kad, mdns, memory_connection_limits as memory_limits, noise, ping, quic,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
     tcp, yamux,
@@ -19,6 +21,8 @@ use zeroize::Zeroizing;
 
 use super::{
     MAX_GOSSIP_BYTES, NetworkError, REQUEST_TIMEOUT, Topic,
+    limit::{Limiter, muxer::Limited},
+    transfer::message::Messages,
     wire::{Frames, MAX_CONTROL_FRAME},
 };
 
@@ -36,10 +40,10 @@ const MAX_STREAMS: usize = 256;
 /// Control requests under way on one connection, in both directions: questions that wait for an answer on either side
 /// (at most [`MAX_QUESTIONS`](super::direct::MAX_QUESTIONS) each) must leave room for the frames that do not.
 const MAX_CONTROL_STREAMS: usize = 4 * super::direct::MAX_QUESTIONS;
-/// Blobs under way on one connection.
-const MAX_BLOB_STREAMS: usize = 8;
-/// How long a blob may take: 16 MiB at 2 Mbit/s.
-const BLOB_TIMEOUT: Duration = Duration::from_secs(70);
+/// Requests about blobs under way on one connection, in both directions: pieces, questions and news.
+const MAX_BLOB_STREAMS: usize = 64;
+/// How long a piece may take from the request to its last byte: four at a time over an uplink of 20 kB/s.
+const BLOB_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection may be idle. Connections are bounded in number, and a community's nodes want to stay
 /// connected even when there is nothing to say.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
@@ -71,7 +75,7 @@ pub(super) struct Behaviour {
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(super) gossip: Gossip,
     pub(super) control: request_response::Behaviour<Frames>,
-    pub(super) blobs: request_response::Behaviour<Frames>,
+    pub(super) blobs: request_response::Behaviour<Messages>,
 }
 
 /// The names of a community's protocols and topics.
@@ -90,13 +94,13 @@ impl Names {
         format!("{}/1", self.prefix)
     }
 
-    fn protocol(&self, name: &str) -> StreamProtocol {
-        let text = format!("{}/{name}/1", self.prefix);
+    fn protocol(&self, name: &str, version: u8) -> StreamProtocol {
+        let text = format!("{}/{name}/{version}", self.prefix);
         StreamProtocol::try_from_owned(text).expect("a protocol's name begins with a slash")
     }
 
     pub(super) fn routing(&self) -> StreamProtocol {
-        self.protocol("routing")
+        self.protocol("routing", 1)
     }
 
     pub(super) fn topic(&self, topic: Topic) -> gossipsub::IdentTopic {
@@ -109,20 +113,16 @@ pub(super) fn swarm(
     seed: &[u8; 32],
     community: &CommunityId,
     with_mdns: bool,
+    limiter: &Arc<Limiter>,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
     let keys = identity::Keypair::ed25519_from_bytes(Zeroizing::new(*seed).as_mut_slice())
         .expect("32 bytes are an Ed25519 seed");
-    let behaviour = behaviour(&keys, &Names::of(community), with_mdns)?;
-    let muxer = || {
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(MAX_STREAMS);
-        config
-    };
+    let behaviour = behaviour(&keys, &Names::of(community), with_mdns, limiter)?;
+    let transport = transport(&keys, limiter)?;
     let swarm = SwarmBuilder::with_existing_identity(keys)
         .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, muxer)
-        .map_err(|error| NetworkError::Transport(error.into()))?
-        .with_quic()
+        .with_other_transport(|_| transport)
+        .expect("the transport is made already")
         .with_behaviour(|_| behaviour)
         .expect("the behaviour is made already")
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
@@ -130,7 +130,40 @@ pub(super) fn swarm(
     Ok(swarm)
 }
 
-fn behaviour(keys: &identity::Keypair, names: &Names, with_mdns: bool) -> Result<Behaviour, NetworkError> {
+/// How streams share a connection over TCP.
+fn muxer() -> yamux::Config {
+    let mut config = yamux::Config::default();
+    config.set_max_num_streams(MAX_STREAMS);
+    config
+}
+
+/// TCP and QUIC, every stream of either under the limits.
+fn transport(
+    keys: &identity::Keypair,
+    limiter: &Arc<Limiter>,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, NetworkError> {
+    let noise = noise::Config::new(keys).map_err(|error| NetworkError::Transport(error.into()))?;
+    let tcp = tcp::tokio::Transport::new(tcp::Config::default().nodelay(true))
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise)
+        .multiplex(muxer())
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let quic = quic::tokio::Transport::new(quic::Config::new(keys))
+        .map(|(peer, connection), _| (peer, StreamMuxerBox::new(connection)));
+    let limiter = Arc::clone(limiter);
+    let limited = move |either, _| {
+        let (Either::Left((peer, connection)) | Either::Right((peer, connection))) = either;
+        (peer, StreamMuxerBox::new(Limited::new(connection, Arc::clone(&limiter))))
+    };
+    Ok(tcp.or_transport(quic).map(limited).boxed())
+}
+
+fn behaviour(
+    keys: &identity::Keypair,
+    names: &Names,
+    with_mdns: bool,
+    limiter: &Arc<Limiter>,
+) -> Result<Behaviour, NetworkError> {
     let local = keys.public().to_peer_id();
     let limits = connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(MAX_PENDING))
@@ -151,13 +184,13 @@ fn behaviour(keys: &identity::Keypair, names: &Names, with_mdns: bool) -> Result
         gossip: gossip(names),
         control: requests(
             Frames { max_request: MAX_CONTROL_FRAME, max_response: MAX_CONTROL_FRAME },
-            names.protocol("control"),
+            names.protocol("control", 1),
             REQUEST_TIMEOUT,
             MAX_CONTROL_STREAMS,
         ),
         blobs: requests(
-            Frames { max_request: 32, max_response: MAX_BLOB_BYTES + 1 },
-            names.protocol("blob"),
+            Messages { limiter: Arc::clone(limiter) },
+            names.protocol("blob", 2),
             BLOB_TIMEOUT,
             MAX_BLOB_STREAMS,
         ),
@@ -219,12 +252,10 @@ pub(super) fn message_hash(topic: &str, data: &[u8]) -> [u8; 20] {
     *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
-fn requests(
-    frames: Frames,
-    protocol: StreamProtocol,
-    timeout: Duration,
-    streams: usize,
-) -> request_response::Behaviour<Frames> {
+fn requests<C>(codec: C, protocol: StreamProtocol, timeout: Duration, streams: usize) -> request_response::Behaviour<C>
+where
+    C: request_response::Codec<Protocol = StreamProtocol> + Clone + Send + 'static,
+{
     let config = request_response::Config::default().with_request_timeout(timeout).with_max_concurrent_streams(streams);
-    request_response::Behaviour::with_codec(frames, [(protocol, ProtocolSupport::Full)], config)
+    request_response::Behaviour::with_codec(codec, [(protocol, ProtocolSupport::Full)], config)
 }

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
-    sync::Arc,
     time::Duration,
 };
 
@@ -26,13 +25,13 @@ use tokio::{
 };
 
 use super::{
-    BlobSource, Command, MessageId, NetworkError, NetworkEvent, NodeId, RequestId, Topic, Verdict,
+    Command, MessageId, NetworkError, NetworkEvent, NodeId, RequestId, Topic, Verdict,
     behaviour::{self, Behaviour, BehaviourEvent, Names},
     book::{Book, Conduct},
     direct::{Incoming, Outgoing},
     events::Events,
     outbox::Outbox,
-    transfer::{Transfers, Uploaded},
+    transfer::{Done, Transfers},
 };
 
 /// How often calls, repeats and pardons are looked at.
@@ -56,7 +55,7 @@ pub(super) struct Peer {
     /// Whether its connections are being closed for it to start afresh.
     restarting: bool,
     /// Whether it has shown to be of this community.
-    confirmed: bool,
+    pub(super) confirmed: bool,
     pub(super) outbox: Outbox,
     /// Epoch and number of the last frame of ordered messages from it.
     pub(super) received: Option<(u64, u64)>,
@@ -78,19 +77,18 @@ pub(super) struct Task {
     pub(super) incoming: BTreeMap<RequestId, Incoming>,
     pub(super) next_request: u64,
     pub(super) transfers: Transfers,
-    uploaded: mpsc::Receiver<Uploaded>,
+    transfers_done: mpsc::Receiver<Done>,
 }
 
 impl Task {
     pub(super) fn new(
         swarm: Swarm<Behaviour>,
         community: CommunityId,
-        source: Arc<dyn BlobSource>,
+        (transfers, transfers_done): (Transfers, mpsc::Receiver<Done>),
         commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<NetworkEvent>,
         peer_list: watch::Sender<Vec<NodeId>>,
     ) -> Self {
-        let (transfers, uploaded) = Transfers::new(source);
         Self {
             swarm,
             names: Names::of(&community),
@@ -106,7 +104,7 @@ impl Task {
             incoming: BTreeMap::new(),
             next_request: 0,
             transfers,
-            uploaded,
+            transfers_done,
         }
     }
 
@@ -149,6 +147,7 @@ impl Task {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let done = loop {
+            let next = self.transfers.next();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Shutdown(done)) => break Some(done),
@@ -156,7 +155,8 @@ impl Task {
                     None => break None,
                 },
                 event = self.swarm.select_next_some() => self.on_swarm_event(event),
-                Some(uploaded) = self.uploaded.recv() => self.on_uploaded(uploaded),
+                Some(done) = self.transfers_done.recv() => self.on_done(done),
+                () = until(next), if next.is_some() => self.ask(),
                 () = self.events.deliver(), if !self.events.is_empty() => {}
                 _ = ticks.tick() => self.on_tick(),
             }
@@ -166,6 +166,7 @@ impl Task {
 
     /// Tells all peers, and frees the ports before it says so.
     async fn close(mut self, done: Option<oneshot::Sender<()>>) {
+        self.transfers.close();
         let connected: Vec<_> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
             // An error says that it is gone already.
@@ -204,8 +205,7 @@ impl Task {
             Command::Send { to, bytes } => self.send(to, bytes),
             Command::Request { to, bytes, done } => self.request(to, bytes, done),
             Command::Respond { id, bytes } => self.respond(id, bytes),
-            Command::Fetch { from, id, done } => self.fetch(from, id, done),
-            Command::Strike(peer) => self.strike(peer),
+            Command::Fetch { id, done } => self.fetch(id, done),
             Command::Disconnect(node) => {
                 let peer = node.to_peer_id();
                 self.forget(&peer);
@@ -271,6 +271,7 @@ impl Task {
             self.swarm.behaviour_mut().banned.unblock_peer(node.to_peer_id());
         }
         self.call();
+        self.on_transfer_tick();
         let nodes: Vec<_> = self.peers.keys().copied().collect();
         nodes.into_iter().for_each(|node| self.pump(node));
     }
@@ -291,8 +292,8 @@ impl Task {
         match event {
             SwarmEvent::Behaviour(event) => self.on_behaviour_event(event),
             SwarmEvent::NewListenAddr { address, .. } => self.on_address(address),
-            SwarmEvent::ConnectionEstablished { peer_id, connection_id, .. } => {
-                self.on_connected(peer_id, connection_id);
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.on_connected(peer_id, connection_id, endpoint.is_relayed());
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, num_established, .. } => {
                 self.on_closed(peer_id, connection_id, num_established);
@@ -314,7 +315,7 @@ impl Task {
         self.events.push(NetworkEvent::Listening(named));
     }
 
-    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId) {
+    fn on_connected(&mut self, peer: PeerId, connection: ConnectionId, is_relayed: bool) {
         let Some(node) = NodeId::from_peer_id(&peer) else {
             let _ = self.swarm.disconnect_peer_id(peer);
             return;
@@ -329,6 +330,7 @@ impl Task {
             received: None,
         };
         self.peers.entry(node).or_insert_with(new).connections.insert(connection, 0);
+        self.add_link(node, connection, is_relayed);
     }
 
     /// A connection is gone.
@@ -339,6 +341,7 @@ impl Task {
     /// joining all topics would tell it as well, but the prunes that go with it keep *all* peers apart for a minute.)
     fn on_closed(&mut self, peer: PeerId, connection: ConnectionId, left: u32) {
         let Some(node) = NodeId::from_peer_id(&peer) else { return };
+        self.remove_link(node, connection);
         if left > 0 {
             let Some(known) = self.peers.get_mut(&node) else { return };
             known.connections.remove(&connection);
@@ -370,6 +373,7 @@ impl Task {
         peer.confirmed = true;
         self.events.push(NetworkEvent::Connected(node));
         self.list_peers();
+        self.offer(node);
     }
 
     fn list_peers(&self) {
@@ -462,6 +466,12 @@ impl Task {
                 let _ = self.swarm.dial(DialOpts::peer_id(peer).addresses(vec![address]).build());
             }
         }
+    }
+}
+
+async fn until(at: Option<std::time::Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at.into()).await;
     }
 }
 

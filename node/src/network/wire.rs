@@ -3,9 +3,9 @@
 //! ```text
 //! control request    0 · epoch (8) · number (8) · count (4) · { length (4) · message }*    answered by nothing
 //!                    1 · question                                                          answered by bytes
-//! blob request       id (32)
-//! blob response      0 (absent) | bytes · 1 | 2 (busy); the mark is last, where it costs no copy
 //! ```
+//!
+//! Those of blobs are in [`transfer::message`](super::transfer).
 
 use std::io;
 
@@ -72,20 +72,27 @@ impl request_response::Codec for Frames {
     }
 }
 
-async fn read_frame(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<Vec<u8>> {
+/// Reads the length of a frame.
+pub(super) async fn read_length(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<usize> {
     let mut length = [0; 4];
     io.read_exact(&mut length).await?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > bound {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "frame over its bound"));
-    }
+    if length > bound { Err(io::Error::new(io::ErrorKind::InvalidData, "frame over its bound")) } else { Ok(length) }
+}
+
+async fn read_frame(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<Vec<u8>> {
+    let length = read_length(io, bound).await?;
     // A lying length reserves little: the rest grows with what arrives.
     let mut bytes = Vec::with_capacity(length.min(FIRST_RESERVE));
     io.take(length as u64).read_to_end(&mut bytes).await?;
     if bytes.len() == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-async fn write_frame(io: &mut (impl AsyncWrite + Unpin + Send), bytes: &[u8], bound: usize) -> io::Result<()> {
+pub(super) async fn write_frame(
+    io: &mut (impl AsyncWrite + Unpin + Send),
+    bytes: &[u8],
+    bound: usize,
+) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= bound);
     let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame over its bound"))?;
     io.write_all(&length.to_be_bytes()).await?;
@@ -142,39 +149,6 @@ impl Decode for Control {
     }
 }
 
-/// How a request for a blob is answered.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum BlobAnswer {
-    /// The node does not have it.
-    Absent,
-    /// What the node says it is.
-    Found(Vec<u8>),
-    /// The node serves as many as it can.
-    Busy,
-}
-
-impl BlobAnswer {
-    pub(super) fn into_bytes(self) -> Vec<u8> {
-        match self {
-            Self::Absent => vec![0],
-            Self::Found(mut bytes) => {
-                bytes.push(1);
-                bytes
-            }
-            Self::Busy => vec![2],
-        }
-    }
-
-    pub(super) fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
-        match bytes.pop()? {
-            0 if bytes.is_empty() => Some(Self::Absent),
-            1 => Some(Self::Found(bytes)),
-            2 if bytes.is_empty() => Some(Self::Busy),
-            _ => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use futures::executor::block_on;
@@ -197,17 +171,12 @@ mod tests {
     }
 
     #[test]
-    fn control_requests_and_blob_answers_read_back() {
+    fn control_requests_read_back() {
         let ordered = Control::Ordered { epoch: 1, number: 2, messages: vec![b"a".to_vec(), Vec::new()] };
         for control in [ordered, Control::Ask(Vec::new()), Control::Ask(b"why".to_vec())] {
             assert_eq!(Control::from_bytes(&control.to_bytes()), Ok(control));
         }
-        for answer in [BlobAnswer::Absent, BlobAnswer::Busy, BlobAnswer::Found(vec![0, 1]), BlobAnswer::Found(vec![])] {
-            assert_eq!(BlobAnswer::from_bytes(answer.clone().into_bytes()), Some(answer));
-        }
         assert!(Control::from_bytes(&[2]).is_err());
         assert!(Control::from_bytes(&[0; 20]).is_err());
-        assert_eq!(BlobAnswer::from_bytes(vec![0, 0]), None);
-        assert_eq!(BlobAnswer::from_bytes(vec![]), None);
     }
 }

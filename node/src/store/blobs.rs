@@ -4,21 +4,39 @@
 //! name, made durable and moved into place, so that a name in the folder always means a whole file; and it is hashed
 //! whenever it is read, so that a damaged one is an error and never an answer. A range is read by hashing all of the
 //! file too: blobs are at most [`MAX_BLOB_BYTES`], and BLAKE3 is faster than the disk.
+//!
+//! Blobs of more than one [piece](PIECE_BYTES) arrive in [pieces](BlobStore::add) that are checked one by one, and are
+//! [passed on](BlobStore::slice) before the last one is there; such a one has two files of its own beside the blobs, and
+//! is taken up again after a restart. What goes when room is needed, the [`Policy`] says.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     fmt,
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use chorus_protocol::{id::BlobId, limits::MAX_BLOB_BYTES};
 
+use self::{partial::Partial, parts::Known, tags::Tags};
 use super::files::{self, Unfinished};
 
+mod keep;
+mod partial;
+mod parts;
+mod pieces;
+mod slice;
+mod tags;
 #[cfg(test)]
 mod tests;
+
+pub use keep::Policy;
+pub use parts::Found;
+pub use pieces::{MAX_PIECES, PIECE_BYTES, Pieces};
+pub use slice::{MAX_PROOF_BYTES, MAX_SLICE_BYTES};
+pub use tags::Tag;
 
 const PURPOSE: &str = "blob";
 
@@ -48,6 +66,12 @@ pub enum BlobError {
     /// The file does not have the hash it is named by: delete it and fetch it again.
     #[error("blob {0} is damaged")]
     Damaged(BlobId),
+    /// What a peer has sent is no part of the blob, or not of the length it says.
+    #[error("not a part of blob {0}")]
+    Wrong(BlobId),
+    /// A piece of a blob whose length is not known yet.
+    #[error("a piece of blob {0}, of which nothing is here")]
+    NotBegun(BlobId),
     /// Another process, or another handle of this one, has the folder open.
     #[error("the blobs are open elsewhere: another node runs with this data directory")]
     Locked,
@@ -61,35 +85,47 @@ pub enum BlobError {
 pub struct Usage {
     /// The number of blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// Their bytes, and those set aside for blobs that are on their way.
     pub bytes: u64,
 }
 
 /// A folder of blobs. Every call blocks; async code uses `spawn_blocking`.
 pub struct BlobStore {
     root: PathBuf,
-    quota: u64,
-    /// Held by whoever writes or deletes, so that the sum stays right.
+    policy: Policy,
+    /// Held by whoever writes or deletes, so that the sum stays right. Taken before the others.
     usage: Mutex<Usage>,
+    partials: Mutex<BTreeMap<BlobId, Arc<Mutex<Partial>>>>,
+    trees: Mutex<VecDeque<(BlobId, Arc<Known>)>>,
+    tags: Mutex<Tags>,
     _lock: File,
 }
 
 impl fmt::Debug for BlobStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BlobStore").field("root", &self.root).field("quota", &self.quota).finish_non_exhaustive()
+        f.debug_struct("BlobStore").field("root", &self.root).field("policy", &self.policy).finish_non_exhaustive()
     }
 }
 
 impl BlobStore {
-    /// Opens the folder, making it if needed, for at most `quota` bytes.
+    /// Opens the folder, making it if needed. A quota alone is a policy too: everything is kept.
     ///
     /// # Errors
     ///
     /// Returns [`BlobError::Locked`] if it is open elsewhere, and [`BlobError::Io`] if the disk fails.
-    pub fn open(root: &Path, quota: u64) -> Result<Self, BlobError> {
+    pub fn open(root: &Path, policy: impl Into<Policy>) -> Result<Self, BlobError> {
         fs::create_dir_all(root)?;
         let lock = files::lock(&root.join("lock"))?.ok_or(BlobError::Locked)?;
-        let store = Self { root: root.to_owned(), quota, usage: Mutex::default(), _lock: lock };
+        files::remove_unfinished(root, PURPOSE)?;
+        let store = Self {
+            root: root.to_owned(),
+            policy: policy.into(),
+            usage: Mutex::default(),
+            partials: Mutex::default(),
+            trees: Mutex::default(),
+            tags: Mutex::new(Tags::open(&root.join("tags"))?),
+            _lock: lock,
+        };
         let mut usage = Usage::default();
         for shard in store.shards()? {
             files::remove_unfinished(&shard, PURPOSE)?;
@@ -97,6 +133,7 @@ impl BlobStore {
                 usage.blobs += 1;
                 usage.bytes += bytes;
             }
+            usage.bytes += store.take_up(&shard)?;
         }
         *store.usage() = usage;
         Ok(store)
@@ -114,26 +151,31 @@ impl BlobStore {
         let id = BlobId::of(bytes);
         let path = self.path(id);
         let mut usage = self.usage();
-        let replaced = match self.get(id) {
+        match self.get(id) {
             Ok(Some(_)) => return Ok(id),
-            Ok(None) => Usage::default(),
-            Err(BlobError::Damaged(_)) => Usage { blobs: 1, bytes: fs::metadata(&path)?.len() },
+            Ok(None) => {}
+            // What is damaged is of no use: room is made for the sound one.
+            Err(BlobError::Damaged(_)) => self.drop_damaged(&mut usage, id)?,
             Err(error) => return Err(error),
-        };
-        let (wanted, used) = (bytes.len() as u64, usage.bytes - replaced.bytes);
-        if used.saturating_add(wanted) > self.quota {
-            return Err(BlobError::QuotaExceeded { wanted, used, quota: self.quota });
         }
-        let shard = files::parent(&path);
-        if !shard.try_exists()? {
-            fs::create_dir(shard)?;
-            files::sync_directory(&self.root)?;
-        }
-        let mut unfinished = Unfinished::create(shard, PURPOSE)?;
+        self.drop_partial(&mut usage, id)?;
+        let wanted = bytes.len() as u64;
+        self.make_room(&mut usage, wanted)?;
+        self.make_shard(&path)?;
+        let mut unfinished = Unfinished::create(files::parent(&path), PURPOSE)?;
         unfinished.file().write_all(bytes)?;
         unfinished.rename(&path)?;
-        *usage = Usage { blobs: usage.blobs - replaced.blobs + 1, bytes: used + wanted };
+        *usage = Usage { blobs: usage.blobs + 1, bytes: usage.bytes + wanted };
         Ok(id)
+    }
+
+    fn drop_damaged(&self, usage: &mut Usage, id: BlobId) -> io::Result<()> {
+        let path = self.path(id);
+        let bytes = fs::metadata(&path)?.len();
+        fs::remove_file(&path)?;
+        self.forget(id);
+        *usage = Usage { blobs: usage.blobs - 1, bytes: usage.bytes - bytes };
+        Ok(())
     }
 
     /// Reads a blob and checks its hash; `None` if it is not here.
@@ -176,7 +218,11 @@ impl BlobStore {
             range.extend_from_slice(overlap(read, position, offset, end));
             position += count as u64;
         }
-        if hasher.finalize().as_bytes() == id.as_ref() { Ok(Some(range)) } else { Err(BlobError::Damaged(id)) }
+        if hasher.finalize().as_bytes() != id.as_ref() {
+            return Err(BlobError::Damaged(id));
+        }
+        Self::touch(file.get_ref());
+        Ok(Some(range))
     }
 
     /// Returns whether a blob is here, without reading it.
@@ -184,14 +230,16 @@ impl BlobStore {
         self.path(id).is_file()
     }
 
-    /// Deletes a blob, and returns whether it was here.
+    /// Deletes a blob, whatever its tags, and returns whether it was here.
     ///
     /// # Errors
     ///
     /// Returns [`BlobError::Io`] if the disk fails.
     pub fn delete(&self, id: BlobId) -> Result<bool, BlobError> {
+        self.abandon(id)?;
         let path = self.path(id);
         let mut usage = self.usage();
+        self.tags().clear(id)?;
         let bytes = match fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -225,6 +273,30 @@ impl BlobStore {
     fn usage(&self) -> MutexGuard<'_, Usage> {
         // The sum is only changed after the files were, so a panic leaves it right.
         self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn partials(&self) -> MutexGuard<'_, BTreeMap<BlobId, Arc<Mutex<Partial>>>> {
+        self.partials.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up what a shard holds of blobs that are not whole, and returns the bytes set aside for them.
+    fn take_up(&self, shard: &Path) -> Result<u64, BlobError> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(shard)? {
+            let path = entry?.path();
+            let id = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            let Some(id) = id.filter(|_| path.extension().is_some_and(|it| it == partial::DATA)) else { continue };
+            let whole = self.path(id);
+            match Partial::open(&whole, id)?.filter(|_| !whole.exists()) {
+                Some(partial) => {
+                    bytes += partial.size;
+                    self.partials().insert(id, Arc::new(Mutex::new(partial)));
+                }
+                None => partial::remove_files(&whole)?,
+            }
+        }
+        partial::remove_orphans(shard)?;
+        Ok(bytes)
     }
 
     fn path(&self, id: BlobId) -> PathBuf {

@@ -10,15 +10,17 @@ use chorus_crypto::{credential::Tag, domain, group::Point, hash};
 use rayon::prelude::*;
 
 use super::{
-    Progress, Report, VerifyError,
+    Progress, Report, RoundSummary, VerifyError,
     format::{Frame, FrameReader},
     replay::{Needed, Replay, Use, counting},
     round::{Evidence, summarise},
 };
 use crate::{
+    charter::{NotCarried, check_vote},
     contribution::{CheckedForm, verify_all},
     id::{BlobId, RoundId},
-    ledger::Ledger,
+    ledger::{Adopted, Ledger},
+    round,
 };
 
 /// Bodies that are held and verified together: enough to keep all cores busy, few enough to hold.
@@ -99,6 +101,8 @@ fn report(
         progress(Progress::Round(*id));
     }
     rounds.sort_by_key(|(ordinal, _)| *ordinal);
+    let rounds: Vec<RoundSummary> = rounds.into_iter().map(|(_, summary)| summary).collect();
+    check_amendments(ledger, &rounds)?;
     Ok(Report {
         community: ledger.community(),
         name: ledger.genesis().name.clone(),
@@ -108,9 +112,26 @@ fn report(
         members: ledger.members().len(),
         contributions: bodies.verified,
         convicted: replay.convicted.clone(),
-        rounds: rounds.into_iter().map(|(_, summary)| summary).collect(),
+        amendments: ledger.amendments().to_vec(),
+        rounds,
         bytes,
     })
+}
+
+/// Checks that the members' votes carry every amendment that the operators adopted.
+fn check_amendments(ledger: &Ledger, rounds: &[RoundSummary]) -> Result<(), VerifyError> {
+    for Adopted { number, round, item, .. } in ledger.amendments().iter().copied() {
+        let report = rounds.iter().find(|summary| summary.round == round).and_then(|summary| summary.report.as_deref());
+        let charter = ledger.rounds().get(&round).map(|round| &round.charter);
+        let verdict = match (report, charter) {
+            (Some(round::Report::Ballots(report)), Some(charter)) => {
+                check_vote(report, item, &charter.policy).map(|_| ())
+            }
+            (Some(round::Report::Ballots(_) | round::Report::Deltas(..)) | None, _) => Err(NotCarried::NotAsked),
+        };
+        verdict.map_err(|why| VerifyError::Amendment { number, round, why })?;
+    }
+    Ok(())
 }
 
 /// The bodies of contributions on their way through the checks.

@@ -5,6 +5,7 @@ use std::io;
 use chorus_crypto::{codec::DecodeError, credential::Tag};
 
 use crate::{
+    charter::NotCarried,
     config::GenesisError,
     fault::Fault,
     id::{BlobId, RoundId},
@@ -203,6 +204,16 @@ pub enum VerifyError {
         /// What follows.
         recomputed: Option<BlobId>,
     },
+    /// The operators adopted an amendment that the members' vote does not carry.
+    #[error("amendment {number} was adopted, but round {round} does not carry it: {why}")]
+    Amendment {
+        /// Its number.
+        number: u32,
+        /// The round in which members voted.
+        round: RoundId,
+        /// What the vote says.
+        why: NotCarried,
+    },
     /// A blob that a check needs is not in the bundle.
     #[error("blob {0} is missing")]
     MissingBlob(BlobId),
@@ -241,7 +252,7 @@ impl VerifyError {
             Self::Registration { .. } | Self::Credential { .. } => 22,
             Self::Contribution { .. } | Self::Header { .. } => 23,
             Self::Opening { .. } | Self::Unasked { .. } | Self::Product { .. } | Self::Contradiction { .. } => 24,
-            Self::Result { .. } | Self::Follows { .. } => 25,
+            Self::Result { .. } | Self::Follows { .. } | Self::Amendment { .. } => 25,
             Self::MissingBlob(_) | Self::Unfinished(_) | Self::Incomplete { .. } => 26,
         }
     }

@@ -12,7 +12,6 @@ use crate::{
     ledger::{Ledger, RoundState, SealedContribution},
     log::{
         batch::Height,
-        certificate::Committee,
         consensus::{Decision, Evidence},
         entry::{Entry, SignedEntry, Step},
     },
@@ -32,7 +31,6 @@ pub(super) struct Replay {
     pub(super) entries: u64,
     /// Operators that evidence on the log convicts.
     pub(super) convicted: BTreeSet<PublicKey>,
-    committee: Committee,
     /// Blobs that could be needed, in the order in which they were first named.
     named: Vec<BlobId>,
     known: BTreeSet<BlobId>,
@@ -41,8 +39,6 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn new(genesis: Genesis) -> Result<Self, VerifyError> {
         genesis.validate()?;
-        let committee = Committee::new(genesis.operators.iter().copied())
-            .expect("a validated genesis has a supported number of distinct operators");
         let ledger = Ledger::new(genesis);
         Ok(Self {
             height: Height::GENESIS,
@@ -50,7 +46,6 @@ impl Replay {
             ledger,
             entries: 0,
             convicted: BTreeSet::new(),
-            committee,
             named: Vec::new(),
             known: BTreeSet::new(),
         })
@@ -68,7 +63,7 @@ impl Replay {
         }
         decision
             .certificate
-            .verify(&self.committee, self.ledger.community(), batch)
+            .verify(&self.ledger.charter().committee(), self.ledger.community(), batch)
             .map_err(|error| VerifyError::Certificate { height, error })?;
         if batch.entries().is_empty() {
             return Err(VerifyError::EmptyBatch(height));
@@ -80,6 +75,7 @@ impl Replay {
             self.note(&entry.entry);
             self.entries += 1;
         }
+        self.ledger.complete(height);
         self.height = height;
         self.tip = batch.id();
         Ok(())
@@ -125,7 +121,10 @@ impl Replay {
             | Entry::ProposeAnonymously(_)
             | Entry::Series(_)
             | Entry::Assess(_)
-            | Entry::Beacon(_) => {}
+            | Entry::Beacon(_)
+            | Entry::Canonical(_)
+            | Entry::MergeCards(_)
+            | Entry::Amend(_) => {}
         }
     }
 
@@ -141,7 +140,6 @@ impl Replay {
     ///
     /// Returns [`VerifyError::Unfinished`] if a round is sealed and has no result.
     pub(super) fn needed(&self) -> Result<Needed, VerifyError> {
-        let faulty = self.ledger.sharing().faulty();
         let mut uses: BTreeMap<BlobId, Vec<Use>> = BTreeMap::new();
         for (id, round) in self.ledger.rounds() {
             let Some(result) = round.agreed_result() else {
@@ -154,8 +152,8 @@ impl Replay {
                 let body = counting(attempts).map(|counting| counting.header.body);
                 body.into_iter().for_each(|body| uses.entry(body).or_default().push(Use::Body(*id, *tag)));
             }
-            let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step, faulty)?.1));
-            for blob in values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter(faulty)) {
+            let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step)?.1));
+            for blob in values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter()) {
                 uses.entry(blob).or_default().push(Use::Kept);
             }
         }
@@ -220,6 +218,9 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Series(_)
         | Entry::Weigh(_)
         | Entry::Assess(_)
-        | Entry::Beacon(_) => VerifyError::Entry { height, index, fault },
+        | Entry::Beacon(_)
+        | Entry::Canonical(_)
+        | Entry::MergeCards(_)
+        | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     adapter::gate::Standing,
     deliberation::constitution::Constitution,
     id::{BatchId, CommunityId, PollId, RoundId, SeriesId},
-    ledger::RoundState,
+    ledger::{Adopted, RoundState},
     log::{
         batch::Height,
         entry::{RoundResult, Step},
@@ -35,6 +35,8 @@ pub struct Report {
     pub contributions: u64,
     /// Operators that evidence on the log convicts of contradicting themselves.
     pub convicted: BTreeSet<PublicKey>,
+    /// The amendments of the charter, in order; the vote on each was recomputed.
+    pub amendments: Vec<Adopted>,
     /// The rounds, in order of their planning.
     pub rounds: Vec<RoundSummary>,
     /// Bytes of the bundle.

@@ -96,7 +96,7 @@ fn topic(ledger: &Ledger, round: &RoundRecord) -> Topic {
 
 /// Checks that the adapter of a later weighing is the one that follows from the opened sums.
 fn check_weighing(ledger: &Ledger, round: &RoundRecord, evidence: &Evidence<'_>) -> Result<(), VerifyError> {
-    let Some(weighed) = round.agreed_weighing(ledger.sharing().faulty()) else { return Ok(()) };
+    let Some(weighed) = round.agreed_weighing() else { return Ok(()) };
     let averages = averages(ledger, round, evidence);
     let recomputed = averages.and_then(|averages| averages.of_entry(weighed)).map(|values| values.to_blob().0);
     if recomputed == Some(weighed.adapter) {
@@ -113,7 +113,7 @@ fn recompute(
 ) -> Result<(Box<Report>, BTreeSet<Step>), VerifyError> {
     let incomplete = |what| VerifyError::Incomplete { round: round.id, what };
     let sealed = round.sealed.as_ref().ok_or_else(|| incomplete("its closing"))?;
-    let checks = Checks::new(ledger, round, sealed, evidence)?;
+    let checks = Checks::new(round, sealed, evidence)?;
     let stage = stage_observed(ledger, round, evidence, &checks);
     let Checks { opened, error, .. } = checks;
     if let Some(error) = error.into_inner() {
@@ -130,8 +130,7 @@ fn recompute(
         Stage::Missing(blob) => return Err(VerifyError::MissingBlob(blob)),
         Stage::Contradiction(what) => return Err(VerifyError::Contradiction { round: round.id, what }),
     };
-    let faulty = ledger.sharing().faulty();
-    let unasked = |step: &Step| !opened.contains(step) && round.agreed_values(*step, faulty).is_some();
+    let unasked = |step: &Step| !opened.contains(step) && round.agreed_values(*step).is_some();
     match STEPS.into_iter().find(unasked) {
         Some(step) => Err(VerifyError::Unasked { round: round.id, step }),
         None => Ok((report, opened)),
@@ -152,7 +151,6 @@ fn compare(logged: &RoundResult, report: &[u8], follows: Option<BlobId>) -> Resu
 
 /// Checks what a recomputation relies on, and keeps the first thing that is wrong.
 struct Checks<'a> {
-    ledger: &'a Ledger,
     round: &'a RoundRecord,
     set: &'a Digest,
     shape: Shape,
@@ -163,12 +161,7 @@ struct Checks<'a> {
 }
 
 impl<'a> Checks<'a> {
-    fn new(
-        ledger: &'a Ledger,
-        round: &'a RoundRecord,
-        sealed: &'a Sealed,
-        evidence: &Evidence<'a>,
-    ) -> Result<Self, VerifyError> {
+    fn new(round: &'a RoundRecord, sealed: &'a Sealed, evidence: &Evidence<'a>) -> Result<Self, VerifyError> {
         let impossible = |_| VerifyError::Contradiction { round: round.id, what: "its plan makes no contribution" };
         let shape = Format::of(round).map_err(impossible)?.shape();
         let missing = |body: BlobId| VerifyError::MissingBlob(body);
@@ -177,7 +170,6 @@ impl<'a> Checks<'a> {
             evidence.commitments.get(&header.tag).map(Vec::as_slice).ok_or_else(|| missing(header.body))
         });
         Ok(Self {
-            ledger,
             round,
             set: sealed.set.as_ref(),
             shape,
@@ -188,7 +180,7 @@ impl<'a> Checks<'a> {
     }
 
     fn check(&self, plan: &OpeningPlan, values: &OpenedStep) -> Result<(), OpeningError> {
-        plan.check_floor(self.round.floor(&self.ledger.genesis().policy))?;
+        plan.check_floor(self.round.floor())?;
         let commitments = &self.commitments;
         plan.check(&self.shape, values, |ballot| commitments.get(ballot as usize).copied(), self.set)
     }
@@ -209,7 +201,7 @@ impl Observer for Checks<'_> {
     }
 
     fn on_product(&self, id: PassId, omega: &IntMatrix) -> Result<(), &'static str> {
-        let needed = 3 * usize::from(self.ledger.sharing().faulty()) + 1;
+        let needed = 3 * usize::from(self.round.charter.faulty()) + 1;
         let inputs = omega_digest(omega);
         let multiplied = self.round.passes.get(&id).map_or(0, |pass| {
             let by_omega = |operator: &&u8| pass.hashes.get(operator).is_some_and(|(of, _)| *of == inputs);

@@ -13,7 +13,7 @@ use chorus_crypto::{
     group::{Generators, Point},
     hash::Digest,
     link::Link,
-    mask::{Data, Masking, Seed, masked_digest},
+    mask::{self, Data, Masking, Seed, masked_digest},
     msm::Timing,
     seal::seal,
     transcript::Transcript,
@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     adapter::manifest::AdapterManifest,
+    charter::Charter,
     fault::Fault,
     id::RoundId,
     ledger::{Collects, Ledger, Manifest, RoundRecord},
@@ -135,13 +136,13 @@ impl Contributor<'_> {
             return Err(ContributeError::Votes { expected, found: votes.len() });
         }
         let shape = format.shape();
-        let masking = Masking::new(ledger.sharing(), &shape, &prepared.context, &mut draws.masks);
+        let masking = Masking::new(&round.charter.sharing(), &shape, &prepared.context, &mut draws.masks);
         let witness = Witness::new(&layout, votes, &mut draws.dither)
             .map_err(|_| ContributeError::Internal("votes do not encode"))?;
         let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
         let committed = Matrix { masking: &masking, data: &data, commitments, masked };
-        let (content, credential, parts) = self.bind(ledger, &prepared, committed, &mut draws, |transcript, rng| {
+        let (content, credential, parts) = self.bind(&prepared, committed, &mut draws, |transcript, rng| {
             ballot::Proof::prove(transcript, &layout, &witness, masking.data_blindings(), rng)
         })?;
         let body = self.body(&prepared, round.id, Content::Ballot(Box::new(content)), credential);
@@ -179,13 +180,13 @@ impl Contributor<'_> {
             .map_err(|_| ContributeError::Internal("the entries do not fill the matrix"))?;
         let witness = delta::Witness::new(&norm, matrix, &mut draws.proofs)
             .map_err(|_| ContributeError::Norm { bound: norm.bound() })?;
-        let masking = Masking::new(ledger.sharing(), &shape, &prepared.context, &mut draws.masks);
+        let masking = Masking::new(&round.charter.sharing(), &shape, &prepared.context, &mut draws.masks);
         let generators = Generators::new(shape.columns);
         let mut commitments = vec![masking.commit_mask_row(&generators)];
         commitments.extend(witness.commit(&generators, masking.data_blindings(), Timing::Variable));
         let masked = masking.mask(&witness);
         let committed = Matrix { masking: &masking, data: &witness, commitments, masked };
-        let (content, credential, parts) = self.bind(ledger, &prepared, committed, &mut draws, |transcript, rng| {
+        let (content, credential, parts) = self.bind(&prepared, committed, &mut draws, |transcript, rng| {
             let blindings = masking.data_blindings();
             delta::Proof::prove(transcript, &norm, &witness, &generators, blindings, Timing::Variable, rng)
         })?;
@@ -196,7 +197,6 @@ impl Contributor<'_> {
     /// Seals the seeds, links the masked matrix to the committed one, proves, and shows the credential.
     fn bind<P>(
         &self,
-        ledger: &Ledger,
         prepared: &Prepared<'_>,
         matrix: Matrix<'_, impl Data + ?Sized>,
         draws: &mut Draws,
@@ -207,10 +207,11 @@ impl Contributor<'_> {
         let (seed_digests, masked_digest) = (masking.seed_digests(), masked_digest(&masked));
         let choices = (prepared.on_map, prepared.class);
         let core = core_digest(context, choices, &shape, &commitments, &seed_digests, &masked_digest);
-        let boxes = seal_seeds(ledger, prepared.manifest, &core, masking.seeds(), &mut draws.boxes)?;
+        let boxes =
+            seal_seeds(prepared.charter.sharing(), prepared.manifest, &core, masking.seeds(), &mut draws.boxes)?;
         let boxes_digest = boxes_digest(&boxes);
 
-        let mut transcript = begin(prepared.manifest, &ledger.genesis().operators);
+        let mut transcript = begin(prepared.manifest, &prepared.charter.operators);
         absorb_content(&mut transcript, context, &core, &boxes_digest, &prepared.statement);
         let link = Link::prove(&mut transcript, masking, &shape, data);
         let proof = prove(&mut transcript, &mut draws.proofs);
@@ -233,7 +234,7 @@ impl Contributor<'_> {
         rng: &mut impl CryptoRng,
     ) -> Result<Submission, ContributeError> {
         let prepared = self.prepare(ledger, round, rng)?;
-        let mut transcript = begin(prepared.manifest, &ledger.genesis().operators);
+        let mut transcript = begin(prepared.manifest, &prepared.charter.operators);
         absorb_content(&mut transcript, &prepared.context, &WITHDRAWN, &WITHDRAWN, &prepared.statement);
         let credential = self.prove(&mut transcript, &prepared, rng)?;
         let body = self.body(&prepared, round.id, Content::Withdrawal, credential);
@@ -270,7 +271,17 @@ impl Contributor<'_> {
             group: None,
             snapshot_root: manifest.root,
         };
-        Ok(Prepared { manifest, statement, context, hiding, tag, on_map: false, class: 0, group: None })
+        Ok(Prepared {
+            manifest,
+            charter: &round.charter,
+            statement,
+            context,
+            hiding,
+            tag,
+            on_map: false,
+            class: 0,
+            group: None,
+        })
     }
 
     /// As [`prepare`](Self::prepare), for a contribution that is no withdrawal.
@@ -343,6 +354,7 @@ impl Contributor<'_> {
 /// What a person can say of themselves in a round.
 struct Prepared<'r> {
     manifest: &'r Manifest,
+    charter: &'r Charter,
     statement: Statement,
     context: Digest,
     hiding: Hiding,
@@ -409,7 +421,7 @@ fn not_of_the_round(_: Fault) -> ContributeError {
 }
 
 fn seal_seeds(
-    ledger: &Ledger,
+    sharing: mask::Committee,
     manifest: &Manifest,
     core: &Digest,
     seeds: &[Seed],
@@ -421,7 +433,7 @@ fn seal_seeds(
             boxes.push(None);
             continue;
         };
-        let held = ledger.sharing().held_by(operator);
+        let held = sharing.held_by(operator);
         let bytes = seal(key, &box_context(core, operator, key), &join_seeds(seeds, &held), rng)
             .map_err(|_| ContributeError::Internal("an operator's round key is not usable"))?;
         boxes.push(Some(SealedBox { bytes }));

@@ -8,7 +8,7 @@ use chorus_crypto::{
     domain,
     group::Point,
     hash::{self, Digest},
-    mask::{Expansion, Mask, Seed, masked_digest, seed_digest},
+    mask::{Committee, Expansion, Mask, Seed, masked_digest, seed_digest},
     seal::SealSecret,
     transcript::Transcript,
 };
@@ -77,7 +77,7 @@ impl CheckedForm {
                 if *bound.shape != format.shape() || bound.commitments.len() != bound.shape.rows() + 1 {
                     return Err(Fault::Mismatch("the contribution's shape"));
                 }
-                if bound.seed_digests.len() != ledger.sharing().subset_count() {
+                if bound.seed_digests.len() != round.charter.sharing().subset_count() {
                     return Err(Fault::Mismatch("the number of seeds"));
                 }
                 (bound.core(&context, (body.on_map, body.class)), bound.seed_digests.to_vec())
@@ -133,7 +133,7 @@ impl CheckedForm {
         let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
         let statement = self.statement(round, manifest)?;
-        let mut transcript = begin(manifest, &ledger.genesis().operators);
+        let mut transcript = begin(manifest, &round.charter.operators);
         let Some(bound) = self.body.content.bound() else {
             absorb_content(&mut transcript, &self.context, &WITHDRAWN, &WITHDRAWN, &statement);
             return Ok((Equations { gamma: Scalar::ZERO }, transcript, statement));
@@ -142,7 +142,7 @@ impl CheckedForm {
         let first = batch.insert(points?);
         absorb_content(&mut transcript, &self.context, &self.header.core, bound.boxes, &statement);
         let gamma = bound.link.challenge_and_absorb(&mut transcript);
-        bound.link.check(ledger.sharing(), bound.shape, &gamma, batch, first)?;
+        bound.link.check(&round.charter.sharing(), bound.shape, &gamma, batch, first)?;
         match (&self.body.content, &self.format) {
             (Content::Ballot(content), Format::Ballots(layout)) => {
                 content.proof.verify(&mut transcript, layout, first + 1, batch)?;
@@ -223,7 +223,7 @@ impl CheckedForm {
             };
         }
         self.check_masked(equations, submission)?;
-        let held = ledger.sharing().held_by(operator);
+        let held = self.sharing(ledger)?.held_by(operator);
         let index = usize::from(operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
         let sealed =
             submission.boxes.get(index).and_then(Option::as_ref).ok_or(Fault::Seeds("no box for this operator"))?;
@@ -234,6 +234,12 @@ impl CheckedForm {
             self.check_seed(ledger, equations, *subset, seed)?;
         }
         Ok(seeds)
+    }
+
+    /// How the masks of the round are shared.
+    fn sharing(&self, ledger: &Ledger) -> Result<Committee, Fault> {
+        let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
+        Ok(round.charter.sharing())
     }
 
     /// Checks that E is the vector that was committed to.
@@ -262,7 +268,7 @@ impl CheckedForm {
     /// Returns a [`Fault`] if it is not the seed committed to, or if `z_T` or `ζ_T` was not computed from it.
     pub fn check_seed(&self, ledger: &Ledger, equations: &Equations, subset: usize, seed: &Seed) -> Result<(), Fault> {
         let Some(content) = self.body.content.bound() else { return Ok(()) };
-        let set = *ledger.sharing().subsets().get(subset).ok_or(Fault::Unknown("subset"))?;
+        let set = *self.sharing(ledger)?.subsets().get(subset).ok_or(Fault::Unknown("subset"))?;
         if content.seed_digests.get(subset) != Some(&seed_digest(&self.context, set, seed)) {
             return Err(Fault::Seeds("a seed is not the one committed to"));
         }
@@ -273,7 +279,7 @@ impl CheckedForm {
     /// Expands one seed of T (by index) that has been checked.
     pub fn expand(&self, ledger: &Ledger, subset: usize, seed: &Seed) -> Option<Expansion> {
         let content = self.body.content.bound()?;
-        let set = *ledger.sharing().subsets().get(subset)?;
+        let set = *self.sharing(ledger).ok()?.subsets().get(subset)?;
         Some(Expansion::new(seed, &self.context, set, content.shape))
     }
 

@@ -11,7 +11,7 @@ use chorus_crypto::{
     credential::Tag,
     domain,
     hash::{self, Digest},
-    mask::{Committee, reconstruct},
+    mask::reconstruct,
     seal::SealPublic,
     sign::PublicKey,
 };
@@ -23,7 +23,7 @@ use crate::{
         gate::{Standing, medians, passes},
         manifest::{AdapterManifest, Weights},
     },
-    config::{Genesis, Policy},
+    charter::Charter,
     fault::{Fault, bound},
     id::{BlobId, CommunityId, RoundId, SetId},
     limits,
@@ -36,11 +36,9 @@ use crate::{
 };
 
 /// What the rules of a round depend on besides the round.
-pub(super) struct Rules<'a> {
-    pub(super) genesis: &'a Genesis,
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
     pub(super) community: CommunityId,
-    pub(super) policy: Digest,
-    pub(super) sharing: &'a Committee,
     pub(super) now: Timestamp,
 }
 
@@ -165,8 +163,10 @@ pub struct RoundRecord {
     pub id: RoundId,
     /// The plan.
     pub plan: RoundPlan,
+    /// The rules under which it was planned; they hold to its end. Operators are numbered by them.
+    pub charter: Arc<Charter>,
     /// The operator who planned it.
-    pub planned_by: u8,
+    pub planned_by: PublicKey,
     /// What it collects.
     pub collects: Collects,
     /// The adapter that the community used when an adapter round was planned: what the round's own would replace.
@@ -177,7 +177,7 @@ pub struct RoundRecord {
     /// that neither the wait for keys nor the deadline could be counted from it before.
     pub planned_at: Option<Timestamp>,
     /// Who has read their clock since the plan.
-    pub clocks_read: BTreeSet<u8>,
+    pub clocks_read: BTreeSet<PublicKey>,
     /// The keys offered so far.
     pub offered: BTreeMap<u8, SealPublic>,
     /// What was pinned at the opening.
@@ -216,10 +216,17 @@ pub struct RoundRecord {
 }
 
 impl RoundRecord {
-    pub(super) fn new(id: RoundId, (planned_by, plan): (u8, RoundPlan), collects: Collects, ordinal: u32) -> Self {
+    pub(super) fn new(
+        id: RoundId,
+        (planned_by, plan): (PublicKey, RoundPlan),
+        charter: Arc<Charter>,
+        collects: Collects,
+        ordinal: u32,
+    ) -> Self {
         Self {
             id,
             plan,
+            charter,
             planned_by,
             collects,
             replaces: None,
@@ -278,25 +285,25 @@ impl RoundRecord {
     }
 
     /// Returns the weighing of classes that f + 1 operators state.
-    pub fn agreed_weighing(&self, faulty: u8) -> Option<&WeighedAdapter> {
-        agreed(self.weighed.values().map(|(weighed, _)| weighed), faulty)
+    pub fn agreed_weighing(&self) -> Option<&WeighedAdapter> {
+        agreed(self.weighed.values().map(|(weighed, _)| weighed), self.charter.faulty())
     }
 
     /// Returns the adapter of the weighing that f + 1 operators state.
-    pub fn weighed_adapter(&self, faulty: u8) -> Option<BlobId> {
-        self.agreed_weighing(faulty).map(|weighed| weighed.adapter)
+    pub fn weighed_adapter(&self) -> Option<BlobId> {
+        self.agreed_weighing().map(|weighed| weighed.adapter)
     }
 
-    /// Returns what became of an adapter round, with `faulty` tolerated operators.
-    pub fn standing(&self, faulty: u8, policy: &Policy) -> Standing {
+    /// Returns what became of an adapter round.
+    pub fn standing(&self) -> Standing {
         let (Some(manifest), Some(result)) = (self.adapter(), self.agreed_result()) else {
             return Standing::Unfinished;
         };
         let found = self.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len());
-        if found < self.least(policy) {
+        if found < self.least() {
             return Standing::Nothing;
         }
-        let Some(adapter) = result.follows.or(self.weighed_adapter(faulty)) else { return Standing::Unweighed };
+        let Some(adapter) = result.follows.or(self.weighed_adapter()) else { return Standing::Unweighed };
         match (manifest.gate, &self.verdict) {
             (None, _) => Standing::Adopted(adapter),
             (Some(_), None) => Standing::Candidate(adapter),
@@ -316,32 +323,40 @@ impl RoundRecord {
     }
 
     /// Returns how many contributions open something.
-    pub fn least(&self, policy: &Policy) -> usize {
+    pub fn least(&self) -> usize {
+        let policy = &self.charter.policy;
         let floor = self.adapter().map_or(0, |adapter| adapter.floor(policy));
         policy.min_contributions.max(floor) as usize
     }
 
     /// Returns the fewest contributions whose sum may be opened.
-    pub fn floor(&self, policy: &Policy) -> usize {
+    pub fn floor(&self) -> usize {
+        let policy = &self.charter.policy;
         self.adapter().map_or(policy.floor, |adapter| adapter.floor(policy)) as usize
     }
 
     /// Returns the digest of inputs and the values that f + 1 operators state for a step.
-    pub fn agreed_values(&self, step: Step, faulty: u8) -> Option<(Digest, BlobId)> {
-        agreed(self.opened.get(&step)?.values(), faulty).copied()
+    pub fn agreed_values(&self, step: Step) -> Option<(Digest, BlobId)> {
+        agreed(self.opened.get(&step)?.values(), self.charter.faulty()).copied()
     }
 
     /// Returns the sum of masks of T (by index) that f + 1 operators opened in a step.
-    pub fn agreed_sum(&self, step: Step, inputs: &Digest, subset: u8, faulty: u8) -> Option<BlobId> {
+    pub fn agreed_sum(&self, step: Step, inputs: &Digest, subset: u8) -> Option<BlobId> {
         let openings = self.openings.get(&step)?.values().filter(|opening| opening.inputs == *inputs);
-        agreed(openings.filter_map(|opening| opening.sums.get(&subset)), faulty).copied()
+        agreed(openings.filter_map(|opening| opening.sums.get(&subset)), self.charter.faulty()).copied()
     }
 
-    /// Notes that an operator read its clock, at log time `now`, of which `enough` make the log's time a fresh one.
-    pub(super) fn on_clock(&mut self, operator: u8, now: Timestamp, enough: usize) {
-        if self.planned_at.is_none() {
+    /// Returns whether the log's time is not fresh yet since the plan.
+    pub(super) const fn waits_for_clocks(&self) -> bool {
+        self.planned_at.is_none()
+    }
+
+    /// Notes that an operator read its clock, at log time `now`: n − f of those in office make the log's time a fresh one.
+    pub(super) fn on_clock(&mut self, operator: PublicKey, now: Timestamp, in_office: &Charter) {
+        if self.waits_for_clocks() {
             self.clocks_read.insert(operator);
-            self.planned_at = (self.clocks_read.len() >= enough).then_some(now);
+            let read = self.clocks_read.iter().filter(|key| in_office.operator(key).is_some()).count();
+            self.planned_at = (read >= in_office.quorum()).then_some(now);
         }
     }
 
@@ -356,16 +371,16 @@ impl RoundRecord {
         insert_once(&mut self.offered, operator, offer.key, "a round key")
     }
 
-    pub(super) fn open(&mut self, opening: &RoundOpening, pinned: Pinned, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn open(&mut self, opening: &RoundOpening, pinned: Pinned, rules: &Rules) -> Result<(), Fault> {
         if self.manifest.is_some() {
             return Err(Fault::Duplicate("the round's opening"));
         }
-        let operators = rules.sharing.operators();
+        let operators = self.charter.sharing().operators();
         let expected: Vec<_> = (1..=operators).map(|operator| self.offered.get(&operator).copied()).collect();
         if opening.keys != expected {
             return Err(Fault::Mismatch("the operators' keys"));
         }
-        let needed = usize::from(operators - rules.sharing.faulty());
+        let needed = usize::from(operators - self.charter.faulty());
         if self.offered.len() < needed {
             return Err(Fault::Quorum { needed, found: self.offered.len() });
         }
@@ -383,7 +398,7 @@ impl RoundRecord {
             Collects::Ballots(_) => Purpose::Vote,
             Collects::Deltas(_) => Purpose::Delta,
         };
-        let scope = scope(rules.community, rules.policy, root, self.id, purpose);
+        let scope = scope(rules.community, self.charter.policy_digest(), root, self.id, purpose);
         let mut bytes = self.plan.to_bytes();
         put_seq(&mut bytes, &opening.keys);
         root.encode(&mut bytes);
@@ -395,15 +410,15 @@ impl RoundRecord {
         Ok(())
     }
 
-    pub(super) fn accept(&mut self, accepted: &AcceptedContribution, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn accept(&mut self, accepted: &AcceptedContribution, rules: &Rules) -> Result<(), Fault> {
         let manifest = self.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
         if self.sealed.is_some() {
             return Err(Fault::Phase("a contribution"));
         }
         let header = &accepted.header;
-        check_acknowledgements(accepted, rules)?;
+        check_acknowledgements(accepted, &self.charter, rules.community)?;
         bound("sequence number", limits::MAX_SEQUENCE.into(), header.sequence.into())?;
-        if !header.is_withdrawal() && header.seed_digests.len() != rules.sharing.subset_count() {
+        if !header.is_withdrawal() && header.seed_digests.len() != self.charter.sharing().subset_count() {
             return Err(Fault::Mismatch("the number of seeds"));
         }
         let is_shown = header.class == 0 || manifest.class(header.class).is_some();
@@ -432,7 +447,7 @@ impl RoundRecord {
         Ok(())
     }
 
-    pub(super) fn close(&mut self, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn close(&mut self, rules: &Rules) -> Result<(), Fault> {
         let manifest = self.manifest.as_ref().ok_or(Fault::Phase("a closing"))?;
         if self.sealed.is_some() {
             return Err(Fault::Duplicate("the round's closing"));
@@ -457,9 +472,9 @@ impl RoundRecord {
         if sealed.set == set { Ok(sealed) } else { Err(Fault::Mismatch("the sealed set")) }
     }
 
-    pub(super) fn on_opening(&mut self, operator: u8, opening: &MaskOpening, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn on_opening(&mut self, operator: u8, opening: &MaskOpening) -> Result<(), Fault> {
         let sealed = self.sealed_as(opening.set)?;
-        let minimum = self.least(&rules.genesis.policy);
+        let minimum = self.least();
         if sealed.contributions.len() < minimum {
             return Err(Fault::Quorum { needed: minimum, found: sealed.contributions.len() });
         }
@@ -467,7 +482,7 @@ impl RoundRecord {
             return Err(Fault::Phase("an opening of groups before the partition"));
         }
         let subsets: Vec<_> = opening.sums.iter().map(|(subset, _)| usize::from(*subset)).collect();
-        if subsets != rules.sharing.held_by(operator) {
+        if subsets != self.charter.sharing().held_by(operator) {
             return Err(Fault::Mismatch("the subsets that the operator holds"));
         }
         let opening_of = Opening { inputs: opening.inputs, sums: opening.sums.iter().copied().collect() };
@@ -491,14 +506,8 @@ impl RoundRecord {
         insert_once(&mut pass.hashes, operator, (hash.inputs, hash.share), "a share's hash")
     }
 
-    pub(super) fn on_share(
-        &mut self,
-        operator: u8,
-        author: PublicKey,
-        share: &Share,
-        rules: &Rules<'_>,
-    ) -> Result<(), Fault> {
-        let needed = 3 * usize::from(rules.sharing.faulty()) + 1;
+    pub(super) fn on_share(&mut self, operator: u8, author: PublicKey, share: &Share) -> Result<(), Fault> {
+        let needed = 3 * usize::from(self.charter.faulty()) + 1;
         let items = self.plan.items().len().max(1);
         let pass = self.passes.get_mut(&share.pass).ok_or(Fault::Phase("a share"))?;
         let (inputs, digest) = *pass.hashes.get(&operator).ok_or(Fault::Phase("a share without its hash"))?;
@@ -512,8 +521,8 @@ impl RoundRecord {
             return Err(Fault::Mismatch("the share's size"));
         }
         insert_once(&mut pass.shares, operator, share.values.clone(), "a share")?;
-        if pass.product.is_none() && !pass.is_ended(rules.sharing.faulty()) {
-            pass.try_open(inputs, needed, rules.sharing.faulty());
+        if pass.product.is_none() && !pass.is_ended(self.charter.faulty()) {
+            pass.try_open(inputs, needed, self.charter.faulty());
         }
         Ok(())
     }
@@ -531,42 +540,37 @@ impl RoundRecord {
         if pass.ended.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("the end of a pass")) }
     }
 
-    pub(super) fn on_partition(
-        &mut self,
-        operator: u8,
-        choice: &PartitionChoice,
-        rules: &Rules<'_>,
-    ) -> Result<(), Fault> {
+    pub(super) fn on_partition(&mut self, operator: u8, choice: &PartitionChoice) -> Result<(), Fault> {
         self.sealed_as(choice.set)?;
         if self.partition.is_some_and(|fixed| fixed != choice.partition) {
             return Err(Fault::Duplicate("a partition of this set"));
         }
         insert_once(&mut self.partitions, operator, choice.partition, "a partition")?;
         if self.partition.is_none() {
-            self.partition = agreed(self.partitions.values(), rules.sharing.faulty()).copied();
+            self.partition = agreed(self.partitions.values(), self.charter.faulty()).copied();
         }
         Ok(())
     }
 
-    pub(super) fn on_result(&mut self, operator: u8, result: &RoundResult, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn on_result(&mut self, operator: u8, result: &RoundResult) -> Result<(), Fault> {
         if self.sealed.is_none() {
             return Err(Fault::Phase("a result"));
         }
         insert_once(&mut self.results, operator, result.clone(), "a result")?;
         if self.agreed.is_none() {
-            self.agreed = agreed(self.results.values(), rules.sharing.faulty()).cloned();
+            self.agreed = agreed(self.results.values(), self.charter.faulty()).cloned();
         }
         Ok(())
     }
 
     /// Takes an operator's values of what splits the set into cohorts.
-    pub(super) fn on_beacon(&mut self, operator: u8, said: &Beacon, rules: &Rules<'_>) -> Result<(), Fault> {
+    pub(super) fn on_beacon(&mut self, operator: u8, said: &Beacon) -> Result<(), Fault> {
         self.sealed_as(said.set)?;
         if self.adapter().is_none_or(|adapter| !adapter.has_cohorts()) {
             return Err(Fault::Phase("what splits a set that is not split"));
         }
         let subsets: Vec<_> = said.values.iter().map(|(subset, _)| usize::from(*subset)).collect();
-        if subsets != rules.sharing.held_by(operator) {
+        if subsets != self.charter.sharing().held_by(operator) {
             return Err(Fault::Mismatch("the subsets that the operator holds"));
         }
         insert_once(&mut self.beacons, operator, said.values.iter().copied().collect(), "a beacon")?;
@@ -574,9 +578,9 @@ impl RoundRecord {
             let of = |subset: usize| {
                 let subset = u8::try_from(subset).ok()?;
                 let said = self.beacons.values().filter_map(|values| values.get(&subset));
-                agreed(said, rules.sharing.faulty()).copied()
+                agreed(said, self.charter.faulty()).copied()
             };
-            let values: Option<Vec<Digest>> = (0..rules.sharing.subset_count()).map(of).collect();
+            let values: Option<Vec<Digest>> = (0..self.charter.sharing().subset_count()).map(of).collect();
             self.beacon = values.map(|values| {
                 let mut bytes = said.set.to_bytes();
                 put_seq(&mut bytes, &values);
@@ -587,13 +591,8 @@ impl RoundRecord {
     }
 
     /// Takes an operator's weighing of the classes of a finished round whose series asks for one.
-    pub(super) fn on_weighed(
-        &mut self,
-        operator: u8,
-        weighed: &WeighedAdapter,
-        rules: &Rules<'_>,
-    ) -> Result<(), Fault> {
-        let standing = self.standing(rules.sharing.faulty(), &rules.genesis.policy);
+    pub(super) fn on_weighed(&mut self, operator: u8, weighed: &WeighedAdapter) -> Result<(), Fault> {
+        let standing = self.standing();
         let is_posted = self.adapter().is_some_and(|adapter| adapter.combination.weights == Weights::Posted);
         if !is_posted || standing != Standing::Unweighed {
             return Err(Fault::Phase("a weighing of classes"));
@@ -613,11 +612,10 @@ impl RoundRecord {
     }
 
     /// Takes an operator's assessment of the round's adapter.
-    pub(super) fn on_assessment(&mut self, operator: u8, said: &Assessment, rules: &Rules<'_>) -> Result<(), Fault> {
-        let faulty = rules.sharing.faulty();
+    pub(super) fn on_assessment(&mut self, operator: u8, said: &Assessment) -> Result<(), Fault> {
+        let faulty = self.charter.faulty();
         let gate = self.adapter().and_then(|adapter| adapter.gate).ok_or(Fault::Phase("an assessment"))?;
-        let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) =
-            self.standing(faulty, &rules.genesis.policy)
+        let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) = self.standing()
         else {
             return Err(Fault::Phase("an assessment"));
         };
@@ -627,7 +625,7 @@ impl RoundRecord {
             return Err(Fault::Mismatch("an assessment"));
         }
         insert_once(&mut self.assessments, operator, said.groups.clone(), "an assessment")?;
-        let needed = usize::from(rules.sharing.operators() - faulty);
+        let needed = usize::from(self.charter.sharing().operators() - faulty);
         if self.verdict.is_none() {
             self.verdict = medians(&gate, &self.assessments, needed)
                 .map(|groups| Verdict { adopted: passes(&gate, &groups), groups });
@@ -679,8 +677,12 @@ impl Pass {
     }
 }
 
-fn check_acknowledgements(accepted: &AcceptedContribution, rules: &Rules<'_>) -> Result<(), Fault> {
-    let needed = usize::from(rules.sharing.operators() - rules.sharing.faulty());
+fn check_acknowledgements(
+    accepted: &AcceptedContribution,
+    charter: &Charter,
+    community: CommunityId,
+) -> Result<(), Fault> {
+    let needed = charter.quorum();
     let acknowledgements = &accepted.acknowledgements;
     if acknowledgements.len() < needed {
         return Err(Fault::Quorum { needed, found: acknowledgements.len() });
@@ -688,10 +690,9 @@ fn check_acknowledgements(accepted: &AcceptedContribution, rules: &Rules<'_>) ->
     if !acknowledgements.is_sorted_by(|(a, _), (b, _)| a < b) {
         return Err(Fault::Mismatch("the order of acknowledgements"));
     }
-    let bytes = accepted.header.acknowledged_bytes(rules.community);
+    let bytes = accepted.header.acknowledged_bytes(community);
     for (operator, signature) in acknowledgements {
-        let index = usize::from(*operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
-        let key = rules.genesis.operators.get(index).ok_or(Fault::Unknown("operator"))?;
+        let key = charter.operator_key(*operator).ok_or(Fault::Unknown("operator"))?;
         key.verify(domain::ACKNOWLEDGE, &bytes, signature)?;
     }
     Ok(())

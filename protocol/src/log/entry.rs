@@ -15,6 +15,7 @@ use chorus_crypto::{
 };
 
 use crate::{
+    charter::Amendment,
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, PollId, RoundId, SeriesId, SetId},
     limits,
@@ -26,6 +27,7 @@ pub use crate::adapter::{
     entry::{Assessment, Beacon, WeighedAdapter},
     manifest::AdapterManifest,
 };
+pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
 pub use crate::registry::entry::{
     AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch,
 };
@@ -138,6 +140,12 @@ pub enum Entry {
     Assess(Assessment),
     /// An operator states what splits an adapter round's sealed set into cohorts.
     Beacon(Beacon),
+    /// An operator consents to another charter, for which the members voted.
+    Amend(Box<Amendment>),
+    /// An operator says that a values card stands for itself.
+    Canonical(CanonicalCard),
+    /// An operator says that a values card says the same as another, which stands for both.
+    MergeCards(MergeCards),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -171,6 +179,9 @@ wire_enum!(Entry {
     29 => Weigh(it),
     30 => Assess(it),
     31 => Beacon(it),
+    33 => Amend(it),
+    40 => Canonical(it),
+    41 => MergeCards(it),
 });
 
 /// What a poll asks for.
@@ -182,8 +193,10 @@ pub enum PollKind {
     Value,
     /// "Is moving from value A to value B wiser?": edges of a moral graph.
     Transition,
+    /// Drafts of another charter: totals, and nothing else, follow from it.
+    Amendment,
 }
-wire_enum!(PollKind { 1 => Statement, 2 => Value, 3 => Transition });
+wire_enum!(PollKind { 1 => Statement, 2 => Value, 3 => Transition, 4 => Amendment });
 
 /// The beginning of a poll.
 #[derive(Clone, Debug, Eq, PartialEq)]

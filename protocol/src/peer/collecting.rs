@@ -46,6 +46,13 @@ struct Lacking {
     ask_at: Timestamp,
 }
 
+/// An own contribution on its way.
+struct Outgoing {
+    submission: Submission,
+    round: RoundId,
+    again_at: Timestamp,
+}
+
 /// One attempt of one person in one round: at most one body is acknowledged for it.
 type Attempt = (RoundId, Tag, u8);
 
@@ -65,7 +72,7 @@ pub(super) struct Collected {
     /// that a liar who is first cannot keep the others' acknowledgements from being counted.
     acknowledgements: BTreeMap<Attempt, BTreeMap<u8, (ContributionHeader, Signature)>>,
     /// Own contributions on their way, and when to send them again.
-    outbox: BTreeMap<BlobId, (Submission, Timestamp)>,
+    outbox: BTreeMap<BlobId, Outgoing>,
     /// Contributions that others acknowledged and this operator lacks.
     lacking: BTreeMap<BlobId, Lacking>,
     /// Operators that wait for seeds.
@@ -102,7 +109,7 @@ impl Collected {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let resend = self.outbox.values().map(|(_, at)| *at).min();
+        let resend = self.outbox.values().map(|own| own.again_at).min();
         let ask = self.lacking.values().map(|lacking| lacking.ask_at).min();
         [self.verify_at, resend, ask].into_iter().flatten().min()
     }
@@ -127,8 +134,8 @@ impl Collected {
         };
         self.acknowledgements.retain(|attempt, _| !logged(attempt));
         self.lacking.retain(|_, lacking| !logged(&lacking.attempt));
-        self.outbox.retain(|_, (submission, _)| {
-            CheckedForm::new(ledger, &submission.body).is_ok_and(|form| !logged(&attempt(&form.header)))
+        self.outbox.retain(|_, own| {
+            CheckedForm::new(ledger, &own.submission.body).is_ok_and(|form| !logged(&attempt(&form.header)))
         });
     }
 }
@@ -137,32 +144,36 @@ impl Peer {
     /// Sends an own contribution until it is on the log.
     pub(super) fn contribute(&mut self, submission: Submission) {
         let body = BlobId::of(&submission.body);
-        self.send_to_operators(&Message::Submission(submission.clone()));
+        let Ok(Body { round, .. }) = Body::from_bytes(&submission.body) else { return };
+        self.send_to_operators_of(round, &Message::Submission(submission.clone()));
         if self.config.operator.is_some() {
             let _ = self.collected.enqueue(submission.clone());
         }
-        self.collected.outbox.insert(body, (submission, self.now.plus_millis(RESEND_MILLIS)));
+        let again_at = self.now.plus_millis(RESEND_MILLIS);
+        self.collected.outbox.insert(body, Outgoing { submission, round, again_at });
     }
 
     /// Sends own contributions to an operator that has just been met.
     pub(super) fn send_outbox(&mut self, to: NodeId) {
-        if self.nodes.get(&to).is_some_and(Option::is_some) {
-            let outbox: Vec<Submission> = self.collected.outbox.values().map(|(own, _)| own.clone()).collect();
-            for submission in outbox {
-                self.send(to, &Message::Submission(submission));
-            }
+        let Some(key) = self.nodes.get(&to).copied().flatten() else { return };
+        let rounds = self.ledger.rounds();
+        let is_theirs = |own: &&Outgoing| rounds.get(&own.round).is_some_and(|it| it.charter.operator(&key).is_some());
+        let outbox: Vec<Submission> =
+            self.collected.outbox.values().filter(is_theirs).map(|own| own.submission.clone()).collect();
+        for submission in outbox {
+            self.send(to, &Message::Submission(submission));
         }
     }
 
     fn resend(&mut self) {
         let now = self.now;
         let mut due = Vec::new();
-        for (submission, at) in self.collected.outbox.values_mut().filter(|(_, at)| *at <= now) {
-            *at = now.plus_millis(RESEND_MILLIS);
-            due.push(submission.clone());
+        for own in self.collected.outbox.values_mut().filter(|own| own.again_at <= now) {
+            own.again_at = now.plus_millis(RESEND_MILLIS);
+            due.push((own.round, own.submission.clone()));
         }
-        for submission in due {
-            self.send_to_operators(&Message::Submission(submission));
+        for (round, submission) in due {
+            self.send_to_operators_of(round, &Message::Submission(submission));
         }
     }
 
@@ -179,13 +190,13 @@ impl Peer {
             self.collected.verify_at = None;
             return;
         }
-        if self.operator().is_some() && self.recovery.listens(self.now) {
+        if self.recovery.listens(self.now) {
             return;
         }
-        let Some(operator) = self.speaking_operator() else {
+        if self.config.operator.is_none() || self.is_recovering() {
             self.collected.pending.clear();
             return;
-        };
+        }
         let at = *self.collected.verify_at.get_or_insert(self.now.plus_millis(GATHER_MILLIS));
         if at > self.now && self.collected.pending.len() < 64 {
             return;
@@ -198,7 +209,7 @@ impl Peer {
             let body = BlobId::of(&submission.body);
             if self.collected.held.contains_key(&body) {
                 // Sent again because it is not on the log yet: the acknowledgement may have been lost.
-                acknowledgements.extend(self.acknowledge_again(operator, &body));
+                acknowledgements.extend(self.acknowledge_again(&body));
                 continue;
             }
             match CheckedForm::new(&self.ledger, &submission.body).and_then(|form| self.admit(form)) {
@@ -225,7 +236,7 @@ impl Peer {
             if verdict.is_err() {
                 self.collected.give_up(&form.header.body);
             }
-            match verdict.and_then(|equations| self.hold(operator, form, equations, submission)) {
+            match verdict.and_then(|equations| self.hold(form, equations, submission)) {
                 Ok(Some(acknowledgement)) => acknowledgements.push(acknowledgement),
                 Ok(None) => {}
                 Err(fault) => self.refuse(&fault),
@@ -236,7 +247,8 @@ impl Peer {
         }
         self.effects.push_back(Effect::Sync);
         for acknowledgement in acknowledgements {
-            self.send_to_operators(&Message::Acknowledgement(acknowledgement.clone()));
+            let round = acknowledgement.header.round;
+            self.send_to_operators_of(round, &Message::Acknowledgement(acknowledgement.clone()));
             self.count_acknowledgement(acknowledgement);
         }
     }
@@ -253,6 +265,7 @@ impl Peer {
             return Err(Fault::Phase("a contribution to a round that began before this operator was put back"));
         }
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
+        self.operator_in(round).ok_or(Fault::NotAllowed("a contribution to a round of other operators"))?;
         match &round.sealed {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
                 Err(Fault::Phase("a contribution"))
@@ -268,10 +281,11 @@ impl Peer {
     }
 
     /// The acknowledgement of a contribution that is held, if it may still be of use.
-    fn acknowledge_again(&mut self, operator: u8, body: &BlobId) -> Option<Acknowledgement> {
+    fn acknowledge_again(&mut self, body: &BlobId) -> Option<Acknowledgement> {
         let held = self.collected.held.get(body)?;
         let header = held.form.header.clone();
         let round = self.ledger.rounds().get(&header.round)?;
+        let operator = self.operator_in(round)?;
         let logged = round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence));
         let complete = header.is_withdrawal() || !held.seeds.is_empty();
         (complete && !logged && round.sealed.is_none()).then(|| self.acknowledge(operator, header)).flatten()
@@ -295,7 +309,6 @@ impl Peer {
     /// Keeps a contribution whose equations hold; acknowledges it if its seeds hold too.
     fn hold(
         &mut self,
-        operator: u8,
         form: CheckedForm,
         equations: Equations,
         submission: Submission,
@@ -307,13 +320,14 @@ impl Peer {
         if round.state() == RoundState::Finished {
             return Err(Fault::Phase("a contribution"));
         }
+        let operator = self.operator_in(round).ok_or(Fault::Unknown("operator"))?;
+        let held = round.charter.sharing().held_by(operator);
         let sealed = round.sealed.is_some();
         form.check_masked(&equations, &submission)?;
         let own = self
             .duties
             .round_key(&header.round)
             .map(|key| form.check_private(&self.ledger, &equations, &submission, operator, key));
-        let held = self.ledger.sharing().held_by(operator);
         let seeds: BTreeMap<usize, Seed> = match &own {
             Some(Ok(_)) => held.into_iter().zip(own.and_then(Result::ok).unwrap_or_default()).collect(),
             // The public part holds: after the seal the seeds come from those who could open their boxes.
@@ -326,7 +340,8 @@ impl Peer {
         let complete = header.is_withdrawal() || !seeds.is_empty();
         let body = header.body;
         let submission = Arc::new(submission);
-        self.keep_blob(submission.body.as_slice().into());
+        // On the disk only: whoever verifies asks for it there.
+        self.effects.push_back(Effect::StoreBlob(submission.body.as_slice().into()));
         self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
         self.collected.attempts.insert(attempt(&header), body);
         self.collected.held.insert(body, Held { form, equations, submission, seeds });
@@ -358,12 +373,13 @@ impl Peer {
         if self.config.operator.is_none() {
             return Ok(());
         }
-        let index = usize::from(acknowledgement.operator).checked_sub(1).ok_or(Fault::Unknown("operator"))?;
-        let key = self.config.genesis.operators.get(index).ok_or(Fault::Unknown("operator"))?;
-        let bytes = acknowledgement.header.acknowledged_bytes(self.community);
-        key.verify(domain::ACKNOWLEDGE, &bytes, &acknowledgement.signature)?;
         let header = &acknowledgement.header;
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
+        let key = round.charter.operator_key(acknowledgement.operator).ok_or(Fault::Unknown("operator"))?;
+        let bytes = header.acknowledged_bytes(self.community);
+        key.verify(domain::ACKNOWLEDGE, &bytes, &acknowledgement.signature)?;
+        let own =
+            self.operator_in(round).ok_or(Fault::NotAllowed("an acknowledgement in a round of other operators"))?;
         let known = round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence));
         if known || round.sealed.is_some() {
             return Ok(());
@@ -375,8 +391,7 @@ impl Peer {
                 let asked = self.collected.lacking.len();
                 bound("contributions asked for", limits::MAX_PENDING, asked + 1)?;
             }
-            let request =
-                SubmissionRequest { round: header.round, body: header.body, operator: self.operator().unwrap_or(0) };
+            let request = SubmissionRequest { round: header.round, body: header.body, operator: own };
             let ask_at = self.now.plus_millis(GATHER_MILLIS);
             let lacking = Lacking { attempt: attempt(header), request, acknowledgers: VecDeque::new(), ask_at };
             let lacking = self.collected.lacking.entry(header.body).or_insert(lacking);
@@ -395,24 +410,26 @@ impl Peer {
         said.entry(operator).or_insert_with(|| (header.clone(), signature));
         let agreeing = said.iter().filter(|(_, (said, _))| *said == header);
         let acknowledgements: Vec<_> = agreeing.map(|(operator, (_, signature))| (*operator, *signature)).collect();
-        if acknowledgements.len() != self.ledger.acknowledgements_needed() {
+        let needed = self.ledger.rounds().get(&header.round).map(|round| round.charter.quorum());
+        if needed != Some(acknowledgements.len()) {
             return;
         }
+        let round = header.round;
         let entry = Entry::Contribution(AcceptedContribution { header, acknowledgements });
         if let Some(key) = &self.config.operator {
             let signed = SignedEntry::sign(key, self.community, entry);
-            let _ = self.pool(signed);
+            self.submit_derived(round, signed);
         }
     }
 
     pub(super) fn on_submission_request(&mut self, from: NodeId, request: SubmissionRequest) -> Result<(), Fault> {
         // Masked vectors and boxes are the operators' alone; and a large answer is not for whoever asks.
-        let asker = self.nodes.get(&from).copied().flatten().and_then(|key| self.config.genesis.operator(&key));
+        let round = self.ledger.rounds().get(&request.round).ok_or(Fault::Unknown("round"))?;
+        let asker = self.nodes.get(&from).copied().flatten().and_then(|key| round.charter.operator(&key));
         if asker != Some(request.operator) {
             return Err(Fault::NotAllowed("a request for a contribution"));
         }
         let Some(held) = self.collected.held.get(&request.body) else { return Ok(()) };
-        let round = self.ledger.rounds().get(&request.round).ok_or(Fault::Unknown("round"))?;
         if held.form.header.round != request.round {
             return Err(Fault::Mismatch("the round of a contribution"));
         }
@@ -432,7 +449,7 @@ impl Peer {
         let round = self.ledger.rounds().get(&request.round)?;
         let index = usize::from(request.operator).checked_sub(1)?;
         let key = round.manifest.as_ref()?.keys.get(index)?.as_ref()?;
-        let theirs = self.ledger.sharing().held_by(request.operator);
+        let theirs = round.charter.sharing().held_by(request.operator);
         let common: Vec<(usize, &Seed)> =
             theirs.into_iter().filter_map(|set| Some((set, held.seeds.get(&set)?))).collect();
         let mut plain = zeroize::Zeroizing::new(Vec::with_capacity(32 * common.len()));
@@ -445,18 +462,19 @@ impl Peer {
     }
 
     pub(super) fn on_handover(&mut self, handover: Handover) -> Result<(), Fault> {
-        let Some(operator) = self.speaking_operator().filter(|operator| *operator == handover.operator) else {
+        let body = BlobId::of(&handover.submission.body);
+        let is_of = |round: &&Arc<RoundRecord>| round.sealed_bodies().any(|sealed| *sealed == body);
+        let round = self.ledger.rounds().values().find(is_of);
+        let round = round.ok_or(Fault::Phase("a handover of what is not sealed"))?;
+        let Some(operator) = self.operator_in(round).filter(|operator| *operator == handover.operator) else {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
-        let body = BlobId::of(&handover.submission.body);
-        if !self.ledger.rounds().values().any(|round| round.sealed_bodies().any(|sealed| *sealed == body)) {
-            return Err(Fault::Phase("a handover of what is not sealed"));
-        }
+        let held_by_this = round.charter.sharing().held_by(operator);
         if !self.collected.held.contains_key(&body) {
             let form = self.admit(CheckedForm::new(&self.ledger, &handover.submission.body)?)?;
             // A hash of the whole body: the core alone leaves the responses free, to be made for the weights.
             let verdict = verify_all(&self.ledger, &[&form], body.as_ref()).pop().ok_or(Fault::Proof)??;
-            self.hold(operator, form, verdict, handover.submission)?;
+            self.hold(form, verdict, handover.submission)?;
         }
         let held = self.collected.held.get_mut(&body).ok_or(Fault::Unknown("contribution"))?;
         let key = self.duties.round_key(&held.form.header.round).ok_or(Fault::Phase("a handover"))?;
@@ -465,7 +483,7 @@ impl Peer {
             .map_err(|_| Fault::Seeds("the box does not open"))?;
         let seeds = split_seeds(&plain, handover.subsets.len()).ok_or(Fault::Seeds("another number of seeds"))?;
         for (subset, seed) in handover.subsets.iter().map(|set| usize::from(*set)).zip(seeds) {
-            if !self.ledger.sharing().held_by(operator).contains(&subset) {
+            if !held_by_this.contains(&subset) {
                 return Err(Fault::Seeds("a seed of a set that does not hold it"));
             }
             held.form.check_seed(&self.ledger, &held.equations, subset, &seed)?;
@@ -477,18 +495,29 @@ impl Peer {
 
     /// Asks the other operators for contributions of a sealed round that lack seeds here. Returns whether any do.
     pub(super) fn ask_for_missing(&mut self, round: RoundId, operator: u8) -> bool {
-        let needed = self.ledger.sharing().held_by(operator).len();
-        let Some(sealed) = self.ledger.rounds().get(&round).and_then(|round| round.sealed.as_ref()) else {
-            return false;
-        };
+        let Some(record) = self.ledger.rounds().get(&round) else { return false };
+        let Some(sealed) = record.sealed.as_ref() else { return false };
+        let needed = record.charter.sharing().held_by(operator).len();
         let lacking = |body: &BlobId| self.collected.held.get(body).is_none_or(|held| held.seeds.len() < needed);
         let missing: Vec<BlobId> =
             sealed.contributions.iter().map(|contribution| contribution.header.body).filter(lacking).collect();
         for body in &missing {
             let request = SubmissionRequest { round, body: *body, operator };
-            self.send_to_operators(&Message::SubmissionRequest(request));
+            self.send_to_operators_of(round, &Message::SubmissionRequest(request));
         }
         !missing.is_empty()
+    }
+
+    /// Lets go of the earlier attempts of whoever has just been logged with a later one: the log does not go back.
+    pub(super) fn drop_earlier(&mut self, header: &ContributionHeader) {
+        let (round, tag, sequence) = attempt(header);
+        let earlier = self.collected.attempts.range((round, tag, 0)..(round, tag, sequence));
+        let bodies: Vec<BlobId> = earlier.map(|(_, body)| *body).collect();
+        for body in bodies {
+            if self.collected.held.remove(&body).is_some() {
+                self.effects.push_back(Effect::ErasePrivate { round, body });
+            }
+        }
     }
 
     /// Lets go of superseded contributions at the seal.

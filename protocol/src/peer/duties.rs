@@ -10,7 +10,7 @@ use chorus_crypto::{
     mask::SetKey,
 };
 
-use super::*;
+use super::{amending::Amending, *};
 use crate::{
     adapter::gate::Standing,
     contribution::{Format, layout},
@@ -69,6 +69,11 @@ pub(super) struct Duties {
     values: Made<BlobId>,
     /// What follows from rounds that are open to their end.
     concluded: BTreeMap<RoundId, RoundResult>,
+    /// What a finished round waits for before it can be followed.
+    missing: BTreeMap<RoundId, BlobId>,
+    /// The bodies of rounds that are open to their end, until nothing needs them any more: they are on the disk.
+    bodies: BTreeMap<RoundId, BTreeSet<BlobId>>,
+    pub(super) amending: Amending,
 }
 
 /// When this operator first saw a pass, and when enough hashes were there.
@@ -124,6 +129,11 @@ impl Duties {
         if self.changed { Some(Timestamp::default()) } else { self.next }
     }
 
+    /// Whether a round's result was found here, with this body.
+    pub(super) fn has_found(&self, result: &BlobId) -> bool {
+        self.concluded.values().any(|own| own.result == *result)
+    }
+
     pub(super) fn round_key(&self, round: &RoundId) -> Option<&SealSecret> {
         self.keys.get(round)
     }
@@ -137,39 +147,48 @@ impl Peer {
             return;
         }
         self.duties.changed = false;
-        let operator = self.speaking_operator();
-        // One that is an operator and may not speak yet does not follow a round to its end: it has duties there.
-        let waits = self.operator().is_some() && operator.is_none();
-        let rounds: Vec<RoundId> = self.ledger.rounds().keys().copied().collect();
+        // One that was an operator before, and may not speak yet, does not follow a round to its end: it has duties there.
+        let waits = self.recovery.listens(self.now) || self.is_recovering();
+        let in_office = self.operator().filter(|_| !waits).and(self.own_key());
+        let ahead = |id: &&RoundId| !self.duties.followed.contains(*id);
+        let rounds: Vec<RoundId> = self.ledger.rounds().keys().filter(ahead).copied().collect();
         let mut running = false;
         for id in rounds {
             let Some(round) = self.ledger.rounds().get(&id).cloned() else { continue };
             let state = round.state();
-            running |= state != RoundState::Finished || !self.duties.followed.contains(&id);
-            match (state, self.speaking_in(&id)) {
-                (RoundState::Sealed | RoundState::Finished, None) if waits => {}
+            running = true;
+            // An operator that has left has duties in the rounds that began with it; the clocks are those of the others.
+            let operator = self.operator_in(&round);
+            if let Some(key) = in_office {
+                self.tell_time_of(&round, key);
+                self.witness(&round);
+            }
+            match (state, operator) {
                 (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
-                (RoundState::Open, Some(operator)) => self.watch_deadline(&round, operator),
-                (RoundState::Sealed | RoundState::Finished, operator) => self.follow(&round, operator),
-                (RoundState::Planned | RoundState::Open, None) => {}
+                (RoundState::Sealed | RoundState::Finished, None) if waits && self.config.operator.is_some() => {}
+                (RoundState::Sealed | RoundState::Finished, _) => self.follow(&round, operator),
+                (RoundState::Planned, None) | (RoundState::Open, _) => {}
             }
         }
         self.keep_weighed();
-        if let Some(operator) = operator {
-            self.weigh_alike(operator);
-            self.continue_series(operator);
+        self.evict();
+        self.weigh_alike();
+        running |= self.attend_amendments(in_office);
+        if let Some(key) = in_office {
+            self.continue_series(key);
         }
         let tick = running.then(|| self.now.plus_millis(TICK_MILLIS));
-        let heartbeat = operator.map(|operator| self.heartbeat(operator));
+        let heartbeat = in_office.map(|key| self.heartbeat(key));
         self.duties.next = tick.into_iter().chain(heartbeat).min();
     }
 
     /// Plans the next round of each series: at once within a run, as all operators do, and the next run when it is due, as its
     /// founder does.
-    fn continue_series(&mut self, operator: u8) {
+    fn continue_series(&mut self, operator: PublicKey) {
         let due = self.ledger.series().iter().filter_map(|(id, series)| {
             let plan = self.due_round(*id, series)?;
-            (self.ledger.is_continuation(series, &plan) || series.opened_by == operator).then_some((*id, plan))
+            (self.ledger.is_continuation(series, &plan) || self.ledger.is_founder(series, &operator))
+                .then_some((*id, plan))
         });
         for (series, plan) in due.collect::<Vec<_>>() {
             self.derive(series, "plan", Entry::Plan(plan));
@@ -186,32 +205,55 @@ impl Peer {
 
     /// Keeps the adapters of weighings that f + 1 operators state.
     fn keep_weighed(&mut self) {
-        let faulty = self.ledger.sharing().faulty();
-        let lacking = |round: &&RoundRecord| {
-            round.weighed_adapter(faulty).is_some_and(|adapter| !self.blobs.contains_key(&adapter))
+        let lacking = |round: &&Arc<RoundRecord>| {
+            self.duties.bodies.contains_key(&round.id)
+                && round.weighed_adapter().is_some_and(|adapter| !self.blobs.contains_key(&adapter))
         };
-        let due =
-            self.ledger.rounds().values().filter(lacking).filter_map(|round| {
-                averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing(faulty)?)
-            });
+        let due = self
+            .ledger
+            .rounds()
+            .values()
+            .filter(lacking)
+            .filter_map(|round| averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing()?));
         for adapter in due.collect::<Vec<_>>() {
             self.keep_blob(adapter.to_blob().1.into());
         }
     }
 
+    /// Lets go of the bodies of rounds that nothing more follows from: whoever asks for them is served from the disk.
+    fn evict(&mut self) {
+        let ledger = &self.ledger;
+        let is_over = |id: &RoundId| {
+            let Some(round) = ledger.rounds().get(id) else { return true };
+            // An adapter that is to be weighed follows from the sums.
+            let weighed = round.weighed_adapter().is_none_or(|adapter| self.blobs.contains_key(&adapter));
+            round.agreed_result().is_some() && ledger.standing(round) != Standing::Unweighed && weighed
+        };
+        let over: Vec<RoundId> = self.duties.bodies.keys().filter(|id| is_over(id)).copied().collect();
+        for id in over {
+            for body in self.duties.bodies.remove(&id).unwrap_or_default() {
+                self.blobs.remove(&body);
+            }
+        }
+    }
+
     /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
-    /// follows.
-    fn weigh_alike(&mut self, operator: u8) {
-        let unweighed = |round: &&RoundRecord| self.ledger.standing(round) == Standing::Unweighed;
+    /// follows. Where the founder is none of the round's operators, the first of those who stated one leads.
+    fn weigh_alike(&mut self) {
+        let unweighed = |round: &&Arc<RoundRecord>| self.ledger.standing(round) == Standing::Unweighed;
         let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
+            let operator = self.operator_in(round)?;
             let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
-            let (stated, _) = round.weighed.get(&founder)?;
+            let (stated, _) = match round.charter.operator(&founder) {
+                Some(founder) => round.weighed.get(&founder)?,
+                None => round.weighed.values().next()?,
+            };
             let said = round.weighed.get(&operator).is_some_and(|(said, _)| said == stated);
             let refused = self.duties.misweighed.contains(&(round.id, stated.adapter));
             (!said && !refused).then(|| (round.id, stated.clone()))
         });
         for (id, stated) in due.collect::<Vec<_>>() {
-            if !self.may_say(id, "weigh", 0) {
+            if !self.may_say(&id, "weigh", 0) {
                 continue;
             }
             let Some(round) = self.ledger.rounds().get(&id) else { continue };
@@ -228,8 +270,8 @@ impl Peer {
 
     /// Keeps the log's time from standing still where nothing else needs it: attestations and vouches expire by it.
     /// Returns when to look again.
-    fn heartbeat(&mut self, operator: u8) -> Timestamp {
-        let due = self.ledger.clock(operator).plus_millis(HEARTBEAT_MILLIS);
+    fn heartbeat(&mut self, operator: PublicKey) -> Timestamp {
+        let due = self.ledger.clock(&operator).plus_millis(HEARTBEAT_MILLIS);
         if due > self.now {
             return due;
         }
@@ -238,18 +280,21 @@ impl Peer {
     }
 
     /// Whether an own entry may be posted: it was not a moment ago.
-    fn may_say(&self, about: impl AsRef<Digest>, what: &'static str, which: u16) -> bool {
+    pub(super) fn may_say(&self, about: &impl AsRef<Digest>, what: &'static str, which: u16) -> bool {
         self.duties.posted.get(&(*about.as_ref(), what, which)).is_none_or(|at| *at <= self.now)
     }
 
     /// Posts an own entry unless it was posted a moment ago.
-    fn say(&mut self, about: impl AsRef<Digest>, what: &'static str, which: u16, entry: Entry) {
-        let at = self.duties.posted.entry((*about.as_ref(), what, which)).or_default();
-        if *at > self.now {
-            return;
+    pub(super) fn say(&mut self, about: impl AsRef<Digest>, what: &'static str, which: u16, entry: Entry) {
+        if self.may_say(&about, what, which) {
+            self.said(&about, what, which);
+            self.on_command(Command::Post(entry));
         }
-        *at = self.now.plus_millis(REPOST_MILLIS);
-        self.on_command(Command::Post(entry));
+    }
+
+    /// Notes that an own entry has just been posted.
+    pub(super) fn said(&mut self, about: &impl AsRef<Digest>, what: &'static str, which: u16) {
+        self.duties.posted.insert((*about.as_ref(), what, which), self.now.plus_millis(REPOST_MILLIS));
     }
 
     fn prepare(&mut self, round: &RoundRecord, operator: u8, rng: &mut impl CryptoRng) {
@@ -265,27 +310,48 @@ impl Peer {
                 self.say(round.id, "key", 0, Entry::RoundKey(RoundKey { round: round.id, key }));
             }
         }
-        let Some(planned_at) = round.planned_at else {
-            if !round.clocks_read.contains(&operator) {
-                self.say(round.id, "clock", 0, Entry::Clock(ClockReading { time: self.now }));
+    }
+
+    /// Reads the own clock into the log where a round waits for it.
+    fn tell_time_of(&mut self, round: &RoundRecord, own: PublicKey) {
+        let clock = Entry::Clock(ClockReading { time: self.now });
+        let due = match (round.state(), round.planned_at, &round.manifest) {
+            (RoundState::Planned, None, _) => !round.clocks_read.contains(&own),
+            (RoundState::Planned, Some(planned_at), _) => {
+                let grace = planned_at.plus_millis(round.plan.key_grace_millis);
+                round.offered.len() < round.charter.operators.len() && self.is_untold(grace, &own)
             }
-            return;
+            (RoundState::Open, _, Some(manifest)) => self.is_untold(manifest.deadline, &own),
+            (RoundState::Open | RoundState::Sealed | RoundState::Finished, _, _) => false,
         };
-        if round.offered.len() < usize::from(self.ledger.sharing().operators()) {
-            self.tell_time(round.id, operator, planned_at.plus_millis(round.plan.key_grace_millis));
+        if due {
+            self.say(round.id, "clock", 0, clock);
         }
-        if self.may_say(round.id, "open", 0)
+    }
+
+    /// Whether the own clock is past a moment of which the log does not know yet.
+    fn is_untold(&self, moment: Timestamp, own: &PublicKey) -> bool {
+        self.now >= moment && self.ledger.clock(own) < moment
+    }
+
+    /// Opens and closes a round when that is due, as every operator in office does.
+    fn witness(&mut self, round: &RoundRecord) {
+        if self.may_say(&round.id, "open", 0)
             && let Some(opening) = self.due_opening(round)
         {
             self.derive(round.id, "open", opening);
+        }
+        let deadline = round.manifest.as_ref().map(|manifest| manifest.deadline);
+        if round.state() == RoundState::Open && deadline.is_some_and(|deadline| self.ledger.time() >= deadline) {
+            self.derive(round.id, "close", Entry::Close(RoundClosing { round: round.id }));
         }
     }
 
     /// Returns the entry that opens a planned round, with the members as they are now; none before it may be opened.
     fn due_opening(&self, round: &RoundRecord) -> Option<Entry> {
-        let operators = self.ledger.sharing().operators();
+        let operators = round.charter.sharing().operators();
         let all = round.offered.len() == usize::from(operators);
-        let enough = round.offered.len() >= self.ledger.acknowledgements_needed();
+        let enough = round.offered.len() >= round.charter.quorum();
         let grace = round.planned_at?.plus_millis(round.plan.key_grace_millis);
         if round.manifest.is_some() || !(all || (enough && self.ledger.time() >= grace)) {
             return None;
@@ -315,18 +381,14 @@ impl Peer {
         }
     }
 
-    /// Reads the own clock into the log once it is past `moment` and the log is not.
-    fn tell_time(&mut self, round: RoundId, operator: u8, moment: Timestamp) {
-        if self.now >= moment && self.ledger.clock(operator) < moment {
-            self.say(round, "clock", 0, Entry::Clock(ClockReading { time: self.now }));
-        }
-    }
-
-    fn watch_deadline(&mut self, round: &RoundRecord, operator: u8) {
-        let Some(manifest) = &round.manifest else { return };
-        self.tell_time(round.id, operator, manifest.deadline);
-        if self.ledger.time() >= manifest.deadline {
-            self.derive(round.id, "close", Entry::Close(RoundClosing { round: round.id }));
+    /// Takes an entry about a round into the own pool, or hands it to the others where not all who order the log are the
+    /// round's operators, and so come to it by themselves.
+    pub(super) fn submit_derived(&mut self, round: RoundId, signed: SignedEntry) {
+        let in_office = &self.ledger.charter().operators;
+        if self.ledger.rounds().get(&round).is_some_and(|round| round.charter.operators == *in_office) {
+            let _ = self.pool(signed);
+        } else {
+            self.post(signed);
         }
     }
 
@@ -341,9 +403,17 @@ impl Peer {
         if let Some(own) = self.duties.concluded.get(&round.id).cloned() {
             return self.conclude(round, operator, &own);
         }
+        // What a finished round still lacks does not change by what others say.
+        let missing = self.duties.missing.get(&round.id).filter(|_| round.agreed_result().is_some());
+        if missing.is_some_and(|body| !self.blobs.contains_key(body)) {
+            return;
+        }
         match stage(&self.ledger, round, &self.blobs) {
             Stage::Collecting => {}
-            Stage::Missing(blob) => self.want(blob),
+            Stage::Missing(blob) => {
+                self.duties.missing.insert(round.id, blob);
+                self.want(blob);
+            }
             Stage::Contradiction(what) => {
                 self.effects.push_back(Effect::Notice(Notice::Contradiction { round: round.id, what }));
                 self.duties.followed.insert(round.id);
@@ -392,10 +462,9 @@ impl Peer {
 
     /// Whether all seeds that this operator should hold are there; asks for them if not.
     fn has_all_seeds(&mut self, round: RoundId, operator: u8) -> bool {
-        let needed = self.ledger.sharing().held_by(operator).len();
-        let Some(sealed) = self.ledger.rounds().get(&round).and_then(|round| round.sealed.as_ref()) else {
-            return false;
-        };
+        let Some(record) = self.ledger.rounds().get(&round) else { return false };
+        let Some(sealed) = record.sealed.as_ref() else { return false };
+        let needed = record.charter.sharing().held_by(operator).len();
         let complete = |body: &BlobId| self.collected.held.get(body).is_some_and(|held| held.seeds.len() == needed);
         if sealed.contributions.iter().all(|contribution| complete(&contribution.header.body)) {
             return true;
@@ -409,12 +478,12 @@ impl Peer {
 
     fn open_step(&mut self, round: &RoundRecord, operator: u8, step: Step, plan: &OpeningPlan) {
         let Some(sealed) = &round.sealed else { return };
-        let (inputs, faulty) = (plan.digest(), self.ledger.sharing().faulty());
-        if plan.check_floor(round.floor(&self.ledger.genesis().policy)).is_err() {
+        let inputs = plan.digest();
+        if plan.check_floor(round.floor()).is_err() {
             return;
         }
         let said = round.openings.get(&step).is_some_and(|openings| openings.contains_key(&operator));
-        let due = !said && self.may_say(round.id, "opening", step_number(step));
+        let due = !said && self.may_say(&round.id, "opening", step_number(step));
         if due && self.has_all_seeds(round.id, operator) && self.lock(round.id, sealed.set, Lock::Step(step), inputs) {
             let known = self.duties.parts.get(&(round.id, step)).filter(|(of, _)| *of == inputs);
             let known = known.map(|(_, sums)| sums.clone());
@@ -424,10 +493,10 @@ impl Peer {
             self.say(round.id, "opening", step_number(step), Entry::Opening(opening));
         }
         let stated = round.opened.get(&step).is_some_and(|opened| opened.contains_key(&operator));
-        let subsets = 0..self.ledger.sharing().subset_count();
+        let subsets = 0..round.charter.sharing().subset_count();
         let sums: Option<Vec<BlobId>> =
-            subsets.map(|subset| round.agreed_sum(step, &inputs, u8::try_from(subset).ok()?, faulty)).collect();
-        let due = !stated && self.may_say(round.id, "opened", step_number(step));
+            subsets.map(|subset| round.agreed_sum(step, &inputs, u8::try_from(subset).ok()?)).collect();
+        let due = !stated && self.may_say(&round.id, "opened", step_number(step));
         let Some(sums) = sums.filter(|_| due) else { return };
         sums.iter().for_each(|sum| self.want(*sum));
         let known =
@@ -467,7 +536,7 @@ impl Peer {
     fn mask_parts(&mut self, round: &RoundRecord, operator: u8, plan: &OpeningPlan) -> Option<Vec<(u8, BlobId)>> {
         let shape = Self::shape(round)?;
         let mut sums = Vec::new();
-        for subset in self.ledger.sharing().held_by(operator) {
+        for subset in round.charter.sharing().held_by(operator) {
             let expand = |ballot: u32| {
                 let held = self.held_at(round, ballot)?;
                 held.form.expand(&self.ledger, subset, held.seeds.get(&subset)?)
@@ -525,14 +594,14 @@ impl Peer {
             return;
         }
         let logged = record.map_or(0, |record| record.hashes.len());
-        let enough = 3 * usize::from(self.ledger.sharing().faulty()) + 1;
+        let enough = 3 * usize::from(round.charter.faulty()) + 1;
         if logged < enough {
             return;
         }
         let since = times.enough.unwrap_or(now);
         self.duties.passes.insert((round.id, id), PassTimes { enough: Some(since), ..times });
         let begun = record.is_some_and(|record| !record.shares.is_empty());
-        let everybody = logged == usize::from(self.ledger.sharing().operators());
+        let everybody = logged == round.charter.operators.len();
         if everybody || begun || now >= since.plus_millis(HASH_GRACE_MILLIS) {
             self.say(round.id, "share", number, Entry::Share(share));
         }
@@ -556,7 +625,7 @@ impl Peer {
             return Some(values.clone());
         }
         let keys: Vec<(usize, &SetKey)> = shares.keys.iter().map(|(subset, key)| (*subset, key)).collect();
-        let values = pass_share(self.ledger.sharing(), operator, &shares.ballots, omega, &keys, &set, id).ok()?;
+        let values = pass_share(&round.charter.sharing(), operator, &shares.ballots, omega, &keys, &set, id).ok()?;
         shares.latest = Some((id, values.clone()));
         Some(values)
     }
@@ -576,13 +645,13 @@ impl Peer {
             let seeds: Option<Vec<&Seed>> = held.iter().map(|held| held.seeds.get(&subset)).collect();
             Some((subset, SetKey::new(&context, seeds?)))
         };
-        self.ledger.sharing().held_by(operator).into_iter().map(key).collect()
+        round.charter.sharing().held_by(operator).into_iter().map(key).collect()
     }
 
     fn make_shares(&self, round: &RoundRecord, operator: u8, mu: &[i64]) -> Option<Shares> {
         let (layout, shape) = (layout(round).ok()?, Self::shape(round)?);
         let sealed = round.sealed.as_ref()?;
-        let subsets = self.ledger.sharing().held_by(operator);
+        let (sharing, subsets) = (round.charter.sharing(), round.charter.sharing().held_by(operator));
         let keys = self.set_keys(round, operator)?;
         let held = self.held_of(sealed)?;
         let centred = |held: &&collecting::Held| {
@@ -591,7 +660,7 @@ impl Peer {
                 .map(|subset| Some((*subset, held.form.expand(&self.ledger, *subset, held.seeds.get(subset)?)?)))
                 .collect::<Option<_>>()?;
             let masks: Vec<_> = expansions.iter().map(|(subset, expansion)| (*subset, expansion)).collect();
-            centred_share(self.ledger.sharing(), operator, &layout, &shape, &held.submission.masked, &masks, mu).ok()
+            centred_share(&sharing, operator, &layout, &shape, &held.submission.masked, &masks, mu).ok()
         };
         let ballots = held.iter().map(centred).collect::<Option<Vec<_>>>()?;
         Some(Shares { set: sealed.set, ballots, keys, latest: None })
@@ -602,9 +671,14 @@ impl Peer {
         self.duties.shares = None;
         let result = self.keep_blob(report.to_bytes().into());
         let (follows, named) = report.follows(&self.ledger);
-        named.into_iter().for_each(|bytes| {
-            self.keep_blob(bytes.into());
-        });
+        let opened = round.opened.values().flat_map(BTreeMap::values).map(|(_, values)| *values);
+        let sums =
+            round.openings.values().flat_map(BTreeMap::values).flat_map(|opening| opening.sums.values()).copied();
+        let start = round.plan.deltas().and_then(|plan| plan.start);
+        let mut bodies: BTreeSet<BlobId> = opened.chain(sums).chain(start).chain([result]).collect();
+        bodies.extend(named.into_iter().map(|bytes| self.keep_blob(bytes.into())));
+        self.duties.bodies.insert(round.id, bodies);
+        self.duties.missing.remove(&round.id);
         let own = RoundResult { round: round.id, result, follows };
         self.duties.parts.retain(|(of, _), _| *of != round.id);
         self.duties.values.retain(|(of, _), _| *of != round.id);

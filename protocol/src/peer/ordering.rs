@@ -8,18 +8,20 @@ use crate::{
     limits,
     log::{
         batch::Batch,
-        certificate::Committee,
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
         entry::Evidence as EvidenceEntry,
     },
     message::{ConsensusBytes, LogPart, Tip},
 };
 use chorus_crypto::codec::Decode as _;
+use rayon::prelude::*;
 
 pub(super) struct Ordering {
     consensus: Option<Consensus>,
-    committee: Committee,
-    decisions: Vec<Arc<Decision>>,
+    height: Height,
+    tip: BatchId,
+    /// The newest decisions.
+    recent: VecDeque<Arc<Decision>>,
     pool: Pool,
     /// Entries of people at this node on their way to the log, and when to send them again.
     relayed: BTreeMap<EntryId, (SignedEntry, Timestamp)>,
@@ -30,6 +32,8 @@ pub(super) struct Ordering {
     asked: usize,
     /// Requests since the log last grew: a tip that nobody can show is forgotten.
     fruitless: usize,
+    /// The height from which on the log was last asked for, and until when the answer is waited for.
+    awaited: (Height, Timestamp),
 }
 
 /// Entries that wait to be ordered.
@@ -86,6 +90,13 @@ const BELIEVED_REQUESTS: usize = 20;
 /// How soon it asks again when it knows that there is more.
 const ASK_AGAIN_MILLIS: u64 = 400;
 
+/// How long it waits for an answer when much is missing, before it asks the next operator: a part of a megabyte takes a
+/// second on a slow line, and asking again meanwhile would fetch it twice.
+const PART_MILLIS: u64 = 4_000;
+
+/// How many heights are much.
+const MUCH: u64 = 32;
+
 impl Ordering {
     pub(super) fn resume(
         config: &super::Config,
@@ -94,39 +105,39 @@ impl Ordering {
         decisions: Vec<Decision>,
         records: &[Record],
     ) -> Result<Self, StartError> {
-        let operators = config.genesis.operators.iter().copied();
-        let committee = Committee::new(operators).map_err(|_| StartError::NotOperator)?;
-        let mut tip = start_of_log(ledger.community());
-        for (index, decision) in (1u64..).zip(&decisions) {
-            let height = Height(index);
+        let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
+        for decision in &decisions {
             let batch = &decision.batch;
-            if batch.height() != height || batch.previous() != tip || apply_batch(ledger, batch).is_err() {
-                return Err(StartError::Log(height));
+            if batch.height() != height.next() || batch.previous() != tip || apply_batch(ledger, batch).is_err() {
+                return Err(StartError::Log(height.next()));
             }
-            tip = batch.id();
+            (height, tip) = (batch.height(), batch.id());
         }
         let consensus = match &config.operator {
             None => None,
             Some(key) => {
                 let (wal, pledged) = write_ahead(records);
-                let height = Height(decisions.len() as u64);
-                let resume = Resume { height, batch: tip, committee: committee.clone(), records: &wal, pledged };
+                let committee = ledger.charter().committee();
+                let resume = Resume { height, batch: tip, committee, records: &wal, pledged };
                 let community = ledger.community();
                 let config = ConsensusConfig { community, key: key.clone(), timeouts: config.timeouts };
                 Some(Consensus::new(config, now, resume)?)
             }
         };
-        let decisions = decisions.into_iter().map(Arc::new).collect();
+        let older = decisions.len().saturating_sub(limits::RECENT_DECISIONS);
+        let recent = decisions.into_iter().skip(older).map(Arc::new).collect();
         Ok(Self {
             consensus,
-            committee,
-            decisions,
+            height,
+            tip,
+            recent,
             pool: Pool::default(),
             relayed: BTreeMap::new(),
             ahead: Height(0),
             ask_at: now,
             asked: 0,
             fruitless: 0,
+            awaited: (Height::GENESIS, now),
         })
     }
 
@@ -140,16 +151,36 @@ impl Ordering {
         relayed.into_iter().chain([self.ask_at]).min()
     }
 
-    pub(super) fn height(&self) -> Height {
-        Height(self.decisions.len() as u64)
+    pub(super) const fn ahead(&self) -> Height {
+        self.ahead
     }
 
-    pub(super) fn decisions(&self) -> &[Arc<Decision>] {
-        &self.decisions
+    pub(super) const fn height(&self) -> Height {
+        self.height
     }
 
-    fn tip(&self, community: CommunityId) -> BatchId {
-        self.decisions.last().map_or_else(|| start_of_log(community), |decision| decision.batch.id())
+    pub(super) fn recent(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
+        self.recent.iter()
+    }
+
+    /// Notes a decision that has been applied.
+    fn push(&mut self, decision: Decision) {
+        (self.height, self.tip) = (decision.batch.height(), decision.batch.id());
+        self.recent.push_back(Arc::new(decision));
+        if self.recent.len() > limits::RECENT_DECISIONS {
+            self.recent.pop_front();
+        }
+    }
+
+    /// Whether to ask now for what follows: not while an answer may still be on its way.
+    fn may_ask(&mut self, now: Timestamp) -> bool {
+        let (next, missing) = (self.height.next(), self.ahead.0.saturating_sub(self.height.0));
+        if self.awaited.0 == next && now < self.awaited.1 {
+            return false;
+        }
+        let patience = if missing > MUCH { PART_MILLIS } else { ASK_AGAIN_MILLIS };
+        self.awaited = (next, now.plus_millis(patience));
+        true
     }
 }
 
@@ -192,6 +223,7 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
     for bytes in batch.entries() {
         ledger.apply(&SignedEntry::from_bytes(bytes)?)?;
     }
+    ledger.complete(batch.height());
     Ok(())
 }
 
@@ -201,6 +233,21 @@ fn is_settled(ledger: &mut Ledger, entry: &SignedEntry) -> bool {
         Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => false,
         Err(_) => true,
     }
+}
+
+/// Applies all entries of a batch, or none, as [`apply_batch`]; checks their signatures together first.
+fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
+    if batch.entries().is_empty() {
+        return Err(Fault::Mismatch("a batch without entries"));
+    }
+    let community = ledger.community();
+    let check = |bytes: &Vec<u8>| {
+        let signed = SignedEntry::from_bytes(bytes)?;
+        signed.verify(community)?;
+        Ok(signed)
+    };
+    let entries = batch.entries().par_iter().map(check).collect::<Result<Vec<SignedEntry>, Fault>>()?;
+    entries.iter().try_for_each(|signed| ledger.apply_verified(signed))
 }
 
 impl Peer {
@@ -269,13 +316,13 @@ impl Peer {
 
     /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
     pub(super) fn pool(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() {
+        // Who does not propose needs no pool.
+        if self.ordering.consensus.is_none() || self.operator().is_none() {
             return Ok(());
         }
         // What this operator says itself always has room: nobody can keep it from speaking.
         if self.config.operator.as_ref().is_none_or(|key| key.public() != entry.author) {
-            let genesis = &self.config.genesis;
-            let trusted = genesis.operator(&entry.author).is_some() || genesis.attester(&entry.author).is_some();
+            let trusted = self.ledger.serves(&entry.author) || self.ledger.charter().attester(&entry.author).is_some();
             let most = if trusted { limits::MAX_POOL_PER_OFFICE } else { limits::MAX_POOL_PER_MEMBER };
             self.ordering.pool.has_room(&entry.author, most)?;
         }
@@ -286,7 +333,7 @@ impl Peer {
     }
 
     pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        if self.ordering.consensus.is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
+        if self.operator().is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
@@ -305,9 +352,8 @@ impl Peer {
 
     /// Whether somebody holds an office or has registered.
     fn is_known(&self, author: &PublicKey) -> bool {
-        let genesis = &self.config.genesis;
-        genesis.operator(author).is_some()
-            || genesis.attester(author).is_some()
+        self.ledger.serves(author)
+            || self.ledger.charter().attester(author).is_some()
             || self.ledger.registry().person(author).is_some()
     }
 
@@ -419,7 +465,7 @@ impl Peer {
         if !self.commit(decision) {
             return;
         }
-        let committee = self.ordering.committee.clone();
+        let committee = self.ledger.charter().committee();
         self.feed_consensus(Input::Advance(committee));
         let mut ledger = self.ledger.clone();
         if self.ordering.pool.entries.values().any(|entry| ledger.apply(entry).is_ok()) {
@@ -429,29 +475,39 @@ impl Peer {
 
     /// Applies a decision that is known to be final. Returns whether it could be.
     fn commit(&mut self, decision: Decision) -> bool {
+        let mut contributions = Vec::new();
         for bytes in decision.batch.entries() {
             if let Ok(entry) = SignedEntry::from_bytes(bytes) {
                 self.ordering.pool.remove(&entry.id());
+                if let Entry::Contribution(accepted) = entry.entry {
+                    contributions.push(accepted.header);
+                }
             }
         }
         let mut ledger = self.ledger.clone();
-        if let Err(fault) = apply_batch(&mut ledger, &decision.batch) {
+        if let Err(fault) = apply_certified(&mut ledger, &decision.batch) {
             let what = format!("a quorum decided a batch that is invalid here: {fault}");
             self.effects.push_back(Effect::Notice(Notice::Halted(what)));
             return false;
         }
+        let charter_before = Arc::clone(self.ledger.charter());
         self.ledger = ledger;
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
         self.effects.push_back(Effect::Notice(Notice::Height(height)));
-        self.ordering.decisions.push(Arc::new(decision));
-        if self.config.operator.is_some() {
+        self.ordering.push(decision);
+        if !Arc::ptr_eq(&charter_before, self.ledger.charter()) && self.operator().is_none() {
+            self.ordering.pool = Pool::default();
+        }
+        self.recognise_all();
+        if self.operator().is_some() {
             let tip = Message::Tip(Tip { height });
             self.effects.push_back(Effect::Publish(tip.seal(self.community)));
         }
         self.ordering.fruitless = 0;
         self.duties.mark_changed();
         self.collected.settle(&self.ledger);
+        contributions.iter().for_each(|header| self.drop_earlier(header));
         let mut ledger = self.ledger.clone();
         let effects = &mut self.effects;
         self.ordering.relayed.retain(|id, (entry, _)| {
@@ -478,7 +534,9 @@ impl Peer {
         if height > self.ordering.height() {
             self.ordering.ahead = self.ordering.ahead.max(height);
             self.ordering.ask_at = self.now.plus_millis(ASK_AGAIN_MILLIS);
-            self.send(from, &Message::LogRequest(Tip { height: Height(self.ordering.height().0 + 1) }));
+            if self.ordering.may_ask(self.now) {
+                self.send(from, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
+            }
         }
     }
 
@@ -488,58 +546,81 @@ impl Peer {
             self.ordering.ahead = self.ordering.height();
         }
         let behind = self.ordering.ahead > self.ordering.height();
-        self.ordering.fruitless = if behind { self.ordering.fruitless + 1 } else { 0 };
         self.ordering.ask_at = self.now.plus_millis(if behind { ASK_AGAIN_MILLIS } else { ASK_MILLIS });
+        if !self.ordering.may_ask(self.now) {
+            return;
+        }
+        self.ordering.fruitless = if behind { self.ordering.fruitless + 1 } else { 0 };
         let operators: Vec<NodeId> =
             self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
         self.ordering.asked = self.ordering.asked.wrapping_add(1);
         if let Some(node) = operators.get(self.ordering.asked.checked_rem(operators.len()).unwrap_or(0)) {
-            self.send(*node, &Message::LogRequest(Tip { height: Height(self.ordering.height().0 + 1) }));
+            self.send(*node, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
         }
     }
 
     pub(super) fn on_log_request(&mut self, from: NodeId, height: Height) {
-        let mut bytes = 0;
-        let decisions: Vec<Decision> = self
-            .ordering
-            .decisions
-            .iter()
-            .skip(usize::try_from(height.0.saturating_sub(1)).unwrap_or(usize::MAX))
-            .take(limits::MAX_LOG_PART)
-            .take_while(|decision| {
-                let first = bytes == 0;
-                bytes += decision.batch.entries().iter().map(Vec::len).sum::<usize>();
-                first || bytes <= limits::MAX_LOG_PART_BYTES
-            })
-            .map(|decision| decision.as_ref().clone())
-            .collect();
-        if !decisions.is_empty() {
-            self.send(from, &Message::Log(LogPart { decisions }));
+        let height = height.max(Height(1));
+        if height > self.ordering.height() {
+            return;
         }
+        let oldest = self.ordering.recent.front().map(|decision| decision.batch.height());
+        if oldest.is_none_or(|oldest| height < oldest) {
+            self.effects.push_back(Effect::SendLog { to: from, from: height });
+            return;
+        }
+        let recent = self.ordering.recent.iter().skip_while(|decision| decision.batch.height() < height);
+        let part = LogPart::of(recent.map(|decision| decision.as_ref().clone()));
+        self.send(from, &Message::Log(part));
     }
 
+    /// Takes a part of the log.
+    ///
+    /// # Correctness
+    ///
+    /// One certificate at the end of the part would prove all of it, for each batch names the one before. All
+    /// certificates are checked all the same: each is kept, passed on and shown to verifiers, and one that nobody looked
+    /// at would make this node the one that spreads it. They are checked together, for the committee in force, and once more
+    /// from where that changes.
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
-        for decision in part.decisions {
-            let height = decision.batch.height();
-            if height != Height(self.ordering.height().0 + 1) {
-                continue;
-            }
-            if decision.batch.previous() != self.ordering.tip(self.community) {
+        let next = self.ordering.height().next();
+        let mut decisions = part.decisions;
+        decisions.retain(|decision| decision.batch.height() >= next);
+        let mut link = (next, self.ordering.tip);
+        for Decision { batch, .. } in &decisions {
+            if (batch.height(), batch.previous()) != link {
                 return Err(Fault::Mismatch("the log's chain"));
             }
-            decision
-                .certificate
-                .verify(&self.ordering.committee, self.community, &decision.batch)
-                .map_err(|_| Fault::Mismatch("a certificate"))?;
+            link = (batch.height().next(), batch.id());
+        }
+        let mut charter = Arc::clone(self.ledger.charter());
+        let mut verified = self.verify_certificates(&decisions);
+        for (index, decision) in decisions.iter().enumerate() {
+            if !Arc::ptr_eq(&charter, self.ledger.charter()) {
+                charter = Arc::clone(self.ledger.charter());
+                verified.truncate(index);
+                verified.extend(self.verify_certificates(decisions.get(index..).unwrap_or_default()));
+            }
+            if verified.get(index) != Some(&true) {
+                return Err(Fault::Mismatch("a certificate"));
+            }
+            let decision = decision.clone();
             if self.ordering.consensus.is_some() {
                 self.feed_consensus(Input::Sync(Box::new(decision)));
-            } else {
-                let _ = self.commit(decision);
+            } else if !self.commit(decision) {
+                break;
             }
         }
         if self.ordering.ahead > self.ordering.height() {
             self.on_tip(from, self.ordering.ahead);
         }
         Ok(())
+    }
+
+    /// Tells which certificates hold for the committee in force now.
+    fn verify_certificates(&self, decisions: &[Decision]) -> Vec<bool> {
+        let (committee, community) = (self.ledger.charter().committee(), self.community);
+        let holds = |decision: &Decision| decision.certificate.verify(&committee, community, &decision.batch).is_ok();
+        decisions.par_iter().map(holds).collect()
     }
 }

@@ -5,16 +5,15 @@ use crate::{
 };
 
 /// A community with five attesters, of whom one may be corrupt, where a class has three members.
-fn genesis() -> Genesis {
+fn charter() -> Charter {
     let attribute = Attribute::new("region", &["north", "south"]);
     let attester = |byte: u8| Attester { key: [byte; 32].into(), organisation: String::new() };
     let admission = Admission::Quorum(Quorum::usual(5));
-    Genesis {
-        name: "A town".into(),
-        purpose: String::new(),
+    Charter {
         operators: vec![[9; 32].into()],
         attesters: (1..=5).map(attester).collect(),
         policy: Policy { admission, attributes: vec![attribute], class_members: 3, ..Policy::default() },
+        weights: Vec::new(),
     }
 }
 
@@ -27,7 +26,7 @@ fn census(counts: [[u32; 2]; 2]) -> Registry {
 #[test]
 fn a_value_is_shown_only_with_enough_people_for_every_cohort() {
     let registry = census([[12, 5], [9, 6]]);
-    let open = |cohorts| registry.open_values(&genesis(), 0, cohorts);
+    let open = |cohorts| registry.open_values(&charter(), 0, cohorts);
 
     assert_eq!(open(1), [1, 2]);
     assert_eq!(open(2), [1], "five are no six");

@@ -266,7 +266,7 @@ impl RoundReport {
         if round.collects != Collects::Ballots(PollKind::Statement) {
             return None;
         }
-        let policy = &genesis.policy;
+        let policy = &round.charter.policy;
         let preamble = Preamble {
             community: self.community,
             name: genesis.name.clone(),

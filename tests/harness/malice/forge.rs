@@ -205,7 +205,7 @@ impl<'a> Forger<'a> {
         let context = context(ledger.community(), self.round.id, &tag, self.sequence);
         let layout = layout(self.round).expect("a round has items");
         let shape = Shape::ballot(u32::try_from(layout.data_rows()).expect("few rows"));
-        let masking = Masking::new(ledger.sharing(), &shape, &context, rng);
+        let masking = Masking::new(&ledger.charter().sharing(), &shape, &context, rng);
         let witness = Witness::new(&layout, votes, rng).expect("as many votes as items");
         let data = self.data(&layout, &witness);
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
@@ -280,7 +280,7 @@ impl<'a> Forger<'a> {
         };
         Said {
             manifest: manifest.digest,
-            operators: self.ledger.genesis().operators.clone(),
+            operators: self.ledger.charter().operators.clone(),
             community: self.ledger.community(),
             round: self.round.id,
             tag,
@@ -429,7 +429,7 @@ pub fn opening_transcript(
 ) -> Transcript {
     let mut transcript = Transcript::new(domain::CONTRIBUTION);
     transcript.absorb(Item::Manifest, &manifest.digest);
-    transcript.absorb_seq(Item::Operators, &ledger.genesis().operators);
+    transcript.absorb_seq(Item::Operators, &ledger.charter().operators);
     transcript.absorb(Item::Core, core);
     transcript.absorb(Item::Boxes, boxes);
     transcript.absorb(Item::Eligibility, statement);
@@ -479,7 +479,7 @@ fn boxes(
     let mut boxes = Vec::with_capacity(keys.len());
     for (operator, key) in (1u8..).zip(keys) {
         let sealed = key.map(|key| {
-            let held = ledger.sharing().held_by(operator);
+            let held = ledger.charter().sharing().held_by(operator);
             let seeds: Vec<u8> = held.iter().flat_map(|index| *masking.seeds()[*index].expose()).collect();
             let bytes = seal(&key, &box_context(core, operator, &key), &seeds, rng).expect("a usable key");
             SealedBox { bytes }

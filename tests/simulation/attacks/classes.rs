@@ -129,7 +129,7 @@ fn sealed() -> (Town, Poll, MaskOpening) {
     }
     town.seal(poll.round);
     let set = town.round(poll.round).sealed.as_ref().expect("sealed").set;
-    let held = town.ledger.sharing().held_by(1);
+    let held = town.ledger.charter().sharing().held_by(1);
     let sums = held.into_iter().map(|subset| (u8::try_from(subset).expect("few"), BlobId::of(b"sums"))).collect();
     let opening = MaskOpening { round: poll.round, set, step: Step::Totals, inputs: [1; 32], sums };
     (town, poll, opening)

@@ -188,7 +188,7 @@ fn stuff(log: &Corrupt, ledger: &Ledger, stuffing: &Stuffing<'_>) -> (Contributi
     let layout = layout(round).expect("items");
     let context = context(ledger.community(), round.id, &tag, 0);
     let shape: Shape = template_content.shape;
-    let masking = Masking::new(ledger.sharing(), &shape, &context, rng);
+    let masking = Masking::new(&ledger.charter().sharing(), &shape, &context, rng);
     let witness = Witness::new(&layout, &[Vote::Agree; 16], rng).expect("votes");
     let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
     let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
@@ -209,7 +209,7 @@ fn stuff(log: &Corrupt, ledger: &Ledger, stuffing: &Stuffing<'_>) -> (Contributi
     let statement = Statement { scopes, holder, disclosed, group: None, snapshot_root };
     let mut transcript = Transcript::new(domain::CONTRIBUTION);
     transcript.absorb(Item::Manifest, &manifest.digest);
-    transcript.absorb_seq(Item::Operators, &ledger.genesis().operators);
+    transcript.absorb_seq(Item::Operators, &ledger.charter().operators);
     transcript.absorb(Item::Core, &(context, core));
     transcript.absorb(Item::Boxes, &content.boxes);
     transcript.absorb(Item::Eligibility, &statement);

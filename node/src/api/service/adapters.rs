@@ -172,10 +172,9 @@ impl Service {
         let (_, series) = find_series(&ledger, reference)?;
         let mut known = BTreeSet::new();
         for round in series.rounds.iter().filter_map(|round| ledger.rounds().get(round)) {
-            let faulty = ledger.sharing().faulty();
             known.extend(round.plan.deltas().and_then(|plan| plan.start));
             known.extend(round.agreed_result().and_then(|result| result.follows));
-            known.extend(round.weighed_adapter(faulty));
+            known.extend(round.weighed_adapter());
             if !known.contains(&adapter)
                 && let Some(report) = self.report(round).await?
             {
@@ -201,7 +200,7 @@ impl Service {
         &self,
         reference: &str,
         wait: Duration,
-    ) -> Result<(Ledger, RoundRecord, Arc<AdapterManifest>), ApiError> {
+    ) -> Result<(Ledger, Arc<RoundRecord>, Arc<AdapterManifest>), ApiError> {
         let ledger = self.ledger().await?;
         let (_, series) = find_series(&ledger, reference)?;
         let manifest = series.manifest.clone();
@@ -227,7 +226,7 @@ impl Service {
             id,
             manifest: series.manifest.as_ref().clone(),
             entries: series.manifest.entries(),
-            opened_by: series.opened_by,
+            opened_by: ledger.charter().operator(&series.opened_by),
             rounds,
             adopted,
         })
@@ -236,7 +235,7 @@ impl Service {
     fn deltas_view(&self, ledger: &Ledger, round: &RoundRecord, report: Option<&AdapterReport>) -> view::AdapterRound {
         let (standing, adapter) = standing(ledger, round);
         let averaged = report.and_then(AdapterReport::averaged);
-        let weights = round.agreed_weighing(ledger.sharing().faulty()).map(|weighed| &weighed.weights);
+        let weights = round.agreed_weighing().map(|weighed| &weighed.weights);
         let name = |class| class_name(ledger, round, class);
         let classes = averaged.into_iter().flat_map(|it| &it.classes).enumerate();
         let class = |(place, share): (usize, &chorus_protocol::adapter::report::ClassShare)| view::AdapterClass {
@@ -255,7 +254,7 @@ impl Service {
             };
             view::AdapterVariant { name, adapter: variant.adapter }
         });
-        let weighed = round.weighed_adapter(ledger.sharing().faulty());
+        let weighed = round.weighed_adapter();
         let weighed = weighed.map(|adapter| view::AdapterVariant { name: WEIGHED.to_owned(), adapter });
         view::AdapterRound {
             round: self.round(ledger, round),

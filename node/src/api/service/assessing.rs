@@ -43,10 +43,10 @@ impl Service {
         if series.manifest.combination.weights != Weights::Posted {
             return Err(ApiError::refused("by this series' manifest nobody weighs its classes afterwards"));
         }
-        if ledger.genesis().operator(&key) != Some(series.opened_by) {
+        if !ledger.is_founder(series, &key) {
             return Err(ApiError::refused(format!(
                 "operator {} began this series, and weighs its classes; the others check and follow",
-                series.opened_by
+                ledger.charter().operator(&series.opened_by).unwrap_or_default()
             )));
         }
         let mut rounds = series.rounds.iter().filter_map(|round| ledger.rounds().get(round));
@@ -75,7 +75,6 @@ impl Service {
     pub async fn assess(&self, reference: &str, asked: view::Assess) -> Result<view::Series, ApiError> {
         let mut ledger = self.ledger().await?;
         let key = self.operator(&ledger, "assess adapters")?;
-        let number = ledger.genesis().operator(&key);
         let (id, series) = find_series(&ledger, reference)?;
         let rounds = series.rounds.iter().rev().filter_map(|round| ledger.rounds().get(round));
         let round =
@@ -85,7 +84,9 @@ impl Service {
         self.say(&mut ledger, vec![Entry::Assess(said)]).await?;
         let logged = move |peer: &Peer| {
             let record = peer.ledger().rounds().get(&round);
-            record.is_some_and(|round| number.is_some_and(|number| round.assessments.contains_key(&number)))
+            record.is_some_and(|round| {
+                round.charter.operator(&key).is_some_and(|number| round.assessments.contains_key(&number))
+            })
         };
         self.until(logged, wait(asked.wait_seconds)).await?;
         self.series(&id.to_string()).await
@@ -172,10 +173,7 @@ impl Blobs for AtHand {
 
 /// Whether a round's classes are weighed.
 fn weighed_in(round: RoundId) -> impl Fn(&Peer) -> bool + Send {
-    move |peer| {
-        let faulty = peer.ledger().sharing().faulty();
-        peer.ledger().rounds().get(&round).is_some_and(|round| round.agreed_weighing(faulty).is_some())
-    }
+    move |peer| peer.ledger().rounds().get(&round).is_some_and(|round| round.agreed_weighing().is_some())
 }
 
 /// Returns the weights in the order of the classes.

@@ -42,7 +42,7 @@ impl Service {
         let person = self.person()?;
         let key = person.key.public();
         let ledger = self.ledger().await?;
-        let policy = &ledger.genesis().policy;
+        let policy = &ledger.charter().policy;
         if asked.evidence.len() > MAX_EVIDENCE_BYTES {
             return Err(ApiError::invalid(format!("what is shown has over {MAX_EVIDENCE_BYTES} bytes")));
         }
@@ -112,7 +112,7 @@ impl Service {
             return Err(ApiError::refused("the request is of another community"));
         }
         request.verify().map_err(|error| ApiError::refused(format!("the request does not hold: {error}")))?;
-        let attributes = stated(&ledger.genesis().policy, &request)?;
+        let attributes = stated(&ledger.charter().policy, &request)?;
         let opened = self.open_desk(&ledger, &mut desk)?;
         let (evidence, returned) = self.evidence(opened, &ledger, &asked, &request, &attributes).await;
         *desk = Some(returned);
@@ -164,7 +164,7 @@ impl Service {
     /// Checks that the person at this node attests for this community.
     pub(super) fn check_attester(&self, ledger: &Ledger) -> Result<PublicKey, ApiError> {
         let own = self.person()?.key.public();
-        if ledger.genesis().attester(&own).is_none() {
+        if ledger.charter().attester(&own).is_none() {
             return Err(ApiError::refused("you are no attester of this community"));
         }
         if ledger.registry().removed_attesters().contains_key(&own) {
@@ -227,7 +227,7 @@ impl Service {
         let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX).max(ledger.time().as_millis());
         let expires = Timestamp::from_millis(now).plus_millis(expires_millis.unwrap_or(USUAL_EXPIRY_MILLIS));
         let key = &self.person.as_ref().expect("an attester is a person").key;
-        let policy = ledger.genesis().policy_digest();
+        let policy = ledger.charter().policy_digest();
         Attestation::sign(key, ledger.community(), *claim, policy, (ledger.time(), expires))
     }
 

@@ -1,6 +1,6 @@
 //! Rounds with classes: planning them, and naming what came out.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_crypto::{codec::Decode as _, credential::Leaf, sign::PublicKey};
 use chorus_protocol::{
@@ -22,7 +22,7 @@ impl Service {
     pub(super) async fn class_plan(&self, ledger: &Ledger, asked: view::Classes) -> Result<ClassPlan, ApiError> {
         let source = match &asked.by {
             view::ClassBy::Attribute(name) => {
-                let attributes = &ledger.genesis().policy.attributes;
+                let attributes = &ledger.charter().policy.attributes;
                 let slot = attributes.iter().position(|attribute| attribute.name == *name);
                 let slot = slot.and_then(|slot| u8::try_from(slot).ok()).ok_or_else(|| {
                     let names: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
@@ -86,7 +86,7 @@ fn find_round<'l>(ledger: &'l Ledger, reference: &str) -> Result<&'l RoundRecord
         Some(ordinal) => round.ordinal == ordinal,
         None => round.id.to_string().starts_with(reference),
     };
-    let matching: Vec<&RoundRecord> = ledger.rounds().values().filter(is_it).collect();
+    let matching: Vec<&RoundRecord> = ledger.rounds().values().map(Arc::as_ref).filter(is_it).collect();
     match matching.as_slice() {
         [round] => Ok(round),
         [] => Err(ApiError::invalid(format!("there is no round {reference:?}: see `chorus status`"))),
@@ -98,7 +98,7 @@ fn find_round<'l>(ledger: &'l Ledger, reference: &str) -> Result<&'l RoundRecord
 pub(super) fn told_apart(ledger: &Ledger, source: &ClassSource) -> String {
     match source {
         ClassSource::Attribute(slot) => {
-            let attribute = ledger.genesis().policy.attributes.get(usize::from(*slot));
+            let attribute = ledger.charter().policy.attributes.get(usize::from(*slot));
             attribute.map(|attribute| attribute.name.clone()).unwrap_or_default()
         }
         ClassSource::Groups(groups) => match ledger.rounds().get(&groups.round) {
@@ -117,7 +117,7 @@ pub(super) fn name_of(ledger: &Ledger, source: &ClassSource, class: u16) -> Stri
 fn names(ledger: &Ledger, source: &ClassSource) -> Vec<String> {
     let named: Vec<String> = match source {
         ClassSource::Attribute(slot) => {
-            let attribute = ledger.genesis().policy.attributes.get(usize::from(*slot));
+            let attribute = ledger.charter().policy.attributes.get(usize::from(*slot));
             attribute.into_iter().flat_map(|it| &it.values).map(|value| value.text.clone()).collect()
         }
         ClassSource::Groups(groups) => ('A'..='Z').take(groups.k.into()).map(String::from).collect(),

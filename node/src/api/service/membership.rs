@@ -112,7 +112,7 @@ impl Service {
     pub async fn take_census(&self, asked: view::Wait) -> Result<view::CensusView, ApiError> {
         let mut ledger = self.ledger().await?;
         self.check_attester(&ledger)?;
-        let policy = ledger.genesis().policy.clone();
+        let policy = ledger.charter().policy.clone();
         if policy.attributes.is_empty() {
             return Err(ApiError::refused("this community has no attributes"));
         }
@@ -205,7 +205,7 @@ impl Service {
             }
             Err(_) => people::find(&ledger, &asked.whom, own)?,
         };
-        if let Some(vouching) = ledger.genesis().policy.admission.vouching().filter(|_| !asked.withdraw) {
+        if let Some(vouching) = ledger.charter().policy.admission.vouching().filter(|_| !asked.withdraw) {
             let next = ledger.registry().next_vouch(&own, vouching).as_millis();
             let left = next.saturating_sub(ledger.time().as_millis());
             if left > 0 {
@@ -263,7 +263,7 @@ impl Service {
     pub async fn vouches(&self) -> Result<view::Vouches, ApiError> {
         let own = self.person()?.key.public();
         let ledger = self.ledger().await?;
-        let vouching = ledger.genesis().policy.admission.vouching();
+        let vouching = ledger.charter().policy.admission.vouching();
         let vouching = vouching.ok_or_else(|| ApiError::refused("this community admits nobody by vouches"))?;
         let (registry, now) = (ledger.registry(), ledger.time());
         let mut vouches = view::Vouches {
@@ -298,8 +298,8 @@ const CANNOT_VOUCH: &str = "only members vouch, and seeds that have registered: 
 fn awaits(ledger: &Ledger) -> String {
     format!(
         "It is on the log. It takes effect once {} of {} operators have said so.",
-        ledger.acknowledgements_needed(),
-        ledger.sharing().operators()
+        ledger.charter().quorum(),
+        ledger.charter().operators.len()
     )
 }
 

@@ -37,7 +37,7 @@ impl Service {
         Ok(view::People {
             members,
             candidates,
-            attesters: ledger.genesis().attesters.iter().map(attester).collect(),
+            attesters: ledger.charter().attesters.iter().map(attester).collect(),
             recoveries: recoveries.filter_map(|(key, person)| recovery(key, person, own)).collect(),
             attributes: attributes(&ledger),
             log_time: ledger.time().as_millis(),
@@ -50,7 +50,7 @@ fn member(ledger: &Ledger, key: &PublicKey, person: &Registered, own: Option<Pub
         attester: text(attestation.attester),
         expires: attestation.expires.as_millis(),
     });
-    let attributes = ledger.genesis().policy.attributes.iter();
+    let attributes = ledger.charter().policy.attributes.iter();
     let checked = (0u8..).zip(attributes).filter(|(slot, _)| person.claim.slots >> slot & 1 == 1);
     view::Member {
         key: text(*key),
@@ -73,12 +73,12 @@ fn recovery(key: &PublicKey, person: &Registered, own: Option<PublicKey>) -> Opt
 }
 
 fn attributes(ledger: &Ledger) -> Vec<view::AttributeView> {
-    let genesis = ledger.genesis();
+    let charter = ledger.charter();
     let cohorts = cohorts_of(ledger.members().len());
     (0u8..)
-        .zip(&genesis.policy.attributes)
+        .zip(&charter.policy.attributes)
         .map(|(slot, attribute)| {
-            let open = ledger.registry().open_values(genesis, slot, cohorts);
+            let open = ledger.registry().open_values(charter, slot, cohorts);
             let value =
                 |(number, name): (u16, &chorus_protocol::config::Name)| (name.text.clone(), open.contains(&number));
             view::AttributeView {
@@ -106,9 +106,9 @@ pub(super) fn successor(ledger: &Ledger, lost: &PublicKey) -> Result<PublicKey, 
 
 /// Returns how far somebody is on the way to membership.
 pub(super) fn standing(ledger: &Ledger, key: &PublicKey) -> view::Standing {
-    let (genesis, registry) = (ledger.genesis(), ledger.registry());
-    let quorum = quorum(&genesis.policy.admission);
-    let vouching = genesis.policy.admission.vouching();
+    let (charter, registry) = (ledger.charter(), ledger.registry());
+    let quorum = quorum(&charter.policy.admission);
+    let vouching = charter.policy.admission.vouching();
     let expiry = vouching.map_or(0, |vouching| vouching.expiry_millis);
     let lives = |given: &chorus_protocol::time::Timestamp| ledger.time() < given.plus_millis(expiry);
     view::Standing {
@@ -122,13 +122,13 @@ pub(super) fn standing(ledger: &Ledger, key: &PublicKey) -> view::Standing {
 
 /// Returns how many attestations count, given the bound for each organisation.
 fn attestations(ledger: &Ledger, quorum: &Quorum, key: &PublicKey) -> usize {
-    let (genesis, registry, now) = (ledger.genesis(), ledger.registry(), ledger.time());
+    let (charter, registry, now) = (ledger.charter(), ledger.registry(), ledger.time());
     let Some(person) = registry.person(key) else { return 0 };
     let mut by_organisation = std::collections::BTreeMap::<&str, usize>::new();
     for attestation in person.attestations.values().filter(|attestation| attestation.is_valid_at(now)) {
-        let Some(attester) = genesis.attester(&attestation.attester) else { continue };
+        let Some(attester) = charter.attester(&attestation.attester) else { continue };
         let removed = registry.removed_attesters().get(&attester.key);
-        if removed.is_none_or(|at| now < at.plus_millis(genesis.policy.grace_millis)) {
+        if removed.is_none_or(|at| now < at.plus_millis(charter.policy.grace_millis)) {
             *by_organisation.entry(&attester.organisation).or_default() += 1;
         }
     }
@@ -183,7 +183,7 @@ pub(super) fn find(ledger: &Ledger, reference: &str, own: PublicKey) -> Result<P
     if !is_hex {
         return Err(ApiError::invalid("a key is 64 hexadecimal digits, or the first 6 or more of them, or me"));
     }
-    let attesters = ledger.genesis().attesters.iter().map(|attester| attester.key);
+    let attesters = ledger.charter().attesters.iter().map(|attester| attester.key);
     let known = ledger.registry().people().map(|(key, _)| *key).chain(attesters);
     let matching: std::collections::BTreeSet<PublicKey> =
         known.filter(|key| text(*key).starts_with(&reference)).collect();

@@ -1,6 +1,6 @@
 //! Polls: opening, proposing, planning a round of voting.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chorus_protocol::{
     id::{BlobId, PollId},
@@ -79,7 +79,7 @@ impl Service {
         let entries = core::iter::once(Entry::Poll(opening)).chain(proposals).collect();
         self.say(&mut ledger, entries).await?;
         let count = texts.len();
-        let there = move |poll: &Poll| poll.items.len() >= count;
+        let there = move |poll: &Arc<Poll>| poll.items.len() >= count;
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(there), wait).await?;
         if let Some(duration) = asked.duration_millis {
             let ballot = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();

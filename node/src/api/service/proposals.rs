@@ -1,6 +1,9 @@
 //! Proposing items: with one's key, or as some member.
 
-use std::{collections::BTreeSet, sync::PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
@@ -30,7 +33,7 @@ impl Service {
         let mut ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let ids: Vec<BlobId> = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
-        let is_operator = ledger.genesis().operator(&self.person()?.key.public()).is_some();
+        let is_operator = ledger.charter().operator(&self.person()?.key.public()).is_some();
         if asked.as_operator && !is_operator {
             return Err(ApiError::refused("you are no operator of this community"));
         }
@@ -44,7 +47,7 @@ impl Service {
         } else {
             self.propose_anonymously(ledger, poll, texts).await?;
         }
-        let there = move |poll: &Poll| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
+        let there = move |poll: &Arc<Poll>| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
         let anonymous_left = if open { None } else { Some(self.anonymous_left(poll).await?) };
         Ok(view::Proposed { poll: self.poll(&poll.to_string()).await?, proposed, open, anonymous_left })
@@ -68,7 +71,7 @@ impl Service {
         })?;
         let free = self.free_numbers(&ledger, poll, &leaf)?;
         if free.len() < texts.len() {
-            let most = ledger.genesis().policy.anonymous_proposals;
+            let most = ledger.charter().policy.anonymous_proposals;
             return Err(ApiError::refused(format!(
                 "you have {} of {most} anonymous proposals for this poll left",
                 free.len()
@@ -112,6 +115,6 @@ impl Service {
             let used = record.items.iter().any(|(_, _, by)| matches!(by, Proposer::Anonymous(by) if Some(*by) == tag));
             !used && !on_their_way.contains(&(poll, *number))
         };
-        Ok((0..ledger.genesis().policy.anonymous_proposals).filter(is_free).collect())
+        Ok((0..ledger.charter().policy.anonymous_proposals).filter(is_free).collect())
     }
 }

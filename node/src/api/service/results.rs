@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{Seek as _, Write as _},
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -57,8 +58,8 @@ impl Service {
     ///
     /// Returns [`Kind::Unavailable`] if a body that verifiers need cannot be had.
     pub async fn bundle(&self, directory: &Path) -> Result<(File, u64), ApiError> {
-        let (genesis, decisions) =
-            self.node.view(|peer| (peer.ledger().genesis().clone(), peer.decisions().to_vec())).await?;
+        let genesis = self.node.view(|peer| peer.ledger().genesis().clone()).await?;
+        let decisions = self.node.decisions().await?;
         let (node, runtime) = (self.node.clone(), tokio::runtime::Handle::current());
         let directory = directory.to_owned();
         let write = move || -> Result<(File, u64), ApiError> {
@@ -78,7 +79,7 @@ impl Service {
             .map_err(|_| ApiError::new(Kind::Internal, "the bundle could not be written"))?
     }
 
-    async fn body(&self, id: BlobId) -> Result<std::sync::Arc<[u8]>, ApiError> {
+    async fn body(&self, id: BlobId) -> Result<Arc<[u8]>, ApiError> {
         Ok(self.node.fetch(id).await?)
     }
 }
@@ -87,7 +88,7 @@ impl Service {
 fn ends(ledger: &Ledger, poll: Option<PollId>) -> String {
     let of_poll =
         |round: &&RoundRecord| round.plan.ballots().is_some_and(|plan| poll.is_none_or(|poll| plan.poll == poll));
-    let latest = ledger.rounds().values().filter(of_poll).max_by_key(|round| round.ordinal);
+    let latest = ledger.rounds().values().map(Arc::as_ref).filter(of_poll).max_by_key(|round| round.ordinal);
     match latest.map(|round| (&round.manifest, &round.sealed)) {
         None => ": voting has not begun".to_owned(),
         Some((_, Some(_))) => ": the ballots are being added up".to_owned(),
@@ -101,7 +102,13 @@ fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord,
     let of_poll =
         |round: &&RoundRecord| round.plan.ballots().is_some_and(|plan| poll.is_none_or(|poll| plan.poll == poll));
     let finished = |round| RoundRecord::agreed_result(round).map(|result| (round, result.result));
-    ledger.rounds().values().filter(of_poll).filter_map(finished).max_by_key(|(round, _)| round.ordinal)
+    ledger
+        .rounds()
+        .values()
+        .map(Arc::as_ref)
+        .filter(of_poll)
+        .filter_map(finished)
+        .max_by_key(|(round, _)| round.ordinal)
 }
 
 fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
@@ -134,7 +141,7 @@ fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::P
         round: report.round,
         result,
         ballots: report.ballots,
-        needed: ledger.genesis().policy.min_contributions,
+        needed: ledger.charter().policy.min_contributions,
         outcome: match &report.outcome {
             Outcome::TooFew => view::Outcome::TooFew,
             Outcome::Totals { .. } => view::Outcome::Totals,

@@ -19,7 +19,7 @@ pub struct Series {
     /// The entries of a delta.
     pub entries: usize,
     /// The operator who began it, and weighs the classes if the manifest asks for that.
-    pub opened_by: u8,
+    pub opened_by: Option<u8>,
     /// Its rounds, the latest last.
     pub rounds: Vec<AdapterRound>,
     /// The adapter that the community uses.

@@ -347,3 +347,13 @@ pub struct Decision {
     pub certificate: crate::log::certificate::Certificate,
 }
 wire_struct!(Decision { batch, certificate });
+
+impl Decision {
+    /// Returns how many bytes it is encoded in.
+    pub fn size(&self) -> usize {
+        const BATCH: usize = 8 + 32 + 4;
+        const CERTIFICATE: usize = 8 + 4 + 32 + 4;
+        let entries: usize = self.batch.entries().iter().map(|entry| 4 + entry.len()).sum();
+        BATCH + entries + CERTIFICATE + self.certificate.signatures.len() * (PublicKey::LEN + 64)
+    }
+}

@@ -1,0 +1,100 @@
+//! What operators say about values cards: which stand for themselves, and which for others.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::Ledger;
+use crate::{
+    deliberation::moral_graph::{Merges, ValuesCard},
+    fault::{Fault, bound},
+    id::BlobId,
+    limits,
+    log::entry::{CanonicalCard, MergeCards, PollKind},
+};
+
+/// One operator's word about one card.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CardStatement {
+    /// The operator (1..=n).
+    pub operator: u8,
+    /// The card.
+    pub card: BlobId,
+    /// The card that stands for it; none if it stands for itself.
+    pub into: Option<BlobId>,
+    /// Why.
+    pub reason: String,
+}
+
+impl CardStatement {
+    pub(super) fn canonical(operator: u8, it: &CanonicalCard) -> Self {
+        Self { operator, card: it.card, into: None, reason: it.reason.clone() }
+    }
+
+    pub(super) fn merge(operator: u8, it: &MergeCards) -> Self {
+        Self { operator, card: it.card, into: Some(it.into), reason: it.reason.clone() }
+    }
+}
+
+/// Everything that operators have said about values cards.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cards {
+    statements: Vec<Arc<CardStatement>>,
+    latest: BTreeMap<BlobId, Arc<CardStatement>>,
+    merges: Merges,
+}
+
+impl Cards {
+    /// Returns all statements, in the order of the log.
+    pub fn statements(&self) -> impl Iterator<Item = &CardStatement> {
+        self.statements.iter().map(Arc::as_ref)
+    }
+
+    /// Returns the last word on a card, which counts.
+    pub fn latest(&self, card: &BlobId) -> Option<&CardStatement> {
+        self.latest.get(card).map(Arc::as_ref)
+    }
+
+    /// Returns the merges that count.
+    pub const fn merges(&self) -> &Merges {
+        &self.merges
+    }
+
+    fn add(&mut self, statement: CardStatement) -> Result<(), Fault> {
+        match statement.into {
+            Some(into) if !self.merges.merge(statement.card, into) => {
+                return Err(Fault::Mismatch("a merge that leads back to the card itself"));
+            }
+            Some(_) => {}
+            None => self.merges.separate(statement.card),
+        }
+        let statement = Arc::new(statement);
+        self.latest.insert(statement.card, Arc::clone(&statement));
+        self.statements.push(statement);
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// Takes an operator's word about a card. What is said already is not said again, by anybody.
+    pub(super) fn state_card(&mut self, statement: CardStatement) -> Result<(), Fault> {
+        if statement.reason.trim().is_empty() {
+            return Err(Fault::Mismatch("the reason"));
+        }
+        let own = self.cards.statements().filter(|known| known.operator == statement.operator).count();
+        bound("statements of one operator about cards", self.share_of(limits::MAX_CARD_STATEMENTS), own + 1)?;
+        let says_the_same = |known: &CardStatement| known.into == statement.into;
+        if self.cards.latest(&statement.card).is_some_and(says_the_same) {
+            return Err(Fault::Duplicate("this statement about a card"));
+        }
+        if !core::iter::once(statement.card).chain(statement.into).all(|card| self.is_values_card(&card)) {
+            return Err(Fault::Unknown("values card"));
+        }
+        Arc::make_mut(&mut self.cards).add(statement)
+    }
+
+    /// Returns whether an item of a value poll has this id and is a values card.
+    fn is_values_card(&self, card: &BlobId) -> bool {
+        let polls = self.polls.values().filter(|poll| poll.opening.kind == PollKind::Value);
+        let mut same = polls.flat_map(|poll| &poll.items).filter(|(id, _, _)| id == card);
+        same.next().is_some_and(|(_, text, _)| ValuesCard::from_text(text).is_ok())
+    }
+}
