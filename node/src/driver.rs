@@ -326,11 +326,10 @@ fn open(
     plan: Option<&Plan>,
 ) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
-    let community = config.genesis.id();
-    let who = Who { operator, alone: config.genesis.operators.len() == 1 };
+    let who = Who { community: config.genesis.id(), operator, alone: config.genesis.operators.len() == 1 };
     let began = std::time::Instant::now();
     let (disk, saved) = loop {
-        match Disk::open((folder, community), who, &mut rng) {
+        match Disk::open(folder, who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
             }

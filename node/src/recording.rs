@@ -168,6 +168,7 @@ enum Part {
     Submission(Submission),
     Start(Timestamp),
     Event(Happened),
+    Relayed(SignedEntry),
 }
 wire_enum!(Part {
     1 => Begin(begin),
@@ -176,6 +177,7 @@ wire_enum!(Part {
     4 => Submission(submission),
     5 => Start(at),
     6 => Event(happened),
+    7 => Relayed(entry),
 });
 
 impl From<&Event> for What {
@@ -291,6 +293,9 @@ impl Recorder {
         for submission in &saved.submissions {
             self.put(&frame::of(&Part::Submission(submission.clone()).to_bytes()))?;
         }
+        for entry in &saved.relayed {
+            self.put(&frame::of(&Part::Relayed(entry.clone()).to_bytes()))?;
+        }
         self.put(&frame::of(&Part::Start(now).to_bytes()))?;
         self.file.as_mut().map_or(Ok(()), BufWriter::flush)
     }
@@ -390,6 +395,8 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
         Effect::StoreEntry(entry) => (13, entry.to_bytes()),
         Effect::DropEntry(id) => (14, id.to_bytes()),
         Effect::SendLog { to, from } => (12, [to.to_bytes(), from.to_bytes()].concat()),
+        Effect::StoreEntry(entry) => (13, entry.to_bytes()),
+        Effect::DropEntry(id) => (14, id.to_bytes()),
         Effect::Notice(notice) => (11, format!("{notice:?}").into_bytes()),
     }
 }

@@ -274,7 +274,7 @@ impl Peer {
             community: ledger.community(),
             collected: Collected::default(),
             duties: Duties::resume(&saved.records),
-            recovery: Recovery::resume(&config, now, &saved.records),
+            recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
             nodes: BTreeMap::new(),
@@ -375,8 +375,14 @@ impl Peer {
         self.config.operator.as_ref().map(SecretKey::public)
     }
 
-    /// Returns this operator's number in a round, which keeps the operators of its plan.
+    /// Returns this operator's number in a round, which keeps the operators of its plan; none while its key may not speak
+    /// about the round.
     fn operator_in(&self, round: &RoundRecord) -> Option<u8> {
+        self.number_in(round).filter(|_| self.may_speak() && !self.recovery.bars(&round.id))
+    }
+
+    /// Returns this operator's number in a round, whether or not its key may speak.
+    fn number_in(&self, round: &RoundRecord) -> Option<u8> {
         round.charter.operator(&self.own_key()?)
     }
 

@@ -111,17 +111,14 @@ impl Arguments {
 
 #[expect(clippy::print_stdout, reason = "printing figures is what this program is for")]
 fn main() -> ExitCode {
-    if std::env::var_os(idle::AS_NODE).is_some() {
-        return chorus_node::cli::main();
-    }
     let all: Vec<String> = std::env::args().skip(1).collect();
     if let [first, rest @ ..] = all.as_slice()
         && first == chorus_tests::crash::CHILD
     {
-        if let Err(error) = chorus_tests::crash::child(rest) {
-            println!("failed {error:#}");
-        }
-        return ExitCode::SUCCESS;
+        return chorus_tests::crash::child(rest).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if std::env::var_os(idle::AS_NODE).is_some() {
+        return chorus_node::cli::main();
     }
     let arguments = Arguments::parse();
     arguments.measure(|figures| {

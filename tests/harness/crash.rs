@@ -176,6 +176,7 @@ fn describe(peer: &Peer) -> String {
     format!("log {} {} {}", peer.height().0, batch_at(peer, peer.height().0), ids.join(","))
 }
 
+/// The id of the batch at one of the last heights.
 fn batch_at(peer: &Peer, height: u64) -> String {
     let decision = peer.recent_decisions().find(|decision| decision.batch.height().0 == height);
     decision.map_or_else(|| "-".into(), |decision| decision.batch.id().to_string())
@@ -348,7 +349,8 @@ impl Stand {
             ensure!(reached, "another node does not follow to height {height}");
             let (same, theirs) =
                 self.runtime.block_on(other.view(|peer| (batch_at(peer, height) == batch, peer.height().0)))?;
-            if !same {
+            // A child that is far behind is compared when it has caught up.
+            if !same && theirs < height + 100 {
                 self.report.wrong.push(format!("the logs differ at height {height}"));
             }
             if self.operators == 1 && theirs > height {
@@ -409,8 +411,8 @@ impl Stand {
     }
 }
 
-fn convictions(decisions: &[Arc<Decision>]) -> usize {
-    let entries = decisions.iter().flat_map(|decision| decision.batch.entries());
+fn convictions(log: &[Arc<Decision>]) -> usize {
+    let entries = log.iter().flat_map(|decision| decision.batch.entries());
     let is_evidence =
         |bytes: &&Vec<u8>| SignedEntry::from_bytes(bytes).is_ok_and(|entry| matches!(entry.entry, Entry::Evidence(_)));
     entries.filter(is_evidence).count()

@@ -201,9 +201,6 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             | NodeError::Io(_) => Class::Store,
         });
     }
-    if let Some(error) = cause.downcast_ref::<RecordingError>() {
-        return Some(of_recording(error));
-    }
     if let Some(error) = cause.downcast_ref::<BackupError>() {
         return match error {
             BackupError::Damaged(_) | BackupError::OtherKeys => Some(Class::Configuration),
@@ -212,6 +209,9 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             // What it is made of tells.
             BackupError::Node(_) => None,
         };
+    }
+    if let Some(error) = cause.downcast_ref::<RecordingError>() {
+        return Some(of_recording(error));
     }
     if let Some(error) = cause.downcast_ref::<VaultError>() {
         return Some(match error {

@@ -89,11 +89,7 @@ impl Disk {
     /// # Security
     ///
     /// An operator whose journal is gone, or is an old copy, no longer knows what it said. It is not started.
-    pub(super) fn open(
-        (folder, community): (&Path, CommunityId),
-        who: Who,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(Self, Saved), NodeError> {
+    pub(super) fn open(folder: &Path, who: Who, rng: &mut impl CryptoRng) -> Result<(Self, Saved), NodeError> {
         create_private_dir(folder)?;
         let mark_file = MarkFile::new(folder);
         let path = folder.join("journal");
@@ -121,7 +117,7 @@ impl Disk {
             private.erase(round, body)?;
         }
         let (outbox, relayed) = Outbox::open(&folder.join("outbox"))?;
-        let (folder, waiting) = (folder.to_owned(), (Vec::new(), Vec::new()));
+        let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
         let log = Arc::new(log);
         let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
@@ -282,6 +278,8 @@ impl Disk {
 /// Whose folder it is.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Who {
+    /// The community.
+    pub(super) community: CommunityId,
     /// The key that this node signs with; none for a follower.
     pub(super) operator: Option<PublicKey>,
     /// Whether the community has one operator.

@@ -91,7 +91,7 @@ pub(super) struct LogStore {
 /// What a store was opened with.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) log: LogStore,
+    pub(super) log: Arc<LogStore>,
     /// The decisions, from height 1.
     pub(super) decisions: Vec<Decision>,
     /// What it knows of the journal.
@@ -119,7 +119,7 @@ impl LogStore {
         if !store.integrity()?.is_sound() {
             return Err(NodeError::StoreDamaged);
         }
-        let log = Self { store: Arc::new(store) };
+        let log = Arc::new(Self { store: Arc::new(store) });
         let (decisions, mark) = (log.decisions()?, log.mark()?);
         Ok(Opened { log, decisions, mark })
     }
@@ -127,7 +127,7 @@ impl LogStore {
     /// Makes a new store of the newest export that is whole.
     fn rebuild(folder: &Path, path: &Path) -> Result<Opened, NodeError> {
         for export in exports(folder)?.into_iter().rev() {
-            let log = Self { store: Arc::new(SledStore::open(path)?) };
+            let log = Arc::new(Self { store: Arc::new(SledStore::open(path)?) });
             let taken = log.import(&mut File::open(&export)?);
             let decisions = taken.map_err(NodeError::from).and_then(|()| log.decisions());
             match decisions {

@@ -136,6 +136,7 @@ impl Recording {
                 Ok(Part::Decision(decision)) => saved.decisions.push(decision),
                 Ok(Part::Record(record)) => saved.records.push(record),
                 Ok(Part::Submission(submission)) => saved.submissions.push(submission),
+                Ok(Part::Relayed(entry)) => saved.relayed.push(entry),
                 Ok(Part::Start(at)) => return Ok((saved, at)),
                 Ok(Part::Begin(_) | Part::Event(_)) | Err(_) => return Err(RecordingError::Damaged(self.position)),
             }

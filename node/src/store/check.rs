@@ -6,7 +6,7 @@ use chorus_protocol::id::BlobId;
 
 use super::{
     SledStore, Store as _, StoreError,
-    blobs::{BlobError, BlobStore},
+    blobs::{BlobError, BlobStore, Policy},
     journal::{Journal, JournalError},
 };
 
@@ -123,7 +123,7 @@ fn blobs(path: &Path) -> io::Result<State> {
     if !path.exists() {
         return Ok(State::Missing);
     }
-    let store = match BlobStore::open(path, u64::MAX) {
+    let store = match BlobStore::open(path, Policy::keep_all(u64::MAX)) {
         Ok(store) => store,
         Err(BlobError::Locked) => return Ok(State::InUse),
         Err(error) => return Ok(damaged(&error)),

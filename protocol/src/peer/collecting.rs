@@ -466,7 +466,7 @@ impl Peer {
         let is_of = |round: &&Arc<RoundRecord>| round.sealed_bodies().any(|sealed| *sealed == body);
         let round = self.ledger.rounds().values().find(is_of);
         let round = round.ok_or(Fault::Phase("a handover of what is not sealed"))?;
-        let Some(operator) = self.speaking_in(round).filter(|operator| *operator == handover.operator) else {
+        let Some(operator) = self.operator_in(round).filter(|operator| *operator == handover.operator) else {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
         let held_by_this = round.charter.sharing().held_by(operator);

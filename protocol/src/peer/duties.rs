@@ -158,13 +158,13 @@ impl Peer {
             let state = round.state();
             running = true;
             // An operator that has left has duties in the rounds that began with it; the clocks are those of the others.
-            let operator = self.speaking_in(&round);
+            let operator = self.operator_in(&round);
             if let Some(key) = in_office {
                 self.tell_time_of(&round, key);
                 self.witness(&round);
             }
             match (state, operator) {
-                (RoundState::Sealed | RoundState::Finished, None) if waits && self.operator_in(&round).is_some() => {}
+                (RoundState::Sealed | RoundState::Finished, None) if waits && self.number_in(&round).is_some() => {}
                 (RoundState::Planned, Some(operator)) => self.prepare(&round, operator, rng),
                 (RoundState::Sealed | RoundState::Finished, _) => self.follow(&round, operator),
                 (RoundState::Planned, None) | (RoundState::Open, _) => {}

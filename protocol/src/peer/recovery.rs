@@ -16,6 +16,9 @@
 //! * Hence T + 1 ≤ H + 2: the key signs nothing at heights up to H + 2, and takes no part in rounds that are on the log by
 //!   then, for whatever the lost node acknowledged or opened was about a round planned at T ≤ H + 1 or before.
 //!
+//! If others have come into office by the height H + 2, the question is put again, to them: what is above was signed by
+//! them, and the same holds from there on.
+//!
 //! Who overstates its height is not waited for, as long as n − f others are there: while it is silent, the restored
 //! operator is one of the f that the community can do without. With fewer than four operators it can do without none, so
 //! the log does not move and the key stays silent, unless the person who put the copy back
@@ -50,8 +53,8 @@ enum State {
     Sound,
     /// Other operators are being asked how far the log has come.
     Asking { nonce: Option<[u8; 32]>, heights: BTreeMap<PublicKey, Height> },
-    /// The key is silent up to this height.
-    Silent(Height),
+    /// The key is silent up to a height, which follows from what these operators told.
+    Silent { until: Height, told_by: Option<Vec<PublicKey>> },
 }
 
 /// What is known of the own key.
@@ -70,12 +73,14 @@ pub(super) struct Recovery {
 }
 
 impl Recovery {
-    pub(super) fn resume(config: &Config, now: Timestamp, records: &[Record]) -> Self {
+    pub(super) fn resume(config: &Config, ledger: &Ledger, now: Timestamp, records: &[Record]) -> Self {
         let mut state = State::Sound;
         let mut barred = BTreeSet::new();
         for record in records {
             match record {
-                Record::Restored(RestoredRecord { height, current: true }) => state = State::Silent(*height),
+                Record::Restored(RestoredRecord { height, current: true }) => {
+                    state = State::Silent { until: *height, told_by: None };
+                }
                 Record::Restored(_) => state = State::Asking { nonce: None, heights: BTreeMap::new() },
                 Record::Resumed(resumed) => {
                     state = State::Sound;
@@ -90,7 +95,7 @@ impl Recovery {
                 | Record::Erased(_) => {}
             }
         }
-        let is_one_of_several = config.operator.is_some() && config.genesis.operators.len() > 1;
+        let is_one_of_several = config.operator.is_some() && ledger.charter().committee().len() > 1;
         let listens = is_one_of_several && !records.is_empty();
         let listens_until = if listens { now.plus_millis(LISTEN_MILLIS) } else { now };
         let again = (listens || matches!(state, State::Asking { .. })).then_some(now);
@@ -102,7 +107,7 @@ impl Recovery {
         match self.state {
             State::Sound => None,
             State::Asking { .. } => Some(Height(u64::MAX)),
-            State::Silent(height) => Some(height),
+            State::Silent { until, .. } => Some(until),
         }
     }
 
@@ -143,11 +148,6 @@ impl Peer {
     /// Whether nothing keeps this node's key from speaking.
     pub(super) fn may_speak(&self) -> bool {
         !self.recovery.listens(self.now) && !self.is_recovering()
-    }
-
-    /// Returns the operator's number in this round if its key may speak now, and about this round.
-    pub(super) fn speaking_in(&self, round: &RoundRecord) -> Option<u8> {
-        self.operator_in(round).filter(|_| self.may_speak() && !self.recovery.bars(&round.id))
     }
 
     pub(super) fn greeting(&self) -> Option<Message> {
@@ -215,7 +215,8 @@ impl Peer {
 
     pub(super) fn on_height_answer(&mut self, from: NodeId, answer: HeightAnswer) {
         let Some(operator) = self.nodes.get(&from).copied().flatten() else { return };
-        if self.config.operator.as_ref().is_some_and(|key| key.public() == operator) {
+        let is_own = self.own_key() == Some(operator);
+        if is_own || self.ledger.charter().operator(&operator).is_none() {
             return;
         }
         if let State::Asking { nonce: Some(nonce), heights } = &mut self.recovery.state
@@ -235,20 +236,27 @@ impl Peer {
             self.greet_and_ask(rng);
         }
         let height = self.height();
-        let sharing = self.ledger.charter().sharing();
-        let (operators, faulty) = (usize::from(sharing.operators()), usize::from(sharing.faulty()));
         if let State::Asking { heights, .. } = &self.recovery.state {
+            let committee = self.ledger.charter().committee();
+            let (operators, faulty) = (committee.len(), usize::from(self.ledger.charter().sharing().faulty()));
             // One operator alone has nobody to ask.
             let needed = (operators - faulty).min(operators.saturating_sub(1)).max(1);
             if heights.values().filter(|told| **told <= height).count() >= needed {
                 let until = Height(height.0.saturating_add(2));
-                self.recovery.state = State::Silent(until);
+                self.recovery.state = State::Silent { until, told_by: Some(self.committee_keys()) };
                 self.silence_consensus(until);
             }
         }
-        if let State::Silent(until) = self.recovery.state
-            && height >= until
+        if let State::Silent { until, told_by } = &self.recovery.state
+            && height >= *until
         {
+            if told_by.as_ref().is_some_and(|asked| *asked != self.committee_keys()) {
+                // Others are in office now, who may know of more.
+                self.recovery.state = State::Asking { nonce: None, heights: BTreeMap::new() };
+                self.recovery.again = Some(self.now);
+                self.silence_consensus(Height(u64::MAX));
+                return;
+            }
             let unfinished = self.ledger.rounds().values().filter(|round| round.state() != RoundState::Finished);
             let rounds: Vec<RoundId> = unfinished.map(|round| round.id).take(limits::MAX_OPEN_ROUNDS).collect();
             self.recovery.barred.extend(rounds.iter().copied());
@@ -257,6 +265,10 @@ impl Peer {
             self.effects.push_back(Effect::Sync);
             self.duties.mark_changed();
         }
+    }
+
+    fn committee_keys(&self) -> Vec<PublicKey> {
+        self.ledger.charter().operators.clone()
     }
 
     fn greet_and_ask(&mut self, rng: &mut impl CryptoRng) {
