@@ -17,6 +17,7 @@
 mod collecting;
 mod duties;
 mod ordering;
+mod reconciling;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,7 +33,7 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 pub(crate) use self::ordering::start_of_log;
-use self::{collecting::Collected, duties::Duties, ordering::Ordering};
+use self::{collecting::Collected, duties::Duties, ordering::Ordering, reconciling::Reconciling};
 use crate::{
     config::Genesis,
     contribution::{Body, Submission},
@@ -205,6 +206,7 @@ pub struct Peer {
     ordering: Ordering,
     collected: Collected,
     duties: Duties,
+    reconciling: Reconciling,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
     wanted: BTreeSet<BlobId>,
@@ -254,6 +256,7 @@ impl Peer {
             community: ledger.community(),
             collected: Collected::default(),
             duties: Duties::resume(&saved.records),
+            reconciling: Reconciling::default(),
             ledger,
             ordering,
             nodes: BTreeMap::new(),
@@ -294,6 +297,7 @@ impl Peer {
         }
         self.tick_consensus();
         self.verify_pending(rng);
+        self.reconcile();
         self.do_duties(rng);
     }
 
@@ -304,10 +308,9 @@ impl Peer {
 
     /// Returns when [`Event::Tick`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.ordering.next_deadline(), self.duties.next_deadline(), self.collected.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let of_ordering = [self.ordering.next_deadline(), self.reconciling.next_deadline()];
+        let of_rounds = [self.duties.next_deadline(), self.collected.next_deadline()];
+        of_ordering.into_iter().chain(of_rounds).flatten().min()
     }
 
     /// Returns the state that the log leads to.
@@ -368,6 +371,8 @@ impl Peer {
             Message::Log(part) => self.on_log(from, part),
             Message::SubmissionRequest(request) => self.on_submission_request(from, request),
             Message::Handover(handover) => self.on_handover(handover),
+            Message::Holdings(holdings) => self.on_holdings(from, &holdings),
+            Message::Bodies(bodies) => self.on_bodies(from, &bodies),
         }
     }
 
@@ -380,6 +385,7 @@ impl Peer {
         self.send_tip(from);
         self.send_outbox(from);
         self.send_relayed(from);
+        self.compare_with(from);
         Ok(())
     }
 

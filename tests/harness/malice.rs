@@ -249,7 +249,9 @@ impl Liar {
             | Message::Tip(_)
             | Message::LogRequest(_)
             | Message::Log(_)
-            | Message::SubmissionRequest(_) => 0,
+            | Message::SubmissionRequest(_)
+            | Message::Holdings(_)
+            | Message::Bodies(_) => 0,
         }
     }
 

@@ -154,7 +154,9 @@ impl Tap {
             | Message::Tip(_)
             | Message::LogRequest(_)
             | Message::Log(_)
-            | Message::SubmissionRequest(_) => {}
+            | Message::SubmissionRequest(_)
+            | Message::Holdings(_)
+            | Message::Bodies(_) => {}
         }
         self.last = Some(message);
     }
