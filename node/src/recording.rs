@@ -392,8 +392,6 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
         Effect::Send { to, bytes } => (8, [to.to_bytes(), bytes.clone()].concat()),
         Effect::Publish(bytes) => (9, bytes.clone()),
         Effect::Want(id) => (10, id.to_bytes()),
-        Effect::StoreEntry(entry) => (13, entry.to_bytes()),
-        Effect::DropEntry(id) => (14, id.to_bytes()),
         Effect::SendLog { to, from } => (12, [to.to_bytes(), from.to_bytes()].concat()),
         Effect::StoreEntry(entry) => (13, entry.to_bytes()),
         Effect::DropEntry(id) => (14, id.to_bytes()),

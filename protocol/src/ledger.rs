@@ -274,6 +274,14 @@ impl Ledger {
         (after, snapshot)
     }
 
+    /// Returns a snapshot as polls and rounds hold it: while nobody comes or goes they all hold the same one, and its rings.
+    fn shared(&self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let of_rounds = self.rounds.values().filter_map(|round| Some(&round.manifest.as_ref()?.snapshot));
+        let known = of_rounds.chain(self.polls.values().map(|poll| &poll.snapshot));
+        let mut equal = known.filter(|known| known.root() == snapshot.root() && ***known == snapshot);
+        equal.next().map_or_else(|| Arc::new(snapshot), Arc::clone)
+    }
+
     /// Returns the scope of a member's `number`-th anonymous proposal for a poll; `None` if there is no such poll.
     pub fn proposal_scope(&self, poll: PollId, number: u8) -> Option<Digest> {
         let found = self.polls.get(&poll)?;
@@ -434,7 +442,7 @@ impl Ledger {
         // On a copy: an opening that is refused takes no snapshot.
         let (after, snapshot) = self.snapshot_after(opening.round.as_ref(), &opening.keys);
         let classes = self.classes_at(opening.round, &snapshot);
-        let pinned = round::Pinned { snapshot: Arc::new(snapshot), classes };
+        let pinned = round::Pinned { snapshot: self.shared(snapshot), classes };
         self.witnessed(opening.round, author, |round, rules| round.open(opening, pinned, rules))?;
         self.registry = Arc::new(after);
         Ok(())
@@ -493,7 +501,7 @@ impl Ledger {
         }
         let (after, snapshot) = self.snapshot_after(id.as_ref(), &[]);
         self.registry = Arc::new(after);
-        let (opening, snapshot) = (opening.clone(), Arc::new(snapshot));
+        let (opening, snapshot) = (opening.clone(), self.shared(snapshot));
         let policy = self.governance.policy_digest();
         let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot, policy };
         Arc::make_mut(&mut self.polls).insert(id, Arc::new(poll));

@@ -15,6 +15,7 @@ pub mod log;
 pub mod message;
 pub mod opening;
 pub mod peer;
+pub mod reconcile;
 pub mod registry;
 pub mod round;
 pub mod time;

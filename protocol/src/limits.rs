@@ -90,6 +90,12 @@ pub const MAX_POOL_PER_OFFICE: usize = 1_024;
 /// Entries of one member among them: all that a member may propose for three polls.
 pub const MAX_POOL_PER_MEMBER: usize = 3 * MAX_PROPOSALS_PER_MEMBER;
 
+/// Ids of contributions in one list that operators compare: 128 KiB.
+pub const MAX_LISTED: usize = 4_096;
+
+/// Contributions that are asked for at once after a comparison.
+pub const MAX_ASKED_AT_ONCE: usize = 128;
+
 /// Contributions received and not yet checked. More are dropped; their senders send again.
 pub const MAX_PENDING: usize = 1_024;
 

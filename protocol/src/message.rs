@@ -7,6 +7,7 @@
 use chorus_crypto::{
     codec::{Decode as _, Encode, Reader},
     domain,
+    hash::Digest,
     sign::{PublicKey, SecretKey, Signature},
     wire_enum, wire_struct,
 };
@@ -17,6 +18,7 @@ use crate::{
     id::{BlobId, CommunityId, NodeId, RoundId},
     limits,
     log::{batch::Height, consensus::Decision, entry::SignedEntry},
+    reconcile,
     time::Timestamp,
 };
 
@@ -46,6 +48,10 @@ pub enum Message {
     SubmissionRequest(SubmissionRequest),
     /// The answer after the seal: the contribution, and the seeds that both hold.
     Handover(Handover),
+    /// What an operator holds of an open round, as digests.
+    Holdings(Holdings),
+    /// What an operator holds of an open round, by id.
+    Bodies(Bodies),
     /// An operator that was put back from a copy asks how far the log has come.
     HeightRequest(HeightRequest),
     /// The answer.
@@ -64,6 +70,8 @@ wire_enum!(Message {
     8 => Log(it),
     9 => SubmissionRequest(it),
     10 => Handover(it),
+    21 => Holdings(it),
+    22 => Bodies(it),
     30 => HeightRequest(it),
     31 => HeightAnswer(it),
     32 => Sighting(it),
@@ -234,3 +242,27 @@ pub struct Handover {
     pub seeds: SealedBox,
 }
 wire_struct!(Handover { submission, operator, subsets[limits::MAX_SUBSETS], seeds });
+
+/// What an operator holds of an open round, as digests: see [`reconcile`](crate::reconcile).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Holdings {
+    /// The round.
+    pub round: RoundId,
+    /// The digest of all ids.
+    pub digest: Digest,
+    /// The digests of all buckets, or none.
+    pub buckets: Vec<Digest>,
+}
+wire_struct!(Holdings { round, digest, buckets[reconcile::BUCKETS] });
+
+/// What an operator holds of an open round, by id.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Bodies {
+    /// The round.
+    pub round: RoundId,
+    /// The buckets that are listed in full; none if these are ids that the other lacks.
+    pub buckets: Vec<u8>,
+    /// The ids of bodies.
+    pub ids: Vec<BlobId>,
+}
+wire_struct!(Bodies { round, buckets{reconcile::BUCKETS}, ids[limits::MAX_LISTED] });

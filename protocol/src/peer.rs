@@ -18,6 +18,7 @@ mod amending;
 mod collecting;
 mod duties;
 mod ordering;
+mod reconciling;
 mod recovery;
 
 use std::{
@@ -34,7 +35,7 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 pub(crate) use self::ordering::start_of_log;
-use self::{collecting::Collected, duties::Duties, ordering::Ordering, recovery::Recovery};
+use self::{collecting::Collected, duties::Duties, ordering::Ordering, reconciling::Reconciling, recovery::Recovery};
 use crate::{
     charter::NotCarried,
     config::Genesis,
@@ -228,6 +229,7 @@ pub struct Peer {
     ordering: Ordering,
     collected: Collected,
     duties: Duties,
+    reconciling: Reconciling,
     recovery: Recovery,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
     /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
@@ -274,6 +276,7 @@ impl Peer {
             community: ledger.community(),
             collected: Collected::default(),
             duties: Duties::resume(&saved.records),
+            reconciling: Reconciling::default(),
             recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
@@ -324,6 +327,7 @@ impl Peer {
         self.recover(rng);
         self.tick_consensus();
         self.verify_pending(rng);
+        self.reconcile();
         self.do_duties(rng);
     }
 
@@ -337,7 +341,8 @@ impl Peer {
         let speaking = [self.ordering.speaking_deadline(), self.duties.next_deadline(), self.collected.next_deadline()];
         // Whoever listens does nothing before it may speak.
         let speaking = speaking.into_iter().flatten().map(|at| at.max(self.recovery.listens_until())).min();
-        [speaking, self.ordering.next_deadline(), self.recovery.next_deadline()].into_iter().flatten().min()
+        let others = [self.ordering.next_deadline(), self.recovery.next_deadline(), self.reconciling.next_deadline()];
+        others.into_iter().chain([speaking]).flatten().min()
     }
 
     /// Returns the state that the log leads to.
@@ -417,6 +422,8 @@ impl Peer {
             Message::Log(part) => self.on_log(from, part),
             Message::SubmissionRequest(request) => self.on_submission_request(from, request),
             Message::Handover(handover) => self.on_handover(handover),
+            Message::Holdings(holdings) => self.on_holdings(from, &holdings),
+            Message::Bodies(bodies) => self.on_bodies(from, &bodies),
             Message::HeightRequest(request) => {
                 self.on_height_request(from, request);
                 Ok(())
@@ -447,6 +454,7 @@ impl Peer {
             self.send_tip(node);
             self.send_outbox(node);
             self.send_relayed(node);
+            self.compare_with(node);
         }
     }
 

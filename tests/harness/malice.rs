@@ -250,6 +250,8 @@ impl Liar {
             | Message::LogRequest(_)
             | Message::Log(_)
             | Message::SubmissionRequest(_)
+            | Message::Holdings(_)
+            | Message::Bodies(_)
             | Message::HeightRequest(_)
             | Message::HeightAnswer(_)
             | Message::Sighting(_) => 0,

@@ -158,6 +158,8 @@ impl Tap {
             | Message::LogRequest(_)
             | Message::Log(_)
             | Message::SubmissionRequest(_)
+            | Message::Holdings(_)
+            | Message::Bodies(_)
             | Message::HeightRequest(_)
             | Message::HeightAnswer(_)
             | Message::Sighting(_) => {}

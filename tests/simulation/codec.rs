@@ -30,12 +30,23 @@ static SAMPLES: LazyLock<BTreeMap<u8, Vec<Message>>> = LazyLock::new(|| {
     assert!(play.wait(RoundState::Sealed, 60_000));
     play.network.start(1);
     play.finish().expect("a result");
-    play.network.tap.samples.clone()
+    let mut samples = play.network.tap.samples.clone();
+    // Whoever is back before the seal compares what it holds with what others do.
+    let mut play = small(4).start();
+    assert!(play.open());
+    play.network.kill(1);
+    play.vote_all();
+    play.network.run_until(5_000, |_| false);
+    play.network.start(1);
+    play.network.run_until(1_000, |_| false);
+    samples.extend(play.network.tap.samples.clone().into_iter().filter(|(kind, _)| COMPARISON.contains(kind)));
+    samples
 });
 
 /// The tag bytes of messages.
 const SUBMISSION: u8 = 4;
 const HANDOVER: u8 = 10;
+const COMPARISON: [u8; 2] = [21, 22];
 
 /// An open round that nobody has voted in: what refers to votes is new to it, and everything else known.
 fn open() -> Play {
@@ -65,7 +76,7 @@ fn refused(play: &mut Play, bytes: Vec<u8>) -> Vec<Fault> {
 
 #[test]
 fn there_is_a_sample_of_every_kind_of_message() {
-    assert_eq!(SAMPLES.keys().copied().collect::<Vec<u8>>(), (1..=HANDOVER).collect::<Vec<u8>>());
+    assert_eq!(SAMPLES.keys().copied().collect::<Vec<u8>>(), (1..=HANDOVER).chain(COMPARISON).collect::<Vec<u8>>());
 }
 
 #[test]

@@ -118,7 +118,6 @@ impl Disk {
         }
         let (outbox, relayed) = Outbox::open(&folder.join("outbox"))?;
         let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
-        let log = Arc::new(log);
         let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
         Ok((disk, Saved { decisions, records: saved, submissions, relayed }))

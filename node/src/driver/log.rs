@@ -309,3 +309,32 @@ impl MarkFile {
         fs::rename(&beside, &self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chorus_protocol::{
+        id::BatchId,
+        log::{batch, certificate::Certificate},
+    };
+
+    fn decision(height: u64, bytes: usize) -> Decision {
+        let entries = (0..bytes.div_ceil(PART)).map(|_| vec![7; PART]).collect();
+        let batch = batch::Batch::new(Height(height), BatchId::default(), entries).expect("within bounds");
+        let certificate = Certificate { height: Height(height), round: 0, value: batch.id(), signatures: Vec::new() };
+        Decision { batch, certificate }
+    }
+
+    #[test]
+    fn parts_begin_where_they_are_asked_for_and_fit_one_message() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let Opened { log: store, .. } = LogStore::open(folder.path()).expect("opens");
+        let log: Vec<Decision> = (1..=6).map(|height| decision(height, 400 * 1024)).collect();
+        store.commit(&log, &Mark { journal: [0; 32], reached: None }).expect("commits");
+
+        assert_eq!(store.part(Height(1)).expect("reads").decisions, log[..2]);
+        assert_eq!(store.part(Height(6)).expect("reads").decisions, log[5..]);
+        assert_eq!(store.part(Height(7)).expect("reads").decisions, []);
+        assert_eq!(store.decisions().expect("reads"), log);
+    }
+}

@@ -244,5 +244,7 @@ const fn message_name(message: &Message) -> &'static str {
         Message::HeightRequest(_) => "height request",
         Message::HeightAnswer(_) => "height answer",
         Message::Sighting(_) => "sighting",
+        Message::Holdings(_) => "holdings",
+        Message::Bodies(_) => "bodies",
     }
 }

@@ -23,8 +23,14 @@ use chorus_crypto::{domain, sign::Signature};
 /// How long contributions gather before they are verified together, in milliseconds.
 const GATHER_MILLIS: u64 = 20;
 
+/// How many are verified together at most: the gain of doing so has long been had.
+const VERIFIED_AT_ONCE: usize = 64;
+
 /// How long an operator that acknowledged a contribution may take to pass it on before the next is asked.
 const ASK_NEXT_MILLIS: u64 = 500;
+
+/// How often an operator is asked for a contribution that it only lists: anybody can list what is nowhere.
+const LISTED_PATIENCE: u8 = 6;
 
 /// How long an own contribution may take to reach the log before it is sent again, in milliseconds.
 const RESEND_MILLIS: u64 = 3_000;
@@ -40,7 +46,10 @@ pub(super) struct Held {
 
 /// A contribution that others acknowledged: they are asked for it in turn, as one of them may withhold it.
 struct Lacking {
-    attempt: Attempt,
+    /// Which attempt it is, if somebody acknowledged it: of what another operator only lists, nobody knows.
+    attempt: Option<Attempt>,
+    /// How often it may still be asked for.
+    patience: u8,
     request: SubmissionRequest,
     acknowledgers: VecDeque<NodeId>,
     ask_at: Timestamp,
@@ -63,6 +72,8 @@ const fn attempt(header: &ContributionHeader) -> Attempt {
 #[derive(Default)]
 pub(super) struct Collected {
     pending: Vec<Submission>,
+    /// How many of these, from the first on, were kept before a restart.
+    kept: usize,
     verify_at: Option<Timestamp>,
     pub(super) held: BTreeMap<BlobId, Held>,
     acknowledged: BTreeMap<Attempt, BlobId>,
@@ -91,6 +102,7 @@ impl Collected {
     /// Takes a stored contribution up again after a restart.
     pub(super) fn requeue(&mut self, submission: Submission) {
         self.pending.push(submission);
+        self.kept += 1;
         self.verify_at = Some(Timestamp::default());
     }
 
@@ -116,12 +128,34 @@ impl Collected {
 
     /// Stops asking for a body that does not hold, and forgets who acknowledged it: no honest operator did.
     fn give_up(&mut self, body: &BlobId) {
-        let Some(Lacking { attempt, .. }) = self.lacking.remove(body) else { return };
+        let Some(Lacking { attempt: Some(attempt), .. }) = self.lacking.remove(body) else { return };
         if let Some(said) = self.acknowledgements.get_mut(&attempt) {
             said.retain(|_, (header, _)| header.body != *body);
             if said.is_empty() {
                 self.acknowledgements.remove(&attempt);
             }
+        }
+    }
+
+    /// Whether contributions that were kept before a restart still wait to be taken up.
+    pub(super) const fn is_taking_up(&self) -> bool {
+        self.kept > 0
+    }
+
+    /// Returns the bodies held of a round.
+    pub(super) fn ids_of(&self, round: RoundId) -> BTreeSet<BlobId> {
+        let of_round = self.attempts.iter().skip_while(|((of, _, _), _)| *of < round);
+        let of_round = of_round.take_while(|((of, _, _), _)| *of == round).map(|(_, body)| *body);
+        of_round.filter(|body| self.held.contains_key(body)).collect()
+    }
+
+    /// Asks an operator for a contribution that it says it holds.
+    pub(super) fn ask_for(&mut self, round: RoundId, body: BlobId, operator: u8, from: NodeId, now: Timestamp) {
+        if self.lacking.len() < limits::MAX_PENDING {
+            let request = SubmissionRequest { round, body, operator };
+            let acknowledgers = VecDeque::from([from]);
+            let lacking = Lacking { attempt: None, patience: LISTED_PATIENCE, request, acknowledgers, ask_at: now };
+            self.lacking.entry(body).or_insert(lacking);
         }
     }
 
@@ -133,7 +167,11 @@ impl Collected {
             })
         };
         self.acknowledgements.retain(|attempt, _| !logged(attempt));
-        self.lacking.retain(|_, lacking| !logged(&lacking.attempt));
+        let is_open = |round: &RoundId| ledger.rounds().get(round).is_some_and(|round| round.sealed.is_none());
+        self.lacking.retain(|_, lacking| match &lacking.attempt {
+            Some(attempt) => !logged(attempt),
+            None => is_open(&lacking.request.round),
+        });
         self.outbox.retain(|_, own| {
             CheckedForm::new(ledger, &own.submission.body).is_ok_and(|form| !logged(&attempt(&form.header)))
         });
@@ -195,17 +233,25 @@ impl Peer {
         }
         if self.own_key().is_none() || self.is_recovering() {
             self.collected.pending.clear();
+            self.collected.kept = 0;
             return;
         }
         let at = *self.collected.verify_at.get_or_insert(self.now.plus_millis(GATHER_MILLIS));
-        if at > self.now && self.collected.pending.len() < 64 {
+        if at > self.now && self.collected.pending.len() < VERIFIED_AT_ONCE {
             return;
         }
         self.collected.verify_at = None;
         let mut submissions = Vec::new();
         let mut forms: Vec<CheckedForm> = Vec::new();
         let mut acknowledgements = Vec::new();
-        for submission in std::mem::take(&mut self.collected.pending) {
+        // No more at a time than are quickly done: after a restart all that was kept waits here.
+        let now = self.collected.pending.len().min(VERIFIED_AT_ONCE);
+        let rest = self.collected.pending.split_off(now);
+        self.collected.kept = self.collected.kept.saturating_sub(now);
+        if !rest.is_empty() {
+            self.collected.verify_at = Some(self.now);
+        }
+        for submission in std::mem::replace(&mut self.collected.pending, rest) {
             let body = BlobId::of(&submission.body);
             if self.collected.held.contains_key(&body) {
                 // Sent again because it is not on the log yet: the acknowledgement may have been lost.
@@ -294,10 +340,13 @@ impl Peer {
     /// Asks for contributions that others acknowledged and that have not come by themselves.
     fn ask_for_lacking(&mut self) {
         let held = &self.collected.held;
-        self.collected.lacking.retain(|body, _| !held.contains_key(body));
+        self.collected.lacking.retain(|body, lacking| lacking.patience > 0 && !held.contains_key(body));
         let mut requests = Vec::new();
         for lacking in self.collected.lacking.values_mut().filter(|lacking| lacking.ask_at <= self.now) {
             lacking.ask_at = self.now.plus_millis(ASK_NEXT_MILLIS);
+            if lacking.attempt.is_none() {
+                lacking.patience -= 1;
+            }
             lacking.acknowledgers.rotate_left(1);
             requests.extend(lacking.acknowledgers.back().map(|node| (*node, lacking.request)));
         }
@@ -393,7 +442,8 @@ impl Peer {
             }
             let request = SubmissionRequest { round: header.round, body: header.body, operator: own };
             let ask_at = self.now.plus_millis(GATHER_MILLIS);
-            let lacking = Lacking { attempt: attempt(header), request, acknowledgers: VecDeque::new(), ask_at };
+            let attempt = Some(attempt(header));
+            let lacking = Lacking { attempt, patience: 1, request, acknowledgers: VecDeque::new(), ask_at };
             let lacking = self.collected.lacking.entry(header.body).or_insert(lacking);
             if !lacking.acknowledgers.contains(&from) && lacking.acknowledgers.len() < limits::MAX_OPERATORS {
                 lacking.acknowledgers.push_back(from);

@@ -231,7 +231,8 @@ impl Peer {
         };
         let over: Vec<RoundId> = self.duties.bodies.keys().filter(|id| is_over(id)).copied().collect();
         for id in over {
-            for body in self.duties.bodies.remove(&id).unwrap_or_default() {
+            let weighed = self.ledger.rounds().get(&id).and_then(|round| round.weighed_adapter());
+            for body in self.duties.bodies.remove(&id).unwrap_or_default().into_iter().chain(weighed) {
                 self.blobs.remove(&body);
             }
         }
@@ -404,9 +405,9 @@ impl Peer {
             return self.conclude(round, operator, &own);
         }
         // What a finished round still lacks does not change by what others say.
-        let missing = self.duties.missing.get(&round.id).filter(|_| round.agreed_result().is_some());
-        if missing.is_some_and(|body| !self.blobs.contains_key(body)) {
-            return;
+        let missing = self.duties.missing.get(&round.id).filter(|_| round.agreed_result().is_some()).copied();
+        if let Some(body) = missing.filter(|body| !self.blobs.contains_key(body)) {
+            return self.want(body);
         }
         match stage(&self.ledger, round, &self.blobs) {
             Stage::Collecting => {}
@@ -462,6 +463,10 @@ impl Peer {
 
     /// Whether all seeds that this operator should hold are there; asks for them if not.
     fn has_all_seeds(&mut self, round: RoundId, operator: u8) -> bool {
+        // What is kept here need not be asked for.
+        if self.collected.is_taking_up() {
+            return false;
+        }
         let Some(record) = self.ledger.rounds().get(&round) else { return false };
         let Some(sealed) = record.sealed.as_ref() else { return false };
         let needed = record.charter.sharing().held_by(operator).len();

@@ -108,7 +108,7 @@ impl Ordering {
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
         for decision in &decisions {
             let batch = &decision.batch;
-            if batch.height() != height.next() || batch.previous() != tip || apply_batch(ledger, batch).is_err() {
+            if batch.height() != height.next() || batch.previous() != tip || apply_certified(ledger, batch).is_err() {
                 return Err(StartError::Log(height.next()));
             }
             (height, tip) = (batch.height(), batch.id());
@@ -227,7 +227,8 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
     Ok(())
 }
 
-/// Applies all entries of a batch, or none, as [`apply_batch`]; checks their signatures together first.
+/// As [`apply_batch`], with the signatures checked together first: what a quorum decided holds, so nothing is checked in
+/// vain.
 fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
     if batch.entries().is_empty() {
         return Err(Fault::Mismatch("a batch without entries"));
@@ -549,7 +550,7 @@ impl Peer {
         }
         let behind = self.ordering.ahead > self.ordering.height();
         self.ordering.ask_at = self.now.plus_millis(if behind { ASK_AGAIN_MILLIS } else { ASK_MILLIS });
-        if !self.ordering.may_ask(self.now) {
+        if behind && !self.ordering.may_ask(self.now) {
             return;
         }
         self.ordering.fruitless = if behind { self.ordering.fruitless + 1 } else { 0 };
