@@ -13,7 +13,9 @@
 //! * **Direct messages** ([`send`](NetworkHandle::send), [`request`](NetworkHandle::request)): up to
 //!   [`MAX_MESSAGE_BYTES`]; those sent to one peer arrive in order.
 //! * **Blobs** ([`fetch_blob`](NetworkHandle::fetch_blob)): whole, and checked against their hash before anybody sees them.
-//! * **Conduct**: a peer that is caught sending bad messages several times is shut out for a while.
+//! * **Scores**: a peer that is caught sending bad messages several times is shut out for a minute, and for half a day if it
+//!   goes on.
+//! * **Versions**: a node tells the version it speaks when it is met. Another major one is refused.
 //!
 //! Everything that a peer can make grow is bounded; what does not fit is refused to the peer, who may try again.
 
@@ -29,12 +31,15 @@ use zeroize::Zeroizing;
 
 use crate::store::blobs::BlobStore;
 
+mod admission;
 mod behaviour;
 mod book;
 mod direct;
 mod events;
+mod frames;
 mod node_id;
 mod outbox;
+mod score;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -42,6 +47,7 @@ mod transfer;
 mod wire;
 
 pub use node_id::NodeId;
+pub use score::Offence;
 
 /// Bytes of one direct message: the masked vector of the largest adapter, with its body and boxes.
 pub const MAX_MESSAGE_BYTES: usize = 12 * 1024 * 1024;
@@ -114,6 +120,13 @@ pub enum NetworkEvent {
     Listening(String),
     /// A node of the community is connected.
     Connected(NodeId),
+    /// A connected node told which minor version of the protocol it speaks. Follows its `Connected`, mostly at once.
+    Speaks {
+        /// Which node.
+        node: NodeId,
+        /// The version.
+        minor: u8,
+    },
     /// The last connection with a node is gone.
     Disconnected(NodeId),
     /// A gossip message that waits for its verdict.
@@ -134,7 +147,7 @@ pub enum NetworkEvent {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// A direct message that wants an answer within [`REQUEST_TIMEOUT`].
+    /// A direct message that wants an answer within [`REQUEST_TIMEOUT`], and is refused after that.
     Request {
         /// Who asks.
         from: NodeId,
@@ -153,7 +166,8 @@ pub enum NetworkEvent {
     },
 }
 
-/// How long a request for a direct message may take, from the question to the end of the answer.
+/// How long an answer may take to begin, besides the time that the question is under way. How long question and answer take to
+/// pass depends on their size: what makes progress lives.
 pub const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Where the blobs come from that other nodes ask for.
@@ -183,6 +197,32 @@ pub struct NetworkConfig {
     pub community: CommunityId,
     /// The blobs to give away.
     pub blobs: Arc<dyn BlobSource>,
+    /// The minor version of the protocol that this node speaks.
+    pub minor: u8,
+    /// How much peers may ask of this node.
+    pub limits: Limits,
+}
+
+/// How much peers may ask of a node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes of memory that the process may use before new connections are refused; a share of the machine's if not given.
+    pub memory: Option<usize>,
+    /// Connections in all.
+    pub connections: u32,
+    /// Connections of one internet address (an IPv6 /64 is one): homes may share theirs.
+    pub per_address: u32,
+    /// Connections of one address that are being set up.
+    pub pending_per_address: u32,
+    /// Bytes of direct messages that have arrived in part, of all connections together.
+    pub frame_bytes: usize,
+}
+
+impl Default for Limits {
+    /// What a home router and a small machine carry.
+    fn default() -> Self {
+        Self { memory: None, connections: 300, per_address: 64, pending_per_address: 32, frame_bytes: 64 * 1024 * 1024 }
+    }
 }
 
 impl fmt::Debug for NetworkConfig {
@@ -295,7 +335,7 @@ impl Network {
     ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<String>), NetworkError> {
         let listen: Vec<_> = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let local = NodeId::of_seed(&config.identity);
-        let swarm = behaviour::swarm(&config.identity, &config.community, config.mdns)?;
+        let swarm = behaviour::swarm(&config.identity, &config.community, config.mdns, config.minor, config.limits)?;
         let (commands, command_queue) = mpsc::channel(CHANNEL);
         let (event_sender, events) = mpsc::channel(CHANNEL);
         let (peer_sender, peers) = watch::channel(Vec::new());
@@ -322,6 +362,7 @@ enum Command {
     Respond { id: RequestId, bytes: Vec<u8> },
     Fetch { from: NodeId, id: BlobId, done: Answer },
     Strike(NodeId),
+    Blame(NodeId, Offence),
     Disconnect(NodeId),
     Ban(NodeId),
     Shutdown(oneshot::Sender<()>),
@@ -439,6 +480,16 @@ impl NetworkHandle {
         }
         self.command(Command::Strike(from)).await?;
         Err(wrong)
+    }
+
+    /// Counts an offence of a peer that the application found. A peer that offends too often is disconnected, and banned for half
+    /// a day if it goes on.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn blame(&self, peer: NodeId, offence: Offence) -> Result<(), NetworkError> {
+        self.command(Command::Blame(peer, offence)).await
     }
 
     /// Returns the nodes of the community that are connected, in order.

@@ -14,9 +14,11 @@
 //! Effects must be performed in order. [`Effect::Sync`] makes everything persisted before it durable before anything
 //! after it is done; a crash between two effects loses nothing that was sent.
 
+mod bucket;
 mod collecting;
 mod duties;
 mod ordering;
+mod stem;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,7 +34,13 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 pub(crate) use self::ordering::start_of_log;
-use self::{collecting::Collected, duties::Duties, ordering::Ordering};
+pub use self::stem::{MAX_HOPS, PATHS};
+use self::{
+    collecting::Collected,
+    duties::Duties,
+    ordering::{Entries, Ordering},
+    stem::Stems,
+};
 use crate::{
     config::Genesis,
     contribution::{Body, Submission},
@@ -63,6 +71,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds, before a pass is given up.
     pub pass_millis: u64,
+    /// The minor protocol version to speak: [`MINOR`](crate::message::MINOR), or a lower one to be an older node.
+    pub minor: u8,
 }
 
 impl Config {
@@ -87,6 +97,13 @@ pub struct Saved {
 pub enum Event {
     /// A connection to a node is up.
     Connected(NodeId),
+    /// A node that is connected tells which minor protocol version it speaks.
+    Speaks {
+        /// Which node.
+        node: NodeId,
+        /// The version.
+        minor: u8,
+    },
     /// The last connection to a node is gone.
     Disconnected(NodeId),
     /// Bytes from a node, direct or by gossip.
@@ -197,7 +214,11 @@ pub struct Peer {
     ordering: Ordering,
     collected: Collected,
     duties: Duties,
+    stems: Stems,
+    entries: Entries,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
+    /// The minor versions that connected nodes speak, as far as they told.
+    minors: BTreeMap<NodeId, u8>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
     wanted: BTreeSet<BlobId>,
     effects: VecDeque<Effect>,
@@ -248,7 +269,10 @@ impl Peer {
             duties: Duties::resume(&saved.records),
             ledger,
             ordering,
+            stems: Stems::new(now),
+            entries: Entries::new(now),
             nodes: BTreeMap::new(),
+            minors: BTreeMap::new(),
             blobs: BTreeMap::new(),
             wanted: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -272,8 +296,16 @@ impl Peer {
         self.now = self.now.max(now);
         match event {
             Event::Connected(node) => self.on_connected(node),
+            Event::Speaks { node, minor } => {
+                if self.nodes.contains_key(&node) {
+                    self.minors.insert(node, minor);
+                }
+            }
             Event::Disconnected(node) => {
                 self.nodes.remove(&node);
+                self.minors.remove(&node);
+                self.stems.forget_peer(&node);
+                self.entries.forget_peer(&node);
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
@@ -285,6 +317,7 @@ impl Peer {
             Event::Tick => {}
         }
         self.tick_consensus();
+        self.move_stems(rng);
         self.verify_pending(rng);
         self.do_duties(rng);
     }
@@ -296,7 +329,8 @@ impl Peer {
 
     /// Returns when [`Event::Tick`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.ordering.next_deadline(), self.duties.next_deadline(), self.collected.next_deadline()]
+        let collected = self.collected.next_deadline();
+        [self.ordering.next_deadline(), self.duties.next_deadline(), collected, self.stems.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -343,11 +377,16 @@ impl Peer {
     }
 
     fn on_message(&mut self, from: NodeId, bytes: &[u8]) -> Result<(), Fault> {
-        match Message::open(self.community, bytes)? {
+        let message = Message::open(self.community, bytes)?;
+        if message.minor() > self.config.minor {
+            return Err(Fault::Unknown("kind of message"));
+        }
+        match message {
             Message::Hello(hello) => self.on_hello(from, &hello),
             Message::Consensus(message) => self.on_consensus(message.bytes),
-            Message::Entry(entry) => self.on_entry(entry),
-            Message::Submission(submission) => self.collected.enqueue(submission),
+            Message::Entry(entry) => self.on_entry(from, entry),
+            Message::Submission(submission) => self.collected.enqueue(from, submission, false),
+            Message::Stem(stem) => self.on_stem(from, stem),
             Message::Acknowledgement(acknowledgement) => self.on_acknowledgement(from, acknowledgement),
             Message::Tip(tip) => {
                 self.on_tip(from, tip.height);
@@ -370,7 +409,7 @@ impl Peer {
         }
         self.nodes.insert(from, Some(hello.operator));
         self.send_tip(from);
-        self.send_outbox(from);
+        self.send_direct(from);
         self.send_relayed(from);
         Ok(())
     }

@@ -131,7 +131,7 @@ impl Liar {
         match message {
             Message::Entry(entry) if entry.author == self.key.public() => self.entry(lie, out, entry.entry),
             Message::Acknowledgement(acknowledgement) => self.acknowledgement(lie, out, acknowledgement),
-            Message::Submission(_) | Message::Handover(_)
+            Message::Submission(_) | Message::Handover(_) | Message::Stem(_)
                 if matches!(lie, Lie::WithholdsContributions | Lie::LuresAndWithholds(_)) =>
             {
                 Vec::new()
@@ -249,7 +249,8 @@ impl Liar {
             | Message::Tip(_)
             | Message::LogRequest(_)
             | Message::Log(_)
-            | Message::SubmissionRequest(_) => 0,
+            | Message::SubmissionRequest(_)
+            | Message::Stem(_) => 0,
         }
     }
 

@@ -13,7 +13,7 @@ use chorus_protocol::{
 
 use crate::{
     community::{Community, Poll, population},
-    network::{Links, Network},
+    network::{Links, Network, Topology},
 };
 
 /// What a scenario is made of. Everything follows from it.
@@ -45,6 +45,8 @@ pub struct Scenario {
     pub attesters: usize,
     /// The attributes of each member.
     pub attributes: fn(usize) -> [u64; SLOTS],
+    /// Who is connected with whom.
+    pub topology: Topology,
 }
 
 impl Default for Scenario {
@@ -63,6 +65,7 @@ impl Default for Scenario {
             policy: Policy { min_contributions: 10, floor: 5, group_floor: 40, ..Policy::default() },
             attesters: 1,
             attributes: |_| [0; SLOTS],
+            topology: Topology::default(),
         }
     }
 }
@@ -88,7 +91,8 @@ impl Scenario {
         let people = (self.people, &self.attributes as &dyn Fn(usize) -> [u64; SLOTS]);
         let community = Community::of(self.seed, self.operators, people, self.attesters, self.policy.clone());
         let seed = self.network_seed.unwrap_or(self.seed);
-        let network = Network::new(seed, community.genesis.clone(), &community.operators, self.followers, self.links);
+        let (genesis, links) = (community.genesis.clone(), (self.links, self.topology));
+        let network = Network::with_topology(seed, genesis, &community.operators, self.followers, links);
         let poll = community.poll(self.kind, self.items, self.duration_millis);
         let votes = population(self.seed, self.people, self.items, self.camps);
         Play { network, community, poll, votes, scenario: self }

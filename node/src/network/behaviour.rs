@@ -3,12 +3,19 @@
 //! The order of the fields is the order of their say on a new connection: limits and bans come first, so that no other
 //! behaviour ever hears of a connection that they refuse.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
-use chorus_protocol::{id::CommunityId, limits::MAX_BLOB_BYTES};
+use chorus_protocol::{id::CommunityId, limits::MAX_BLOB_BYTES, message::VERSION};
 use libp2p::{
     StreamProtocol, Swarm, SwarmBuilder, allow_block_list as block_list, connection_limits,
-    gossipsub::{self, MaxCountSubscriptionFilter, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
+    gossipsub::{
+        self, MaxCountSubscriptionFilter, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds, TopicScoreParams,
+        ValidationMode, WhitelistSubscriptionFilter, score_parameter_decay,
+    },
     identify, identity, kad, mdns, memory_connection_limits as memory_limits, noise, ping,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
@@ -18,8 +25,10 @@ use libp2p::{
 use zeroize::Zeroizing;
 
 use super::{
-    MAX_GOSSIP_BYTES, NetworkError, REQUEST_TIMEOUT, Topic,
-    wire::{Frames, MAX_CONTROL_FRAME},
+    Limits, MAX_GOSSIP_BYTES, NetworkError, Topic,
+    admission::Admission,
+    frames::{ControlFrames, LONGEST},
+    wire::Frames,
 };
 
 /// Connections that are being set up, in either direction: a flood of half-open ones stops here.
@@ -27,8 +36,8 @@ const MAX_PENDING: u32 = 128;
 /// Connections with one peer: both may call at once, and a restarted peer comes back before its old connection is
 /// known to be dead.
 const MAX_PER_PEER: u32 = 4;
-/// Connections in all: what a home router and a small machine carry.
-const MAX_CONNECTIONS: u32 = 300;
+/// How long a connection may take to be set up, handshake and all: whoever says nothing is gone after that.
+const SETTING_UP: Duration = Duration::from_secs(10);
 /// The share of the machine's memory that this process may use before new connections are refused.
 const MAX_MEMORY: f64 = 0.8;
 /// Streams of one connection.
@@ -59,9 +68,21 @@ type Subscriptions = MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>;
 /// Gossip with that filter.
 pub(super) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, Subscriptions>;
 
+/// What gossipsub's own score makes of one bad message. The square of their number counts, times the weight of the topic: the
+/// ninth within the hour ends all gossip with a peer, and our own [scores](super::score) end the connection at the eighth. A
+/// weight of -100, as large networks have it, would do so at the fourth, before the application has seen enough to judge.
+const INVALID_WEIGHT: f64 = -20.0;
+/// The weight of each of the topics.
+const TOPIC_WEIGHT: f64 = 0.25;
+/// Peers of one address that nobody holds against them: homes behind a shared address.
+const SHARED_ADDRESS: f64 = 16.0;
+/// What each of our own scores' points is worth here: a peer that is about to be disconnected gets no gossip any more.
+const OWN_SCORE_WEIGHT: f64 = 5.0;
+
 /// All of it.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
+    admission: Admission,
     limits: connection_limits::Behaviour,
     memory: memory_limits::Behaviour,
     pub(super) banned: block_list::Behaviour<block_list::BlockedPeers>,
@@ -70,7 +91,7 @@ pub(super) struct Behaviour {
     pub(super) routing: kad::Behaviour<kad::store::MemoryStore>,
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(super) gossip: Gossip,
-    pub(super) control: request_response::Behaviour<Frames>,
+    pub(super) control: request_response::Behaviour<ControlFrames>,
     pub(super) blobs: request_response::Behaviour<Frames>,
 }
 
@@ -86,8 +107,15 @@ impl Names {
     }
 
     /// What a node of the community says it speaks.
-    pub(super) fn version(&self) -> String {
-        format!("{}/1", self.prefix)
+    pub(super) fn version(&self, minor: u8) -> String {
+        format!("{}/{VERSION}.{minor}", self.prefix)
+    }
+
+    /// Reads what a node says it speaks: major and minor version, if it is of this community.
+    pub(super) fn parse_version(&self, text: &str) -> Option<(u8, u8)> {
+        let version = text.strip_prefix(self.prefix.as_str())?.strip_prefix('/')?;
+        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        Some((major.parse().ok()?, minor.parse().ok()?))
     }
 
     fn protocol(&self, name: &str) -> StreamProtocol {
@@ -109,10 +137,12 @@ pub(super) fn swarm(
     seed: &[u8; 32],
     community: &CommunityId,
     with_mdns: bool,
+    minor: u8,
+    limits: Limits,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
     let keys = identity::Keypair::ed25519_from_bytes(Zeroizing::new(*seed).as_mut_slice())
         .expect("32 bytes are an Ed25519 seed");
-    let behaviour = behaviour(&keys, &Names::of(community), with_mdns)?;
+    let behaviour = behaviour(&keys, &Names::of(community), with_mdns, (minor, limits))?;
     let muxer = || {
         let mut config = yamux::Config::default();
         config.set_max_num_streams(MAX_STREAMS);
@@ -126,23 +156,34 @@ pub(super) fn swarm(
         .with_behaviour(|_| behaviour)
         .expect("the behaviour is made already")
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .with_connection_timeout(SETTING_UP)
         .build();
     Ok(swarm)
 }
 
-fn behaviour(keys: &identity::Keypair, names: &Names, with_mdns: bool) -> Result<Behaviour, NetworkError> {
+fn behaviour(
+    keys: &identity::Keypair,
+    names: &Names,
+    with_mdns: bool,
+    (minor, bounds): (u8, Limits),
+) -> Result<Behaviour, NetworkError> {
     let local = keys.public().to_peer_id();
     let limits = connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(MAX_PENDING))
         .with_max_pending_outgoing(Some(MAX_PENDING))
         .with_max_established_per_peer(Some(MAX_PER_PEER))
-        .with_max_established(Some(MAX_CONNECTIONS));
+        .with_max_established(Some(bounds.connections));
     let agent = concat!("chorus/", env!("CARGO_PKG_VERSION")).to_owned();
-    let identify = identify::Config::new(names.version(), keys.public()).with_agent_version(agent);
+    let identify = identify::Config::new(names.version(minor), keys.public()).with_agent_version(agent);
     let mdns = with_mdns.then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), local)).transpose();
+    let memory = match bounds.memory {
+        Some(bytes) => memory_limits::Behaviour::with_max_bytes(bytes),
+        None => memory_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+    };
     Ok(Behaviour {
+        admission: Admission::new(bounds.per_address, bounds.pending_per_address),
         limits: connection_limits::Behaviour::new(limits),
-        memory: memory_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+        memory,
         banned: block_list::Behaviour::default(),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new()),
@@ -150,9 +191,9 @@ fn behaviour(keys: &identity::Keypair, names: &Names, with_mdns: bool) -> Result
         mdns: mdns.map_err(|error| NetworkError::Transport(error.into()))?.into(),
         gossip: gossip(names),
         control: requests(
-            Frames { max_request: MAX_CONTROL_FRAME, max_response: MAX_CONTROL_FRAME },
+            ControlFrames::new(bounds.frame_bytes),
             names.protocol("control"),
-            REQUEST_TIMEOUT,
+            LONGEST,
             MAX_CONTROL_STREAMS,
         ),
         blobs: requests(
@@ -205,10 +246,51 @@ fn gossip(names: &Names) -> Gossip {
     };
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, subscriptions)
         .expect("anonymous validation suits anonymous messages");
+    let topics = Topic::ALL.iter().map(|topic| (names.topic(*topic).hash(), topic_scores()));
+    let scores = PeerScoreParams {
+        topics: topics.collect(),
+        app_specific_weight: OWN_SCORE_WEIGHT,
+        ip_colocation_factor_weight: -0.5,
+        ip_colocation_factor_threshold: SHARED_ADDRESS,
+        ip_colocation_factor_whitelist: [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into(),
+        behaviour_penalty_weight: -10.0,
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: score_parameter_decay(Duration::from_secs(600)),
+        // A slow peer gets less; it is not to blame.
+        slow_peer_weight: 0.0,
+        retain_score: Duration::from_secs(3600),
+        ..PeerScoreParams::default()
+    };
+    let thresholds = PeerScoreThresholds {
+        gossip_threshold: -100.0,
+        publish_threshold: -200.0,
+        graylist_threshold: -400.0,
+        ..PeerScoreThresholds::default()
+    };
+    gossip.with_peer_score(scores, thresholds).expect("constant parameters");
     for topic in Topic::ALL {
         gossip.subscribe(&names.topic(topic)).expect("our own topics pass our own filter");
     }
     gossip
+}
+
+/// How gossipsub scores peers in a topic. Nothing is expected of anybody (P3, P3b): our topics are quiet, and peers with nothing
+/// to say would all be in deficit.
+fn topic_scores() -> TopicScoreParams {
+    TopicScoreParams {
+        topic_weight: TOPIC_WEIGHT,
+        time_in_mesh_weight: 1.0 / 300.0,
+        time_in_mesh_quantum: Duration::from_secs(1),
+        time_in_mesh_cap: 300.0,
+        first_message_deliveries_weight: 0.5,
+        first_message_deliveries_decay: score_parameter_decay(Duration::from_secs(600)),
+        first_message_deliveries_cap: 50.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: INVALID_WEIGHT,
+        invalid_message_deliveries_decay: score_parameter_decay(Duration::from_secs(3600)),
+        ..TopicScoreParams::default()
+    }
 }
 
 /// Names a message by its content.
@@ -219,12 +301,38 @@ pub(super) fn message_hash(topic: &str, data: &[u8]) -> [u8; 20] {
     *hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes")
 }
 
-fn requests(
-    frames: Frames,
+fn requests<C: request_response::Codec<Protocol = StreamProtocol> + Clone + Send + 'static>(
+    frames: C,
     protocol: StreamProtocol,
     timeout: Duration,
     streams: usize,
-) -> request_response::Behaviour<Frames> {
+) -> request_response::Behaviour<C> {
     let config = request_response::Config::default().with_request_timeout(timeout).with_max_concurrent_streams(streams);
     request_response::Behaviour::with_codec(frames, [(protocol, ProtocolSupport::Full)], config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_for_this_community_only() {
+        let names = Names::of(&CommunityId::from([1; 32]));
+        let other = Names::of(&CommunityId::from([2; 32]));
+
+        assert_eq!(names.parse_version(&names.version(7)), Some((VERSION, 7)));
+        assert_eq!(names.parse_version(&format!("{}/1", names.prefix)), Some((1, 0)));
+        assert_eq!(names.parse_version(&format!("{}/2.3", names.prefix)), Some((2, 3)));
+        assert_eq!(names.parse_version(&other.version(1)), None);
+        for text in ["", "/chorus", "/ipfs/0.1.0"] {
+            assert_eq!(names.parse_version(text), None);
+            assert_eq!(names.parse_version(&format!("{}/{text}", names.prefix)), None);
+        }
+    }
+
+    #[test]
+    fn gossip_and_its_scores_have_valid_parameters() {
+        topic_scores().validate().expect("valid");
+        let _ = gossip(&Names::of(&CommunityId::from([1; 32])));
+    }
 }

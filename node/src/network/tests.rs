@@ -34,11 +34,20 @@ struct Setup {
     listen: String,
     community: u8,
     shelf: Shelf,
+    minor: u8,
+    limits: Limits,
 }
 
 impl Setup {
     fn new(seed: u8, listen: &str) -> Self {
-        Self { seed, listen: listen.to_owned(), community: 1, shelf: Shelf::default() }
+        Self {
+            seed,
+            listen: listen.to_owned(),
+            community: 1,
+            shelf: Shelf::default(),
+            minor: 1,
+            limits: Limits::default(),
+        }
     }
 
     async fn start(self) -> Node {
@@ -48,6 +57,8 @@ impl Setup {
             mdns: false,
             community: CommunityId::from([self.community; 32]),
             blobs: Arc::new(self.shelf),
+            minor: self.minor,
+            limits: self.limits,
         };
         let (handle, events, addresses) = Network::spawn(config).await.expect("a free port");
         Node { handle, events, addresses }
@@ -467,6 +478,8 @@ async fn bad_addresses_are_refused() {
             mdns: false,
             community: CommunityId::from([1; 32]),
             blobs: Arc::new(Shelf::default()),
+            minor: 1,
+            limits: Limits::default(),
         })
     };
 

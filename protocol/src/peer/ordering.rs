@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::*;
+use super::{
+    bucket::{Bucket, Rate},
+    *,
+};
 use crate::{
     id::BatchId,
     limits,
@@ -30,6 +33,39 @@ pub(super) struct Ordering {
     asked: usize,
     /// Requests since the log last grew: a tip that nobody can show is forgotten.
     fruitless: usize,
+    /// Whether the log holds what this node cannot apply: it neither signs nor follows any more.
+    stuck: bool,
+}
+
+/// How many entries peers may send that are checked: checking one costs a signature and a look at the whole ledger. An
+/// operator's people propose and register in bursts; what is over the bound is sent again by its node.
+const ENTRIES_OF_PEER: Rate = Rate { per_second: 64, burst: 2_048 };
+/// Those of all peers who are no operators.
+const ENTRIES_OF_ALL: Rate = Rate { per_second: 512, burst: 8_192 };
+
+/// What peers have sent.
+pub(super) struct Entries {
+    of_peers: BTreeMap<NodeId, Bucket>,
+    of_all: Bucket,
+}
+
+impl Entries {
+    pub(super) const fn new(now: Timestamp) -> Self {
+        Self { of_peers: BTreeMap::new(), of_all: Bucket::new(now) }
+    }
+
+    pub(super) fn forget_peer(&mut self, node: &NodeId) {
+        self.of_peers.remove(node);
+    }
+
+    fn admit(&mut self, now: Timestamp, from: NodeId, is_operator: bool) -> Result<(), Fault> {
+        let of_peer = self.of_peers.entry(from).or_insert_with(|| Bucket::new(now));
+        if of_peer.take(now, 1, ENTRIES_OF_PEER) && (is_operator || self.of_all.take(now, 1, ENTRIES_OF_ALL)) {
+            return Ok(());
+        }
+        let bound = ENTRIES_OF_PEER.burst;
+        Err(Fault::Bound { what: "entries within a short time", bound, found: bound + 1 })
+    }
 }
 
 /// Entries that wait to be ordered.
@@ -127,13 +163,15 @@ impl Ordering {
             ask_at: now,
             asked: 0,
             fruitless: 0,
+            stuck: false,
         })
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let consensus = self.consensus.as_ref().and_then(Consensus::next_deadline);
         let relayed = self.relayed.values().map(|(_, at)| *at).min();
-        [consensus, relayed].into_iter().flatten().chain([self.ask_at]).min()
+        let ask = (!self.stuck).then_some(self.ask_at);
+        [consensus, relayed, ask].into_iter().flatten().min()
     }
 
     pub(super) fn height(&self) -> Height {
@@ -235,10 +273,12 @@ impl Peer {
         Ok(())
     }
 
-    pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
+    pub(super) fn on_entry(&mut self, from: NodeId, entry: SignedEntry) -> Result<(), Fault> {
         if self.ordering.consensus.is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
+        let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
+        self.entries.admit(self.now, from, is_operator)?;
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
         // refused here, and what is on the log already is passed over.
         entry.verify(self.community)?;
@@ -295,7 +335,7 @@ impl Peer {
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             self.feed_consensus(Input::Tick);
         }
-        if self.ordering.ask_at <= self.now {
+        if self.ordering.ask_at <= self.now && !self.ordering.stuck {
             self.ask_for_log();
         }
         self.relay_again();
@@ -382,8 +422,7 @@ impl Peer {
         }
         let mut ledger = self.ledger.clone();
         if let Err(fault) = apply_batch(&mut ledger, &decision.batch) {
-            let what = format!("a quorum decided a batch that is invalid here: {fault}");
-            self.effects.push_back(Effect::Notice(Notice::Halted(what)));
+            self.halt(decision.batch.height(), &fault);
             return false;
         }
         self.ledger = ledger;
@@ -398,12 +437,26 @@ impl Peer {
         self.ordering.fruitless = 0;
         self.duties.mark_changed();
         self.collected.settle(&self.ledger);
+        self.stems.settle(|attempt| Collected::is_logged(&self.ledger, attempt));
         let mut ledger = self.ledger.clone();
         self.ordering.relayed.retain(|_, (entry, _)| match ledger.apply_verified(entry) {
             Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => true,
             Err(_) => false,
         });
         true
+    }
+
+    /// Stops ordering and following: a quorum decided what this node cannot apply. Operators who decide what does not even
+    /// decode here know kinds of entries that this version does not.
+    fn halt(&mut self, height: Height, fault: &Fault) {
+        let what = if matches!(fault, Fault::Encoding(_)) {
+            format!("upgrade: at height {height} the log holds an entry that this version does not know ({fault})")
+        } else {
+            format!("a quorum decided a batch that is invalid here: {fault}")
+        };
+        self.ordering.stuck = true;
+        self.ordering.consensus = None;
+        self.effects.push_back(Effect::Notice(Notice::Halted(what)));
     }
 
     fn on_evidence(&mut self, bytes: &[u8]) {
@@ -417,7 +470,7 @@ impl Peer {
     }
 
     pub(super) fn on_tip(&mut self, from: NodeId, height: Height) {
-        if height > self.ordering.height() {
+        if height > self.ordering.height() && !self.ordering.stuck {
             self.ordering.ahead = self.ordering.ahead.max(height);
             self.ordering.ask_at = self.now.plus_millis(ASK_AGAIN_MILLIS);
             self.send(from, &Message::LogRequest(Tip { height: Height(self.ordering.height().0 + 1) }));
@@ -463,7 +516,7 @@ impl Peer {
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
         for decision in part.decisions {
             let height = decision.batch.height();
-            if height != Height(self.ordering.height().0 + 1) {
+            if self.ordering.stuck || height != Height(self.ordering.height().0 + 1) {
                 continue;
             }
             if decision.batch.previous() != self.ordering.tip(self.community) {
