@@ -14,21 +14,23 @@
 //! effects between the two threads, and each bound makes whoever is before it wait.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::PathBuf,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     config::Genesis,
+    fault::Fault,
     id::{BlobId, NodeId},
     log::consensus::{Decision, Timeouts},
-    message::Message,
+    message::{MINOR, Message},
     peer::{Command, Config, Event, Notice, Peer, StartError},
 };
 use rand_chacha::ChaCha20Rng;
@@ -51,8 +53,8 @@ use self::{
 };
 use crate::{
     network::{
-        self, BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, PeerFile, Reach,
-        Role, Standing, Traffic, Transfer, Verdict,
+        self, BlobSource, Caps, Limits, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, PeerFile,
+        Reach, Role, Standing, Traffic, Transfer, Verdict,
     },
     recording::{Plan, Recorder, RecordingError},
     store::{
@@ -228,7 +230,17 @@ impl Node {
     /// Returns a [`NodeError`] that says what to do if the folder, the key or an address cannot be used; nothing was
     /// signed then.
     pub async fn start(options: NodeOptions) -> Result<NodeHandle, NodeError> {
-        Self::begin(options, None).await
+        Self::begin(options, (MINOR, None), None).await
+    }
+
+    /// Starts a node that speaks a minor version of the protocol, which may be an older one, and holds its peers to other
+    /// limits.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn start_as(options: NodeOptions, minor: u8, limits: Limits) -> Result<NodeHandle, NodeError> {
+        Self::begin(options, (minor, Some(limits)), None).await
     }
 
     /// Starts a node that follows, and records what its protocol is told.
@@ -237,10 +249,14 @@ impl Node {
     ///
     /// As [`start`](Self::start); returns [`NodeError::Recording`] for an operator.
     pub async fn start_recorded(options: NodeOptions, plan: Plan) -> Result<NodeHandle, NodeError> {
-        Self::begin(options, Some(plan)).await
+        Self::begin(options, (MINOR, None), Some(plan)).await
     }
 
-    async fn begin(options: NodeOptions, plan: Option<Plan>) -> Result<NodeHandle, NodeError> {
+    async fn begin(
+        options: NodeOptions,
+        (minor, limits): (u8, Option<Limits>),
+        plan: Option<Plan>,
+    ) -> Result<NodeHandle, NodeError> {
         let identity = Zeroizing::new(options.transport_seed);
         let local = network::NodeId::of_seed(&identity);
         let node = NodeId::from(*local.as_ref());
@@ -252,6 +268,7 @@ impl Node {
             operator: options.operator,
             timeouts: options.timeouts,
             pass_millis: options.pass_millis,
+            minor,
         };
         let rng = generator(options.rng_seed)?;
         let folder = options.data_dir;
@@ -270,6 +287,8 @@ impl Node {
             blobs: Arc::new(source),
             caps,
             memory: Some(Arc::new(memory)),
+            minor,
+            limits: limits.unwrap_or_else(|| Limits::of(options.role)),
         };
         let (network, happenings, addresses) = Network::spawn(network).await?;
         let (inbox, events) = inbox::inbox();
@@ -355,13 +374,18 @@ async fn listen(
     mut happenings: mpsc::Receiver<NetworkEvent>,
     inbox: Inbox,
 ) {
+    let mut tips = Tips::default();
     while let Some(happening) = happenings.recv().await {
         let event = match happening {
             NetworkEvent::Connected(peer) => Event::Connected(node_id(peer)),
-            NetworkEvent::Disconnected(peer) => Event::Disconnected(node_id(peer)),
+            NetworkEvent::Speaks { node, minor } => Event::Speaks { node: node_id(node), minor },
+            NetworkEvent::Disconnected(peer) => {
+                tips.forget(&peer);
+                Event::Disconnected(node_id(peer))
+            }
             NetworkEvent::Message { from, bytes } => Event::Message { from: node_id(from), bytes },
             NetworkEvent::Gossip { from, message_id, bytes, .. } => {
-                let verdict = judge(community, &bytes);
+                let verdict = tips.judge(community, from, &bytes);
                 let _ = network.report(message_id, verdict).await;
                 if verdict != Verdict::Accept {
                     continue;
@@ -389,12 +413,45 @@ async fn listen(
     inbox.stop();
 }
 
-/// What is passed on to everybody: the height that a log has reached, and nothing else.
-fn judge(community: chorus_protocol::id::CommunityId, bytes: &[u8]) -> Verdict {
-    match Message::open(community, bytes) {
-        Ok(Message::Tip(_)) => Verdict::Accept,
-        Ok(_) => Verdict::Ignore,
-        Err(_) => Verdict::Reject,
+/// Heights that one node may pass on within a short time, and how many come back in a second: all operators announce each
+/// batch.
+const TIPS: f64 = 64.0;
+const TIPS_A_SECOND: f64 = 16.0;
+
+/// What each peer has passed on, less what is forgiven.
+#[derive(Debug, Default)]
+struct Tips {
+    passed: BTreeMap<network::NodeId, (f64, Instant)>,
+}
+
+impl Tips {
+    /// What is passed on to everybody: the height that a log has reached, and nothing else. Larger things go directly to those
+    /// who need them, so that nobody can make all nodes carry them.
+    ///
+    /// *Accept*: a height, of a peer that has not passed on too many. Anybody can claim any height, so its number is all
+    /// that bounds them. *Ignore*: what another version may say, or what is no gossip. *Reject*: bytes that are no message of
+    /// this community whoever looks at them.
+    fn judge(&mut self, community: chorus_protocol::id::CommunityId, from: network::NodeId, bytes: &[u8]) -> Verdict {
+        match Message::open(community, bytes) {
+            Ok(Message::Tip(_)) if self.is_within_bounds(from, Instant::now()) => Verdict::Accept,
+            Ok(_) | Err(Fault::Unknown(_) | Fault::Version(_)) => Verdict::Ignore,
+            Err(_) => Verdict::Reject,
+        }
+    }
+
+    fn is_within_bounds(&mut self, from: network::NodeId, now: Instant) -> bool {
+        let (passed, at) = self.passed.entry(from).or_insert((0.0, now));
+        let forgiven = now.saturating_duration_since(*at).as_secs_f64() * TIPS_A_SECOND;
+        (*passed, *at) = ((*passed - forgiven).max(0.0), now);
+        let fits = *passed + 1.0 <= TIPS;
+        if fits {
+            *passed += 1.0;
+        }
+        fits
+    }
+
+    fn forget(&mut self, peer: &network::NodeId) {
+        self.passed.remove(peer);
     }
 }
 

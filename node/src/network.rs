@@ -15,7 +15,9 @@
 //! * **Blobs** ([`fetch_blob`](NetworkHandle::fetch_blob)): in pieces from several nodes, each checked against the blob's
 //!   hash before anybody sees it, and passed on at once.
 //! * **Caps** ([`Caps`]): what goes over the wire is counted, and held back if wanted; blobs wait for everything else.
-//! * **Conduct**: a peer that is caught sending bad messages several times is shut out for a while.
+//! * **Scores**: a peer that is caught sending bad messages several times is shut out for a minute, and for half a day if it
+//!   goes on.
+//! * **Versions**: a node tells the version it speaks when it is met. Another major one is refused.
 //!
 //! Everything that a peer can make grow is bounded; what does not fit is refused to the peer, who may try again.
 
@@ -31,10 +33,12 @@ use zeroize::Zeroizing;
 
 use crate::store::blobs::{BlobError, BlobStore, Found, PIECE_BYTES, Pieces};
 
+mod admission;
 mod behaviour;
 mod book;
 mod direct;
 mod events;
+mod frames;
 mod limit;
 mod memory;
 mod node_id;
@@ -42,6 +46,7 @@ mod outbox;
 mod paths;
 mod reach;
 mod role;
+mod score;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -52,6 +57,7 @@ pub use limit::{Caps, Traffic};
 pub use memory::{KnownPeer, PeerFile, PeerMemory};
 pub use node_id::NodeId;
 pub use role::{Reach, Role};
+pub use score::Offence;
 
 /// Bytes of one direct message: the masked vector of the largest adapter, with its body and boxes.
 pub const MAX_MESSAGE_BYTES: usize = 12 * 1024 * 1024;
@@ -124,6 +130,13 @@ pub enum NetworkEvent {
     Listening(String),
     /// A node of the community is connected.
     Connected(NodeId),
+    /// A connected node told which minor version of the protocol it speaks. Follows its `Connected`, mostly at once.
+    Speaks {
+        /// Which node.
+        node: NodeId,
+        /// The version.
+        minor: u8,
+    },
     /// The last connection with a node is gone.
     Disconnected(NodeId),
     /// A gossip message that waits for its verdict.
@@ -144,7 +157,7 @@ pub enum NetworkEvent {
         /// The message.
         bytes: Vec<u8>,
     },
-    /// A direct message that wants an answer within [`REQUEST_TIMEOUT`].
+    /// A direct message that wants an answer within [`REQUEST_TIMEOUT`], and is refused after that.
     Request {
         /// Who asks.
         from: NodeId,
@@ -163,7 +176,8 @@ pub enum NetworkEvent {
     },
 }
 
-/// How long a request for a direct message may take, from the question to the end of the answer.
+/// How long an answer may take to begin, besides the time that the question is under way. How long question and answer take to
+/// pass depends on their size: what makes progress lives.
 pub const REQUEST_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Where blobs come from that other nodes ask for, and where those go that are fetched. Every call may block.
@@ -269,6 +283,39 @@ pub struct NetworkConfig {
     pub caps: Caps,
     /// Where the peers are kept that it meets, if anywhere.
     pub memory: Option<Arc<dyn PeerMemory>>,
+    /// The minor version of the protocol that this node speaks.
+    pub minor: u8,
+    /// How much peers may ask of this node.
+    pub limits: Limits,
+}
+
+/// How much peers may ask of a node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Bytes of memory that the process may use before new connections are refused; a share of the machine's if not given.
+    pub memory: Option<usize>,
+    /// Connections in all.
+    pub connections: u32,
+    /// Connections of one internet address (an IPv6 /64 is one): homes may share theirs.
+    pub per_address: u32,
+    /// Connections of one address that are being set up.
+    pub pending_per_address: u32,
+    /// Bytes of direct messages that have arrived in part, of all connections together.
+    pub frame_bytes: usize,
+}
+
+impl Limits {
+    /// What a node bears: an operator or a relay more connections, everybody's who reserved and circuits between them.
+    pub fn of(role: Role) -> Self {
+        Self { connections: if role.is_public() { 2000 } else { 300 }, ..Self::default() }
+    }
+}
+
+impl Default for Limits {
+    /// What a home router and a small machine carry.
+    fn default() -> Self {
+        Self { memory: None, connections: 300, per_address: 64, pending_per_address: 32, frame_bytes: 64 * 1024 * 1024 }
+    }
 }
 
 impl fmt::Debug for NetworkConfig {
@@ -375,7 +422,13 @@ impl Network {
         let opening = tokio::task::spawn_blocking(move || limit::Ledger::open(path, SystemTime::now())).await;
         let (ledger, used) = opening.map_err(|_| NetworkError::Stopped)?;
         let limiter = Arc::new(limit::Limiter::new(&config.caps, used));
-        let swarm = behaviour::swarm(&config.identity, &config.community, config.role, &config.reach, &limiter)?;
+        let swarm = behaviour::swarm(
+            &config.identity,
+            &config.community,
+            (config.role, &config.reach),
+            (config.minor, config.limits),
+            &limiter,
+        )?;
         let (commands, command_queue) = mpsc::channel(CHANNEL);
         let (event_sender, events) = mpsc::channel(CHANNEL);
         let (peer_sender, peers) = watch::channel(Vec::new());
@@ -430,6 +483,7 @@ enum Command {
     Request { to: NodeId, bytes: Vec<u8>, done: Answer },
     Respond { id: RequestId, bytes: Vec<u8> },
     Fetch { id: BlobId, done: Answer },
+    Blame(NodeId, Offence),
     Disconnect(NodeId),
     Ban(NodeId),
     Shutdown(oneshot::Sender<()>),
@@ -543,6 +597,16 @@ impl NetworkHandle {
     /// Returns how much went over the wire, a tenth of a second ago.
     pub fn traffic(&self) -> Traffic {
         *self.traffic.borrow()
+    }
+
+    /// Counts an offence of a peer that the application found. A peer that offends too often is disconnected, and banned for half
+    /// a day if it goes on.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn blame(&self, peer: NodeId, offence: Offence) -> Result<(), NetworkError> {
+        self.command(Command::Blame(peer, offence)).await
     }
 
     /// Returns the nodes of the community that are connected, in order.

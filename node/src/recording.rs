@@ -92,8 +92,10 @@ pub enum RecordingError {
 pub struct Begin {
     /// The version of the software.
     pub version: String,
-    /// The version of the protocol.
+    /// The major version of the protocol.
     pub protocol: u8,
+    /// The minor version that the node spoke.
+    pub minor: u8,
     /// The community.
     pub genesis: Genesis,
     /// The node.
@@ -105,7 +107,7 @@ pub struct Begin {
     /// Where the protocol's randomness comes from.
     seed: [u8; 32],
 }
-wire_struct!(Begin { version(MAX_VERSION_BYTES), protocol, genesis, node, timeouts, pass_millis, seed });
+wire_struct!(Begin { version(MAX_VERSION_BYTES), protocol, minor, genesis, node, timeouts, pass_millis, seed });
 
 /// Bytes from a node.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,6 +116,14 @@ struct Received {
     bytes: Vec<u8>,
 }
 wire_struct!(Received { from, bytes{MAX_MESSAGE_BYTES} });
+
+/// What a node speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Speaks {
+    node: NodeId,
+    minor: u8,
+}
+wire_struct!(Speaks { node, minor });
 
 /// A body.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -135,6 +145,7 @@ enum What {
     Contribute(Submission),
     Keep(Body),
     Tick,
+    Speaks(Speaks),
 }
 wire_enum!(What {
     1 => Connected(node),
@@ -146,6 +157,7 @@ wire_enum!(What {
     7 => Contribute(submission),
     8 => Keep(body),
     9 => Tick,
+    10 => Speaks(speaks),
 });
 
 /// An event, when it happened, and what came of it.
@@ -191,6 +203,7 @@ impl From<&Event> for What {
             Event::Command(Command::Relay(entry)) => Self::Relay(entry.clone()),
             Event::Command(Command::Contribute(submission)) => Self::Contribute(submission.clone()),
             Event::Command(Command::Keep(bytes)) => Self::Keep(Body { bytes: bytes.to_vec() }),
+            Event::Speaks { node, minor } => Self::Speaks(Speaks { node: *node, minor: *minor }),
             Event::Tick => Self::Tick,
         }
     }
@@ -208,6 +221,7 @@ impl From<What> for Event {
             What::Relay(entry) => Self::Command(Command::Relay(entry)),
             What::Contribute(submission) => Self::Command(Command::Contribute(submission)),
             What::Keep(Body { bytes }) => Self::Command(Command::Keep(bytes.into())),
+            What::Speaks(Speaks { node, minor }) => Self::Speaks { node, minor },
             What::Tick => Self::Tick,
         }
     }
@@ -276,6 +290,7 @@ impl Recorder {
         let begin = Begin {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: chorus_protocol::message::VERSION,
+            minor: config.minor,
             genesis: config.genesis.clone(),
             node: config.node,
             timeouts: timeouts_to_bytes(&config.timeouts),

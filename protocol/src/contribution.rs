@@ -113,6 +113,14 @@ pub struct Body {
 }
 wire_struct!(Body { round, tag, sequence, on_map, class, content, credential });
 
+impl Body {
+    /// Returns the round that an encoded body names, without looking at the rest.
+    pub(crate) fn round_of(bytes: &[u8]) -> Option<RoundId> {
+        let (round, _) = bytes.split_first_chunk::<{ RoundId::LEN }>()?;
+        Some(RoundId::from(*round))
+    }
+}
+
 /// What a participant sends to the operators.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Submission {

@@ -1,5 +1,8 @@
 //! What peers say to each other, version 1.
 //!
+//! A version has a major and a minor number. Nodes of different majors do not talk. A minor adds kinds of messages: each is
+//! sent to peers that speak the minor which introduced it, and a kind that a node does not know is passed over.
+//!
 //! The envelope names version and community, so that bytes of another protocol or community are refused before they
 //! are looked at. It carries no sender: whoever needs to be known signs what is inside (entries, acknowledgements,
 //! consensus votes), and a contribution authenticates itself by its credential, so that nothing ties it to a node.
@@ -22,8 +25,11 @@ use crate::{
     time::Timestamp,
 };
 
-/// The protocol version that this code speaks. It is not the crate's version.
+/// The major protocol version that this code speaks. It is not the crate's version.
 pub const VERSION: u8 = 1;
+
+/// The minor protocol version that this code speaks: 1.1 has stems.
+pub const MINOR: u8 = 1;
 
 /// A message between two nodes of a community.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -48,6 +54,8 @@ pub enum Message {
     SubmissionRequest(SubmissionRequest),
     /// The answer after the seal: the contribution, and the seeds that both hold.
     Handover(Handover),
+    /// A contribution on its way past other nodes. Since 1.1.
+    Stem(Stem),
     /// What an operator holds of an open round, as digests.
     Holdings(Holdings),
     /// What an operator holds of an open round, by id.
@@ -70,14 +78,43 @@ wire_enum!(Message {
     8 => Log(it),
     9 => SubmissionRequest(it),
     10 => Handover(it),
-    21 => Holdings(it),
-    22 => Bodies(it),
-    30 => HeightRequest(it),
-    31 => HeightAnswer(it),
-    32 => Sighting(it),
+    11 => Stem(it),
+    12 => Holdings(it),
+    13 => Bodies(it),
+    14 => HeightRequest(it),
+    15 => HeightAnswer(it),
+    16 => Sighting(it),
 });
 
 impl Message {
+    /// The last of the tags above.
+    const LAST_TAG: u8 = 16;
+
+    /// The minor version that introduced stems.
+    pub const STEM_MINOR: u8 = 1;
+
+    /// Returns the minor version that introduced this kind of message.
+    pub const fn minor(&self) -> u8 {
+        match self {
+            Self::Hello(_)
+            | Self::Consensus(_)
+            | Self::Entry(_)
+            | Self::Submission(_)
+            | Self::Acknowledgement(_)
+            | Self::Tip(_)
+            | Self::LogRequest(_)
+            | Self::Log(_)
+            | Self::SubmissionRequest(_)
+            | Self::Handover(_)
+            | Self::Holdings(_)
+            | Self::Bodies(_)
+            | Self::HeightRequest(_)
+            | Self::HeightAnswer(_)
+            | Self::Sighting(_) => 0,
+            Self::Stem(_) => Self::STEM_MINOR,
+        }
+    }
+
     /// Returns the message in its envelope.
     pub fn seal(&self, community: CommunityId) -> Vec<u8> {
         let mut bytes = vec![VERSION];
@@ -90,7 +127,8 @@ impl Message {
     ///
     /// # Errors
     ///
-    /// Returns a [`Fault`] for another version or community, and for bytes that are not a message.
+    /// Returns a [`Fault`] for another version or community, and for bytes that are not a message;
+    /// [`Fault::Unknown`] if they may be one of a later minor version.
     pub fn open(community: CommunityId, bytes: &[u8]) -> Result<Self, Fault> {
         let mut input = Reader::new(bytes);
         let version = u8::decode(&mut input)?;
@@ -99,6 +137,14 @@ impl Message {
         }
         if CommunityId::decode(&mut input)? != community {
             return Err(Fault::Community);
+        }
+        if bytes
+            .len()
+            .checked_sub(input.remaining())
+            .and_then(|at| bytes.get(at))
+            .is_some_and(|tag| *tag > Self::LAST_TAG)
+        {
+            return Err(Fault::Unknown("kind of message"));
         }
         let message = Self::decode(&mut input)?;
         input.finish()?;
@@ -226,14 +272,18 @@ pub struct SubmissionRequest {
     pub body: BlobId,
     /// The operator that asks, 1..=n; seeds are sealed to its round key, so that nobody else gains by asking.
     pub operator: u8,
+    /// Whether it holds the contribution already and lacks seeds only.
+    pub held: bool,
 }
-wire_struct!(SubmissionRequest { round, body, operator });
+wire_struct!(SubmissionRequest { round, body, operator, held });
 
 /// A contribution handed over between operators after the seal.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Handover {
-    /// The contribution.
-    pub submission: Submission,
+    /// Its public body.
+    pub body: BlobId,
+    /// The contribution, unless the operator holds it.
+    pub submission: Option<Submission>,
     /// The operator it is for.
     pub operator: u8,
     /// The subsets, by index, whose seeds are in the box.
@@ -241,7 +291,7 @@ pub struct Handover {
     /// These seeds, sealed to the operator's round key.
     pub seeds: SealedBox,
 }
-wire_struct!(Handover { submission, operator, subsets[limits::MAX_SUBSETS], seeds });
+wire_struct!(Handover { body, submission, operator, subsets[limits::MAX_SUBSETS], seeds });
 
 /// What an operator holds of an open round, as digests: see [`reconcile`](crate::reconcile).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -266,3 +316,33 @@ pub struct Bodies {
     pub ids: Vec<BlobId>,
 }
 wire_struct!(Bodies { round, buckets{reconcile::BUCKETS}, ids[limits::MAX_LISTED] });
+
+/// A contribution on its way from its author's node to the operators, past other nodes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Stem {
+    /// How many nodes after the one that receives it pass it on, before it goes to the operators.
+    pub hops_left: u8,
+    /// The contribution.
+    pub submission: Submission,
+}
+wire_struct!(Stem { hops_left, submission });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_a_later_minor_version_is_unknown_and_a_malformed_one_is_malformed() {
+        let community = CommunityId::from([1; 32]);
+        let mut bytes = Message::Tip(Tip { height: Height(1) }).seal(community);
+        let tag = bytes.len() - 9;
+
+        assert!(Message::open(community, &bytes).is_ok());
+        bytes[tag] = Message::LAST_TAG + 1;
+        assert_eq!(Message::open(community, &bytes), Err(Fault::Unknown("kind of message")));
+        bytes[tag] = Message::LAST_TAG;
+        assert!(matches!(Message::open(community, &bytes), Err(Fault::Encoding(_))));
+        bytes[0] = VERSION + 1;
+        assert_eq!(Message::open(community, &bytes), Err(Fault::Version(VERSION + 1)));
+    }
+}

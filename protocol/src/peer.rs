@@ -15,11 +15,13 @@
 //! after it is done; a crash between two effects loses nothing that was sent.
 
 mod amending;
+mod bucket;
 mod collecting;
 mod duties;
 mod ordering;
 mod reconciling;
 mod recovery;
+mod stem;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -35,7 +37,15 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 pub(crate) use self::ordering::start_of_log;
-use self::{collecting::Collected, duties::Duties, ordering::Ordering, reconciling::Reconciling, recovery::Recovery};
+pub use self::stem::{MAX_HOPS, PATHS};
+use self::{
+    collecting::Collected,
+    duties::Duties,
+    ordering::{Entries, Ordering},
+    reconciling::Reconciling,
+    recovery::Recovery,
+    stem::Stems,
+};
 use crate::{
     charter::NotCarried,
     config::Genesis,
@@ -67,6 +77,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds, before a pass is given up.
     pub pass_millis: u64,
+    /// The minor protocol version to speak: [`MINOR`](crate::message::MINOR), or a lower one to be an older node.
+    pub minor: u8,
 }
 
 impl Config {
@@ -93,6 +105,13 @@ pub struct Saved {
 pub enum Event {
     /// A connection to a node is up.
     Connected(NodeId),
+    /// A node that is connected tells which minor protocol version it speaks.
+    Speaks {
+        /// Which node.
+        node: NodeId,
+        /// The version.
+        minor: u8,
+    },
     /// The last connection to a node is gone.
     Disconnected(NodeId),
     /// Bytes from a node, direct or by gossip.
@@ -231,9 +250,13 @@ pub struct Peer {
     duties: Duties,
     reconciling: Reconciling,
     recovery: Recovery,
+    stems: Stems,
+    entries: Entries,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
     /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
     greeted: BTreeMap<NodeId, PublicKey>,
+    /// The minor versions that connected nodes speak, as far as they told.
+    minors: BTreeMap<NodeId, u8>,
     blobs: BTreeMap<BlobId, Arc<[u8]>>,
     wanted: BTreeSet<BlobId>,
     effects: VecDeque<Effect>,
@@ -280,8 +303,11 @@ impl Peer {
             recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
+            stems: Stems::new(now),
+            entries: Entries::new(now),
             nodes: BTreeMap::new(),
             greeted: BTreeMap::new(),
+            minors: BTreeMap::new(),
             blobs: BTreeMap::new(),
             wanted: BTreeSet::new(),
             effects: VecDeque::new(),
@@ -311,9 +337,17 @@ impl Peer {
         self.now = self.now.max(now);
         match event {
             Event::Connected(node) => self.on_connected(node),
+            Event::Speaks { node, minor } => {
+                if self.nodes.contains_key(&node) {
+                    self.minors.insert(node, minor);
+                }
+            }
             Event::Disconnected(node) => {
                 self.nodes.remove(&node);
                 self.greeted.remove(&node);
+                self.minors.remove(&node);
+                self.stems.forget_peer(&node);
+                self.entries.forget_peer(&node);
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
@@ -326,6 +360,7 @@ impl Peer {
         }
         self.recover(rng);
         self.tick_consensus();
+        self.move_stems(rng);
         self.verify_pending(rng);
         self.reconcile();
         self.do_duties(rng);
@@ -341,7 +376,12 @@ impl Peer {
         let speaking = [self.ordering.speaking_deadline(), self.duties.next_deadline(), self.collected.next_deadline()];
         // Whoever listens does nothing before it may speak.
         let speaking = speaking.into_iter().flatten().map(|at| at.max(self.recovery.listens_until())).min();
-        let others = [self.ordering.next_deadline(), self.recovery.next_deadline(), self.reconciling.next_deadline()];
+        let others = [
+            self.ordering.next_deadline(),
+            self.recovery.next_deadline(),
+            self.reconciling.next_deadline(),
+            self.stems.next_deadline(),
+        ];
         others.into_iter().chain([speaking]).flatten().min()
     }
 
@@ -405,11 +445,16 @@ impl Peer {
     }
 
     fn on_message(&mut self, from: NodeId, bytes: &[u8]) -> Result<(), Fault> {
-        match Message::open(self.community, bytes)? {
+        let message = Message::open(self.community, bytes)?;
+        if message.minor() > self.config.minor {
+            return Err(Fault::Unknown("kind of message"));
+        }
+        match message {
             Message::Hello(hello) => self.on_hello(from, &hello),
             Message::Consensus(message) => self.on_consensus(message.bytes),
-            Message::Entry(entry) => self.on_entry(entry),
-            Message::Submission(submission) => self.collected.enqueue(submission),
+            Message::Entry(entry) => self.on_entry(from, entry),
+            Message::Submission(submission) => self.collected.enqueue(from, submission, false),
+            Message::Stem(stem) => self.on_stem(from, stem),
             Message::Acknowledgement(acknowledgement) => self.on_acknowledgement(from, acknowledgement),
             Message::Tip(tip) => {
                 self.on_tip(from, tip.height);
@@ -452,7 +497,7 @@ impl Peer {
         let known = self.nodes.insert(node, key);
         if key.is_some() && known != Some(key) {
             self.send_tip(node);
-            self.send_outbox(node);
+            self.send_direct(node);
             self.send_relayed(node);
             self.compare_with(node);
         }

@@ -78,6 +78,7 @@ pub fn peer(bytes: &[u8]) {
         operator: COMMUNITY.operators.first().cloned(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        minor: chorus_protocol::message::MINOR,
     };
     let mut peer = Peer::new(config, Timestamp::from_millis(1), Saved::default()).expect("a fresh start");
     let mut rng = ChaCha20Rng::seed_from_u64(1);

@@ -131,7 +131,7 @@ impl Liar {
         match message {
             Message::Entry(entry) if entry.author == self.key.public() => self.entry(lie, out, entry.entry),
             Message::Acknowledgement(acknowledgement) => self.acknowledgement(lie, out, acknowledgement),
-            Message::Submission(_) | Message::Handover(_)
+            Message::Submission(_) | Message::Handover(_) | Message::Stem(_)
                 if matches!(lie, Lie::WithholdsContributions | Lie::LuresAndWithholds(_)) =>
             {
                 Vec::new()
@@ -250,6 +250,7 @@ impl Liar {
             | Message::LogRequest(_)
             | Message::Log(_)
             | Message::SubmissionRequest(_)
+            | Message::Stem(_)
             | Message::Holdings(_)
             | Message::Bodies(_)
             | Message::HeightRequest(_)

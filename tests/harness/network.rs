@@ -66,6 +66,21 @@ impl Default for Links {
     }
 }
 
+/// Who is connected with whom, and which minor version each host speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Topology {
+    /// Whether followers are connected with one another, and not with operators only.
+    pub mesh: bool,
+    /// The minor version of each host, by number.
+    pub minor: fn(usize) -> u8,
+}
+
+impl Default for Topology {
+    fn default() -> Self {
+        Self { mesh: false, minor: |_| chorus_protocol::message::MINOR }
+    }
+}
+
 /// What survives a crash.
 #[derive(Clone, Default)]
 struct Disk {
@@ -125,6 +140,7 @@ enum Happening {
 pub struct Network {
     genesis: Genesis,
     links: Links,
+    topology: Topology,
     now: Timestamp,
     sequence: u64,
     queue: BinaryHeap<Reverse<(Timestamp, u64)>>,
@@ -155,9 +171,21 @@ fn node(host: usize) -> NodeId {
 impl Network {
     /// Starts the operators and `followers` other nodes, all connected with the operators.
     pub fn new(seed: u64, genesis: Genesis, operators: &[SecretKey], followers: usize, links: Links) -> Self {
+        Self::with_topology(seed, genesis, operators, followers, (links, Topology::default()))
+    }
+
+    /// As [`new`](Self::new), connected otherwise.
+    pub fn with_topology(
+        seed: u64,
+        genesis: Genesis,
+        operators: &[SecretKey],
+        followers: usize,
+        (links, topology): (Links, Topology),
+    ) -> Self {
         let mut network = Self {
             genesis,
             links,
+            topology,
             now: Timestamp::from_millis(1_700_000_000_000),
             sequence: 0,
             queue: BinaryHeap::new(),
@@ -333,14 +361,18 @@ impl Network {
                 longest: 10_000,
             },
             pass_millis: 5_000,
+            minor: (self.topology.minor)(host),
         };
         this.peer = Some(Peer::new(config, self.now, saved).expect("what was saved fits together"));
         this.wants.clear();
         for other in 0..self.hosts.len() {
-            let linked = self.hosts[host].operator.is_some() || self.hosts[other].operator.is_some();
+            let linked =
+                self.topology.mesh || self.hosts[host].operator.is_some() || self.hosts[other].operator.is_some();
             if other != host && self.is_up(other) && linked {
-                self.handle(host, Event::Connected(node(other)));
-                self.handle(other, Event::Connected(node(host)));
+                for (at, of) in [(host, other), (other, host)] {
+                    self.handle(at, Event::Connected(node(of)));
+                    self.handle(at, Event::Speaks { node: node(of), minor: (self.topology.minor)(of) });
+                }
             }
         }
         self.handle(host, Event::Tick);

@@ -13,7 +13,7 @@ use chorus_protocol::{
 
 use crate::{
     community::{Community, Poll, population},
-    network::{Links, Network},
+    network::{Links, Network, Topology},
 };
 
 /// What a scenario is made of. Everything follows from it.
@@ -47,6 +47,8 @@ pub struct Scenario {
     pub attesters: usize,
     /// The attributes of each member.
     pub attributes: fn(usize) -> [u64; SLOTS],
+    /// Who is connected with whom.
+    pub topology: Topology,
 }
 
 impl Default for Scenario {
@@ -66,6 +68,7 @@ impl Default for Scenario {
             policy: Policy { min_contributions: 10, floor: 5, group_floor: 40, ..Policy::default() },
             attesters: 1,
             attributes: |_| [0; SLOTS],
+            topology: Topology::default(),
         }
     }
 }
@@ -93,7 +96,8 @@ impl Scenario {
             .with_candidates(self.seed, self.candidates);
         let seed = self.network_seed.unwrap_or(self.seed);
         let keys = [community.operators.as_slice(), community.candidates.as_slice()].concat();
-        let network = Network::new(seed, community.genesis.clone(), &keys, self.followers, self.links);
+        let (genesis, links) = (community.genesis.clone(), (self.links, self.topology));
+        let network = Network::with_topology(seed, genesis, &keys, self.followers, links);
         let poll = community.poll(self.kind, self.items, self.duration_millis);
         let votes = population(self.seed, self.people, self.items, self.camps);
         Play { network, community, poll, votes, scenario: self }

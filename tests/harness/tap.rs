@@ -152,7 +152,8 @@ impl Tap {
                 }
             }
             Message::Submission(it) => self.submission(it),
-            Message::Handover(it) => self.submission(&it.submission),
+            Message::Stem(it) => self.submission(&it.submission),
+            Message::Handover(it) => it.submission.iter().for_each(|it| self.submission(it)),
             Message::Hello(_)
             | Message::Tip(_)
             | Message::LogRequest(_)

@@ -10,13 +10,14 @@ use chorus_protocol::{
     config::Genesis,
     id::{BlobId, CommunityId},
     limits::MAX_GENESIS_BYTES,
+    message::MINOR,
 };
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::NodeError;
 use crate::{
-    network::{BlobSource, Caps, Network, NetworkConfig, NetworkError, NetworkHandle, NodeId, Reach, Role},
+    network::{BlobSource, Caps, Limits, Network, NetworkConfig, NetworkError, NetworkHandle, NodeId, Reach, Role},
     store::blobs::{BlobError, Found, Pieces},
 };
 
@@ -92,6 +93,8 @@ pub async fn ask(
         blobs: Arc::new(Nothing),
         caps: Caps::default(),
         memory: None,
+        minor: MINOR,
+        limits: Limits::default(),
     };
     let addresses: Vec<_> = addresses.into_iter().collect();
     // The events must be taken, or the network would hold them for nobody.

@@ -1,20 +1,10 @@
 //! What leaves the node: messages, requests for bodies, notices.
 
-use std::collections::BTreeMap;
-
 use chorus_protocol::{fault::Fault, id::NodeId, peer::Notice};
 use tokio::{runtime, sync::broadcast};
 
 use super::{disk::Outgoing, inbox::Inbox, network_id, wants::Wants};
-use crate::network::{NetworkError, Topic};
-
-/// Faults of one node after which its connections are ended. An honest node of another version, or one that was just
-/// restarted from an old copy, says a few wrong things; nobody says this many by accident. It may come back: what its
-/// faults cost is bounded by what a connection costs it.
-const MAX_FAULTS: u32 = 16;
-
-/// Nodes whose faults are counted at a time: beyond it the count starts afresh.
-const MAX_COUNTED: usize = 1024;
+use crate::network::{NetworkError, Offence, Topic};
 
 /// The way out.
 #[derive(Debug)]
@@ -24,7 +14,6 @@ pub(super) struct Outlet {
     inbox: Inbox,
     notices: broadcast::Sender<Notice>,
     local: NodeId,
-    faults: BTreeMap<NodeId, u32>,
 }
 
 impl Outlet {
@@ -35,7 +24,7 @@ impl Outlet {
         notices: broadcast::Sender<Notice>,
         local: NodeId,
     ) -> Self {
-        Self { runtime, wants, inbox, notices, local, faults: BTreeMap::new() }
+        Self { runtime, wants, inbox, notices, local }
     }
 
     /// Sends, publishes, asks or tells. Blocks while the network is busy; what cannot be sent is said again by the
@@ -56,13 +45,14 @@ impl Outlet {
         }
     }
 
-    fn tell(&mut self, notice: &Notice) {
+    fn tell(&self, notice: &Notice) {
         match notice {
             Notice::Height(height) => tracing::debug!(%height, "decided"),
             Notice::Refused { from, fault } => {
                 tracing::debug!(%from, %fault, "refused");
-                if *from != self.local && is_misconduct(fault) {
-                    self.count(*from);
+                let offence = offence(fault).filter(|_| *from != self.local && *from != NodeId::ZERO);
+                if let Some(offence) = offence {
+                    report(self.runtime.block_on(self.wants.network.blame(network_id(*from), offence)));
                 }
             }
             Notice::Contradiction { round, what } => tracing::error!(%round, what, "the log contradicts itself"),
@@ -73,19 +63,6 @@ impl Outlet {
             Notice::Halted(why) => tracing::error!(why, "this node no longer takes part in ordering"),
         }
     }
-
-    fn count(&mut self, from: NodeId) {
-        if self.faults.len() >= MAX_COUNTED && !self.faults.contains_key(&from) {
-            self.faults.clear();
-        }
-        let faults = self.faults.entry(from).or_default();
-        *faults += 1;
-        if *faults >= MAX_FAULTS {
-            self.faults.remove(&from);
-            tracing::warn!(%from, "disconnected for its faults");
-            report(self.runtime.block_on(self.wants.network.disconnect(network_id(from))));
-        }
-    }
 }
 
 fn report(sent: Result<(), NetworkError>) {
@@ -94,16 +71,21 @@ fn report(sent: Result<(), NetworkError>) {
     }
 }
 
-/// Whether a fault is held against who sent it. An honest node's message may come too early, too late or twice.
-fn is_misconduct(fault: &Fault) -> bool {
-    !matches!(
-        fault,
+/// What a fault is to the network, if it is held against who sent it. An honest node's message may come too early, too late or
+/// twice, and one of a later version may be unknown.
+fn offence(fault: &Fault) -> Option<Offence> {
+    match fault {
         Fault::Unknown(_)
-            | Fault::Duplicate(_)
-            | Fault::Early { .. }
-            | Fault::Stale { .. }
-            | Fault::Phase(_)
-            | Fault::Bound { .. }
-            | Fault::Quorum { .. }
-    )
+        | Fault::Duplicate(_)
+        | Fault::Early { .. }
+        | Fault::Stale { .. }
+        | Fault::Phase(_)
+        | Fault::Bound { .. }
+        | Fault::Quorum { .. } => None,
+        Fault::Encoding(_) | Fault::Community | Fault::Version(_) => Some(Offence::Malformed),
+        Fault::Credential(_) | Fault::Link(_) | Fault::Ballot(_) | Fault::Delta(_) | Fault::Proof => {
+            Some(Offence::Proof)
+        }
+        _ => Some(Offence::Fault),
+    }
 }

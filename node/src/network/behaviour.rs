@@ -3,16 +3,24 @@
 //! The order of the fields is the order of their say on a new connection: limits and bans come first, so that no other
 //! behaviour ever hears of a connection that they refuse.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+    time::Duration,
+};
 
-use chorus_protocol::id::CommunityId;
+use chorus_protocol::{id::CommunityId, message::VERSION};
 use futures::future::Either;
 use libp2p::{
     PeerId, StreamProtocol, Swarm, SwarmBuilder, Transport as _, allow_block_list as block_list, autonat,
     connection_limits,
     core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     dcutr,
-    gossipsub::{self, MaxCountSubscriptionFilter, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
+    gossipsub::{
+        self, MaxCountSubscriptionFilter, MessageAuthenticity, PeerScoreParams, PeerScoreThresholds, TopicScoreParams,
+        ValidationMode, WhitelistSubscriptionFilter, score_parameter_decay,
+    },
     identify, identity, kad, mdns, memory_connection_limits as memory_limits, noise, ping, quic, relay,
     request_response::{self, ProtocolSupport},
     swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
@@ -22,10 +30,11 @@ use libp2p::{
 use zeroize::Zeroizing;
 
 use super::{
-    MAX_GOSSIP_BYTES, NetworkError, REQUEST_TIMEOUT, Reach, Role, Topic,
+    Limits, MAX_GOSSIP_BYTES, NetworkError, Reach, Role, Topic,
+    admission::Admission,
+    frames::{ControlFrames, LONGEST},
     limit::{Limiter, muxer::Limited},
     transfer::message::Messages,
-    wire::{Frames, MAX_CONTROL_FRAME},
 };
 
 /// Connections that are being set up, in either direction: a flood of half-open ones stops here.
@@ -33,10 +42,8 @@ const MAX_PENDING: u32 = 128;
 /// Connections with one peer: both may call at once, a restarted peer comes back before its old connection is known to be
 /// dead, one that passed through a relay lives on beside the direct one for a while, and reachability is tested by calls.
 const MAX_PER_PEER: u32 = 8;
-/// Connections in all: what a home router and a small machine carry.
-const MAX_CONNECTIONS: u32 = 300;
-/// Connections in all of an operator or a relay: everybody who reserved, and circuits between them.
-const MAX_PUBLIC_CONNECTIONS: u32 = 2000;
+/// How long a connection may take to be set up, handshake and all: whoever says nothing is gone after that.
+const SETTING_UP: Duration = Duration::from_secs(10);
 /// The share of the machine's memory that this process may use before new connections are refused.
 const MAX_MEMORY: f64 = 0.8;
 /// Streams of one connection.
@@ -90,9 +97,21 @@ type Subscriptions = MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>;
 /// Gossip with that filter.
 pub(super) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, Subscriptions>;
 
+/// What gossipsub's own score makes of one bad message. The square of their number counts, times the weight of the topic: the
+/// ninth within the hour ends all gossip with a peer, and our own [scores](super::score) end the connection at the eighth. A
+/// weight of -100, as large networks have it, would do so at the fourth, before the application has seen enough to judge.
+const INVALID_WEIGHT: f64 = -20.0;
+/// The weight of each of the topics.
+const TOPIC_WEIGHT: f64 = 0.25;
+/// Peers of one address that nobody holds against them: homes behind a shared address.
+const SHARED_ADDRESS: f64 = 16.0;
+/// What each of our own scores' points is worth here: a peer that is about to be disconnected gets no gossip any more.
+const OWN_SCORE_WEIGHT: f64 = 5.0;
+
 /// All of it.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
+    admission: Admission,
     limits: connection_limits::Behaviour,
     memory: memory_limits::Behaviour,
     pub(super) banned: block_list::Behaviour<block_list::BlockedPeers>,
@@ -107,7 +126,7 @@ pub(super) struct Behaviour {
     pub(super) mdns: Toggle<mdns::tokio::Behaviour>,
     pub(super) upnp: Toggle<upnp::tokio::Behaviour>,
     pub(super) gossip: Gossip,
-    pub(super) control: request_response::Behaviour<Frames>,
+    pub(super) control: request_response::Behaviour<ControlFrames>,
     pub(super) blobs: request_response::Behaviour<Messages>,
 }
 
@@ -123,8 +142,15 @@ impl Names {
     }
 
     /// What a node of the community says it speaks.
-    pub(super) fn version(&self) -> String {
-        format!("{}/1", self.prefix)
+    pub(super) fn version(&self, minor: u8) -> String {
+        format!("{}/{VERSION}.{minor}", self.prefix)
+    }
+
+    /// Reads what a node says it speaks: major and minor version, if it is of this community.
+    pub(super) fn parse_version(&self, text: &str) -> Option<(u8, u8)> {
+        let version = text.strip_prefix(self.prefix.as_str())?.strip_prefix('/')?;
+        let (major, minor) = version.split_once('.').unwrap_or((version, "0"));
+        Some((major.parse().ok()?, minor.parse().ok()?))
     }
 
     fn protocol(&self, name: &str, version: u8) -> StreamProtocol {
@@ -150,8 +176,8 @@ impl Names {
 pub(super) fn swarm(
     seed: &[u8; 32],
     community: &CommunityId,
-    role: Role,
-    reach: &Reach,
+    (role, reach): (Role, &Reach),
+    bounds: (u8, Limits),
     limiter: &Arc<Limiter>,
 ) -> Result<Swarm<Behaviour>, NetworkError> {
     let keys = identity::Keypair::ed25519_from_bytes(Zeroizing::new(*seed).as_mut_slice())
@@ -168,9 +194,10 @@ pub(super) fn swarm(
         // What goes through a relay goes over a connection with it, which is under the limits.
         .with_relay_client(noise::Config::new, muxer)
         .map_err(|error| NetworkError::Transport(error.into()))?
-        .with_behaviour(|keys, relay| behaviour(keys, &names, (role, reach), relay, mdns, limiter))
+        .with_behaviour(|keys, relay| behaviour(keys, &names, (role, reach), relay, mdns, limiter, bounds))
         .expect("making the behaviour does not fail")
         .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .with_connection_timeout(SETTING_UP)
         .build();
     Ok(swarm)
 }
@@ -210,16 +237,22 @@ fn behaviour(
     relay_client: relay::client::Behaviour,
     mdns: Option<mdns::tokio::Behaviour>,
     limiter: &Arc<Limiter>,
+    (minor, bounds): (u8, Limits),
 ) -> Behaviour {
     let local = keys.public().to_peer_id();
     let public = role.is_public();
     let agent = concat!("chorus/", env!("CARGO_PKG_VERSION")).to_owned();
-    let identify = identify::Config::new(names.version(), keys.public())
+    let identify = identify::Config::new(names.version(minor), keys.public())
         .with_agent_version(agent)
         .with_push_listen_addr_updates(true);
+    let memory = match bounds.memory {
+        Some(bytes) => memory_limits::Behaviour::with_max_bytes(bytes),
+        None => memory_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+    };
     Behaviour {
-        limits: connection_limits::Behaviour::new(connection_limits(role)),
-        memory: memory_limits::Behaviour::with_max_percentage(MAX_MEMORY),
+        admission: Admission::new(bounds.per_address, bounds.pending_per_address),
+        limits: connection_limits::Behaviour::new(connection_limits(bounds.connections)),
+        memory,
         banned: block_list::Behaviour::default(),
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new()),
@@ -233,9 +266,9 @@ fn behaviour(
         upnp: (reach.upnp && !public).then(upnp::tokio::Behaviour::default).into(),
         gossip: gossip(names),
         control: requests(
-            Frames { max_request: MAX_CONTROL_FRAME, max_response: MAX_CONTROL_FRAME },
+            ControlFrames::new(bounds.frame_bytes),
             names.protocol("control", 1),
-            REQUEST_TIMEOUT,
+            LONGEST,
             MAX_CONTROL_STREAMS,
         ),
         blobs: requests(
@@ -247,12 +280,12 @@ fn behaviour(
     }
 }
 
-fn connection_limits(role: Role) -> connection_limits::ConnectionLimits {
+fn connection_limits(most: u32) -> connection_limits::ConnectionLimits {
     connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(MAX_PENDING))
         .with_max_pending_outgoing(Some(MAX_PENDING))
         .with_max_established_per_peer(Some(MAX_PER_PEER))
-        .with_max_established(Some(if role.is_public() { MAX_PUBLIC_CONNECTIONS } else { MAX_CONNECTIONS }))
+        .with_max_established(Some(most))
 }
 
 /// What a relay carries. How often one peer, and one address, may ask is bounded by libp2p's usual rates.
@@ -321,10 +354,51 @@ fn gossip(names: &Names) -> Gossip {
     };
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, subscriptions)
         .expect("anonymous validation suits anonymous messages");
+    let topics = Topic::ALL.iter().map(|topic| (names.topic(*topic).hash(), topic_scores()));
+    let scores = PeerScoreParams {
+        topics: topics.collect(),
+        app_specific_weight: OWN_SCORE_WEIGHT,
+        ip_colocation_factor_weight: -0.5,
+        ip_colocation_factor_threshold: SHARED_ADDRESS,
+        ip_colocation_factor_whitelist: [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].into(),
+        behaviour_penalty_weight: -10.0,
+        behaviour_penalty_threshold: 6.0,
+        behaviour_penalty_decay: score_parameter_decay(Duration::from_secs(600)),
+        // A slow peer gets less; it is not to blame.
+        slow_peer_weight: 0.0,
+        retain_score: Duration::from_secs(3600),
+        ..PeerScoreParams::default()
+    };
+    let thresholds = PeerScoreThresholds {
+        gossip_threshold: -100.0,
+        publish_threshold: -200.0,
+        graylist_threshold: -400.0,
+        ..PeerScoreThresholds::default()
+    };
+    gossip.with_peer_score(scores, thresholds).expect("constant parameters");
     for topic in Topic::ALL {
         gossip.subscribe(&names.topic(topic)).expect("our own topics pass our own filter");
     }
     gossip
+}
+
+/// How gossipsub scores peers in a topic. Nothing is expected of anybody (P3, P3b): our topics are quiet, and peers with nothing
+/// to say would all be in deficit.
+fn topic_scores() -> TopicScoreParams {
+    TopicScoreParams {
+        topic_weight: TOPIC_WEIGHT,
+        time_in_mesh_weight: 1.0 / 300.0,
+        time_in_mesh_quantum: Duration::from_secs(1),
+        time_in_mesh_cap: 300.0,
+        first_message_deliveries_weight: 0.5,
+        first_message_deliveries_decay: score_parameter_decay(Duration::from_secs(600)),
+        first_message_deliveries_cap: 50.0,
+        mesh_message_deliveries_weight: 0.0,
+        mesh_failure_penalty_weight: 0.0,
+        invalid_message_deliveries_weight: INVALID_WEIGHT,
+        invalid_message_deliveries_decay: score_parameter_decay(Duration::from_secs(3600)),
+        ..TopicScoreParams::default()
+    }
 }
 
 /// Names a message by its content.
@@ -341,4 +415,30 @@ where
 {
     let config = request_response::Config::default().with_request_timeout(timeout).with_max_concurrent_streams(streams);
     request_response::Behaviour::with_codec(codec, [(protocol, ProtocolSupport::Full)], config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_for_this_community_only() {
+        let names = Names::of(&CommunityId::from([1; 32]));
+        let other = Names::of(&CommunityId::from([2; 32]));
+
+        assert_eq!(names.parse_version(&names.version(7)), Some((VERSION, 7)));
+        assert_eq!(names.parse_version(&format!("{}/1", names.prefix)), Some((1, 0)));
+        assert_eq!(names.parse_version(&format!("{}/2.3", names.prefix)), Some((2, 3)));
+        assert_eq!(names.parse_version(&other.version(1)), None);
+        for text in ["", "/chorus", "/ipfs/0.1.0"] {
+            assert_eq!(names.parse_version(text), None);
+            assert_eq!(names.parse_version(&format!("{}/{text}", names.prefix)), None);
+        }
+    }
+
+    #[test]
+    fn gossip_and_its_scores_have_valid_parameters() {
+        topic_scores().validate().expect("valid");
+        let _ = gossip(&Names::of(&CommunityId::from([1; 32])));
+    }
 }

@@ -1,6 +1,6 @@
-//! Whom to call, when to call again, and whom not to talk to.
+//! Whom to call, and when to call again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use libp2p::{
     Multiaddr, PeerId,
@@ -9,8 +9,6 @@ use libp2p::{
 };
 use rand::RngExt as _;
 use tokio::time::Instant;
-
-use super::NodeId;
 
 /// Addresses that are kept and called: all operators, and the peers of a large community's invitation.
 const MAX_ADDRESSES: usize = 256;
@@ -140,57 +138,6 @@ fn call(address: &Multiaddr) -> DialOpts {
     }
 }
 
-/// Bad messages after which a peer is shut out. Peers check what they forward, so an honest one sends none; a few are
-/// forgiven, since two versions may disagree at the edges.
-const MAX_STRIKES: u32 = 8;
-/// The time in which one strike is forgiven.
-const FORGIVING: Duration = Duration::from_secs(60);
-/// How long a peer is shut out for its strikes.
-const SHUT_OUT: Duration = Duration::from_secs(600);
-/// Peers whose strikes or bans are remembered; beyond that, those that struck longest ago are forgotten.
-const MAX_REMEMBERED: usize = 4096;
-
-/// What peers did wrong, and who is shut out.
-#[derive(Debug, Default)]
-pub(super) struct Conduct {
-    strikes: BTreeMap<NodeId, (u32, Instant)>,
-    shut_out: BTreeMap<NodeId, Instant>,
-}
-
-impl Conduct {
-    /// Counts a bad message, and returns whether the peer is now to be shut out.
-    pub(super) fn strike(&mut self, peer: NodeId, now: Instant) -> bool {
-        if self.strikes.len() >= MAX_REMEMBERED && !self.strikes.contains_key(&peer) {
-            let oldest = self.strikes.iter().min_by_key(|(_, (_, last))| *last).map(|(peer, _)| *peer);
-            oldest.map(|peer| self.strikes.remove(&peer));
-        }
-        let (count, last) = self.strikes.entry(peer).or_insert((0, now));
-        let forgiven = now.duration_since(*last).as_secs() / FORGIVING.as_secs();
-        *count = count.saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX)) + 1;
-        *last = now;
-        let out = *count >= MAX_STRIKES;
-        if out {
-            self.strikes.remove(&peer);
-            self.shut_out.insert(peer, now + SHUT_OUT);
-        }
-        out
-    }
-
-    /// Returns, once each, the peers who may come back.
-    pub(super) fn let_back(&mut self, now: Instant) -> Vec<NodeId> {
-        let back: Vec<_> = self.shut_out.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
-        back.iter().for_each(|peer| {
-            self.shut_out.remove(peer);
-        });
-        back
-    }
-
-    /// The peer is shut out for good: it is not let back.
-    pub(super) fn ban(&mut self, peer: &NodeId) {
-        self.shut_out.remove(peer);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,22 +173,5 @@ mod tests {
         assert_eq!(book.calls(now + FIRST_PAUSE * 2, |_| false).len(), 1);
         book.remove(&peer);
         assert!(book.entries.is_empty());
-    }
-
-    #[test]
-    fn strikes_add_up_and_are_forgiven_with_time() {
-        let start = Instant::now();
-        let mut conduct = Conduct::default();
-        let (bad, clumsy) = (NodeId::from([1; 32]), NodeId::from([2; 32]));
-
-        for strike in 1..=MAX_STRIKES {
-            assert_eq!(conduct.strike(bad, start), strike == MAX_STRIKES);
-        }
-        for minute in 0..100 {
-            assert!(!conduct.strike(clumsy, start + FORGIVING * minute));
-        }
-        assert!(conduct.let_back(start).is_empty());
-        assert_eq!(conduct.let_back(start + SHUT_OUT), [bad]);
-        assert!(conduct.let_back(start + SHUT_OUT).is_empty());
     }
 }

@@ -5,7 +5,10 @@ use tokio::time::Instant;
 
 use chorus_crypto::codec::{Decode as _, Encode as _};
 
-use super::{Answer, Failure, NetworkError, NetworkEvent, NodeId, RequestId, task::Task, wire::Control};
+use super::{
+    Answer, Failure, NetworkError, NetworkEvent, NodeId, Offence, REQUEST_TIMEOUT, RequestId, frames::Frame,
+    task::Task, wire::Control,
+};
 
 /// Questions of one peer, or to one, that wait for an answer: a few greedy ones leave room for others.
 pub(super) const MAX_QUESTIONS: usize = 16;
@@ -25,6 +28,7 @@ pub(super) struct Incoming {
     from: NodeId,
     inbound: InboundRequestId,
     channel: ResponseChannel<Vec<u8>>,
+    arrived: Instant,
 }
 
 impl Task {
@@ -44,7 +48,7 @@ impl Task {
         let Some(peer) = self.peers.get_mut(&to) else { return };
         if let Some(frame) = peer.outbox.poll_frame(Instant::now()) {
             let epoch = peer.outbox.epoch();
-            let id = self.swarm.behaviour_mut().control.send_request(&to.to_peer_id(), frame);
+            let id = self.swarm.behaviour_mut().control.send_request(&to.to_peer_id(), Frame::Whole(frame));
             self.outgoing.insert(id, Outgoing::Frame { to, epoch });
         }
     }
@@ -60,7 +64,7 @@ impl Task {
             return;
         }
         let frame = Control::Ask(bytes).to_bytes();
-        let id = self.swarm.behaviour_mut().control.send_request(&to.to_peer_id(), frame);
+        let id = self.swarm.behaviour_mut().control.send_request(&to.to_peer_id(), Frame::Whole(frame));
         self.outgoing.insert(id, Outgoing::Ask { to, done });
     }
 
@@ -70,11 +74,19 @@ impl Task {
         let _ = self.swarm.behaviour_mut().control.send_response(incoming.channel, bytes);
     }
 
-    pub(super) fn on_control(&mut self, event: Event<Vec<u8>, Vec<u8>>) {
+    /// Refuses questions that the application has not answered in time.
+    pub(super) fn forget_unanswered(&mut self, now: Instant) {
+        self.incoming.retain(|_, incoming| now.duration_since(incoming.arrived) < REQUEST_TIMEOUT);
+    }
+
+    pub(super) fn on_control(&mut self, event: Event<Frame, Vec<u8>>) {
         match event {
             Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
-                if let Some(from) = NodeId::from_peer_id(&peer) {
-                    self.on_control_request(from, request_id, &request, channel);
+                let Some(from) = NodeId::from_peer_id(&peer) else { return };
+                match request {
+                    Frame::Whole(request) => self.on_control_request(from, request_id, &request, channel),
+                    Frame::Oversized => self.blame(from, Offence::Oversized),
+                    Frame::Stalled => self.blame(from, Offence::Stalled),
                 }
             }
             Event::Message { message: Message::Response { request_id, response }, .. } => {
@@ -106,16 +118,17 @@ impl Task {
             Ok(Control::Ask(bytes)) => {
                 let of_peer = self.incoming.values().filter(|incoming| incoming.from == from).count();
                 let open = self.incoming.len() < MAX_ALL_QUESTIONS && of_peer < MAX_QUESTIONS;
-                if open && self.events.has_room(1, bytes.len()) {
+                if open && self.events.has_room(from, 1, bytes.len()) {
                     let request_id = RequestId(self.next_request);
                     self.next_request += 1;
-                    self.incoming.insert(request_id, Incoming { from, inbound, channel });
+                    let arrived = Instant::now();
+                    self.incoming.insert(request_id, Incoming { from, inbound, channel, arrived });
                     self.events.push(NetworkEvent::Request { from, request_id, bytes });
                 }
             }
             Err(error) => {
                 tracing::debug!(peer = ?from, %error, "a peer sent what is no control request");
-                self.strike(from);
+                self.blame(from, Offence::Malformed);
             }
         }
     }
@@ -126,7 +139,7 @@ impl Task {
         if peer.received.is_some_and(|(last_epoch, last)| last_epoch == epoch && number <= last) {
             return true;
         }
-        if !self.events.has_room(messages.len(), messages.iter().map(Vec::len).sum()) {
+        if !self.events.has_room(from, messages.len(), messages.iter().map(Vec::len).sum()) {
             return false;
         }
         peer.received = Some((epoch, number));
@@ -169,6 +182,7 @@ impl Task {
 pub(super) fn failure(error: &OutboundFailure) -> Failure {
     match error {
         OutboundFailure::Timeout => Failure::TimedOut,
+        OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::TimedOut => Failure::TimedOut,
         OutboundFailure::ConnectionClosed | OutboundFailure::DialFailure => Failure::Closed,
         OutboundFailure::UnsupportedProtocols => Failure::NotSpoken,
         OutboundFailure::Io(_) => Failure::Refused,

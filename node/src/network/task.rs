@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chorus_protocol::id::CommunityId;
+use chorus_protocol::{id::CommunityId, message::VERSION};
 use futures::StreamExt as _;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -28,18 +28,23 @@ use tokio::{
 };
 
 use super::{
-    Command, MessageId, NetworkError, NetworkEvent, NodeId, RequestId, Topic, Verdict,
+    Command, MessageId, NetworkError, NetworkEvent, NodeId, Offence, RequestId, Topic, Verdict,
     behaviour::{self, Behaviour, BehaviourEvent, Names},
-    book::{Book, Conduct},
+    book::Book,
     direct::{Incoming, Outgoing},
     events::Events,
     outbox::Outbox,
     paths::Paths,
+    score::{Scores, Sentence},
     transfer::{Done, Transfers},
 };
 
 /// How often calls, repeats and pardons are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How long this node publishes less after a peer was too slow for the gossip, and how often it does then. What is held back is
+/// said again by the application if it still matters.
+const CALM: Duration = Duration::from_secs(10);
+const CALM_PAUSE: Duration = Duration::from_secs(1);
 /// How long a listener may take to know its address.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a shutdown waits for peers to hear of it.
@@ -77,6 +82,8 @@ pub(super) struct Peer {
     restarting: bool,
     /// Whether it has shown to be of this community.
     pub(super) confirmed: bool,
+    /// The minor protocol version that it speaks, once it told.
+    minor: Option<u8>,
     pub(super) outbox: Outbox,
     /// Epoch and number of the last frame of ordered messages from it.
     pub(super) received: Option<(u64, u64)>,
@@ -98,7 +105,9 @@ pub(super) struct Task {
     peer_list: watch::Sender<Vec<NodeId>>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     book: Book,
-    conduct: Conduct,
+    scores: Scores,
+    /// How long gossip is held back for peers that are too slow for it, and when some of it may go out next.
+    calm: Option<(Instant, Instant)>,
     pub(super) foreign: BTreeSet<PeerId>,
     pub(super) addresses: Vec<String>,
     pub(super) paths: Paths,
@@ -127,7 +136,8 @@ impl Task {
             peer_list,
             peers: BTreeMap::new(),
             book: Book::default(),
-            conduct: Conduct::default(),
+            scores: Scores::default(),
+            calm: None,
             foreign: BTreeSet::new(),
             addresses: Vec::new(),
             paths,
@@ -244,6 +254,7 @@ impl Task {
             Command::Request { to, bytes, done } => self.request(to, bytes, done),
             Command::Respond { id, bytes } => self.respond(id, bytes),
             Command::Fetch { id, done } => self.fetch(id, done),
+            Command::Blame(peer, offence) => self.blame(peer, offence),
             Command::Disconnect(node) => {
                 let peer = node.to_peer_id();
                 self.forget(&peer);
@@ -253,7 +264,7 @@ impl Task {
                 let peer = node.to_peer_id();
                 self.forget(&peer);
                 self.forget_ways(&node);
-                self.conduct.ban(&node);
+                self.scores.ban(&node);
                 self.swarm.behaviour_mut().banned.block_peer(peer);
             }
             // The loop has taken it; a second one finds the channel closed.
@@ -267,6 +278,13 @@ impl Task {
     }
 
     fn publish(&mut self, topic: Topic, bytes: Vec<u8>) -> Result<(), NetworkError> {
+        let now = Instant::now();
+        if let Some((until, next)) = self.calm.filter(|(until, _)| *until > now) {
+            if next > now {
+                return Err(NetworkError::Congested);
+            }
+            self.calm = Some((until, now + CALM_PAUSE));
+        }
         let length = bytes.len();
         let published = self.swarm.behaviour_mut().gossip.publish(self.names.topic(topic), bytes);
         self.wake_direct();
@@ -297,21 +315,32 @@ impl Task {
             self.wake_direct();
         }
         if verdict == Verdict::Reject {
-            self.strike(id.from);
+            self.blame(id.from, Offence::Rejected);
         }
     }
 
-    /// Counts a bad message against a peer.
+    /// Counts something else than what was asked for against a peer.
     pub(super) fn strike(&mut self, node: NodeId) {
-        if self.conduct.strike(node, Instant::now()) {
-            tracing::info!(peer = ?node, "a peer is shut out for its messages");
-            self.swarm.behaviour_mut().banned.block_peer(node.to_peer_id());
+        self.blame(node, Offence::WrongBlob);
+    }
+
+    /// Counts an offence against a peer.
+    pub(super) fn blame(&mut self, node: NodeId, offence: Offence) {
+        let (now, peer) = (Instant::now(), node.to_peer_id());
+        let sentence = self.scores.blame(node, offence, now);
+        let behaviour = self.swarm.behaviour_mut();
+        behaviour.gossip.set_application_score(&peer, self.scores.score(&node, now));
+        if sentence != Sentence::Nothing {
+            tracing::info!(peer = ?node, ?offence, banned = sentence == Sentence::Ban, "a peer is shut out for what it sent");
+            behaviour.banned.block_peer(peer);
+            self.book.discourage(&peer);
         }
     }
 
     fn on_tick(&mut self) {
         let now = Instant::now();
-        for node in self.conduct.let_back(now) {
+        self.forget_unanswered(now);
+        for node in self.scores.let_back(now) {
             self.swarm.behaviour_mut().banned.unblock_peer(node.to_peer_id());
         }
         self.call();
@@ -379,6 +408,7 @@ impl Task {
             wakes: 0,
             restarting: false,
             confirmed: false,
+            minor: None,
             outbox: Outbox::new(rand::random()),
             received: None,
         };
@@ -452,6 +482,9 @@ impl Task {
             }
             BehaviourEvent::Gossip(gossipsub::Event::SlowPeer { peer_id, .. }) => {
                 tracing::debug!(%peer_id, "a peer is too slow for the gossip");
+                let now = Instant::now();
+                let next = self.calm.map_or(now, |(_, next)| next);
+                self.calm = Some((now + CALM, next));
             }
             BehaviourEvent::Control(event) => self.on_control(event),
             BehaviourEvent::Blobs(event) => self.on_transfer(event),
@@ -468,6 +501,7 @@ impl Task {
             | BehaviourEvent::Gossip(_)
             | BehaviourEvent::Mdns(_)
             | BehaviourEvent::Limits(_)
+            | BehaviourEvent::Admission(_)
             | BehaviourEvent::Memory(_)
             | BehaviourEvent::Banned(_) => {}
         }
@@ -475,23 +509,41 @@ impl Task {
 
     fn on_identified(&mut self, peer: PeerId, info: identify::Info) {
         let Some(node) = NodeId::from_peer_id(&peer) else { return };
-        if info.protocol_version != self.names.version() {
-            tracing::debug!(%peer, "a node of another community");
-            self.book.discourage(&peer);
-            if self.foreign.len() >= MAX_FOREIGN {
-                self.foreign.clear();
+        let minor = match self.names.parse_version(&info.protocol_version) {
+            Some((VERSION, minor)) => minor,
+            Some((major, minor)) => {
+                let newer = major > VERSION;
+                tracing::warn!(%peer, major, minor, ours = VERSION, newer, "a node speaks another major version: refused");
+                return self.refuse_foreign(peer);
             }
-            self.foreign.insert(peer);
-            let _ = self.swarm.disconnect_peer_id(peer);
-            return;
-        }
+            None => {
+                tracing::debug!(%peer, "a node of another community");
+                return self.refuse_foreign(peer);
+            }
+        };
         self.confirm(node);
         self.on_introduced(node, &info);
+        if let Some(known) = self.peers.get_mut(&node)
+            && known.minor != Some(minor)
+        {
+            known.minor = Some(minor);
+            self.events.push(NetworkEvent::Speaks { node, minor });
+        }
         if info.protocols.contains(&self.names.routing()) {
             for address in info.listen_addrs.into_iter().take(MAX_PEER_ADDRESSES) {
                 self.swarm.behaviour_mut().routing.add_address(&peer, address);
             }
         }
+    }
+
+    /// Disconnects a node that has no business here, and remembers not to call it.
+    fn refuse_foreign(&mut self, peer: PeerId) {
+        self.book.discourage(&peer);
+        if self.foreign.len() >= MAX_FOREIGN {
+            self.foreign.clear();
+        }
+        self.foreign.insert(peer);
+        let _ = self.swarm.disconnect_peer_id(peer);
     }
 
     fn on_ping(&mut self, event: ping::Event) {
@@ -516,7 +568,7 @@ impl Task {
         let hash = behaviour::message_hash(message.topic.as_str(), &message.data);
         let message_id = MessageId { hash, from };
         self.confirm(from);
-        if self.events.has_room(1, message.data.len()) {
+        if self.events.has_room(from, 1, message.data.len()) {
             self.events.push(NetworkEvent::Gossip { topic, from, message_id, bytes: message.data });
         } else {
             self.report(message_id, Verdict::Ignore);

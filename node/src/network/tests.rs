@@ -92,6 +92,8 @@ struct Setup {
     reach: Reach,
     memory: Option<Arc<dyn PeerMemory>>,
     caps: Caps,
+    minor: u8,
+    limits: Limits,
 }
 
 impl Setup {
@@ -107,6 +109,8 @@ impl Setup {
             reach: Reach::quiet(),
             memory: None,
             caps: Caps::default(),
+            minor: 1,
+            limits: Limits::default(),
         }
     }
 
@@ -125,6 +129,8 @@ impl Setup {
             blobs: Arc::new(self.shelf),
             caps: self.caps,
             memory: self.memory,
+            minor: self.minor,
+            limits: self.limits,
         };
         let (handle, events, addresses) = Network::spawn(config).await.expect("a free port");
         Node { handle, events, addresses }
@@ -520,6 +526,8 @@ async fn bad_addresses_are_refused() {
             blobs: Arc::new(Shelf::default()),
             caps: Caps::default(),
             memory: None,
+            minor: 1,
+            limits: Limits::default(),
         })
     };
 

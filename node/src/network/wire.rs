@@ -11,7 +11,6 @@ use std::io;
 
 use chorus_crypto::codec::{Decode, DecodeError, Encode, Reader, put_bytes, put_count};
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use libp2p::{StreamProtocol, request_response};
 
 use super::MAX_MESSAGE_BYTES;
 
@@ -22,70 +21,12 @@ pub(super) const MAX_CONTROL_FRAME: usize = MAX_MESSAGE_BYTES + 64 * 1024;
 /// messages that do.
 pub(super) const MAX_FRAME_MESSAGES: usize = 256;
 
-/// What is reserved for a frame before any of it has arrived.
-const FIRST_RESERVE: usize = 64 * 1024;
-
-/// Reads and writes frames of bounded length.
-#[derive(Clone, Debug)]
-pub(super) struct Frames {
-    pub(super) max_request: usize,
-    pub(super) max_response: usize,
-}
-
-impl request_response::Codec for Frames {
-    type Protocol = StreamProtocol;
-    type Request = Vec<u8>;
-    type Response = Vec<u8>;
-
-    async fn read_request<T: AsyncRead + Unpin + Send>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-    ) -> io::Result<Vec<u8>> {
-        read_frame(io, self.max_request).await
-    }
-
-    async fn read_response<T: AsyncRead + Unpin + Send>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-    ) -> io::Result<Vec<u8>> {
-        read_frame(io, self.max_response).await
-    }
-
-    async fn write_request<T: AsyncWrite + Unpin + Send>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-        request: Vec<u8>,
-    ) -> io::Result<()> {
-        write_frame(io, &request, self.max_request).await
-    }
-
-    async fn write_response<T: AsyncWrite + Unpin + Send>(
-        &mut self,
-        _: &StreamProtocol,
-        io: &mut T,
-        response: Vec<u8>,
-    ) -> io::Result<()> {
-        write_frame(io, &response, self.max_response).await
-    }
-}
-
 /// Reads the length of a frame.
 pub(super) async fn read_length(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<usize> {
     let mut length = [0; 4];
     io.read_exact(&mut length).await?;
     let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
     if length > bound { Err(io::Error::new(io::ErrorKind::InvalidData, "frame over its bound")) } else { Ok(length) }
-}
-
-async fn read_frame(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<Vec<u8>> {
-    let length = read_length(io, bound).await?;
-    // A lying length reserves little: the rest grows with what arrives.
-    let mut bytes = Vec::with_capacity(length.min(FIRST_RESERVE));
-    io.take(length as u64).read_to_end(&mut bytes).await?;
-    if bytes.len() == length { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 pub(super) async fn write_frame(
@@ -156,18 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_reads_back_and_one_over_its_bound_is_refused_before_it_is_read() {
+    fn a_length_over_its_bound_is_refused_on_either_side() {
         let mut bytes = Vec::new();
         block_on(write_frame(&mut bytes, b"chorus", 6)).expect("in bounds");
 
-        assert_eq!(block_on(read_frame(&mut bytes.as_slice(), 6)).expect("whole"), b"chorus");
-        let refused = block_on(read_frame(&mut bytes.as_slice(), 5)).expect_err("over the bound");
+        assert_eq!(block_on(read_length(&mut bytes.as_slice(), 6)).expect("in bounds"), 6);
+        let refused = block_on(read_length(&mut bytes.as_slice(), 5)).expect_err("over the bound");
         assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
         assert!(block_on(write_frame(&mut Vec::new(), b"chorus", 5)).is_err());
-        for cut in 0..bytes.len() {
-            let refused = block_on(read_frame(&mut &bytes[..cut], 6)).expect_err("cut");
-            assert_eq!(refused.kind(), io::ErrorKind::UnexpectedEof);
-        }
     }
 
     #[test]

@@ -158,6 +158,7 @@ impl Recording {
             operator: None,
             timeouts: timeouts_from_bytes(&begin.timeouts),
             pass_millis: begin.pass_millis,
+            minor: begin.minor,
         };
         let mut peer = Peer::new(config, start, saved)?;
         let mut rng = ChaCha20Rng::from_seed(begin.seed);
@@ -225,6 +226,7 @@ fn described(peer: &Peer, what: &What) -> (String, Option<String>, usize) {
         What::Relay(_) => plain("command: relay", 0),
         What::Contribute(submission) => plain("command: contribute", submission.body.len()),
         What::Keep(body) => plain("command: keep", body.bytes.len()),
+        What::Speaks(speaks) => (format!("speaks minor version {}", speaks.minor), Some(speaks.node.to_string()), 0),
         What::Tick => plain("tick", 0),
     }
 }
@@ -241,6 +243,7 @@ const fn message_name(message: &Message) -> &'static str {
         Message::Log(_) => "log",
         Message::SubmissionRequest(_) => "submission request",
         Message::Handover(_) => "handover",
+        Message::Stem(_) => "stem",
         Message::HeightRequest(_) => "height request",
         Message::HeightAnswer(_) => "height answer",
         Message::Sighting(_) => "sighting",

@@ -4,7 +4,7 @@ use chorus_protocol::{
     id::RoundId,
     journal::RoundKeyRecord,
     log::batch::Height,
-    message::{Message, Tip},
+    message::{MINOR, Message, Tip},
     peer::Peer,
     registry::policy::Attester,
 };
@@ -23,7 +23,7 @@ fn config(operator: Option<SecretKey>) -> Config {
         policy: Policy::default(),
     };
     let node = NodeId::from([2; 32]);
-    Config { genesis, node, operator, timeouts: Timeouts::default(), pass_millis: Config::PASS_MILLIS }
+    Config { genesis, node, operator, timeouts: Timeouts::default(), pass_millis: Config::PASS_MILLIS, minor: MINOR }
 }
 
 /// Records a follower that hears of a log, and returns how often it was told something.

@@ -242,6 +242,19 @@ impl CheckedForm {
         Ok(round.charter.sharing())
     }
 
+    /// Checks that the private part is as long as the public one says, which costs nothing.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Fault`] if the masked vector has another length or there are more boxes than operators.
+    pub fn check_lengths(&self, submission: &Submission) -> Result<(), Fault> {
+        let rows = self.body.content.bound().map_or(0, |content| content.commitments.len() * content.shape.packed());
+        if submission.masked.len() != rows {
+            return Err(Fault::Mismatch("the masked vector's length"));
+        }
+        crate::fault::bound("sealed boxes", limits::MAX_OPERATORS, submission.boxes.len())
+    }
+
     /// Checks that E is the vector that was committed to.
     ///
     /// # Errors

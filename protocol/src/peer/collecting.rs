@@ -10,7 +10,7 @@ use chorus_crypto::{credential::Tag, seal::seal};
 
 use super::*;
 use crate::{
-    contribution::{Acknowledgement, CheckedForm, Equations, SealedBox, Submission, split_seeds, verify_all},
+    contribution::{Acknowledgement, CheckedForm, Equations, Format, SealedBox, Submission, split_seeds, verify_all},
     fault::bound,
     journal::AcknowledgedRecord,
     ledger::RoundState,
@@ -32,8 +32,16 @@ const ASK_NEXT_MILLIS: u64 = 500;
 /// How often an operator is asked for a contribution that it only lists: anybody can list what is nowhere.
 const LISTED_PATIENCE: u8 = 6;
 
-/// How long an own contribution may take to reach the log before it is sent again, in milliseconds.
-const RESEND_MILLIS: u64 = 3_000;
+/// How long an operator that is asked for a body or seeds after the seal may take before somebody is asked again.
+const ASK_AGAIN_MILLIS: u64 = 1_000;
+
+/// How often that time doubles.
+const DOUBLINGS: u32 = 4;
+
+/// The time in which bytes pass, in milliseconds, over the slowest uplink that Chorus is made for: 2 Mbit/s.
+pub(super) const fn transfer_millis(bytes: usize) -> u64 {
+    bytes as u64 / 250
+}
 
 /// A contribution whose public part holds.
 pub(super) struct Held {
@@ -55,23 +63,31 @@ struct Lacking {
     ask_at: Timestamp,
 }
 
-/// An own contribution on its way.
-struct Outgoing {
+/// A contribution that waits to be checked.
+struct Pending {
+    from: NodeId,
     submission: Submission,
-    round: RoundId,
-    again_at: Timestamp,
+    /// Whether this operator tells the others of it if it holds: a stem ended here.
+    spread: bool,
+}
+
+/// When other operators were last asked for what is lacking of a sealed contribution, and how often.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    next: Timestamp,
+    times: u32,
 }
 
 /// One attempt of one person in one round: at most one body is acknowledged for it.
-type Attempt = (RoundId, Tag, u8);
+pub(super) type Attempt = (RoundId, Tag, u8);
 
-const fn attempt(header: &ContributionHeader) -> Attempt {
+pub(super) const fn attempt(header: &ContributionHeader) -> Attempt {
     (header.round, header.tag, header.sequence)
 }
 
 #[derive(Default)]
 pub(super) struct Collected {
-    pending: Vec<Submission>,
+    pending: Vec<Pending>,
     /// How many of these, from the first on, were kept before a restart.
     kept: usize,
     verify_at: Option<Timestamp>,
@@ -82,12 +98,14 @@ pub(super) struct Collected {
     /// What each operator acknowledged under a tag and sequence number: the first header stands, for itself alone, so
     /// that a liar who is first cannot keep the others' acknowledgements from being counted.
     acknowledgements: BTreeMap<Attempt, BTreeMap<u8, (ContributionHeader, Signature)>>,
-    /// Own contributions on their way, and when to send them again.
-    outbox: BTreeMap<BlobId, Outgoing>,
     /// Contributions that others acknowledged and this operator lacks.
     lacking: BTreeMap<BlobId, Lacking>,
     /// Operators that wait for seeds.
     handovers: Vec<(NodeId, SubmissionRequest)>,
+    /// What was asked for after the seal.
+    asked: BTreeMap<BlobId, Asked>,
+    /// When a whole contribution may be sent to an operator again: one that asks all the time is not answered all the time.
+    answered: BTreeMap<(NodeId, BlobId), Timestamp>,
 }
 
 impl Collected {
@@ -101,29 +119,28 @@ impl Collected {
 
     /// Takes a stored contribution up again after a restart.
     pub(super) fn requeue(&mut self, submission: Submission) {
-        self.pending.push(submission);
+        self.pending.push(Pending { from: NodeId::default(), submission, spread: false });
         self.kept += 1;
         self.verify_at = Some(Timestamp::default());
     }
 
-    pub(super) fn enqueue(&mut self, submission: Submission) -> Result<(), Fault> {
-        if self.pending.len() >= limits::MAX_PENDING {
-            return Err(Fault::Bound {
-                what: "contributions waiting",
-                bound: limits::MAX_PENDING as u64,
-                found: self.pending.len() as u64 + 1,
-            });
-        }
-        let waiting: usize = self.pending.iter().map(Submission::size).sum();
+    /// Takes a contribution that a node sent, or this one. No node fills the room of all: each has a quarter of it.
+    pub(super) fn enqueue(&mut self, from: NodeId, submission: Submission, spread: bool) -> Result<(), Fault> {
+        let bytes = |pending: &Pending| pending.submission.size();
+        let of_node = || self.pending.iter().filter(|pending| pending.from == from);
+        bound("contributions waiting", limits::MAX_PENDING, self.pending.len() + 1)?;
+        bound("contributions of one node waiting", limits::MAX_PENDING / 4, of_node().count() + 1)?;
+        let waiting: usize = self.pending.iter().map(bytes).sum();
         bound("bytes of contributions waiting", limits::MAX_PENDING_BYTES, waiting + submission.size())?;
-        self.pending.push(submission);
+        let waiting: usize = of_node().map(bytes).sum();
+        bound("bytes of one node's contributions", limits::MAX_PENDING_BYTES / 4, waiting + submission.size())?;
+        self.pending.push(Pending { from, submission, spread });
         Ok(())
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let resend = self.outbox.values().map(|own| own.again_at).min();
         let ask = self.lacking.values().map(|lacking| lacking.ask_at).min();
-        [self.verify_at, resend, ask].into_iter().flatten().min()
+        [self.verify_at, ask].into_iter().flatten().min()
     }
 
     /// Stops asking for a body that does not hold, and forgets who acknowledged it: no honest operator did.
@@ -152,72 +169,34 @@ impl Collected {
     /// Asks an operator for a contribution that it says it holds.
     pub(super) fn ask_for(&mut self, round: RoundId, body: BlobId, operator: u8, from: NodeId, now: Timestamp) {
         if self.lacking.len() < limits::MAX_PENDING {
-            let request = SubmissionRequest { round, body, operator };
+            let request = SubmissionRequest { round, body, operator, held: false };
             let acknowledgers = VecDeque::from([from]);
             let lacking = Lacking { attempt: None, patience: LISTED_PATIENCE, request, acknowledgers, ask_at: now };
             self.lacking.entry(body).or_insert(lacking);
         }
     }
 
+    /// Whether the log has settled what becomes of an attempt.
+    pub(super) fn is_logged(ledger: &Ledger, (round, tag, sequence): &Attempt) -> bool {
+        ledger.rounds().get(round).is_none_or(|round| {
+            round.sealed.is_some() || round.contributions.get(tag).is_some_and(|known| known.contains_key(sequence))
+        })
+    }
+
     /// Lets go of what the log has settled.
     pub(super) fn settle(&mut self, ledger: &Ledger) {
-        let logged = |(round, tag, sequence): &Attempt| {
-            ledger.rounds().get(round).is_none_or(|round| {
-                round.sealed.is_some() || round.contributions.get(tag).is_some_and(|known| known.contains_key(sequence))
-            })
-        };
-        self.acknowledgements.retain(|attempt, _| !logged(attempt));
+        self.acknowledgements.retain(|attempt, _| !Self::is_logged(ledger, attempt));
         let is_open = |round: &RoundId| ledger.rounds().get(round).is_some_and(|round| round.sealed.is_none());
         self.lacking.retain(|_, lacking| match &lacking.attempt {
-            Some(attempt) => !logged(attempt),
+            Some(attempt) => !Self::is_logged(ledger, attempt),
             None => is_open(&lacking.request.round),
-        });
-        self.outbox.retain(|_, own| {
-            CheckedForm::new(ledger, &own.submission.body).is_ok_and(|form| !logged(&attempt(&form.header)))
         });
     }
 }
 
 impl Peer {
-    /// Sends an own contribution until it is on the log.
-    pub(super) fn contribute(&mut self, submission: Submission) {
-        let body = BlobId::of(&submission.body);
-        let Ok(Body { round, .. }) = Body::from_bytes(&submission.body) else { return };
-        self.send_to_operators_of(round, &Message::Submission(submission.clone()));
-        if self.config.operator.is_some() {
-            let _ = self.collected.enqueue(submission.clone());
-        }
-        let again_at = self.now.plus_millis(RESEND_MILLIS);
-        self.collected.outbox.insert(body, Outgoing { submission, round, again_at });
-    }
-
-    /// Sends own contributions to an operator that has just been met.
-    pub(super) fn send_outbox(&mut self, to: NodeId) {
-        let Some(key) = self.nodes.get(&to).copied().flatten() else { return };
-        let rounds = self.ledger.rounds();
-        let is_theirs = |own: &&Outgoing| rounds.get(&own.round).is_some_and(|it| it.charter.operator(&key).is_some());
-        let outbox: Vec<Submission> =
-            self.collected.outbox.values().filter(is_theirs).map(|own| own.submission.clone()).collect();
-        for submission in outbox {
-            self.send(to, &Message::Submission(submission));
-        }
-    }
-
-    fn resend(&mut self) {
-        let now = self.now;
-        let mut due = Vec::new();
-        for own in self.collected.outbox.values_mut().filter(|own| own.again_at <= now) {
-            own.again_at = now.plus_millis(RESEND_MILLIS);
-            due.push((own.round, own.submission.clone()));
-        }
-        for (round, submission) in due {
-            self.send_to_operators_of(round, &Message::Submission(submission));
-        }
-    }
-
     /// Verifies what has gathered, acknowledges what holds.
     pub(super) fn verify_pending(&mut self, rng: &mut impl CryptoRng) {
-        self.resend();
         self.ask_for_lacking();
         for (to, request) in std::mem::take(&mut self.collected.handovers) {
             if let Some(handover) = self.hand_over(&request, rng) {
@@ -241,7 +220,7 @@ impl Peer {
             return;
         }
         self.collected.verify_at = None;
-        let mut submissions = Vec::new();
+        let mut waiting = Vec::new();
         let mut forms: Vec<CheckedForm> = Vec::new();
         let mut acknowledgements = Vec::new();
         // No more at a time than are quickly done: after a restart all that was kept waits here.
@@ -251,8 +230,9 @@ impl Peer {
         if !rest.is_empty() {
             self.collected.verify_at = Some(self.now);
         }
-        for submission in std::mem::replace(&mut self.collected.pending, rest) {
-            let body = BlobId::of(&submission.body);
+        for pending in std::mem::replace(&mut self.collected.pending, rest) {
+            let Pending { from, submission, .. } = &pending;
+            let (from, body) = (*from, BlobId::of(&submission.body));
             if self.collected.held.contains_key(&body) {
                 // Sent again because it is not on the log yet: the acknowledgement may have been lost.
                 acknowledgements.extend(self.acknowledge_again(&body));
@@ -261,7 +241,7 @@ impl Peer {
             match CheckedForm::new(&self.ledger, &submission.body).and_then(|form| self.admit(form)) {
                 Ok(form) => {
                     forms.push(form);
-                    submissions.push(submission);
+                    waiting.push(pending);
                 }
                 Err(fault) => {
                     // A body that is late or doubled may hold: others may still count who acknowledged it.
@@ -270,22 +250,29 @@ impl Peer {
                     } else {
                         self.collected.give_up(&body);
                     }
-                    self.refuse(&fault);
+                    self.refuse(from, &fault);
                 }
             }
         }
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let verdicts = verify_all(&self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
-        for ((submission, form), verdict) in submissions.into_iter().zip(forms).zip(verdicts) {
+        for ((pending, form), verdict) in waiting.into_iter().zip(forms).zip(verdicts) {
+            let Pending { from, submission, spread } = pending;
             // Whoever passed it on: a body that does not hold is not asked for again.
             if verdict.is_err() {
                 self.collected.give_up(&form.header.body);
             }
+            let (body, round) = (form.header.body, form.header.round);
             match verdict.and_then(|equations| self.hold(form, equations, submission)) {
-                Ok(Some(acknowledgement)) => acknowledgements.push(acknowledgement),
-                Ok(None) => {}
-                Err(fault) => self.refuse(&fault),
+                Ok(acknowledgement) => {
+                    acknowledgements.extend(acknowledgement);
+                    let held = self.collected.held.get(&body).filter(|_| spread);
+                    if let Some(submission) = held.map(|held| held.submission.as_ref().clone()) {
+                        self.send_to_operators_of(round, &Message::Submission(submission));
+                    }
+                }
+                Err(fault) => self.refuse(from, &fault),
             }
         }
         if acknowledgements.is_empty() {
@@ -299,8 +286,8 @@ impl Peer {
         }
     }
 
-    fn refuse(&mut self, fault: &Fault) {
-        self.effects.push_back(Effect::Notice(Notice::Refused { from: self.config.node, fault: fault.clone() }));
+    fn refuse(&mut self, from: NodeId, fault: &Fault) {
+        self.effects.push_back(Effect::Notice(Notice::Refused { from, fault: fault.clone() }));
     }
 
     /// Lets in what could still be of use: one body per tag and sequence number while the round is open, and the bodies
@@ -381,7 +368,8 @@ impl Peer {
             Some(Ok(_)) => held.into_iter().zip(own.and_then(Result::ok).unwrap_or_default()).collect(),
             // The public part holds: after the seal the seeds come from those who could open their boxes.
             Some(Err(fault)) => {
-                self.refuse(fault);
+                // Whoever passed it on could not look into the box.
+                self.refuse(self.config.node, fault);
                 BTreeMap::new()
             }
             None => BTreeMap::new(),
@@ -440,7 +428,7 @@ impl Peer {
                 let asked = self.collected.lacking.len();
                 bound("contributions asked for", limits::MAX_PENDING, asked + 1)?;
             }
-            let request = SubmissionRequest { round: header.round, body: header.body, operator: own };
+            let request = SubmissionRequest { round: header.round, body: header.body, operator: own, held: false };
             let ask_at = self.now.plus_millis(GATHER_MILLIS);
             let attempt = Some(attempt(header));
             let lacking = Lacking { attempt, patience: 1, request, acknowledgers: VecDeque::new(), ask_at };
@@ -483,6 +471,14 @@ impl Peer {
         if held.form.header.round != request.round {
             return Err(Fault::Mismatch("the round of a contribution"));
         }
+        if !request.held {
+            let pause = self.now.plus_millis(ASK_NEXT_MILLIS / 2 + transfer_millis(held.submission.size()) / 4);
+            let (now, answered) = (self.now, &mut self.collected.answered);
+            answered.retain(|_, until| *until > now);
+            if answered.insert((from, request.body), pause).is_some() {
+                return Ok(());
+            }
+        }
         if round.sealed.is_none() {
             let submission = held.submission.as_ref().clone();
             self.send(from, &Message::Submission(submission));
@@ -507,12 +503,13 @@ impl Peer {
         let aad = handover_context(&held.form.header, request.operator);
         let bytes = seal(key, &aad, &plain, rng).ok()?;
         let subsets = common.iter().filter_map(|(set, _)| u8::try_from(*set).ok()).collect();
-        let submission = held.submission.as_ref().clone();
-        Some(Handover { submission, operator: request.operator, subsets, seeds: SealedBox { bytes } })
+        let submission = (!request.held).then(|| held.submission.as_ref().clone());
+        let (body, operator) = (request.body, request.operator);
+        Some(Handover { body, submission, operator, subsets, seeds: SealedBox { bytes } })
     }
 
     pub(super) fn on_handover(&mut self, handover: Handover) -> Result<(), Fault> {
-        let body = BlobId::of(&handover.submission.body);
+        let body = handover.body;
         let is_of = |round: &&Arc<RoundRecord>| round.sealed_bodies().any(|sealed| *sealed == body);
         let round = self.ledger.rounds().values().find(is_of);
         let round = round.ok_or(Fault::Phase("a handover of what is not sealed"))?;
@@ -520,11 +517,14 @@ impl Peer {
             return Err(Fault::Mismatch("the operator of a handover"));
         };
         let held_by_this = round.charter.sharing().held_by(operator);
-        if !self.collected.held.contains_key(&body) {
-            let form = self.admit(CheckedForm::new(&self.ledger, &handover.submission.body)?)?;
+        if let Some(submission) = handover.submission.filter(|_| !self.collected.held.contains_key(&body)) {
+            let form = self.admit(CheckedForm::new(&self.ledger, &submission.body)?)?;
+            if form.header.body != body {
+                return Err(Fault::Mismatch("the body of a handover"));
+            }
             // A hash of the whole body: the core alone leaves the responses free, to be made for the weights.
             let verdict = verify_all(&self.ledger, &[&form], body.as_ref()).pop().ok_or(Fault::Proof)??;
-            self.hold(form, verdict, handover.submission)?;
+            self.hold(form, verdict, submission)?;
         }
         let held = self.collected.held.get_mut(&body).ok_or(Fault::Unknown("contribution"))?;
         let key = self.duties.round_key(&held.form.header.round).ok_or(Fault::Phase("a handover"))?;
@@ -543,19 +543,41 @@ impl Peer {
         Ok(())
     }
 
-    /// Asks the other operators for contributions of a sealed round that lack seeds here. Returns whether any do.
-    pub(super) fn ask_for_missing(&mut self, round: RoundId, operator: u8) -> bool {
-        let Some(record) = self.ledger.rounds().get(&round) else { return false };
-        let Some(sealed) = record.sealed.as_ref() else { return false };
+    /// Asks the other operators for what is lacking here of a sealed round: one operator after the other for a body, since
+    /// one answer is enough and may be large; all of them for seeds, since each has others. Asks more and more rarely.
+    pub(super) fn ask_for_missing(&mut self, round: RoundId, operator: u8) {
+        let Some(record) = self.ledger.rounds().get(&round) else { return };
+        let Some(sealed) = &record.sealed else { return };
         let needed = record.charter.sharing().held_by(operator).len();
-        let lacking = |body: &BlobId| self.collected.held.get(body).is_none_or(|held| held.seeds.len() < needed);
-        let missing: Vec<BlobId> =
-            sealed.contributions.iter().map(|contribution| contribution.header.body).filter(lacking).collect();
-        for body in &missing {
-            let request = SubmissionRequest { round, body: *body, operator };
-            self.send_to_operators_of(round, &Message::SubmissionRequest(request));
+        let charter = Arc::clone(&record.charter);
+        let masked = Format::of(record).map_or(0, |format| 32 * (format.shape().rows() + 1) * format.shape().packed());
+        let now = self.now;
+        let mut requests = Vec::new();
+        for body in sealed.contributions.iter().map(|contribution| contribution.header.body) {
+            let held = self.collected.held.get(&body).map(|held| held.seeds.len());
+            let asked = self.collected.asked.entry(body).or_default();
+            if held.is_some_and(|seeds| seeds >= needed) || asked.next > now {
+                continue;
+            }
+            let pause = (ASK_AGAIN_MILLIS << asked.times.min(DOUBLINGS))
+                + if held.is_none() { transfer_millis(limits::MAX_BODY_BYTES / 2 + masked) } else { 0 };
+            requests.push((SubmissionRequest { round, body, operator, held: held.is_some() }, asked.times));
+            *asked = Asked { next: now.plus_millis(pause), times: asked.times.saturating_add(1) };
         }
-        !missing.is_empty()
+        let operators: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .filter(|(_, key)| key.is_some_and(|key| charter.operator(&key).is_some()))
+            .map(|(node, _)| *node)
+            .collect();
+        for (request, times) in requests {
+            let message = Message::SubmissionRequest(request);
+            if request.held {
+                self.send_to_operators_of(round, &message);
+            } else if let Some(node) = operators.get((times as usize).checked_rem(operators.len()).unwrap_or(0)) {
+                self.send(*node, &message);
+            }
+        }
     }
 
     /// Lets go of the earlier attempts of whoever has just been logged with a later one: the log does not go back.
@@ -589,7 +611,9 @@ impl Peer {
 
     /// Forgets everything secret about a round.
     pub(super) fn forget(&mut self, round: RoundId) {
-        self.collected.held.retain(|_, held| held.form.header.round != round);
+        let collected = &mut self.collected;
+        collected.asked.retain(|body, _| collected.held.get(body).is_some_and(|held| held.form.header.round != round));
+        collected.held.retain(|_, held| held.form.header.round != round);
         self.collected.acknowledged.retain(|(of, _, _), _| *of != round);
         self.collected.attempts.retain(|(of, _, _), _| *of != round);
         self.persist(Record::Erased(round));

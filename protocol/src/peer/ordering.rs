@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::*;
+use super::{
+    bucket::{Bucket, Rate},
+    *,
+};
 use crate::{
     id::BatchId,
     limits,
@@ -34,6 +37,39 @@ pub(super) struct Ordering {
     fruitless: usize,
     /// The height from which on the log was last asked for, and until when the answer is waited for.
     awaited: (Height, Timestamp),
+    /// Whether the log holds what this node cannot apply: it neither signs nor follows any more.
+    stuck: bool,
+}
+
+/// How many entries peers may send that are checked: checking one costs a signature and a look at the whole ledger. An
+/// operator's people propose and register in bursts; what is over the bound is sent again by its node.
+const ENTRIES_OF_PEER: Rate = Rate { per_second: 64, burst: 2_048 };
+/// Those of all peers who are no operators.
+const ENTRIES_OF_ALL: Rate = Rate { per_second: 512, burst: 8_192 };
+
+/// What peers have sent.
+pub(super) struct Entries {
+    of_peers: BTreeMap<NodeId, Bucket>,
+    of_all: Bucket,
+}
+
+impl Entries {
+    pub(super) const fn new(now: Timestamp) -> Self {
+        Self { of_peers: BTreeMap::new(), of_all: Bucket::new(now) }
+    }
+
+    pub(super) fn forget_peer(&mut self, node: &NodeId) {
+        self.of_peers.remove(node);
+    }
+
+    fn admit(&mut self, now: Timestamp, from: NodeId, is_operator: bool) -> Result<(), Fault> {
+        let of_peer = self.of_peers.entry(from).or_insert_with(|| Bucket::new(now));
+        if of_peer.take(now, 1, ENTRIES_OF_PEER) && (is_operator || self.of_all.take(now, 1, ENTRIES_OF_ALL)) {
+            return Ok(());
+        }
+        let bound = ENTRIES_OF_PEER.burst;
+        Err(Fault::Bound { what: "entries within a short time", bound, found: bound + 1 })
+    }
 }
 
 /// Entries that wait to be ordered.
@@ -138,6 +174,7 @@ impl Ordering {
             asked: 0,
             fruitless: 0,
             awaited: (Height::GENESIS, now),
+            stuck: false,
         })
     }
 
@@ -148,7 +185,8 @@ impl Ordering {
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
         let relayed = self.relayed.values().map(|(_, at)| *at).min();
-        relayed.into_iter().chain([self.ask_at]).min()
+        let ask = (!self.stuck).then_some(self.ask_at);
+        relayed.into_iter().chain(ask).min()
     }
 
     pub(super) const fn ahead(&self) -> Height {
@@ -335,10 +373,12 @@ impl Peer {
         Ok(())
     }
 
-    pub(super) fn on_entry(&mut self, entry: SignedEntry) -> Result<(), Fault> {
+    pub(super) fn on_entry(&mut self, from: NodeId, entry: SignedEntry) -> Result<(), Fault> {
         if self.operator().is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
             return Ok(());
         }
+        let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
+        self.entries.admit(self.now, from, is_operator)?;
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
         // refused here, and what is on the log already is passed over.
         entry.verify(self.community)?;
@@ -398,7 +438,7 @@ impl Peer {
         if deadline.is_some_and(|deadline| deadline <= self.now) {
             self.feed_consensus(Input::Tick);
         }
-        if self.ordering.ask_at <= self.now {
+        if self.ordering.ask_at <= self.now && !self.ordering.stuck {
             self.ask_for_log();
         }
         self.relay_again();
@@ -489,8 +529,7 @@ impl Peer {
         }
         let mut ledger = self.ledger.clone();
         if let Err(fault) = apply_certified(&mut ledger, &decision.batch) {
-            let what = format!("a quorum decided a batch that is invalid here: {fault}");
-            self.effects.push_back(Effect::Notice(Notice::Halted(what)));
+            self.halt(decision.batch.height(), &fault);
             return false;
         }
         let charter_before = Arc::clone(self.ledger.charter());
@@ -511,6 +550,7 @@ impl Peer {
         self.duties.mark_changed();
         self.collected.settle(&self.ledger);
         contributions.iter().for_each(|header| self.drop_earlier(header));
+        self.stems.settle(|attempt| Collected::is_logged(&self.ledger, attempt));
         let mut ledger = self.ledger.clone();
         let effects = &mut self.effects;
         self.ordering.relayed.retain(|id, (entry, _)| {
@@ -521,6 +561,19 @@ impl Peer {
             !settled
         });
         true
+    }
+
+    /// Stops ordering and following: a quorum decided what this node cannot apply. Operators who decide what does not even
+    /// decode here know kinds of entries that this version does not.
+    fn halt(&mut self, height: Height, fault: &Fault) {
+        let what = if matches!(fault, Fault::Encoding(_)) {
+            format!("upgrade: at height {height} the log holds an entry that this version does not know ({fault})")
+        } else {
+            format!("a quorum decided a batch that is invalid here: {fault}")
+        };
+        self.ordering.stuck = true;
+        self.ordering.consensus = None;
+        self.effects.push_back(Effect::Notice(Notice::Halted(what)));
     }
 
     fn on_evidence(&mut self, bytes: &[u8]) {
@@ -534,7 +587,7 @@ impl Peer {
     }
 
     pub(super) fn on_tip(&mut self, from: NodeId, height: Height) {
-        if height > self.ordering.height() {
+        if height > self.ordering.height() && !self.ordering.stuck {
             self.ordering.ahead = self.ordering.ahead.max(height);
             self.ordering.ask_at = self.now.plus_millis(ASK_AGAIN_MILLIS);
             if self.ordering.may_ask(self.now) {
@@ -586,6 +639,9 @@ impl Peer {
     /// at would make this node the one that spreads it. They are checked together, for the committee in force, and once more
     /// from where that changes.
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
+        if self.ordering.stuck {
+            return Ok(());
+        }
         let next = self.ordering.height().next();
         let mut decisions = part.decisions;
         decisions.retain(|decision| decision.batch.height() >= next);

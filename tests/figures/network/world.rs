@@ -6,10 +6,12 @@ use std::{
 };
 
 use chorus_node::{
-    network::{Caps, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Reach, Role, Topic, Verdict},
+    network::{
+        Caps, Limits, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Reach, Role, Topic, Verdict,
+    },
     store::blobs::BlobStore,
 };
-use chorus_protocol::id::CommunityId;
+use chorus_protocol::{id::CommunityId, message::MINOR};
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -125,6 +127,8 @@ impl Node {
             blobs: Arc::clone(&store) as _,
             caps: setting.caps,
             memory: None,
+            minor: MINOR,
+            limits: Limits { per_address: 1_024, pending_per_address: 1_024, ..Limits::default() },
         };
         let (handle, mut events, addresses) = Network::spawn(config).await.expect("a free port");
         let network = handle.clone();
