@@ -124,7 +124,6 @@ wire_struct!(Body { bytes{limits::MAX_BLOB_BYTES} });
 
 /// An event as it is written.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
 enum What {
     Connected(NodeId),
     Disconnected(NodeId),
@@ -160,7 +159,6 @@ wire_struct!(Happened { at, what, effects, digest });
 
 /// A part of a recording.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
 enum Part {
     Begin(Begin),
     Decision(Decision),
