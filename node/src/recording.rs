@@ -134,7 +134,6 @@ wire_struct!(Body { bytes{limits::MAX_BLOB_BYTES} });
 
 /// An event as it is written.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
 enum What {
     Connected(NodeId),
     Disconnected(NodeId),
@@ -172,7 +171,6 @@ wire_struct!(Happened { at, what, effects, digest });
 
 /// A part of a recording.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one at a time, and never stored")]
 enum Part {
     Begin(Begin),
     Decision(Decision),
