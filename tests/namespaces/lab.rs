@@ -75,7 +75,8 @@ impl Lab {
 
     /// Adds a home behind a router of its own, which lets out and lets nobody in.
     pub(crate) fn home(&mut self, name: &str, half: Half, public: &str, network: &str) {
-        let router = format!("{name}-router");
+        // Names of interfaces have fifteen letters at most.
+        let router = format!("{name}-gw");
         self.public(&router, half, public);
         assert!(self.try_space(name), "a namespace for {name}");
         let inside = self.space(name);
