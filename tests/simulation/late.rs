@@ -43,7 +43,7 @@ fn a_newcomer_follows_every_round_and_peers_hold_only_the_newest_decisions() {
 #[test]
 fn an_operator_that_was_away_during_voting_holds_everything_before_the_seal() {
     let scenario =
-        Scenario { people: 40, items: 4, kind: PollKind::Value, duration_millis: 300_000, ..Scenario::default() };
+        Scenario { people: 40, items: 4, kind: PollKind::Value, duration_millis: 120_000, ..Scenario::default() };
     let mut play = scenario.start();
     assert!(play.open());
     play.network.kill(3);
