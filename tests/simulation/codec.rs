@@ -46,7 +46,8 @@ static SAMPLES: LazyLock<BTreeMap<u8, Vec<Message>>> = LazyLock::new(|| {
 /// The tag bytes of messages.
 const SUBMISSION: u8 = 4;
 const HANDOVER: u8 = 10;
-const COMPARISON: [u8; 2] = [21, 22];
+const STEM: u8 = 11;
+const COMPARISON: [u8; 2] = [12, 13];
 
 /// An open round that nobody has voted in: what refers to votes is new to it, and everything else known.
 fn open() -> Play {
@@ -76,7 +77,7 @@ fn refused(play: &mut Play, bytes: Vec<u8>) -> Vec<Fault> {
 
 #[test]
 fn there_is_a_sample_of_every_kind_of_message() {
-    assert_eq!(SAMPLES.keys().copied().collect::<Vec<u8>>(), (1..=HANDOVER).chain(COMPARISON).collect::<Vec<u8>>());
+    assert_eq!(SAMPLES.keys().copied().collect::<Vec<u8>>(), (1..=STEM).chain(COMPARISON).collect::<Vec<u8>>());
 }
 
 #[test]
@@ -111,8 +112,9 @@ fn other_versions_communities_and_kinds_are_refused() {
 
     assert_eq!(refused(&mut play, changed(0, 2)), [Fault::Version(2)]);
     assert_eq!(refused(&mut play, SAMPLES[&SUBMISSION][0].seal(CommunityId::from([7; 32]))), [Fault::Community]);
-    let unknown = DecodeError::UnknownTag { of: "Message", found: 99 };
-    assert_eq!(refused(&mut play, changed(33, 99)), [Fault::Encoding(unknown)]);
+    let unknown = DecodeError::UnknownTag { of: "Message", found: 0 };
+    assert_eq!(refused(&mut play, changed(33, 0)), [Fault::Encoding(unknown)]);
+    assert_eq!(refused(&mut play, changed(33, 99)), [Fault::Unknown("kind of message")], "a later minor version may");
     assert!(state(&play) == before, "nothing is stored");
 }
 
@@ -121,10 +123,11 @@ fn lengths_beyond_their_bounds_are_refused_before_anything_is_read() {
     let mut play = open();
     let community = play.community.id();
     let before = state(&play);
-    // Behind the envelope's 33 bytes and the tag stands a length in each of these kinds.
-    for kind in [2, SUBMISSION, 8, HANDOVER] {
+    // Behind the envelope's 33 bytes and the tag stands a length in each of these kinds; in a handover it follows the id of
+    // the body and the mark of the contribution, in a stem the number of steps.
+    for (kind, at) in [(2, 34), (SUBMISSION, 34), (8, 34), (HANDOVER, 34 + 33), (STEM, 35)] {
         let mut bytes = SAMPLES[&kind][0].seal(community);
-        bytes[34..38].fill(0xFF);
+        bytes[at..at + 4].fill(0xFF);
 
         let faults = refused(&mut play, bytes);
 

@@ -178,7 +178,8 @@ fn attack_10_a_flood_of_invalid_proofs_holds_nothing_up() {
     send(&mut play, &flood[..half]);
     play.vote_all();
     send(&mut play, &flood[half..]);
-    let accepted = play.network.run_until(3_000, |network| {
+    // Honest ballots pass other nodes first, which hold them a while.
+    let accepted = play.network.run_until(15_000, |network| {
         (0..4).all(|host| network.peer(host).ledger().rounds()[&round.id].contributions.len() == 4)
     });
 
