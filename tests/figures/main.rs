@@ -9,6 +9,7 @@ mod deliberation;
 mod delta;
 mod durability;
 mod figure;
+mod flood;
 mod identity;
 mod idle;
 mod late_joiner;
@@ -76,6 +77,9 @@ struct Arguments {
     /// The rounds of the past of `network`.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
+    /// The connections of one address by which `network` floods a node.
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -103,6 +107,7 @@ impl Arguments {
                 network::figures(self.seed, &mut show);
                 show(printed(late_joiner::figures(self.rounds)));
                 show(printed(idle::figures()));
+                show(printed(flood::figures(self.connections)));
             }
             Topic::Identity => show(identity::figures(self.seed)),
         }

@@ -5,6 +5,7 @@
 
 mod blobs;
 mod caps;
+mod stem;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -35,6 +36,7 @@ pub(crate) fn figures(seed: u64, mut show: impl FnMut(Vec<Printed>)) {
     show(runtime.block_on(blobs::to_all(seed, 0)));
     show(runtime.block_on(blobs::to_all(seed, 3 * NODES / 10)));
     show(runtime.block_on(caps::figures()));
+    show(stem::figures(seed));
     show(vec![load()]);
 }
 
