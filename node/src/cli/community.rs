@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::{
-    Failure, Global,
+    Failure, Global, amend,
     client::Client,
     keys,
     output::{Lines, short},
@@ -32,6 +32,10 @@ pub(super) enum Community {
     Create(Create),
     /// Print rules in JSON, to be changed and given to `community create --rules`.
     Rules(Rules),
+    /// Print the rules in force: operators, policy, amendments.
+    Show,
+    /// Change operators or rules: asks the members, then operators consent (`--approve`).
+    Amend(amend::Amend),
 }
 
 impl Community {
@@ -39,6 +43,8 @@ impl Community {
         match self {
             Self::Create(create) => create.carry_out(global),
             Self::Rules(rules) => rules.carry_out(),
+            Self::Show => amend::show(global),
+            Self::Amend(amend) => amend.carry_out(global),
         }
     }
 }
