@@ -113,6 +113,7 @@ fn options(
         role: Role::Operator,
         reach: Reach::quiet(),
         caps: Caps::default(),
+        blob_quota: NodeOptions::BLOB_QUOTA,
         timeouts: Timeouts {
             propose: 300,
             prevote: 150,

@@ -76,6 +76,7 @@ impl Fixture {
             role: Role::Operator,
             reach: crate::network::Reach::quiet(),
             caps: Caps::default(),
+            blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: None,

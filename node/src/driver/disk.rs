@@ -47,10 +47,6 @@ use crate::store::{
     journal::JournalError,
 };
 
-/// Bytes of public bodies that are kept: ten thousand rounds of a small community. An operator keeps all, for an audit
-/// asks operators for them; others keep what was used last, and fetch the rest again.
-const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
-
 /// Decisions between looks at whether an export is due.
 const LOOK_FOR_EXPORT: u64 = 64;
 
@@ -84,12 +80,16 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Opens the folder of a community, and returns what is saved in it.
+    /// Opens the folder of a node, which may keep so many bytes of public bodies, and returns what is saved in it.
     ///
     /// # Security
     ///
     /// An operator whose journal is gone, or is an old copy, no longer knows what it said. It is not started.
-    pub(super) fn open(folder: &Path, who: Who, rng: &mut impl CryptoRng) -> Result<(Self, Saved), NodeError> {
+    pub(super) fn open(
+        (folder, quota): (&Path, u64),
+        who: Who,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, Saved), NodeError> {
         create_private_dir(folder)?;
         let mark_file = MarkFile::new(folder);
         let path = folder.join("journal");
@@ -105,7 +105,7 @@ impl Disk {
         let saved = records.load()?;
         let height = decisions.len() as u64;
         who.check_log(height, &saved)?;
-        let policy = if who.operator.is_some() { Policy::keep_all(BLOB_QUOTA) } else { Policy::cache(BLOB_QUOTA) };
+        let policy = if who.operator.is_some() { Policy::keep_all(quota) } else { Policy::cache(quota) };
         let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
         let Loaded { submissions, damaged } = private.load(&erased(&saved))?;
