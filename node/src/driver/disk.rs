@@ -154,11 +154,13 @@ impl Disk {
         &self.log
     }
 
-    /// Performs effects in order, handing `out` what leaves the node.
+    /// Performs effects in order, handing `out` what leaves the node. Calls `durable` once all of it is on the disk, which is
+    /// before the last of it has left: the network may be busy.
     pub(super) fn perform(
         &mut self,
         effects: impl IntoIterator<Item = Effect>,
         mut out: impl FnMut(Outgoing),
+        durable: impl FnOnce(),
     ) -> Result<(), NodeError> {
         let mut leaving = Vec::new();
         let mut leave = |disk: &Self, outgoing| {
@@ -193,6 +195,7 @@ impl Disk {
             }
         }
         self.flush()?;
+        durable();
         leaving.into_iter().for_each(out);
         Ok(())
     }
