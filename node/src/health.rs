@@ -241,9 +241,10 @@ impl Standing {
     }
 }
 
-/// Rounds up to the next step.
+/// Rounds up to the next step; nothing is a step as well, so that the first little is not seen.
 const fn coarse(bytes: u64) -> u64 {
-    bytes.div_ceil(SIZE_STEP) * SIZE_STEP
+    let steps = bytes.div_ceil(SIZE_STEP);
+    if steps == 0 { SIZE_STEP } else { steps * SIZE_STEP }
 }
 
 /// Returns how many bytes are free where a path is, for who is not the superuser.

@@ -186,8 +186,14 @@ impl Disk {
                 }
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
                 Effect::SendLog { to, from } => {
-                    let part = Message::Log(self.log.part(from)?).seal(self.community);
-                    leave(self, Outgoing::Send { to, bytes: part });
+                    // What cannot be read is not given: others have it, and nobody can stop this node by asking.
+                    match self.log.part(from) {
+                        Ok(part) => {
+                            let bytes = Message::Log(part).seal(self.community);
+                            leave(self, Outgoing::Send { to, bytes });
+                        }
+                        Err(error) => tracing::warn!(%error, "a part of the log cannot be read"),
+                    }
                 }
                 Effect::Publish(bytes) => leave(self, Outgoing::Publish(bytes)),
                 Effect::Want(id) => leave(self, Outgoing::Want(id)),

@@ -196,7 +196,9 @@ fn write(
         if group.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Halted(_)))) {
             meters.halt();
         }
-        let done = || drop(durable.send_replace(number));
+        let done = || {
+            durable.send_replace(number);
+        };
         if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing), done) {
             meters.halt();
             tracing::error!(%error, "the node stops");
