@@ -344,7 +344,7 @@ pub(crate) mod tests {
         std::fs::write(folder.path().join("b").join("c"), [0; 5]).expect("written");
 
         assert_eq!(size(folder.path()), 15);
-        assert_eq!((coarse(0), coarse(1), coarse(SIZE_STEP)), (0, SIZE_STEP, SIZE_STEP));
+        assert_eq!((coarse(0), coarse(1), coarse(SIZE_STEP)), (SIZE_STEP, SIZE_STEP, SIZE_STEP));
         assert!(free_bytes(folder.path()).is_some_and(|free| free > 0));
     }
 }

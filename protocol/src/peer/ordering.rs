@@ -612,7 +612,7 @@ impl Peer {
             self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
             // Anybody can claim a height. While an operator is there, others' claims are a reason to ask it, and no more.
             let is_operator = |operator: &Option<PublicKey>| operator.is_some();
-            if !self.nodes.get(&from).is_some_and(is_operator) && self.nodes.values().any(|it| is_operator(it)) {
+            if !self.nodes.get(&from).is_some_and(is_operator) && self.nodes.values().any(is_operator) {
                 return;
             }
             self.ordering.ahead = self.ordering.ahead.max(height);
