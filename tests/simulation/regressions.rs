@@ -444,7 +444,7 @@ fn superseded_ballots_are_erased_once_the_next_is_on_the_log_and_do_not_come_bac
     let changed = votes(Vote::Pass);
     play.network.run_until(2_000, |_| false);
     play.vote(0, 1, &changed);
-    play.network.run_until(2_000, |_| false);
+    play.network.run_until(8_000, |_| false);
     let scope = play.round().and_then(|round| round.manifest.clone()).expect("open").scope;
     let tag = play.community.people[0].leaf.tag(&scope);
     let mut attempts: Vec<(u8, Submission)> = play
