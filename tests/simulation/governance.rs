@@ -410,6 +410,8 @@ fn an_operator_that_has_left_and_goes_on_signing_is_passed_over() {
     });
     assert_eq!(play.network.peer(0).operator(), None);
     let community = play.community.id();
+    // Until everybody has the same log and nothing is under way.
+    play.network.run_until(5_000, |_| false);
 
     // Its entries.
     let mut after = ledger(&play).clone();
