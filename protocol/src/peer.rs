@@ -485,7 +485,7 @@ impl Peer {
         hello.verify(self.community, from)?;
         self.greeted.insert(from, hello.operator);
         // Not a fault: whoever has no office yet, or none any more, greets as well.
-        self.nodes.insert(from, None);
+        self.nodes.entry(from).or_insert(None);
         self.compare_greetings(from, hello);
         self.recognise(from);
         Ok(())

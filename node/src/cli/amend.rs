@@ -1,6 +1,9 @@
 //! `chorus community amend` and `chorus community show`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use chorus_protocol::charter::ClassWeights;
 use clap::Args;
@@ -60,7 +63,7 @@ impl Amend {
             drop(waiting);
             return output.print(&charter, consented);
         }
-        let changes = self.rules.as_ref().map(read_changes).transpose()?;
+        let changes = self.rules.as_deref().map(read_changes).transpose()?;
         let (policy, weights) = changes.map_or((None, None), |changes| (Some(changes.policy), changes.weights));
         let duration = self.duration.unwrap_or_default();
         let asked = view::DraftAmendment {
@@ -78,7 +81,7 @@ impl Amend {
     }
 }
 
-fn read_changes(path: &PathBuf) -> anyhow::Result<Changes> {
+fn read_changes(path: &Path) -> anyhow::Result<Changes> {
     let text = values::read_file(path)?;
     let refused = |error: String| Failure::Usage(format!("{} holds no rules: {error}", path.display()));
     let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));

@@ -154,11 +154,13 @@ impl Disk {
         &self.log
     }
 
-    /// Performs effects in order, handing `out` what leaves the node.
+    /// Performs effects in order, handing `out` what leaves the node. Calls `durable` once all of it is on the disk, which is
+    /// before the last of it has left: the network may be busy.
     pub(super) fn perform(
         &mut self,
         effects: impl IntoIterator<Item = Effect>,
         mut out: impl FnMut(Outgoing),
+        durable: impl FnOnce(),
     ) -> Result<(), NodeError> {
         let mut leaving = Vec::new();
         let mut leave = |disk: &Self, outgoing| {
@@ -184,8 +186,14 @@ impl Disk {
                 }
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
                 Effect::SendLog { to, from } => {
-                    let part = Message::Log(self.log.part(from)?).seal(self.community);
-                    leave(self, Outgoing::Send { to, bytes: part });
+                    // What cannot be read is not given: others have it, and nobody can stop this node by asking.
+                    match self.log.part(from) {
+                        Ok(part) => {
+                            let bytes = Message::Log(part).seal(self.community);
+                            leave(self, Outgoing::Send { to, bytes });
+                        }
+                        Err(error) => tracing::warn!(%error, "a part of the log cannot be read"),
+                    }
                 }
                 Effect::Publish(bytes) => leave(self, Outgoing::Publish(bytes)),
                 Effect::Want(id) => leave(self, Outgoing::Want(id)),
@@ -193,6 +201,7 @@ impl Disk {
             }
         }
         self.flush()?;
+        durable();
         leaving.into_iter().for_each(out);
         Ok(())
     }
