@@ -309,6 +309,13 @@ impl Peer {
                 Err(Fault::Phase("a contribution"))
             }
             Some(_) => Ok(form),
+            None if round
+                .contributions
+                .get(&header.tag)
+                .is_some_and(|known| known.range(header.sequence + 1..).next().is_some()) =>
+            {
+                Err(Fault::Phase("a contribution after which a later one is on the log"))
+            }
             None if self.collected.attempts.contains_key(&attempt(header))
                 || self.collected.acknowledged.get(&attempt(header)).is_some_and(|body| *body != header.body) =>
             {
