@@ -13,19 +13,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chorus_node::network::{NetworkEvent, NodeId, Topic};
+use chorus_node::network::{Limits, NetworkEvent, NodeId, Role, Topic};
 use chorus_protocol::{
+    contribution::Submission,
     id::CommunityId,
     log::batch::Height,
     message::{Message, Tip},
 };
-use chorus_tests::flood::{CutOff, Guest, RawAttacker, RawFrame, is_ended, silent, socket_of};
+use chorus_tests::flood::{
+    CutOff, Guest, RawAttacker, RawFrame, is_ended, silent, socket_of,
+    target::{Target, with_a_bad_proof},
+};
 use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
 
-use crate::{figure::Figure, idle::Node};
+use crate::{
+    figure::Figure,
+    idle::{Node, resident},
+};
 
 /// For how long each flood goes on.
 const MEASURED: Duration = Duration::from_secs(15);
@@ -35,8 +42,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOST: Duration = Duration::from_secs(10);
 /// Connections that are being opened at once.
 const AT_ONCE: usize = 1_000;
-/// Bytes that the node's process may have in memory under any flood.
+/// The cap of the node's memory that is set, and what it comes to.
+const CAP: &str = "network.memory=256MB";
 const MOST_RESIDENT: f64 = 256e6;
+/// In which an address that called too often is let in again.
+const FORGIVEN: Duration = Duration::from_secs(20);
+/// How long votes are taken in the round that is flooded.
+const VOTING_MILLIS: u64 = 60_000;
 /// Attackers at once: each comes back with another identity when it is cut off.
 const ATTACKERS: u64 = 4;
 
@@ -48,10 +60,23 @@ enum Flood {
     Slow,
     Gossip,
     Messages,
+    Proofs,
+    Replays,
+}
+
+/// How an attack went.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// It was not let in.
+    Refused,
+    CutOff(CutOff),
+    /// It was still connected when it gave up.
+    Stayed,
 }
 
 impl Flood {
-    const ALL: [(Self, &'static str); 5] = [
+    /// What any node can be flooded with.
+    const BLUNT: [(Self, &'static str); 5] = [
         (Self::Oversized, "oversized frames"),
         (Self::Malformed, "malformed frames"),
         (Self::Slow, "slow frames"),
@@ -60,27 +85,42 @@ impl Flood {
     ];
 
     /// Attacks once, until it is cut off.
-    async fn attack(self, number: u64, site: &Site) -> Option<CutOff> {
+    async fn attack(self, number: u64, site: &Site) -> End {
         let (community, address) = (site.community, site.address.as_str());
         let frame = match self {
             Self::Oversized => RawFrame::oversized(),
             Self::Malformed => RawFrame::malformed(),
-            Self::Slow => RawFrame::slow(100_000),
-            Self::Gossip | Self::Messages => {
-                let mut guest = Guest::meet(number, community, address).await;
-                let message = |count: u64| [number.to_be_bytes(), count.to_be_bytes()].concat();
-                let cut_off = match self {
-                    Self::Gossip => guest.publish_until_cut_off(site.id, message).await,
-                    _ => guest.send_until_cut_off(site.id, |count| Some(message(count))).await,
-                };
-                guest.handle.shutdown().await;
-                return cut_off;
-            }
+            Self::Slow => RawFrame::slow(1_000_000),
+            Self::Gossip | Self::Messages | Self::Proofs | Self::Replays => return self.say(number, site).await,
         };
-        let mut attacker = RawAttacker::connect(number, community, address).await;
+        let connecting = timeout(LOST, RawAttacker::try_to_connect(number, community, address));
+        let Some(mut attacker) = connecting.await.ok().flatten() else { return End::Refused };
         attacker.begin(&frame, if frame.drips { 32 } else { 4 });
         let again = (!frame.drips).then_some(&frame);
-        attacker.attack(again, u64::MAX).await.filter(|(cut_off, _)| *cut_off).map(|(_, outcome)| outcome)
+        match attacker.attack(again, u64::MAX).await {
+            Some((true, outcome)) => End::CutOff(outcome),
+            Some((false, _)) | None => End::Stayed,
+        }
+    }
+
+    /// Says what the network itself passes.
+    async fn say(self, number: u64, site: &Site) -> End {
+        let guest = Guest::try_to_meet(number, site.community, &site.address, LOST).await;
+        let Some(mut guest) = guest else { return End::Refused };
+        let garbage = |count: u64| [number.to_be_bytes(), count.to_be_bytes()].concat();
+        let of = |count: u64| &site.submissions[usize::try_from(count).unwrap_or(0) % site.submissions.len()];
+        let seal = |submission: Submission| Message::Submission(submission).seal(site.community);
+        let cut_off = match self {
+            Self::Gossip => guest.publish_until_cut_off(site.id, garbage).await,
+            Self::Proofs => {
+                let bad = |count| seal(with_a_bad_proof(of(count), 100 * number + count));
+                guest.send_until_cut_off(site.id, |count| Some(bad(count))).await
+            }
+            Self::Replays => guest.send_until_cut_off(site.id, |count| Some(seal(of(count).clone()))).await,
+            _ => guest.send_until_cut_off(site.id, |count| Some(garbage(count))).await,
+        };
+        guest.handle.shutdown().await;
+        cut_off.map_or(End::Stayed, End::CutOff)
     }
 }
 
@@ -90,10 +130,12 @@ struct Site {
     community: CommunityId,
     address: String,
     id: NodeId,
+    /// Contributions to a round of it, for those who tamper with them or say them again.
+    submissions: Arc<Vec<Submission>>,
 }
 
 /// Measures everything; so many connections come from one address.
-pub(crate) fn figures(connections: usize) -> Vec<Figure> {
+pub(crate) fn figures(connections: usize, mut show: impl FnMut(Vec<Figure>)) {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut node, key) = Node::new(folder.path(), "flooded");
     let create = ["community", "create", "--name", "Flooded", "--purpose", "To stay", "--attester", "me"];
@@ -101,36 +143,73 @@ pub(crate) fn figures(connections: usize) -> Vec<Figure> {
     let community = created["community"].as_str().and_then(|text| text.parse().ok()).expect("its id");
     let invite = node.ask(&["invite"])["invite"].as_str().expect("an invitation").to_owned();
     node.ask(&["join", &invite]);
-    let address = node.run(&[]);
+    let address = node.run_with(&["--set", CAP]);
     let name = address.rsplit('/').next().unwrap_or_default().to_owned();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads");
     runtime.block_on(async {
         let id = Guest::name_of(&name);
-        measure(&node, Site { community, address, id }, connections).await
-    })
+        let site = Site { community, address, id, submissions: Arc::default() };
+        measure(&node, site, connections, &mut show).await;
+        drop(node);
+        measure_rounds(&mut show).await;
+    });
 }
 
-async fn measure(node: &Node, site: Site, connections: usize) -> Vec<Figure> {
+/// What every node can be flooded with.
+async fn measure(node: &Node, site: Site, connections: usize, show: &mut impl FnMut(Vec<Figure>)) {
     let mut honest = Honest::meet(&site).await;
     let mut quiet = honest.watch(MEASURED).await;
-    let mut figures = vec![Figure::new("flood: resident memory before", node.resident(), "B").at_most(MOST_RESIDENT)];
-    figures.extend(quiet.figures("quiet", None));
-    for (index, (flood, name)) in Flood::ALL.into_iter().enumerate() {
+    show(vec![Figure::new("flood: resident memory before", node.resident(), "B").at_most(MOST_RESIDENT)]);
+    show(quiet.figures("quiet", None));
+    for (index, (flood, name)) in Flood::BLUNT.into_iter().enumerate() {
         let going = Going::start(flood, 1_000_000 * (index as u64 + 1), &site);
         let mut watched = honest.watch(MEASURED).await;
-        figures.extend(watched.figures(name, Some(&mut quiet)));
-        figures.push(memory(name, node));
-        figures.extend(going.end(name).await);
+        show(watched.figures(name, Some(&mut quiet)));
+        show(vec![memory(name, node)]);
+        show(going.end(name).await);
+        // An address that called too often is let in again.
+        sleep(FORGIVEN).await;
     }
     let flooding = tokio::spawn(silence(connections, site.address.clone()));
     let mut watched = honest.watch_while(|| !flooding.is_finished()).await;
     let name = format!("{connections} silent connections of one address");
-    figures.extend(watched.figures(&name, Some(&mut quiet)));
-    figures.push(memory(&name, node));
+    show(watched.figures(&name, Some(&mut quiet)));
+    show(vec![memory(&name, node)]);
     let ended = flooding.await.unwrap_or_default();
-    figures.push(Figure::new(format!("{name}: share ended by the node"), ended, "ratio").at_least(1.0));
+    show(vec![Figure::new(format!("{name}: share ended by the node"), ended, "ratio").at_least(1.0)]);
     honest.stop().await;
-    figures
+}
+
+/// What a node can be flooded with that has a round: it is in this process, with those who attack it.
+async fn measure_rounds(show: &mut impl FnMut(Vec<Figure>)) {
+    let mut target = Target::start(1, Limits::of(Role::Operator)).await;
+    let poll = target.open(VOTING_MILLIS).await;
+    let submissions = target.contributions(&poll).await;
+    let site = Site {
+        community: target.community(),
+        address: target.address.clone(),
+        id: target.id,
+        submissions: Arc::new(submissions.clone()),
+    };
+    let mut honest = Honest::meet(&site).await;
+    let mut quiet = honest.watch(MEASURED).await;
+    show(quiet.figures("quiet, with a round", None));
+    for (flood, first, name) in
+        [(Flood::Proofs, 10_000_000, "proofs that do not hold"), (Flood::Replays, 20_000_000, "a finished round again")]
+    {
+        if matches!(flood, Flood::Replays) {
+            target.finish(&poll, &submissions, &honest.speaker).await;
+        }
+        let going = Going::start(flood, first, &site);
+        let mut watched = honest.watch(MEASURED).await;
+        show(watched.figures(name, Some(&mut quiet)));
+        show(vec![Figure::new(format!("{name}: resident memory, with the attackers"), resident("self"), "B")]);
+        show(going.end(name).await);
+        sleep(FORGIVEN).await;
+    }
+    let Honest { speaker, listener, .. } = honest;
+    listener.handle.shutdown().await;
+    target.stop(speaker).await;
 }
 
 fn memory(name: &str, node: &Node) -> Figure {
@@ -161,7 +240,7 @@ async fn silence(connections: usize, address: String) -> f64 {
 /// A flood that goes on.
 struct Going {
     over: Arc<AtomicBool>,
-    attackers: Vec<tokio::task::JoinHandle<Vec<Option<CutOff>>>>,
+    attackers: Vec<tokio::task::JoinHandle<Vec<End>>>,
 }
 
 impl Going {
@@ -175,8 +254,7 @@ impl Going {
                     let attacking: Pin<Box<dyn Future<Output = _> + Send>> =
                         Box::pin(flood.attack(next.fetch_add(1, Ordering::Relaxed), &site));
                     ends.push(attacking.await);
-                    // An address may call so often.
-                    sleep(2 * PAUSE).await;
+                    sleep(PAUSE / 4).await;
                 }
                 ends
             })
@@ -191,13 +269,16 @@ impl Going {
         for attacker in self.attackers {
             ends.extend(attacker.await.unwrap_or_default());
         }
-        let cut_off: Vec<CutOff> = ends.iter().flatten().copied().collect();
+        let cut_off = ends.iter().filter_map(|end| if let End::CutOff(it) = end { Some(*it) } else { None });
+        let cut_off: Vec<CutOff> = cut_off.collect();
+        let refused = ends.iter().filter(|end| matches!(end, End::Refused)).count();
+        let let_in = ends.len() - refused;
         let mut after: Vec<f64> = cut_off.iter().map(|end| end.after.as_secs_f64()).collect();
         let mut sent: Vec<f64> = cut_off.iter().map(|end| end.sent as f64).collect();
-        let share = cut_off.len() as f64 / ends.len() as f64;
+        let share = cut_off.len() as f64 / let_in as f64;
         vec![
-            Figure::new(format!("{name}: attackers that were cut off, of {}", ends.len()), share, "ratio")
-                .at_least(1.0),
+            Figure::new(format!("{name}: attackers that were not let in, of {}", ends.len()), refused as f64, "ratio"),
+            Figure::new(format!("{name}: attackers that were cut off, of {let_in}"), share, "ratio").at_least(1.0),
             Figure::new(format!("{name}: sent until cut off, median"), quantile(&mut sent, 0.5), "ratio"),
             Figure::new(format!("{name}: time until cut off, median"), quantile(&mut after, 0.5), "s"),
             Figure::new(format!("{name}: time until cut off, worst"), quantile(&mut after, 1.0), "s"),

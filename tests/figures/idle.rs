@@ -57,8 +57,13 @@ impl Node {
 
     /// Starts it, and returns an address of it.
     pub(crate) fn run(&mut self, dial: &[String]) -> String {
-        let mut arguments = vec!["run", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
-        arguments.extend(dial.iter().flat_map(|address| ["--dial", address.as_str()]));
+        let dial: Vec<&str> = dial.iter().flat_map(|address| ["--dial", address.as_str()]).collect();
+        self.run_with(&dial)
+    }
+
+    /// Starts it with flags of its own, and returns an address of it.
+    pub(crate) fn run_with(&mut self, flags: &[&str]) -> String {
+        let arguments = [&["run", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"], flags].concat();
         let mut child = self.command(&arguments).stdout(Stdio::piped()).spawn().expect("this program runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -82,10 +87,15 @@ impl Node {
 
     /// Resident bytes.
     pub(crate) fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or_default() * 1024.0
+        resident(&self.id().to_string())
     }
+}
+
+/// Resident bytes of a process.
+pub(crate) fn resident(process: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or_default() * 1024.0
 }
 
 impl Drop for Node {

@@ -41,6 +41,25 @@ enum Topic {
     Identity,
 }
 
+/// A part of the topic `network`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Control messages among fifty nodes.
+    Gossip,
+    /// Blobs over narrow uplinks.
+    Blobs,
+    /// Caps of what goes over the wire.
+    Caps,
+    /// What attackers among the nodes learn of who wrote a contribution.
+    Stem,
+    /// What it takes to join late.
+    Late,
+    /// What a node costs that has nothing to do.
+    Idle,
+    /// A node that is flooded.
+    Floods,
+}
+
 /// How figures are printed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
@@ -74,6 +93,9 @@ struct Arguments {
     /// How many files `durability` damages.
     #[arg(long, default_value_t = 200)]
     damages: u64,
+    /// The part of `network` that is measured; all of them without.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// The rounds of the past of `network`.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
@@ -104,10 +126,17 @@ impl Arguments {
             },
             Topic::Deliberation => show(printed(deliberation::figures())),
             Topic::Network => {
-                network::figures(self.seed, &mut show);
-                show(printed(late_joiner::figures(self.rounds)));
-                show(printed(idle::figures()));
-                show(printed(flood::figures(self.connections)));
+                let is_wanted = |part| self.only.is_none_or(|only| only == part);
+                network::figures(self.seed, is_wanted, &mut show);
+                if is_wanted(Part::Late) {
+                    show(printed(late_joiner::figures(self.rounds)));
+                }
+                if is_wanted(Part::Idle) {
+                    show(printed(idle::figures()));
+                }
+                if is_wanted(Part::Floods) {
+                    flood::figures(self.connections, |figures| show(printed(figures)));
+                }
             }
             Topic::Identity => show(identity::figures(self.seed)),
         }

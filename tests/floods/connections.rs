@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use chorus_tests::flood::{is_ended, silent, socket_of};
+use chorus_tests::flood::{
+    is_ended, silent, socket_of,
+    target::{LIMITS, Target},
+};
 use futures::future::join_all;
-
-use crate::target::{LIMITS, Target};
 
 const CONNECTIONS: usize = 300;
 
@@ -14,7 +15,7 @@ const HANDSHAKE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_say_nothing_or_half_a_handshake_are_ended_and_others_let_in() {
-    let target = Target::start(1).await;
+    let target = Target::start(1, LIMITS).await;
     let honest = target.meet(1).await;
     let socket = socket_of(&target.address);
 

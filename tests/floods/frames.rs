@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use chorus_tests::flood::{RawAttacker, RawFrame};
-
-use crate::target::{LIMITS, Target};
+use chorus_tests::flood::{
+    RawAttacker, RawFrame,
+    target::{LIMITS, Target},
+};
 
 /// Bytes that come of a frame before it halts.
 const BEGUN: usize = 128 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn oversized_and_malformed_frames_cut_their_sender_off() {
-    let target = Target::start(2).await;
+    let target = Target::start(2, LIMITS).await;
     let honest = target.meet(1).await;
 
     for (number, frame, most) in [(2, RawFrame::oversized(), 8), (3, RawFrame::malformed(), 16)] {
@@ -27,7 +28,7 @@ async fn oversized_and_malformed_frames_cut_their_sender_off() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_of_which_a_byte_comes_every_second_cut_their_sender_off() {
-    let target = Target::start(3).await;
+    let target = Target::start(3, LIMITS).await;
     let honest = target.meet(1).await;
 
     let mut attacker = RawAttacker::connect(2, target.community(), &target.address).await;
@@ -44,7 +45,7 @@ async fn frames_of_which_a_byte_comes_every_second_cut_their_sender_off() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_that_are_never_whole_hold_no_more_than_the_budget() {
     const FRAMES: usize = 32;
-    let target = Target::start(4).await;
+    let target = Target::start(4, LIMITS).await;
     let honest = target.meet(1).await;
     let mut attacker = RawAttacker::connect(2, target.community(), &target.address).await;
 

@@ -5,4 +5,3 @@
 mod connections;
 mod frames;
 mod messages;
-mod target;

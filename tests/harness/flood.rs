@@ -3,6 +3,8 @@
 //! Those who flood with what our own network sends use it; those who send what it never would have a swarm of their own
 //! that speaks the control protocol by its name and puts any bytes on a stream.
 
+pub mod target;
+
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -65,6 +67,11 @@ impl Guest {
     ///
     /// Panics if they do not meet in time.
     pub async fn meet(number: u64, community: CommunityId, address: &str) -> Self {
+        Self::try_to_meet(number, community, address, PATIENCE).await.expect("they meet in time")
+    }
+
+    /// As [`meet`](Self::meet); returns none if that takes longer than given.
+    pub async fn try_to_meet(number: u64, community: CommunityId, address: &str, patience: Duration) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Arc::new(BlobStore::open(folder.path(), 1 << 20).expect("opens"));
         let config = NetworkConfig {
@@ -82,11 +89,12 @@ impl Guest {
         let (handle, events, _) = Network::spawn(config).await.expect("starts");
         let mut guest = Self { handle, events, _folder: folder };
         guest.handle.dial(address).await.expect("runs");
-        guest
-            .until(|event| matches!(event, NetworkEvent::Connected(_)).then_some(()))
-            .await
-            .expect("they meet in time");
-        guest
+        let meeting = guest.until(|event| matches!(event, NetworkEvent::Connected(_)).then_some(()));
+        if timeout(patience, meeting).await.ok().flatten().is_none() {
+            guest.handle.shutdown().await;
+            return None;
+        }
+        Some(guest)
     }
 
     /// Returns the node that a peer's name at the end of an address means.
@@ -288,6 +296,11 @@ impl RawAttacker {
     ///
     /// Panics if it is not let in in time.
     pub async fn connect(number: u64, community: CommunityId, address: &str) -> Self {
+        timeout(PATIENCE, Self::try_to_connect(number, community, address)).await.ok().flatten().expect("it is let in")
+    }
+
+    /// As [`connect`](Self::connect); returns none if it is refused.
+    pub async fn try_to_connect(number: u64, community: CommunityId, address: &str) -> Option<Self> {
         let keys = libp2p::identity::Keypair::ed25519_from_bytes(seed_of(number)).expect("32 bytes are a seed");
         let control = format!("/chorus/{community}/control/1");
         let control = StreamProtocol::try_from_owned(control).expect("it begins with a slash");
@@ -311,16 +324,15 @@ impl RawAttacker {
             .build();
         let address: Multiaddr = address.parse().expect("an address");
         swarm.dial(address).expect("a way");
-        let connecting = async {
-            loop {
-                if let SwarmEvent::ConnectionEstablished { peer_id, .. } = swarm.select_next_some().await {
-                    return peer_id;
-                }
+        let target = loop {
+            match swarm.select_next_some().await {
+                SwarmEvent::ConnectionEstablished { peer_id, .. } => break peer_id,
+                SwarmEvent::OutgoingConnectionError { .. } => return None,
+                _ => {}
             }
         };
-        let target = timeout(PATIENCE, connecting).await.expect("it is let in");
         let outcome = CutOff { sent: 0, refused: 0, after: Duration::ZERO };
-        Self { swarm, target, outcome, began: Instant::now() }
+        Some(Self { swarm, target, outcome, began: Instant::now() })
     }
 
     /// Begins so many frames at once.
