@@ -44,7 +44,7 @@ use zeroize::Zeroizing;
 
 use self::{
     disk::{Disk, Who},
-    inbox::Inbox,
+    inbox::{Backlog, Inbox},
     log::LogStore,
     meters::Meters,
     outlet::Outlet,
@@ -53,8 +53,8 @@ use self::{
 };
 use crate::{
     network::{
-        self, BlobSource, Caps, Limits, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, PeerFile,
-        Reach, Role, Standing, Traffic, Transfer, Verdict,
+        self, BlobSource, Caps, Limits, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Offence,
+        PeerFile, Reach, Role, Standing, Traffic, Transfer, Verdict,
     },
     recording::{Plan, Recorder, RecordingError},
     store::{
@@ -383,7 +383,19 @@ async fn listen(
     inbox: Inbox,
 ) {
     let mut tips = Tips::default();
-    while let Some(happening) = happenings.recv().await {
+    let mut backlog = Backlog::default();
+    loop {
+        let has_room = backlog.has_room();
+        // Questions are answered and gossip is judged while the protocol is busy with what somebody sent.
+        let happening = tokio::select! {
+            biased;
+            delivered = backlog.deliver(&inbox) => match delivered {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+            happening = happenings.recv(), if has_room => happening,
+        };
+        let Some(happening) = happening else { break };
         let event = match happening {
             NetworkEvent::Connected(peer) => Event::Connected(node_id(peer)),
             NetworkEvent::Speaks { node, minor } => Event::Speaks { node: node_id(node), minor },
@@ -393,8 +405,11 @@ async fn listen(
             }
             NetworkEvent::Message { from, bytes } => Event::Message { from: node_id(from), bytes },
             NetworkEvent::Gossip { from, message_id, bytes, .. } => {
-                let verdict = tips.judge(community, from, &bytes);
+                let (verdict, offence) = tips.judge(community, from, &bytes);
                 let _ = network.report(message_id, verdict).await;
+                if let Some(offence) = offence {
+                    let _ = network.blame(from, offence).await;
+                }
                 if verdict != Verdict::Accept {
                     continue;
                 }
@@ -414,10 +429,10 @@ async fn listen(
                 continue;
             }
         };
-        if inbox.put(event).await.is_err() {
-            return;
-        }
+        backlog.push(event);
     }
+    // An error says that the protocol has stopped.
+    let _ = backlog.deliver_all(&inbox).await;
     inbox.stop();
 }
 
@@ -437,13 +452,20 @@ impl Tips {
     /// who need them, so that nobody can make all nodes carry them.
     ///
     /// *Accept*: a height, of a peer that has not passed on too many. Anybody can claim any height, so its number is all
-    /// that bounds them. *Ignore*: what another version may say, or what is no gossip. *Reject*: bytes that are no message of
-    /// this community whoever looks at them.
-    fn judge(&mut self, community: chorus_protocol::id::CommunityId, from: network::NodeId, bytes: &[u8]) -> Verdict {
+    /// that bounds them. *Ignore*: what a later minor version may say, too many heights (who passes them on need not have
+    /// said them), and what is no gossip, which is held against whoever does so all the time. *Reject*: bytes that are no
+    /// message of this community whoever looks at them; nodes of other major versions are not connected.
+    fn judge(
+        &mut self,
+        community: chorus_protocol::id::CommunityId,
+        from: network::NodeId,
+        bytes: &[u8],
+    ) -> (Verdict, Option<Offence>) {
         match Message::open(community, bytes) {
-            Ok(Message::Tip(_)) if self.is_within_bounds(from, Instant::now()) => Verdict::Accept,
-            Ok(_) | Err(Fault::Unknown(_) | Fault::Version(_)) => Verdict::Ignore,
-            Err(_) => Verdict::Reject,
+            Ok(Message::Tip(_)) if self.is_within_bounds(from, Instant::now()) => (Verdict::Accept, None),
+            Ok(Message::Tip(_)) | Err(Fault::Unknown(_)) => (Verdict::Ignore, None),
+            Ok(_) => (Verdict::Ignore, Some(Offence::Repeated)),
+            Err(_) => (Verdict::Reject, None),
         }
     }
 

@@ -90,12 +90,12 @@ impl Flood {
         let frame = match self {
             Self::Oversized => RawFrame::oversized(),
             Self::Malformed => RawFrame::malformed(),
-            Self::Slow => RawFrame::slow(1_000_000),
+            Self::Slow => RawFrame::slow(200_000),
             Self::Gossip | Self::Messages | Self::Proofs | Self::Replays => return self.say(number, site).await,
         };
         let connecting = timeout(LOST, RawAttacker::try_to_connect(number, community, address));
         let Some(mut attacker) = connecting.await.ok().flatten() else { return End::Refused };
-        attacker.begin(&frame, if frame.drips { 32 } else { 4 });
+        attacker.begin(&frame, if frame.drips { 24 } else { 4 });
         let again = (!frame.drips).then_some(&frame);
         match attacker.attack(again, u64::MAX).await {
             Some((true, outcome)) => End::CutOff(outcome),

@@ -1,6 +1,10 @@
 //! Messages that are well formed on the wire and bad for what they say, or for how often.
 
-use chorus_protocol::{message::Message, peer::Peer};
+use chorus_protocol::{
+    log::batch::Height,
+    message::{Message, Tip},
+    peer::Peer,
+};
 use chorus_tests::flood::target::{LIMITS, PEOPLE, Target, with_a_bad_proof};
 
 /// How long votes are taken.
@@ -10,16 +14,20 @@ const VOTING_MILLIS: u64 = 3_000;
 const REPLAYED: u64 = 4_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gossip_that_is_no_message_cuts_its_sender_off() {
+async fn gossip_that_is_no_message_or_no_gossip_cuts_its_sender_off() {
     let target = Target::start(5, LIMITS).await;
     let honest = target.meet(1).await;
+    let garbage = |number: u64| number.to_be_bytes().repeat(8);
+    let question = |number| Message::LogRequest(Tip { height: Height(number) }).seal(target.community());
 
-    let mut attacker = target.meet(2).await;
-    let cut_off = attacker.publish_until_cut_off(target.id, |number| number.to_be_bytes().repeat(8)).await;
+    for (attacker, message) in [(2, &garbage as &dyn Fn(u64) -> Vec<u8>), (3, &question)] {
+        let mut attacker = target.meet(attacker).await;
+        let cut_off = attacker.publish_until_cut_off(target.id, message).await;
 
-    assert!(cut_off.is_some());
-    target.assert_answers(&honest).await;
-    attacker.handle.shutdown().await;
+        assert!(cut_off.is_some());
+        target.assert_answers(&honest).await;
+        attacker.handle.shutdown().await;
+    }
     target.stop(honest).await;
 }
 

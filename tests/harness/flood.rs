@@ -257,12 +257,14 @@ impl request_response::Codec for RawCodec {
     ) -> io::Result<()> {
         io.write_all(&frame.bytes).await?;
         io.flush().await?;
-        while frame.drips {
+        if !frame.drips {
+            return Ok(());
+        }
+        loop {
             sleep(Duration::from_secs(1)).await;
             io.write_all(&[0]).await?;
             io.flush().await?;
         }
-        Ok(())
     }
 
     async fn write_response<T: AsyncWrite + Unpin + Send>(

@@ -41,8 +41,8 @@ pub enum Offence {
     Fault,
     /// Let a message that it had begun come to a halt. Bad links do that too.
     Stalled,
-    /// Said again what it had said, or what is settled since. Honest nodes do that too, so it counts only beyond what
-    /// they do: [`REPEATS`] within a short time.
+    /// Said again what it had said, or what is settled since, or of no use here. Honest nodes do that too, so it counts only
+    /// beyond what they do: [`REPEATS`] within a short time.
     Repeated,
 }
 

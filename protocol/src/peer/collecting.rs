@@ -26,6 +26,10 @@ const GATHER_MILLIS: u64 = 20;
 /// How many are verified together at most: the gain of doing so has long been had.
 const VERIFIED_AT_ONCE: usize = 64;
 
+/// Contributions of one node that are verified together and do not hold, after which what else of it waits is not looked at.
+/// Honest nodes verify what they pass on.
+const MOST_BAD: usize = 8;
+
 /// How long an operator that acknowledged a contribution may take to pass it on before the next is asked.
 const ASK_NEXT_MILLIS: u64 = 500;
 
@@ -262,11 +266,13 @@ impl Peer {
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
         let verdicts = verify_all(&self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
+        let mut bad: BTreeMap<NodeId, usize> = BTreeMap::new();
         for ((pending, form), verdict) in waiting.into_iter().zip(forms).zip(verdicts) {
             let Pending { from, submission, spread } = pending;
             // Whoever passed it on: a body that does not hold is not asked for again.
             if verdict.is_err() {
                 self.collected.give_up(&form.header.body);
+                *bad.entry(from).or_default() += 1;
             }
             let (body, round) = (form.header.body, form.header.round);
             match verdict.and_then(|equations| self.hold(form, equations, submission)) {
@@ -280,6 +286,10 @@ impl Peer {
                 Err(fault) => self.refuse(from, &fault),
             }
         }
+        // What was kept before a restart has no sender, and what came by a stem has another one.
+        let nobodies = [NodeId::default(), self.config.node];
+        bad.retain(|from, count| *count >= MOST_BAD && !nobodies.contains(from));
+        self.collected.pending.retain(|pending| !bad.contains_key(&pending.from));
         if acknowledgements.is_empty() {
             return;
         }
