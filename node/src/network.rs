@@ -45,6 +45,7 @@ mod node_id;
 mod outbox;
 mod paths;
 mod reach;
+mod repeats;
 mod role;
 mod score;
 mod task;
