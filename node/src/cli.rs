@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod doctor;
 mod failure;
+mod import;
 mod init;
 mod keys;
 mod output;
@@ -150,6 +151,8 @@ enum Command {
     Result(result::ShowResult),
     /// Write the audit bundle, with which anyone can check all results.
     Export(result::Export),
+    /// Take in the log of a community from a file, into a home that is new or behind. Every certificate in it is checked.
+    Import(import::Import),
     /// Write a backup of everything that cannot be had again: keys, leaves, journal, choices, diary.
     Backup(backup::Backup),
     /// Put a backup back, into a data directory that does not exist yet.
@@ -211,6 +214,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Withdraw(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
+        Command::Import(command) => command.carry_out(global),
         Command::Backup(command) => command.carry_out(global),
         Command::Restore(command) => command.carry_out(global),
         Command::Prune(command) => command.carry_out(global),

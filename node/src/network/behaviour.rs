@@ -34,6 +34,7 @@ use super::{
     admission::Admission,
     frames::{ControlFrames, LONGEST},
     limit::{Limiter, muxer::Limited},
+    names::Named,
     transfer::message::Messages,
 };
 
@@ -209,7 +210,7 @@ fn muxer() -> yamux::Config {
     config
 }
 
-/// TCP and QUIC, every stream of either under the limits.
+/// TCP and QUIC to machines by number or name, every stream of either under the limits.
 fn transport(
     keys: &identity::Keypair,
     limiter: &Arc<Limiter>,
@@ -227,7 +228,7 @@ fn transport(
         let (Either::Left((peer, connection)) | Either::Right((peer, connection))) = either;
         (peer, StreamMuxerBox::new(Limited::new(connection, Arc::clone(&limiter))))
     };
-    Ok(tcp.or_transport(quic).map(limited).boxed())
+    Ok(Named::new(tcp.or_transport(quic).map(limited).boxed()).boxed())
 }
 
 fn behaviour(

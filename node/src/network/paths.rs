@@ -170,7 +170,12 @@ impl Task {
     pub(super) fn tell_standing(&self) {
         let relayed = self.peers.iter().filter(|(_, peer)| peer.is_relayed()).map(|(node, _)| *node).collect();
         let reach = &self.paths.reach;
-        let standing = Standing { reachable: reach.is_reachable(), relays: reach.reserved().collect(), relayed };
+        let standing = Standing {
+            reachable: reach.is_reachable(),
+            vouched: reach.is_vouched(),
+            relays: reach.reserved().collect(),
+            relayed,
+        };
         self.paths.standing.send_if_modified(|known| {
             let differs = *known != standing;
             *known = standing;

@@ -100,6 +100,11 @@ impl Reachability {
         }
     }
 
+    /// Whether others can call this node because whoever started it says so.
+    pub(super) const fn is_vouched(&self) -> bool {
+        self.vouched
+    }
+
     /// Whether others can call this node without help.
     pub(super) fn is_reachable(&self) -> bool {
         self.vouched || !self.confirmed.is_empty()

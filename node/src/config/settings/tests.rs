@@ -21,6 +21,7 @@ fn example(name: Name) -> &'static str {
         Name::Dial | Name::Announce => "/dns4/node.example.org/tcp/4101",
         Name::Mdns | Name::Upnp => "off",
         Name::Relay => "serve",
+        Name::RelayBlobs => "on",
         Name::Connections | Name::ConnectionsPerAddress => "7",
         Name::Mesh => "3",
         Name::Upload | Name::Download => "250kB/s",
