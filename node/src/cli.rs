@@ -112,7 +112,7 @@ impl Global {
 enum Command {
     /// Make a data directory with fresh keys.
     Init(init::Init),
-    /// Found a community.
+    /// Found a community, show its rules, and change them.
     #[command(subcommand)]
     Community(community::Community),
     /// Print an invitation to the community.
@@ -157,7 +157,7 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup back, into a data directory that does not exist yet.
     Restore(backup::Restore),
-    /// Delete what is no longer needed: stores that were set aside, and unfinished files.
+    /// Delete stores that were found damaged and set aside.
     Prune(backup::Prune),
     /// Check an audit bundle. Needs no node, no keys and no network.
     Verify(verify::Verify),

@@ -97,6 +97,8 @@ pub struct SelfReport {
     pub log_millis: u64,
     /// Where it listens.
     pub addresses: Vec<String>,
+    /// Why an operator's key says nothing, if it does not.
+    pub silent: Option<String>,
     /// The minor version of the protocol that it speaks.
     pub minor: u8,
     /// Those that connected nodes speak, each with how many do.
@@ -126,6 +128,10 @@ pub fn examine(dir: &DataDir, running: Option<&SelfReport>, now_millis: u64) -> 
         Some(report) => {
             findings.push(version(&report.version));
             findings.extend(report.checks.iter().filter(|check| check.name != "disk").map(from_check));
+            findings.extend(report.silent.iter().map(|why| {
+                let advice = "`chorus status` says so until it is over";
+                Finding::note("key", Area::Store, why, advice)
+            }));
             findings.push(clock(report.log_millis, now_millis));
             findings.push(versions(report.minor, &report.peers));
             findings.push(reach(&report.addresses, report.reach));
@@ -138,7 +144,7 @@ pub fn examine(dir: &DataDir, running: Option<&SelfReport>, now_millis: u64) -> 
                 "`chorus run` starts it; what only a running node knows is not looked at",
             ));
             findings.extend(settings.map(|settings| ports(&settings.bearing().listen)));
-            findings.extend(kept(&dir.node()));
+            findings.extend(kept(&dir.node(), dir.signed().exists()));
         }
     }
     findings
@@ -404,19 +410,23 @@ fn is_taken(address: &str) -> bool {
     }
 }
 
-/// Reads through all that a node that does not run has written.
-fn kept(folder: &Path) -> Vec<Finding> {
+/// Reads through all that a node that does not run has written; `signed` says whether its key was used as an operator's.
+fn kept(folder: &Path, signed: bool) -> Vec<Finding> {
     let area = Area::Store;
     if !folder.exists() {
         return vec![Finding::new("store", area, State::Skipped, "there is none yet")];
     }
     match check::check(folder) {
-        Ok(report) => report.findings.iter().map(|found| of_part(found, folder.join("store").exists())).collect(),
+        Ok(report) => {
+            let missed = signed && folder.join("store").exists();
+            report.findings.iter().map(|found| of_part(found, missed)).collect()
+        }
         Err(error) => vec![Finding::failed("store", area, error.to_string(), "may this user read the directory?")],
     }
 }
 
-fn of_part(found: &check::Finding, has_store: bool) -> Finding {
+/// `missed` says whether a journal that is not there was there.
+fn of_part(found: &check::Finding, missed: bool) -> Finding {
     let area = Area::Store;
     let name = match found.part {
         check::Part::Journal => "journal",
@@ -428,12 +438,12 @@ fn of_part(found: &check::Finding, has_store: bool) -> Finding {
     match &found.state {
         check::State::Sound if advice.is_empty() => Finding::ok(name, area, "as it was written"),
         check::State::Sound => Finding::note(name, area, "there is some", advice),
-        check::State::Missing if found.part == check::Part::Journal && has_store => Finding::failed(
+        check::State::Missing if found.part == check::Part::Journal && missed => Finding::failed(
             name,
             area,
-            "it is gone, and the log is there",
-            "never start an operator without its newest journal: bring it back with `chorus restore`; a node that only \
-             follows makes a new one",
+            "it is gone, and the key has signed as an operator's",
+            "never start an operator without its newest journal: bring it back with `chorus restore`, or follow with \
+             --role relay",
         ),
         check::State::Missing => Finding::new(name, area, State::Skipped, "there is none yet"),
         check::State::InUse => {
@@ -484,7 +494,7 @@ mod tests {
         let addresses = vec!["/ip4/203.0.113.7/tcp/4101".into()];
         let reach = Reach { vouched: false, reachable: true, relays: 0, relayed: 0 };
         let (version, peers) = (env!("CARGO_PKG_VERSION").into(), BTreeMap::from([(1, 3)]));
-        SelfReport { version, checks, log_millis: 100_000, addresses, minor: 1, peers, reach }
+        SelfReport { version, checks, log_millis: 100_000, addresses, silent: None, minor: 1, peers, reach }
     }
 
     fn failed(findings: &[Finding]) -> Vec<&str> {
@@ -545,6 +555,8 @@ mod tests {
         batch.put(Table::new("decisions"), b"1", b"one".as_slice());
         SledStore::open(&path).expect("opens").commit(batch).expect("written");
 
+        assert_eq!(verdict(&examine(&dir, None, 0)), None, "a node that only follows makes a new journal");
+        fs::write(dir.signed(), b"signed").expect("written");
         let findings = examine(&dir, None, 0);
         assert_eq!((failed(&findings), verdict(&findings)), (vec!["journal"], Some(Area::Store)));
         let held = SledStore::open(&path).expect("opens");

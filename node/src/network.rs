@@ -45,6 +45,7 @@ mod names;
 mod node_id;
 mod outbox;
 mod paths;
+mod probe;
 mod reach;
 mod role;
 mod score;
@@ -434,7 +435,8 @@ impl Network {
     ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<String>), NetworkError> {
         let listen: Vec<_> = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let local = NodeId::of_seed(&config.identity);
-        let external: Vec<_> = config.reach.external.iter().map(|text| check_address(text)).collect::<Result<_, _>>()?;
+        let external: Vec<_> =
+            config.reach.external.iter().map(|text| check_address(text)).collect::<Result<_, _>>()?;
         let path = config.caps.ledger.clone();
         let opening = tokio::task::spawn_blocking(move || limit::Ledger::open(path, SystemTime::now())).await;
         let (ledger, used) = opening.map_err(|_| NetworkError::Stopped)?;
@@ -502,6 +504,7 @@ enum Command {
     Request { to: NodeId, bytes: Vec<u8>, done: Answer },
     Respond { id: RequestId, bytes: Vec<u8> },
     Fetch { id: BlobId, done: Answer },
+    Probe,
     Blame(NodeId, Offence),
     Disconnect(NodeId),
     Ban(NodeId),
@@ -651,6 +654,16 @@ impl NetworkHandle {
     /// Returns [`NetworkError::Stopped`] only.
     pub async fn known_addresses(&self) -> Result<Vec<String>, NetworkError> {
         self.ask(Command::Addresses).await
+    }
+
+    /// Asks a peer once more to call this node, as happens by itself every quarter of an hour and after the node has moved.
+    /// What comes of it changes the [standing](Self::standing).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn probe(&self) -> Result<(), NetworkError> {
+        self.command(Command::Probe).await
     }
 
     /// Ends the connections with a peer and forgets its addresses. It may come back, or be found again by other ways.

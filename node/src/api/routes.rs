@@ -22,7 +22,7 @@ use super::{
     BASE, MAX_DELTA_BYTES, MAX_REQUEST_BYTES,
     auth::Gate,
     error::{ApiError, Kind},
-    service::Service,
+    service::{Service, silence},
     view,
 };
 use crate::{
@@ -171,16 +171,21 @@ async fn status(State(shared): State<Shared>) -> Answer<view::Status> {
 async fn health(State(shared): State<Shared>) -> Answer<SelfReport> {
     let snapshot = shared.service.health().look().await;
     let node = shared.service.node();
+    let (minors, silent) = node
+        .view(|peer| {
+            let silent = peer.operator().is_some() && peer.is_recovering();
+            (peer.minors().clone(), silent.then(|| peer.ledger().charter().faulty() > 0))
+        })
+        .await?;
     let mut peers = BTreeMap::<u8, usize>::new();
-    for minor in node.view(|peer| peer.minors().clone()).await.unwrap_or_default().into_values() {
-        *peers.entry(minor).or_default() += 1;
-    }
+    minors.into_values().for_each(|minor| *peers.entry(minor).or_default() += 1);
     let standing = node.standing();
     Ok(Json(SelfReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         checks: snapshot.checks(),
         log_millis: snapshot.standing.map_or(0, |standing| standing.log_millis),
         addresses: node.addresses(),
+        silent: silent.map(|others| silence(others).to_owned()),
         minor: MINOR,
         peers,
         reach: Reach {

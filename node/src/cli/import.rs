@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{
-    Global,
-    output::Lines,
-};
+use super::{Global, output::Lines};
 use crate::{
     config::settings::Settings,
     driver::import::{self, Home, Imported},
@@ -44,7 +41,10 @@ fn text(imported: &Imported) -> String {
     if height == before {
         lines.line("The file's log has nothing that was not here.");
     } else {
-        lines.line(format!("The log was checked from the founding on, and heights {} to {height} were added.", before + 1));
+        lines.line(format!(
+            "The log was checked from the founding on, and heights {} to {height} were added.",
+            before + 1
+        ));
     }
     if no_room > 0 {
         lines.line(format!(

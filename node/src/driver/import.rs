@@ -70,7 +70,9 @@ pub enum ImportError {
     )]
     Forked(Height),
     /// A body that the file's log does not name.
-    #[error("the file holds the body {0}, which its log does not name: the log was taken in, and the bodies before this one")]
+    #[error(
+        "the file holds the body {0}, which its log does not name: the log was taken in, and the bodies before this one"
+    )]
     Unnamed(BlobId),
     /// The node's folder cannot be used.
     #[error(transparent)]
@@ -201,12 +203,7 @@ impl Import<'_> {
     }
 
     /// Writes what the home's log lacks.
-    fn keep(
-        &self,
-        records: Option<Records>,
-        fresh: bool,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Imported, ImportError> {
+    fn keep(&self, records: Option<Records>, fresh: bool, rng: &mut impl CryptoRng) -> Result<Imported, ImportError> {
         let journal = match &records {
             Some(records) => decided(&records.load()?),
             None => 0,

@@ -35,6 +35,7 @@ use super::{
     frames::{ControlFrames, LONGEST},
     limit::{Limiter, muxer::Limited},
     names::Named,
+    probe::Probe,
     transfer::message::Messages,
 };
 
@@ -119,7 +120,7 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) routing: kad::Behaviour<kad::store::MemoryStore>,
-    pub(super) autonat_client: Toggle<autonat::v2::client::Behaviour>,
+    pub(super) autonat_client: Toggle<Probe>,
     pub(super) autonat_server: Toggle<autonat::v2::server::Behaviour>,
     pub(super) relay_client: relay::client::Behaviour,
     pub(super) relay_server: Toggle<relay::Behaviour>,
@@ -258,7 +259,7 @@ fn behaviour(
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new()),
         routing: routing(names.routing(), local),
-        autonat_client: (!public).then(autonat::v2::client::Behaviour::default).into(),
+        autonat_client: (!public).then(Probe::default).into(),
         autonat_server: public.then(autonat::v2::server::Behaviour::default).into(),
         relay_client,
         relay_server: public.then(|| relay::Behaviour::new(local, relay_limits(reach))).into(),

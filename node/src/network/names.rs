@@ -82,7 +82,11 @@ pub fn check_address(text: &str) -> Result<Multiaddr, NetworkError> {
     let named = matches!(parts.next(), None | Some(Protocol::P2p(_)));
     let relayed = matches!(parts.next(), None | Some(Protocol::P2pCircuit));
     let end = matches!(parts.next(), None | Some(Protocol::P2p(_))) && parts.next().is_none();
-    if machine && transport && named && relayed && end { Ok(address) } else { Err(NetworkError::NoWay(text.to_owned())) }
+    if machine && transport && named && relayed && end {
+        Ok(address)
+    } else {
+        Err(NetworkError::NoWay(text.to_owned()))
+    }
 }
 
 /// A transport that looks names up.

@@ -110,6 +110,11 @@ impl Reachability {
         self.vouched || !self.confirmed.is_empty()
     }
 
+    /// Whether somebody has called an address and come through.
+    pub(super) fn is_confirmed(&self, address: &Multiaddr) -> bool {
+        self.confirmed.contains(address)
+    }
+
     /// Returns the relays that pass calls on, in order.
     pub(super) fn reserved(&self) -> impl Iterator<Item = NodeId> {
         self.relays.iter().filter(|(_, relay)| relay.state == State::Reserved).map(|(node, _)| *node)

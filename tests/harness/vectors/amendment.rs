@@ -247,10 +247,13 @@ fn signatures(suite: &mut Suite, scene: &Scene, case: &Case) {
     let sign = |key: &SecretKey, entry: Entry| SignedEntry::sign(key, scene.community.id(), entry);
     bad("the consent of an operator to be", sign(&SecretKey::from_seed(&[1; 32]), consent.entry.clone()));
     bad("the consent of a member", sign(&scene.community.people[0].key, consent.entry.clone()));
-    bad("the signature of another operator", SignedEntry {
-        signature: sign(&scene.community.operators[0], consent.entry.clone()).signature,
-        ..consent.clone()
-    });
+    bad(
+        "the signature of another operator",
+        SignedEntry {
+            signature: sign(&scene.community.operators[0], consent.entry.clone()).signature,
+            ..consent.clone()
+        },
+    );
     let elsewhere = SignedEntry::sign(&scene.community.operators[2], [1; 32].into(), consent.entry.clone());
     bad("a consent in another community", elsewhere);
     suite.bad(REPLACED, "the height of the log", |values| *values = values.clone().plain("height", HEIGHT + 1));

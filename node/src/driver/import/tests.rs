@@ -129,5 +129,9 @@ fn an_operator_of_several_whose_home_is_new_is_silent_until_the_log_has_passed_t
     let journal = JournalCopy::read(&home).expect("reads").expect("there");
     let spoken = Record::Restored(RestoredRecord { height: Height(0), current: false });
     assert_eq!(journal.records, [spoken]);
-    assert_eq!(JournalCopy::read(&signed).expect("reads"), None, "the journal of a key that was used is never made anew");
+    assert_eq!(
+        JournalCopy::read(&signed).expect("reads"),
+        None,
+        "the journal of a key that was used is never made anew"
+    );
 }
