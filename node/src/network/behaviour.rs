@@ -34,6 +34,8 @@ use super::{
     admission::Admission,
     frames::{ControlFrames, LONGEST},
     limit::{Limiter, muxer::Limited},
+    names::Named,
+    probe::Probe,
     transfer::message::Messages,
 };
 
@@ -118,7 +120,7 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) routing: kad::Behaviour<kad::store::MemoryStore>,
-    pub(super) autonat_client: Toggle<autonat::v2::client::Behaviour>,
+    pub(super) autonat_client: Toggle<Probe>,
     pub(super) autonat_server: Toggle<autonat::v2::server::Behaviour>,
     pub(super) relay_client: relay::client::Behaviour,
     pub(super) relay_server: Toggle<relay::Behaviour>,
@@ -214,7 +216,7 @@ fn muxer() -> yamux::Config {
     config
 }
 
-/// TCP and QUIC, every stream of either under the limits.
+/// TCP and QUIC to machines by number or name, every stream of either under the limits.
 fn transport(
     keys: &identity::Keypair,
     limiter: &Arc<Limiter>,
@@ -232,7 +234,7 @@ fn transport(
         let (Either::Left((peer, connection)) | Either::Right((peer, connection))) = either;
         (peer, StreamMuxerBox::new(Limited::new(connection, Arc::clone(&limiter))))
     };
-    Ok(tcp.or_transport(quic).map(limited).boxed())
+    Ok(Named::new(tcp.or_transport(quic).map(limited).boxed()).boxed())
 }
 
 fn behaviour(
@@ -262,7 +264,7 @@ fn behaviour(
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new()),
         routing: routing(names.routing(), local),
-        autonat_client: (!public).then(autonat::v2::client::Behaviour::default).into(),
+        autonat_client: (!public).then(Probe::default).into(),
         autonat_server: public.then(autonat::v2::server::Behaviour::default).into(),
         relay_client,
         relay_server: public.then(|| relay::Behaviour::new(local, relay_limits(reach))).into(),
