@@ -29,6 +29,7 @@ use chorus_protocol::{
     config::Genesis,
     fault::Fault,
     id::{BlobId, NodeId},
+    limits::MAX_HELD_BYTES,
     log::consensus::{Decision, Timeouts},
     message::{MINOR, Message},
     peer::{Command, Config, Event, Notice, Peer, StartError},
@@ -73,6 +74,7 @@ pub mod meters;
 mod outbox;
 mod outlet;
 mod private;
+pub(crate) mod pruning;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -276,6 +278,7 @@ impl Node {
             operator: options.operator,
             timeouts: options.timeouts,
             pass_millis: options.pass_millis,
+            held_bytes: MAX_HELD_BYTES,
             minor,
         };
         let rng = generator(options.rng_seed)?;
@@ -353,9 +356,9 @@ fn open(
     plan: Option<&Plan>,
 ) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
-    let who = Who { community: config.genesis.id(), operator, alone: config.genesis.operators.len() == 1 };
+    let who = Who { community: config.genesis.id(), operator };
     let began = std::time::Instant::now();
-    let (disk, saved) = loop {
+    let (mut disk, saved, doubts) = loop {
         match Disk::open((folder, quota), who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -371,7 +374,9 @@ fn open(
         recorder = Some(Recorder::begin(plan, &config, &saved, now, seed)?);
         rng = ChaCha20Rng::from_seed(seed);
     }
-    Ok((disk, Peer::new(config, now, saved)?, Turns { rng, recorder }))
+    let peer = Peer::new(config, now, saved)?;
+    disk.resolve(who, peer.ledger(), doubts)?;
+    Ok((disk, peer, Turns { rng, recorder }))
 }
 
 /// Hands what the network says to the protocol, until it says no more.

@@ -139,7 +139,7 @@ pub struct ResumedRecord {
     /// The rounds that were unfinished there: in these it takes no part any more.
     pub rounds: Vec<RoundId>,
 }
-wire_struct!(ResumedRecord { height, rounds[limits::MAX_OPEN_ROUNDS] });
+wire_struct!(ResumedRecord { height, rounds[limits::MAX_BARRED_ROUNDS] });
 
 /// Tells which records are still needed, in order: what a journal is compacted to.
 ///
