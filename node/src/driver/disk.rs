@@ -418,3 +418,44 @@ fn is_current(records: &Records, mark: Option<Mark>) -> Result<bool, NodeError> 
     }
     mark.tip().map_or(Ok(true), |tip| records.has_reached(tip))
 }
+
+#[cfg(test)]
+mod tests {
+    use chorus_crypto::sign::SecretKey;
+    use chorus_protocol::{config::Policy as Rules, journal::ResumedRecord};
+
+    use super::*;
+
+    fn who() -> Who {
+        Who { community: CommunityId::from([1; 32]), operator: Some(SecretKey::from_seed(&[1; 32]).public()) }
+    }
+
+    fn charter(operators: u8) -> Charter {
+        let operators = (1..=operators).map(|seed| SecretKey::from_seed(&[seed; 32]).public()).collect();
+        Charter { operators, attesters: Vec::new(), policy: Rules::default(), weights: Vec::new() }
+    }
+
+    #[test]
+    fn a_log_that_ends_too_early_is_noticed_again_once_a_restored_key_speaks() {
+        let height = Height(4);
+        let decided = Record::WalReset(Height(9));
+        let restored = Record::Restored(RestoredRecord { height, current: true });
+        let resumed = Record::Resumed(ResumedRecord { height, rounds: Vec::new() });
+
+        assert_eq!(who().behind(8, std::slice::from_ref(&decided)), None);
+        assert_eq!(who().behind(7, std::slice::from_ref(&decided)), Some((7, 8)));
+        assert_eq!(who().behind(7, &[decided.clone(), restored.clone()]), None, "it is silent up to there");
+        assert_eq!(who().behind(7, &[restored.clone(), resumed.clone(), decided.clone()]), Some((7, 8)));
+        assert_eq!(who().behind(7, &[restored.clone(), resumed, restored, decided.clone()]), None);
+        assert_eq!(Who { operator: None, ..who() }.behind(7, &[decided]), None);
+    }
+
+    #[test]
+    fn an_operator_is_alone_by_the_rules_that_hold_and_not_by_those_of_the_beginning() {
+        assert!(who().is_alone(&charter(1)));
+        assert!(!who().is_alone(&charter(4)));
+        let other = Charter { operators: vec![SecretKey::from_seed(&[2; 32]).public()], ..charter(1) };
+        assert!(!who().is_alone(&other), "another one is");
+        assert!(!Who { operator: None, ..who() }.is_alone(&charter(1)));
+    }
+}

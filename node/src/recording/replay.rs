@@ -19,7 +19,7 @@ use rand_core::SeedableRng as _;
 use serde::Serialize;
 
 use super::{
-    Begin, Happened, Kept, MAGIC, Part, RecordingError, What, count, digest, effect_name,
+    Begin, Happened, Kept, MAGIC, Part, Private, RecordingError, What, count, digest, effect_name,
     frame::{self, Next},
     timeouts_from_bytes,
 };
@@ -229,6 +229,9 @@ fn described(peer: &Peer, what: &What) -> (String, Option<String>, usize) {
         What::Contribute(submission) => plain("command: contribute", submission.body.len()),
         What::Keep(body) => plain("command: keep", body.bytes.len()),
         What::Speaks(speaks) => (format!("speaks minor version {}", speaks.minor), Some(speaks.node.to_string()), 0),
+        What::Private(Private { submission, .. }) => {
+            plain("private part", submission.as_ref().map_or(0, chorus_protocol::contribution::Submission::size))
+        }
         What::Tick => plain("tick", 0),
     }
 }
