@@ -382,9 +382,7 @@ pub(super) struct Doubts {
 impl Who {
     /// Returns the height of the log and what the operator has decided, if the log lacks some of that.
     fn behind(self, have: u64, saved: &[Record]) -> Option<(u64, u64)> {
-        let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
-        // A height's records are thrown away once it is decided and stored.
-        let had = saved.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1);
+        let had = decided(saved);
         // A key that was put back is silent until the log has passed what it decided; from then on the log is its own again.
         let restored = saved.iter().rposition(|record| matches!(record, Record::Restored(_)));
         let resumed = saved.iter().rposition(|record| matches!(record, Record::Resumed(_)));
@@ -397,8 +395,14 @@ impl Who {
     }
 }
 
+/// Returns the height that records tell was decided: a height's records are thrown away once it is decided and stored.
+pub(super) fn decided(records: &[Record]) -> u64 {
+    let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
+    records.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1)
+}
+
 /// Whether no node has ever run in a folder: then, and only then, a journal may be made for an operator.
-fn is_fresh(folder: &Path) -> Result<bool, NodeError> {
+pub(super) fn is_fresh(folder: &Path) -> Result<bool, NodeError> {
     let traces: BTreeSet<&str> = BTreeSet::from(["store", "blobs", "private", "outbox", "exports", "journal.mark"]);
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();

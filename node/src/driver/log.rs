@@ -41,6 +41,9 @@ const JOURNAL: &[u8] = b"journal";
 /// Bytes of one part of a decision.
 const PART: usize = 64 * 1024;
 
+/// Decisions that are appended in one batch: some ten megabytes, were all of them full.
+const APPEND: usize = 16;
+
 /// Rows that are read at a time.
 const PAGE: usize = 64;
 
@@ -234,15 +237,28 @@ impl LogStore {
     pub(super) fn commit(&self, decisions: &[Decision], mark: &Mark) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         batch.put(META, JOURNAL, mark.to_bytes());
-        for decision in decisions {
-            let bytes = decision.to_bytes();
-            for (number, part) in (0u32..).zip(bytes.chunks(PART)) {
-                let mut key = decision.batch.height().to_bytes();
-                number.encode(&mut key);
-                batch.put(DECISIONS, key, part);
-            }
-        }
+        decisions.iter().for_each(|decision| put(&mut batch, decision));
         self.store.commit(batch)
+    }
+
+    /// Stores decisions that the journal tells nothing of, durably and from the first on, some at a time.
+    pub(super) fn append(&self, decisions: &[Decision]) -> Result<(), StoreError> {
+        for some in decisions.chunks(APPEND) {
+            let mut batch = Batch::new();
+            some.iter().for_each(|decision| put(&mut batch, decision));
+            self.store.commit(batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a decision, in parts.
+fn put(batch: &mut Batch, decision: &Decision) {
+    let bytes = decision.to_bytes();
+    for (number, part) in (0u32..).zip(bytes.chunks(PART)) {
+        let mut key = decision.batch.height().to_bytes();
+        number.encode(&mut key);
+        batch.put(DECISIONS, key, part);
     }
 }
 
