@@ -379,7 +379,15 @@ fn open(
         recorder = Some(Recorder::begin(plan, &config, &saved, now, seed)?);
         rng = ChaCha20Rng::from_seed(seed);
     }
-    let peer = Peer::new(config, now, saved)?;
+    let founded_alone = operator.is_some_and(|key| config.genesis.operators == [key]);
+    let peer = match Peer::new(config, now, saved) {
+        // What the journal says of heights that are not there may not fit what is.
+        Err(error @ StartError::Consensus(_)) => {
+            let lost = doubts.log_lost().filter(|_| founded_alone);
+            return Err(lost.unwrap_or_else(|| error.into()));
+        }
+        started => started?,
+    };
     disk.resolve(who, peer.ledger(), doubts)?;
     Ok((disk, peer, Turns { rng, recorder }))
 }

@@ -183,8 +183,9 @@ mod tests {
 
     #[test]
     fn more_rounds_may_be_barred_than_one_committee_may_have_open() {
-        let rounds: Vec<RoundId> =
-            (0..=limits::MAX_OPEN_ROUNDS as u64).map(|number| RoundId::from(chorus_crypto::hash::content(&number.to_be_bytes()))).collect();
+        let rounds: Vec<RoundId> = (0..=limits::MAX_OPEN_ROUNDS as u64)
+            .map(|number| RoundId::from(chorus_crypto::hash::content(&number.to_be_bytes())))
+            .collect();
         let record = Record::Resumed(ResumedRecord { height: Height(7), rounds });
 
         assert!(Record::from_bytes(&record.to_bytes()) == Ok(record));

@@ -393,7 +393,8 @@ fn an_operator_that_is_behind_does_not_hold_against_newer_ones_what_they_may_do_
     let clock = Entry::Clock(ClockReading { time: play.network.now().plus_millis(1) });
     let said = SignedEntry::sign(&play.community.candidates[0], community, clock);
     let height = ledger(&play).height();
-    let deliver = |play: &mut Play, message: Message, from: usize| play.network.deliver(3, from, message.seal(community));
+    let deliver =
+        |play: &mut Play, message: Message, from: usize| play.network.deliver(3, from, message.seal(community));
     let of_candidate = |play: &Play| {
         let of_host = play.network.notices.iter().filter(|(host, _)| *host == 3);
         of_host.filter(|(_, notice)| matches!(notice, Notice::Ahead { .. } | Notice::Refused { .. })).cloned().collect()

@@ -117,7 +117,8 @@ fn the_adapter_that_an_unweighed_round_starts_from_stays_at_hand_when_the_round_
     let saved = Saved { decisions: before.to_vec(), ..Saved::default() };
     let mut peer = Peer::new(config, play.network.now(), saved).expect("starts");
     let ledger = play.network.peer(0).ledger();
-    let of_first: Vec<BlobId> = ledger.rounds()[&first].opened.values().flat_map(|of| of.values().map(|it| it.1)).collect();
+    let of_first: Vec<BlobId> =
+        ledger.rounds()[&first].opened.values().flat_map(|of| of.values().map(|it| it.1)).collect();
     let mut effects = handle(&mut peer, &play, Event::Tick);
     let mut late = Vec::new();
     let mut stored = Vec::new();
@@ -183,7 +184,9 @@ fn within(held_bytes: usize, restart: bool) -> (Vec<u8>, usize) {
     play.vote_all();
     let mut most = 0;
     let mut look = |play: &Play| {
-        let held = (0..4).filter(|host| play.network.is_up(*host)).map(|host| play.network.peer(host).contributions_in_memory());
+        let held = (0..4)
+            .filter(|host| play.network.is_up(*host))
+            .map(|host| play.network.peer(host).contributions_in_memory());
         most = held.max().unwrap_or_default().max(most);
     };
     let all = |network: &Network| (0..4).all(|host| network.disk(host).1.len() == 24);
@@ -235,9 +238,10 @@ fn a_masked_vector_that_is_damaged_on_the_disk_comes_from_another_operator() {
 
     let result = play.finish().unwrap_or_else(|| panic!("a result: {:?}", play.network.notices));
     assert!(play.round().is_some_and(|round| round.results.values().all(|stated| *stated == result)));
-    assert!(play.network.run_until(20_000, |network| {
-        network.peer(2).ledger().rounds()[&result.round].results.len() == 4
-    }));
+    assert!(
+        play.network
+            .run_until(20_000, |network| { network.peer(2).ledger().rounds()[&result.round].results.len() == 4 })
+    );
 }
 
 #[test]

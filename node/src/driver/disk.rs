@@ -379,6 +379,13 @@ pub(super) struct Doubts {
     damaged: Vec<(RoundId, BlobId, bool)>,
 }
 
+impl Doubts {
+    /// What a log that lacks something is to the only operator.
+    pub(super) fn log_lost(&self) -> Option<NodeError> {
+        self.behind.map(|(have, had)| NodeError::LogLost { have, had })
+    }
+}
+
 impl Who {
     /// Returns the height of the log and what the operator has decided, if the log lacks some of that.
     fn behind(self, have: u64, saved: &[Record]) -> Option<(u64, u64)> {

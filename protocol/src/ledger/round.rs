@@ -321,7 +321,8 @@ impl RoundRecord {
     /// result, and what follows from it.
     pub fn audited(&self) -> impl Iterator<Item = BlobId> {
         let values = Step::ALL.into_iter().filter_map(|step| Some(self.agreed_values(step)?.1));
-        let result = self.agreed_result().into_iter().flat_map(|result| [Some(result.result), result.follows]).flatten();
+        let result =
+            self.agreed_result().into_iter().flat_map(|result| [Some(result.result), result.follows]).flatten();
         let bodies = self.counting().map(|counting| counting.header.body);
         bodies.chain(values).chain(result).chain(self.weighed_adapter())
     }

@@ -80,7 +80,11 @@ impl Peer {
     fn state_consent(&mut self, in_office: Option<PublicKey>, consent: &Arc<Amendment>) -> Result<bool, String> {
         let Some(own) = in_office else {
             let listens = self.operator().is_some() && !self.is_recovering();
-            return if listens { Ok(true) } else { Err("this node is no operator in office, or its key is silent".into()) };
+            return if listens {
+                Ok(true)
+            } else {
+                Err("this node is no operator in office, or its key is silent".into())
+            };
         };
         if self.ledger.stated_amendments().get(&own) == Some(consent) {
             return Ok(false);

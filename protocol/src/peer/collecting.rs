@@ -166,8 +166,12 @@ impl Collected {
         if self.taking_up.remove(body).is_none() {
             return false;
         }
-        let kept =
-            submission.map(|it| Pending { from: NodeId::default(), submission: Arc::clone(it), kept: true, spread: false });
+        let kept = submission.map(|it| Pending {
+            from: NodeId::default(),
+            submission: Arc::clone(it),
+            kept: true,
+            spread: false,
+        });
         self.pending.extend(kept);
         self.verify_at = Some(Timestamp::default());
         true

@@ -233,15 +233,10 @@ impl Peer {
             self.duties.bodies.contains_key(&round.id)
                 && round.weighed_adapter().is_some_and(|adapter| !self.blobs.contains_key(&adapter))
         };
-        let due = self
-            .ledger
-            .rounds()
-            .values()
-            .filter(lacking)
-            .filter_map(|round| {
-                let averages = averages(&self.ledger, round, &self.blobs)?;
-                Some((round.ordinal, averages.of_entry(round.agreed_weighing()?)?))
-            });
+        let due = self.ledger.rounds().values().filter(lacking).filter_map(|round| {
+            let averages = averages(&self.ledger, round, &self.blobs)?;
+            Some((round.ordinal, averages.of_entry(round.agreed_weighing()?)?))
+        });
         for (ordinal, adapter) in due.collect::<Vec<_>>() {
             self.keep_blob(adapter.to_blob().1.into(), Some(ordinal));
         }

@@ -35,7 +35,11 @@ impl Peer {
 
     /// Returns a contribution of a round as a whole, the first of those that are needed one after the other; none while it is
     /// being read.
-    pub(super) fn recall(&mut self, round: &RoundRecord, upcoming: impl Iterator<Item = u32>) -> Option<Arc<Submission>> {
+    pub(super) fn recall(
+        &mut self,
+        round: &RoundRecord,
+        upcoming: impl Iterator<Item = u32>,
+    ) -> Option<Arc<Submission>> {
         let contributions = &round.sealed.as_ref()?.contributions;
         let bodies = upcoming.filter_map(|ballot| Some(contributions.get(ballot as usize)?.header.body));
         let mut bodies = bodies.peekable();
@@ -66,9 +70,8 @@ impl Peer {
             return;
         }
         let held = self.collected.held.get(&body);
-        let sound = submission.filter(|submission| {
-            held.is_some_and(|held| held.form.check_masked(&held.equations, submission).is_ok())
-        });
+        let sound = submission
+            .filter(|submission| held.is_some_and(|held| held.form.check_masked(&held.equations, submission).is_ok()));
         if sound.is_some() {
             self.collected.recalled.parts.insert(body, sound);
         } else {

@@ -273,7 +273,9 @@ fn pruning_gives_up_what_belongs_to_old_rounds_alone_and_remembers_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = BlobStore::open(folder.path(), Policy::keep_all(100_000)).expect("opens");
     let ids: Vec<_> = (150..156).map(|length| store.put(&pattern(length)).expect("fits")).collect();
-    for (index, tag) in [(0, Tag::Round(1)), (1, Tag::Round(2)), (2, Tag::Round(2)), (2, Tag::Round(5)), (3, Tag::Round(1))] {
+    for (index, tag) in
+        [(0, Tag::Round(1)), (1, Tag::Round(2)), (2, Tag::Round(2)), (2, Tag::Round(5)), (3, Tag::Round(1))]
+    {
         store.tag_all(&[ids[index]], tag).expect("tagged");
     }
     store.note(ids[4], 1).expect("noted");
