@@ -4,6 +4,8 @@
 //! [a bound](crate::peer::Config::held_bytes) they stay in memory; the others are read one after the other, a few ahead of the
 //! one that is being summed.
 
+use std::collections::btree_map::Entry;
+
 use super::*;
 
 /// How many are read ahead.
@@ -51,8 +53,8 @@ impl Peer {
         let round = round.id;
         let ahead: Vec<BlobId> = bodies.take(AHEAD).filter(|body| self.collected.whole(body).is_none()).collect();
         for body in ahead {
-            if !self.collected.recalled.parts.contains_key(&body) {
-                self.collected.recalled.parts.insert(body, None);
+            if let Entry::Vacant(place) = self.collected.recalled.parts.entry(body) {
+                place.insert(None);
                 self.effects.push_back(Effect::ReadPrivate { round, body });
             }
         }
