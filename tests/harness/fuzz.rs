@@ -78,6 +78,7 @@ pub fn peer(bytes: &[u8]) {
         operator: COMMUNITY.operators.first().cloned(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
         minor: chorus_protocol::message::MINOR,
     };
     let mut peer = Peer::new(config, Timestamp::from_millis(1), Saved::default()).expect("a fresh start");
@@ -100,8 +101,11 @@ pub const fn stores(effect: &Effect) -> bool {
     match effect {
         Effect::Persist(_)
         | Effect::Commit(_)
-        | Effect::StoreBlob(_)
+        | Effect::StoreBlob { .. }
+        | Effect::Archive { .. }
         | Effect::StorePrivate { .. }
+        | Effect::ReadPrivate { .. }
+        | Effect::SendPrivate { .. }
         | Effect::StoreEntry(_) => true,
         Effect::Sync
         | Effect::ErasePrivate { .. }

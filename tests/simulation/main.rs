@@ -10,6 +10,7 @@ mod determinism;
 mod durability;
 mod faults;
 mod governance;
+mod holding;
 mod late;
 mod ledger;
 mod moral_graph;

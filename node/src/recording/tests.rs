@@ -23,7 +23,15 @@ fn config(operator: Option<SecretKey>) -> Config {
         policy: Policy::default(),
     };
     let node = NodeId::from([2; 32]);
-    Config { genesis, node, operator, timeouts: Timeouts::default(), pass_millis: Config::PASS_MILLIS, minor: MINOR }
+    Config {
+        genesis,
+        node,
+        operator,
+        timeouts: Timeouts::default(),
+        pass_millis: Config::PASS_MILLIS,
+        held_bytes: limits::MAX_HELD_BYTES,
+        minor: MINOR,
+    }
 }
 
 /// Records a follower that hears of a log, and returns how often it was told something.
