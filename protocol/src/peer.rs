@@ -51,11 +51,11 @@ use crate::{
     config::Genesis,
     contribution::{Body, Submission},
     fault::Fault,
-    id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
+    id::{BatchId, BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
     ledger::{Ledger, RoundRecord},
     log::{
-        batch::Height,
+        batch::{Batch, Height},
         consensus::{Decision, ResumeError, Timeouts},
         entry::{Entry, SignedEntry},
     },
@@ -86,10 +86,48 @@ impl Config {
     pub const PASS_MILLIS: u64 = 10_000;
 }
 
+/// Where a node's log begins, if it is not at the founding document: what is before, others have checked.
+///
+/// # Security
+///
+/// The node believes it. [`Start::of`] makes one of a batch that somebody vouches for who is trusted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Start {
+    /// The height of the last batch that the state contains.
+    pub height: Height,
+    /// That batch.
+    pub batch: BatchId,
+    /// The encoded [`Ledger`].
+    pub ledger: Arc<[u8]>,
+}
+
+impl Start {
+    /// Returns where a batch leads that begins with a checkpoint; `state` is what that names. The batch itself is the first
+    /// that follows.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`Fault`] if the batch is not the `trusted` one, does not begin with a checkpoint, or names another state.
+    pub fn of(trusted: BatchId, batch: &Batch, state: Arc<[u8]>) -> Result<Self, Fault> {
+        if batch.id() != trusted {
+            return Err(Fault::Mismatch("the batch that somebody vouches for"));
+        }
+        let Some(checkpoint) = ordering::checkpoint_of(batch) else {
+            return Err(Fault::Unknown("checkpoint"));
+        };
+        if checkpoint.height.next() != batch.height() || BlobId::of(&state) != checkpoint.state {
+            return Err(Fault::Mismatch("the state of a checkpoint"));
+        }
+        Ok(Self { height: checkpoint.height, batch: batch.previous(), ledger: state })
+    }
+}
+
 /// What a node saved before it stopped.
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// The log, from height 1.
+    /// Where the log begins; none if that is at height 1.
+    pub start: Option<Start>,
+    /// The log, from height 1 or from its start on.
     pub decisions: Vec<Decision>,
     /// The journal, in order.
     pub records: Vec<Record>,
@@ -276,6 +314,9 @@ pub enum StartError {
     /// The saved log does not follow from the genesis.
     #[error("the saved log is broken at height {0}")]
     Log(Height),
+    /// What the log begins with is no state of this community at that height.
+    #[error("the state at height {0} does not belong here")]
+    State(Height),
     /// The consensus cannot resume.
     #[error("consensus: {0}")]
     Consensus(#[from] ResumeError),
@@ -294,7 +335,8 @@ impl Peer {
         config.genesis.validate()?;
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
-        let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
+        let log = (saved.start, saved.decisions);
+        let ordering = Ordering::resume(&config, &mut ledger, now, log, &saved.records)?;
         let mut peer = Self {
             community: ledger.community(),
             collected: Collected::default(),
@@ -393,6 +435,11 @@ impl Peer {
     /// Returns the height of the last decision.
     pub fn height(&self) -> Height {
         self.ordering.height()
+    }
+
+    /// Returns the height after which this node's log begins: what is up to it, others have to show. 0 for a whole log.
+    pub const fn log_start(&self) -> Height {
+        self.ordering.start()
     }
 
     /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).

@@ -343,6 +343,7 @@ impl Network {
         let this = &mut self.hosts[host];
         this.disk.unsynced.clear();
         let saved = Saved {
+            start: None,
             decisions: this.disk.decisions.clone(),
             records: this.disk.records.clone(),
             submissions: this.disk.private.values().map(|submission| submission.as_ref().clone()).collect(),

@@ -120,7 +120,7 @@ impl Disk {
         let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
         let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
-        Ok((disk, Saved { decisions, records: saved, submissions, relayed }))
+        Ok((disk, Saved { start: None, decisions, records: saved, submissions, relayed }))
     }
 
     /// Makes a journal where there is none: for an operator only if no node has ever run here, and for a follower with the note

@@ -44,20 +44,20 @@ wire_struct!(Adopted { number, draft, item, round, adopted, effective });
 /// The charter in force and what may become of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Governance {
-    charter: Arc<Charter>,
-    policy: Digest,
+    pub(super) charter: Arc<Charter>,
+    pub(super) policy: Digest,
     /// The height of the last batch that was applied.
-    height: Height,
+    pub(super) height: Height,
     /// The log's time when the charter came into force: it never runs backwards.
-    since: Timestamp,
+    pub(super) since: Timestamp,
     /// What has been adopted, in order.
-    adopted: Vec<Adopted>,
+    pub(super) adopted: Vec<Adopted>,
     /// The amendment that waits for its height.
-    pending: Option<Arc<Amendment>>,
+    pub(super) pending: Option<Arc<Amendment>>,
     /// What each operator would have.
-    stated: BTreeMap<PublicKey, Arc<Amendment>>,
+    pub(super) stated: BTreeMap<PublicKey, Arc<Amendment>>,
     /// Everybody who ever was an operator.
-    served: BTreeSet<PublicKey>,
+    pub(super) served: BTreeSet<PublicKey>,
 }
 
 impl Governance {
@@ -129,6 +129,7 @@ impl Ledger {
     /// Ends a batch: the height is decided, and a charter that was to hold from the next one on comes into force.
     pub fn complete(&mut self, height: Height) {
         self.governance.height = height;
+        self.at_end = true;
         let next = height.next();
         let Some(pending) = self.governance.pending.take_if(|pending| pending.effective <= next) else { return };
         self.governance.since = self.time();

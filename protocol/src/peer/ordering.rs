@@ -7,12 +7,10 @@ use super::{
     *,
 };
 use crate::{
-    id::BatchId,
     limits,
     log::{
-        batch::Batch,
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
-        entry::Evidence as EvidenceEntry,
+        entry::{Checkpoint, Evidence as EvidenceEntry},
     },
     message::{ConsensusBytes, LogPart, Tip},
 };
@@ -21,6 +19,8 @@ use rayon::prelude::*;
 
 pub(super) struct Ordering {
     consensus: Option<Consensus>,
+    /// The height after which the log begins here.
+    start: Height,
     height: Height,
     tip: BatchId,
     /// The newest decisions.
@@ -138,10 +138,19 @@ impl Ordering {
         config: &super::Config,
         ledger: &mut Ledger,
         now: Timestamp,
-        decisions: Vec<Decision>,
+        (start, decisions): (Option<Start>, Vec<Decision>),
         records: &[Record],
     ) -> Result<Self, StartError> {
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
+        if let Some(start) = start {
+            let state = Ledger::from_bytes(&start.ledger).map_err(|_| StartError::State(start.height))?;
+            if state.community() != ledger.community() || state.height() != start.height {
+                return Err(StartError::State(start.height));
+            }
+            *ledger = state;
+            (height, tip) = (start.height, start.batch);
+        }
+        let start = height;
         for decision in &decisions {
             let batch = &decision.batch;
             if batch.height() != height.next() || batch.previous() != tip || apply_certified(ledger, batch).is_err() {
@@ -164,6 +173,7 @@ impl Ordering {
         let recent = decisions.into_iter().skip(older).map(Arc::new).collect();
         Ok(Self {
             consensus,
+            start,
             height,
             tip,
             recent,
@@ -195,6 +205,10 @@ impl Ordering {
 
     pub(super) const fn height(&self) -> Height {
         self.height
+    }
+
+    pub(super) const fn start(&self) -> Height {
+        self.start
     }
 
     pub(super) fn recent(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
@@ -247,6 +261,12 @@ fn write_ahead(records: &[Record]) -> (Vec<Vec<u8>>, Option<Height>) {
         }
     }
     (wal, pledged)
+}
+
+/// Returns the checkpoint with which a batch begins.
+pub(super) fn checkpoint_of(batch: &Batch) -> Option<Checkpoint> {
+    let first = SignedEntry::from_bytes(batch.entries().first()?).ok()?;
+    if let Entry::Checkpoint(checkpoint) = first.entry { Some(checkpoint) } else { None }
 }
 
 /// Applies all entries of a batch, or none.
@@ -379,6 +399,10 @@ impl Peer {
         }
         let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
         self.entries.admit(self.now, from, is_operator)?;
+        // Whoever proposes a batch makes its checkpoint; to check one costs an encoding of the whole state.
+        if matches!(entry.entry, Entry::Checkpoint(_)) {
+            return Err(Fault::NotAllowed("a checkpoint without its batch"));
+        }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
         // refused here, and what is on the log already is passed over.
         entry.verify(self.community)?;
@@ -467,6 +491,11 @@ impl Peer {
         let mut ledger = self.ledger.clone();
         let mut entries = Vec::new();
         let mut bytes_left = limits::MAX_BATCH_BYTES;
+        if let Some(checkpoint) = self.due_checkpoint(&mut ledger) {
+            bytes_left -= checkpoint.len();
+            entries.push(checkpoint);
+        }
+        let given = entries.len();
         // An opening names the members, who may be others than when it was put into the pool: it is made anew, and comes
         // before everything that changes them. Else one change in each batch would keep rounds from opening.
         let mut pool = self.due_openings();
@@ -499,9 +528,19 @@ impl Peer {
         pool.into_iter().for_each(|entry| {
             self.ordering.pool.insert(entry);
         });
-        if !entries.is_empty() {
+        // A checkpoint alone is no reason for a batch.
+        if entries.len() > given {
             self.feed_consensus(Input::Propose { height, round, entries });
         }
+    }
+
+    /// Returns the checkpoint with which a batch has to begin now, applied to `ledger`.
+    fn due_checkpoint(&self, ledger: &mut Ledger) -> Option<Vec<u8>> {
+        let key = self.config.operator.as_ref()?;
+        let (checkpoint, _) = ledger.checkpoint()?;
+        let signed = SignedEntry::sign(key, self.community, Entry::Checkpoint(checkpoint));
+        ledger.apply_verified(&signed).ok()?;
+        Some(signed.to_bytes())
     }
 
     fn on_decided(&mut self, decision: Decision) {
@@ -533,7 +572,10 @@ impl Peer {
             return false;
         }
         let charter_before = Arc::clone(self.ledger.charter());
-        self.ledger = ledger;
+        let before = std::mem::replace(&mut self.ledger, ledger);
+        if checkpoint_of(&decision.batch).is_some() {
+            self.effects.push_back(Effect::StoreBlob(before.to_bytes().into()));
+        }
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
         self.effects.push_back(Effect::Notice(Notice::Height(height)));
@@ -617,7 +659,8 @@ impl Peer {
 
     pub(super) fn on_log_request(&mut self, from: NodeId, height: Height) {
         let height = height.max(Height(1));
-        if height > self.ordering.height() {
+        // What is before the start, others have.
+        if height > self.ordering.height() || height <= self.ordering.start {
             return;
         }
         let oldest = self.ordering.recent.front().map(|decision| decision.batch.height());
