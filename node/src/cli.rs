@@ -5,6 +5,7 @@
 //! standard error in the same format, and the exit code tells which kind they are.
 
 mod adapter;
+mod amend;
 mod attest;
 mod backup;
 mod client;

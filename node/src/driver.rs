@@ -109,12 +109,20 @@ pub struct NodeOptions {
     /// What the connection may be used for. What was used of the month is remembered in the data folder, wherever
     /// `caps.ledger` points.
     pub caps: Caps,
+    /// Bytes of public bodies that are kept. An operator keeps all, for an audit asks operators for them, and needs room
+    /// for as much; others keep what was used last, and fetch the rest again.
+    pub blob_quota: u64,
     /// How long steps of the consensus may take.
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
     pub pass_millis: u64,
     /// The seed of the node's randomness, for demonstrations only; none for randomness of the operating system.
     pub rng_seed: Option<u64>,
+}
+
+impl NodeOptions {
+    /// Bytes of public bodies of ten thousand rounds of a small community.
+    pub const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
 }
 
 impl std::fmt::Debug for NodeOptions {
@@ -248,8 +256,8 @@ impl Node {
     /// # Errors
     ///
     /// As [`start`](Self::start); returns [`NodeError::Recording`] for an operator.
-    pub async fn start_recorded(options: NodeOptions, plan: Plan) -> Result<NodeHandle, NodeError> {
-        Self::begin(options, (MINOR, None), Some(plan)).await
+    pub async fn start_recorded(options: NodeOptions, limits: Limits, plan: Plan) -> Result<NodeHandle, NodeError> {
+        Self::begin(options, (MINOR, Some(limits)), Some(plan)).await
     }
 
     async fn begin(
@@ -271,10 +279,10 @@ impl Node {
             minor,
         };
         let rng = generator(options.rng_seed)?;
-        let folder = options.data_dir;
+        let (folder, quota) = (options.data_dir, options.blob_quota);
         let caps = Caps { ledger: Some(folder.join("traffic")), ..options.caps };
         let memory = PeerFile::new(folder.join("peers.json"));
-        let opening = tokio::task::spawn_blocking(move || open(&folder, config, rng, plan.as_ref()));
+        let opening = tokio::task::spawn_blocking(move || open((&folder, quota), config, rng, plan.as_ref()));
         let (disk, peer, turns) = opening.await.map_err(|_| NodeError::Stopped)??;
 
         let source = Served(Arc::downgrade(disk.blobs()));
@@ -339,7 +347,7 @@ fn generator(seed: Option<u64>) -> Result<ChaCha20Rng, NodeError> {
 }
 
 fn open(
-    folder: &std::path::Path,
+    (folder, quota): (&std::path::Path, u64),
     config: Config,
     mut rng: ChaCha20Rng,
     plan: Option<&Plan>,
@@ -348,7 +356,7 @@ fn open(
     let who = Who { community: config.genesis.id(), operator, alone: config.genesis.operators.len() == 1 };
     let began = std::time::Instant::now();
     let (disk, saved) = loop {
-        match Disk::open(folder, who, &mut rng) {
+        match Disk::open((folder, quota), who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
             }

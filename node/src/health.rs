@@ -241,9 +241,10 @@ impl Standing {
     }
 }
 
-/// Rounds up to the next step.
+/// Rounds up to the next step; nothing is a step as well, so that the first little is not seen.
 const fn coarse(bytes: u64) -> u64 {
-    bytes.div_ceil(SIZE_STEP) * SIZE_STEP
+    let steps = bytes.div_ceil(SIZE_STEP);
+    if steps == 0 { SIZE_STEP } else { steps * SIZE_STEP }
 }
 
 /// Returns how many bytes are free where a path is, for who is not the superuser.
@@ -343,7 +344,7 @@ pub(crate) mod tests {
         std::fs::write(folder.path().join("b").join("c"), [0; 5]).expect("written");
 
         assert_eq!(size(folder.path()), 15);
-        assert_eq!((coarse(0), coarse(1), coarse(SIZE_STEP)), (0, SIZE_STEP, SIZE_STEP));
+        assert_eq!((coarse(0), coarse(1), coarse(SIZE_STEP)), (SIZE_STEP, SIZE_STEP, SIZE_STEP));
         assert!(free_bytes(folder.path()).is_some_and(|free| free > 0));
     }
 }

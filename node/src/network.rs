@@ -302,6 +302,8 @@ pub struct Limits {
     pub pending_per_address: u32,
     /// Bytes of direct messages that have arrived in part, of all connections together.
     pub frame_bytes: usize,
+    /// Peers that gossip is passed on to.
+    pub mesh: u8,
 }
 
 impl Limits {
@@ -314,7 +316,14 @@ impl Limits {
 impl Default for Limits {
     /// What a home router and a small machine carry.
     fn default() -> Self {
-        Self { memory: None, connections: 300, per_address: 64, pending_per_address: 32, frame_bytes: 64 * 1024 * 1024 }
+        Self {
+            memory: None,
+            connections: 300,
+            per_address: 64,
+            pending_per_address: 32,
+            frame_bytes: 64 * 1024 * 1024,
+            mesh: 6,
+        }
     }
 }
 

@@ -293,7 +293,7 @@ pub struct Handover {
 }
 wire_struct!(Handover { body, submission, operator, subsets[limits::MAX_SUBSETS], seeds });
 
-/// What an operator holds of an open round, as digests: see [`reconcile`](crate::reconcile).
+/// What an operator holds of an open round, as digests: see [`reconcile`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Holdings {
     /// The round.

@@ -568,7 +568,9 @@ impl Registry {
         let counts: Vec<&Vec<u32>> = self
             .census
             .iter()
-            .filter(|((of, attester), _)| *of == slot && !self.removed.contains_key(attester))
+            .filter(|((of, attester), _)| {
+                *of == slot && !self.removed.contains_key(attester) && charter.attester(attester).is_some()
+            })
             .map(|(_, counts)| counts)
             .collect();
         let cohorts = u32::try_from(cohorts.max(1)).unwrap_or(u32::MAX);

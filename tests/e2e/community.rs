@@ -89,6 +89,7 @@ impl Village {
             role: if index < OPERATORS { Role::Operator } else { Role::Participant },
             reach: Reach::quiet(),
             caps: Caps::default(),
+            blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
             rng_seed: None,

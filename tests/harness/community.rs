@@ -164,7 +164,7 @@ impl Community {
                 items: texts.iter().map(|text| BlobId::of(text.as_bytes())).collect(),
             }),
             duration_millis,
-            key_grace_millis: 2_000,
+            key_grace_millis: 5_000,
             classes,
         };
         let round = plan.id(community);

@@ -103,6 +103,13 @@ impl core::fmt::Debug for Copy {
 }
 
 impl Copy {
+    /// Takes the journal away: what a node refuses to start with, if its key has signed.
+    #[must_use]
+    pub fn without_journal(mut self) -> Self {
+        self.0.records.clear();
+        self
+    }
+
     /// Makes of it what a backup holds: the journal without the keys of rounds, and the note that it was put back; with or
     /// without the log, and no private part.
     #[must_use]

@@ -37,10 +37,7 @@ impl Lab {
     /// Builds the public network, or says why it cannot, loudly: this needs root and a few tools.
     pub(crate) fn new() -> Option<Self> {
         let missing = ["ip", "tc", "nft"].into_iter().find(|tool| !succeeds(tool, &["-V"]) && !succeeds(tool, &["-v"]));
-        let why = match missing {
-            Some(tool) => Some(format!("the tool {tool} is missing")),
-            None => None,
-        };
+        let why = missing.map(|tool| format!("the tool {tool} is missing"));
         let mut lab = Self { prefix: format!("chorus-{}", std::process::id()), names: Vec::new() };
         let why = why.or_else(|| {
             let built = lab.try_space("wan");

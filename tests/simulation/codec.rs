@@ -48,6 +48,7 @@ const SUBMISSION: u8 = 4;
 const HANDOVER: u8 = 10;
 const STEM: u8 = 11;
 const COMPARISON: [u8; 2] = [12, 13];
+const SIGHTING: u8 = 16;
 
 /// An open round that nobody has voted in: what refers to votes is new to it, and everything else known.
 fn open() -> Play {
@@ -77,7 +78,10 @@ fn refused(play: &mut Play, bytes: Vec<u8>) -> Vec<Fault> {
 
 #[test]
 fn there_is_a_sample_of_every_kind_of_message() {
-    assert_eq!(SAMPLES.keys().copied().collect::<Vec<u8>>(), (1..=STEM).chain(COMPARISON).collect::<Vec<u8>>());
+    assert_eq!(
+        SAMPLES.keys().copied().collect::<Vec<u8>>(),
+        (1..=STEM).chain(COMPARISON).chain([SIGHTING]).collect::<Vec<u8>>()
+    );
 }
 
 #[test]

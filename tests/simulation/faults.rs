@@ -147,7 +147,8 @@ fn assert_sound(play: &Play, liars: &[usize], what: &dyn core::fmt::Debug) {
 
 fn assert_same_result(play: &Play, result: Option<RoundResult>, reference: &Reference, what: &dyn core::fmt::Debug) {
     let result = result.unwrap_or_else(|| panic!("{what:?}: a result; {:?}", play.round()));
-    assert!(play.body(&result.result) == reference.bytes, "{what:?}: another result");
+    let accepted = play.round().map_or(0, |round| round.contributions.len());
+    assert!(play.body(&result.result) == reference.bytes, "{what:?}: another result, of {accepted} people");
 }
 
 fn assert_same_totals(play: &Play, result: Option<RoundResult>, reference: &Reference, what: &dyn core::fmt::Debug) {

@@ -404,13 +404,14 @@ fn a_vote_that_was_lost_changes_nothing_and_operators_who_say_otherwise_are_foun
 #[test]
 fn an_operator_that_has_left_and_goes_on_signing_is_passed_over() {
     let mut play = start(4, 1);
-    let (leaving, joining) = (play.community.operators[0].clone(), play.community.candidates[0].public());
+    let (leaving, joining) = (play.community.operators[1].clone(), play.community.candidates[0].public());
     let amendment = amend(&mut play, &[0, 1, 2], |charter| {
         charter.operators.retain(|key| *key != leaving.public());
         charter.operators.push(joining);
     });
-    assert_eq!(play.network.peer(0).operator(), None);
+    assert_eq!(play.network.peer(1).operator(), None);
     let community = play.community.id();
+    play.network.run_until(5_000, |_| false);
 
     // Its entries.
     let mut after = ledger(&play).clone();
@@ -422,12 +423,12 @@ fn an_operator_that_has_left_and_goes_on_signing_is_passed_over() {
     let mut bytes = vec![0];
     vote.encode(&mut bytes);
     leaving.sign(Precommit::DOMAIN, &vote.preimage(community)).encode(&mut bytes);
-    play.network.deliver(1, 0, Message::Consensus(ConsensusBytes { bytes }).seal(community));
+    play.network.deliver(0, 1, Message::Consensus(ConsensusBytes { bytes }).seal(community));
     // A certificate of the old committee, with it among the signers.
     let bundle = Bundle::from_bytes(&play.bundle(1)).expect("a bundle");
     let corrupt = Corrupt::new(&play.community, &bundle);
     let entry = SignedEntry::sign(
-        &play.community.operators[1],
+        &play.community.operators[2],
         community,
         Entry::Clock(ClockReading { time: play.network.now().plus_millis(5) }),
     );

@@ -48,6 +48,9 @@ pub fn router(shared: Shared) -> Router {
         .route("/status", get(status))
         .route("/health", get(health))
         .route("/invite", get(invite))
+        .route("/community", get(charter))
+        .route("/community/amendments", post(draft_amendment))
+        .route("/community/amendments/approve", post(approve_amendment))
         .route("/attest", get(people))
         .route("/attest/request", post(request_attestation))
         .route("/attest/approve", post(approve))
@@ -230,6 +233,24 @@ async fn vouch(State(shared): State<Shared>, Asked(asked): Asked<view::GiveVouch
 
 async fn polls(State(shared): State<Shared>) -> Answer<Vec<view::Poll>> {
     shared.service.polls().await.map(Json)
+}
+
+async fn charter(State(shared): State<Shared>) -> Answer<view::CharterView> {
+    shared.service.charter().await.map(Json)
+}
+
+async fn draft_amendment(
+    State(shared): State<Shared>,
+    Asked(asked): Asked<view::DraftAmendment>,
+) -> Answer<view::DraftView> {
+    shared.service.draft_amendment(asked).await.map(Json)
+}
+
+async fn approve_amendment(
+    State(shared): State<Shared>,
+    Asked(asked): Asked<view::ApproveAmendment>,
+) -> Answer<view::CharterView> {
+    shared.service.approve_amendment(asked).await.map(Json)
 }
 
 async fn open_poll(State(shared): State<Shared>, Asked(asked): Asked<view::OpenPoll>) -> Answer<view::Poll> {

@@ -5,6 +5,7 @@
 //! their way ([`ballots`](super::ballots)).
 
 mod adapters;
+mod amending;
 mod assessing;
 mod attest;
 mod classes;

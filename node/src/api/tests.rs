@@ -76,6 +76,7 @@ impl Fixture {
             role: Role::Operator,
             reach: crate::network::Reach::quiet(),
             caps: Caps::default(),
+            blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: None,
@@ -349,26 +350,32 @@ async fn the_level_decides_what_a_ballot_shows() {
         body
     };
 
-    let refused = fixture.post("/polls/-/vote", vote(json!({ "open": true }))).await;
-    let hidden = fixture.post("/polls/-/vote", vote(json!({}))).await;
-    let off = fixture.post("/polls/-/vote", vote(json!({ "on_map": false }))).await;
-    fixture.set(settings::Name::Level, "open");
-    let open = fixture.post("/polls/-/vote", vote(json!({}))).await;
-    let consent = fixture.post("/polls/-/vote", vote(json!({ "on_map": true }))).await;
-
-    assert_eq!((refused.0, hidden.0, off.0, open.0, consent.0), (409, 200, 200, 200, 200), "{hidden:?}");
-    let look = |peer: &chorus_protocol::peer::Peer| {
-        let round = peer.ledger().rounds().values().next().expect("a round").clone();
-        let attempts = round.contributions.values().next().expect("one person").clone();
-        attempts.values().map(|attempt| (attempt.header.body, attempt.header.on_map)).collect::<Vec<_>>()
-    };
-    let attempts = fixture.service.node().view(look).await.expect("runs");
-    let mut shown = Vec::new();
-    for (body, on_map) in attempts {
+    // The body of an attempt goes when the next one is on the log.
+    let latest = async || {
+        let look = |peer: &chorus_protocol::peer::Peer| {
+            let round = peer.ledger().rounds().values().next().expect("a round").clone();
+            let attempts = round.contributions.values().next().expect("one person").clone();
+            attempts.values().last().map(|attempt| (attempt.header.body, attempt.header.on_map)).expect("an attempt")
+        };
+        let (body, on_map) = fixture.service.node().view(look).await.expect("runs");
         let bytes = fixture.service.node().fetch(body).await.expect("there");
         let credential = Body::from_bytes(&bytes).expect("a body").credential;
-        shown.push((matches!(credential, Credential::Open(_)), on_map));
-    }
+        (matches!(credential, Credential::Open(_)), on_map)
+    };
+    let mut shown = Vec::new();
+
+    let refused = fixture.post("/polls/-/vote", vote(json!({ "open": true }))).await;
+    let hidden = fixture.post("/polls/-/vote", vote(json!({}))).await;
+    shown.push(latest().await);
+    let off = fixture.post("/polls/-/vote", vote(json!({ "on_map": false }))).await;
+    shown.push(latest().await);
+    fixture.set(settings::Name::Level, "open");
+    let open = fixture.post("/polls/-/vote", vote(json!({}))).await;
+    shown.push(latest().await);
+    let consent = fixture.post("/polls/-/vote", vote(json!({ "on_map": true }))).await;
+    shown.push(latest().await);
+
+    assert_eq!((refused.0, hidden.0, off.0, open.0, consent.0), (409, 200, 200, 200, 200), "{hidden:?}");
     assert_eq!(shown, [(false, true), (false, false), (true, false), (true, true)]);
     let told = [hidden, off, open, consent]
         .map(|(_, cast)| (cast["shows"]["level"] == "open", cast["shows"]["on_map"] == true));

@@ -1,9 +1,11 @@
 //! The shape of requests and answers. Server and client use the same types.
 
 mod adapters;
+mod charter;
 mod people;
 
 pub use adapters::*;
+pub use charter::*;
 pub use people::*;
 
 use chorus_protocol::{

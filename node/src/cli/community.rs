@@ -13,7 +13,7 @@ use qrcode::{EcLevel, QrCode, render::unicode};
 use serde::Serialize;
 
 use super::{
-    Failure, Global,
+    Failure, Global, amend,
     client::Client,
     keys,
     output::{Lines, short},
@@ -34,6 +34,10 @@ pub(super) enum Community {
     Create(Create),
     /// Print rules in JSON, to be changed and given to `community create --rules`.
     Rules(Rules),
+    /// Print the rules in force: operators, policy, amendments.
+    Show,
+    /// Change operators or rules: asks the members, then operators consent (`--approve`).
+    Amend(amend::Amend),
 }
 
 impl Community {
@@ -41,6 +45,8 @@ impl Community {
         match self {
             Self::Create(create) => create.carry_out(global),
             Self::Rules(rules) => rules.carry_out(),
+            Self::Show => amend::show(global),
+            Self::Amend(amend) => amend.carry_out(global),
         }
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     log::consensus::Timeouts,
+    message::MINOR,
     peer::{Config, Notice},
 };
 use clap::{Args, ValueEnum as _};
@@ -29,7 +30,7 @@ use crate::{
         settings::{Name, Settings},
     },
     driver::{Node, NodeError, NodeHandle, NodeOptions},
-    network::Caps,
+    network::{Caps, Limits},
     recording::Plan,
     store::files,
 };
@@ -116,6 +117,18 @@ impl Run {
         if role == Role::Operator {
             check_journal(&dir)?;
         }
+        let limits = Limits {
+            memory: bearing.memory.limit().and_then(|bytes| usize::try_from(bytes).ok()),
+            // Who stands at a public address has everybody's connections, unless a profile says how many.
+            connections: if settings.profile.is_some() || settings.network.connections.is_some() {
+                bearing.connections
+            } else {
+                bearing.connections.max(Limits::of(role).connections)
+            },
+            per_address: bearing.connections_per_address,
+            mesh: bearing.mesh,
+            ..Limits::of(role)
+        };
         let options = NodeOptions {
             data_dir: dir.node(),
             genesis: invite.genesis.clone(),
@@ -131,6 +144,7 @@ impl Run {
                 monthly: bearing.monthly.limit(),
                 ..Caps::default()
             },
+            blob_quota: bearing.blobs.limit().unwrap_or(u64::MAX),
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
             rng_seed: global.seed,
@@ -138,14 +152,14 @@ impl Run {
         let api = global.api.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
         // The node first: it fails if another one runs here, whose token and address must stay.
         let node = match self.events {
-            None => Node::start(options).await?,
+            None => Node::start_as(options, MINOR, limits).await?,
             Some(path) => {
                 tracing::warn!(
                     path = %path.display(),
                     "this node is recorded: the file holds all that it receives, and when its person contributes"
                 );
                 let bound = self.events_limit.limit().unwrap_or(u64::MAX);
-                Node::start_recorded(options, Plan { path, bound }).await?
+                Node::start_recorded(options, limits, Plan { path, bound }).await?
             }
         };
         // After the node's lock, so that nobody else writes the leaves.

@@ -171,6 +171,7 @@ impl Community {
             role: if index < self.operators.len() { Role::Operator } else { Role::Participant },
             reach: Reach { relays: false, ..Reach::quiet() },
             caps: Caps::default(),
+            blob_quota: NodeOptions::BLOB_QUOTA,
             // All nodes share one machine: they are slower than a network of machines, not faster.
             timeouts: Timeouts { propose: 4_000, prevote: 2_000, precommit: 2_000, ..Timeouts::default() },
             pass_millis: 4 * Config::PASS_MILLIS,

@@ -47,10 +47,6 @@ use crate::store::{
     journal::JournalError,
 };
 
-/// Bytes of public bodies that are kept: ten thousand rounds of a small community. An operator keeps all, for an audit
-/// asks operators for them; others keep what was used last, and fetch the rest again.
-const BLOB_QUOTA: u64 = 64 * 1024 * 1024 * 1024;
-
 /// Decisions between looks at whether an export is due.
 const LOOK_FOR_EXPORT: u64 = 64;
 
@@ -84,12 +80,16 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Opens the folder of a community, and returns what is saved in it.
+    /// Opens the folder of a node, which may keep so many bytes of public bodies, and returns what is saved in it.
     ///
     /// # Security
     ///
     /// An operator whose journal is gone, or is an old copy, no longer knows what it said. It is not started.
-    pub(super) fn open(folder: &Path, who: Who, rng: &mut impl CryptoRng) -> Result<(Self, Saved), NodeError> {
+    pub(super) fn open(
+        (folder, quota): (&Path, u64),
+        who: Who,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(Self, Saved), NodeError> {
         create_private_dir(folder)?;
         let mark_file = MarkFile::new(folder);
         let path = folder.join("journal");
@@ -105,7 +105,7 @@ impl Disk {
         let saved = records.load()?;
         let height = decisions.len() as u64;
         who.check_log(height, &saved)?;
-        let policy = if who.operator.is_some() { Policy::keep_all(BLOB_QUOTA) } else { Policy::cache(BLOB_QUOTA) };
+        let policy = if who.operator.is_some() { Policy::keep_all(quota) } else { Policy::cache(quota) };
         let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
         let Loaded { submissions, damaged } = private.load(&erased(&saved))?;
@@ -154,11 +154,13 @@ impl Disk {
         &self.log
     }
 
-    /// Performs effects in order, handing `out` what leaves the node.
+    /// Performs effects in order, handing `out` what leaves the node. Calls `durable` once all of it is on the disk, which is
+    /// before the last of it has left: the network may be busy.
     pub(super) fn perform(
         &mut self,
         effects: impl IntoIterator<Item = Effect>,
         mut out: impl FnMut(Outgoing),
+        durable: impl FnOnce(),
     ) -> Result<(), NodeError> {
         let mut leaving = Vec::new();
         let mut leave = |disk: &Self, outgoing| {
@@ -184,8 +186,14 @@ impl Disk {
                 }
                 Effect::Send { to, bytes } => leave(self, Outgoing::Send { to, bytes }),
                 Effect::SendLog { to, from } => {
-                    let part = Message::Log(self.log.part(from)?).seal(self.community);
-                    leave(self, Outgoing::Send { to, bytes: part });
+                    // What cannot be read is not given: others have it, and nobody can stop this node by asking.
+                    match self.log.part(from) {
+                        Ok(part) => {
+                            let bytes = Message::Log(part).seal(self.community);
+                            leave(self, Outgoing::Send { to, bytes });
+                        }
+                        Err(error) => tracing::warn!(%error, "a part of the log cannot be read"),
+                    }
                 }
                 Effect::Publish(bytes) => leave(self, Outgoing::Publish(bytes)),
                 Effect::Want(id) => leave(self, Outgoing::Want(id)),
@@ -193,6 +201,7 @@ impl Disk {
             }
         }
         self.flush()?;
+        durable();
         leaving.into_iter().for_each(out);
         Ok(())
     }

@@ -36,6 +36,7 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
         role: if operator_role { Role::Operator } else { Role::Participant },
         reach: Reach::quiet(),
         caps: Caps::default(),
+        blob_quota: NodeOptions::BLOB_QUOTA,
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
         rng_seed: None,

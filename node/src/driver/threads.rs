@@ -196,13 +196,15 @@ fn write(
         if group.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Halted(_)))) {
             meters.halt();
         }
-        if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing)) {
+        let done = || {
+            durable.send_replace(number);
+        };
+        if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing), done) {
             meters.halt();
             tracing::error!(%error, "the node stops");
             outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));
             break;
         }
-        durable.send_replace(number);
         meters.disk_rests();
     }
     drop(disk);

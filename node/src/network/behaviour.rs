@@ -264,7 +264,7 @@ fn behaviour(
         dcutr: dcutr::Behaviour::new(local),
         mdns: mdns.into(),
         upnp: (reach.upnp && !public).then(upnp::tokio::Behaviour::default).into(),
-        gossip: gossip(names),
+        gossip: gossip(names, bounds.mesh),
         control: requests(
             ControlFrames::new(bounds.frame_bytes),
             names.protocol("control", 1),
@@ -324,17 +324,19 @@ fn routing(protocol: StreamProtocol, local: libp2p::PeerId) -> kad::Behaviour<ka
     routing
 }
 
-fn gossip(names: &Names) -> Gossip {
+fn gossip(names: &Names, mesh: u8) -> Gossip {
+    // Fewer than three would fall apart, and more than sixteen cost what nobody gains from.
+    let mesh = usize::from(mesh.clamp(3, 16));
     let config = gossipsub::ConfigBuilder::default()
         .protocol_id_prefix(format!("{}/gossip", names.prefix))
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
         .message_id_fn(|message| message_hash(message.topic.as_str(), &message.data).to_vec().into())
         .max_transmit_size(MAX_GOSSIP_BYTES + super::GOSSIP_FRAME_BYTES)
-        .mesh_n(6)
-        .mesh_n_low(4)
-        .mesh_n_high(12)
-        .mesh_outbound_min(2)
+        .mesh_n(mesh)
+        .mesh_n_low((2 * mesh).div_ceil(3))
+        .mesh_n_high(2 * mesh)
+        .mesh_outbound_min((mesh / 2 - 1).clamp(1, 2))
         // A publisher sends to all its peers: in a community of up to some seventy nodes that is cheap, and nobody can cut
         // it off by filling its mesh.
         .flood_publish(true)
@@ -439,6 +441,8 @@ mod tests {
     #[test]
     fn gossip_and_its_scores_have_valid_parameters() {
         topic_scores().validate().expect("valid");
-        let _ = gossip(&Names::of(&CommunityId::from([1; 32])));
+        for mesh in [0, 3, 6, 8, u8::MAX] {
+            let _ = gossip(&Names::of(&CommunityId::from([1; 32])), mesh);
+        }
     }
 }

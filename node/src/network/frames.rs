@@ -311,7 +311,7 @@ mod tests {
         for _ in 0..4 {
             let (mut here, mut there) = pipe();
             here.write_all(&u32::try_from(8 * STEP).expect("small").to_be_bytes()).await.expect("open");
-            here.write_all(&[0; 2 * STEP]).await.expect("open");
+            here.write_all(&[0; STEP]).await.expect("open");
             let mut frames = greedy.clone();
             held.push(tokio::spawn(async move {
                 let read = frames.read_request(&PROTOCOL, &mut there).await;

@@ -12,11 +12,11 @@ use super::NodeId;
 
 /// The time in which half of what a peer did is forgiven.
 const HALF_LIFE: Duration = Duration::from_secs(600);
-/// The score at which a peer is disconnected: eight bad messages at once. Peers check what they forward, so an honest one
+/// The score at which a peer is disconnected: eight bad messages within a minute. Peers check what they forward, so an honest one
 /// sends none; a few are forgiven, since two versions may disagree at the edges.
-const DISCONNECTED: f64 = -20.0;
+const DISCONNECTED: f64 = -19.0;
 /// The score at which it is banned. A disconnected peer may come back, so this takes twenty bad messages.
-const BANNED: f64 = -50.0;
+const BANNED: f64 = -49.0;
 /// How long a disconnected peer stays out.
 const PAUSE: Duration = Duration::from_secs(60);
 /// How long a banned one does.
@@ -83,6 +83,8 @@ impl Score {
 pub(super) struct Scores {
     scores: BTreeMap<NodeId, Score>,
     out: BTreeMap<NodeId, Instant>,
+    /// Those who made room for others, until they are let back.
+    freed: Vec<NodeId>,
 }
 
 impl Scores {
@@ -102,7 +104,7 @@ impl Scores {
         if self.out.len() >= MAX_REMEMBERED && !self.out.contains_key(&peer) {
             let first = self.out.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
             // It is let back with the others whose time is up.
-            first.map(|peer| self.out.insert(peer, now));
+            self.freed.extend(first.filter(|peer| self.out.remove(peer).is_some()));
         }
         self.out.insert(peer, now + pause);
         sentence
@@ -115,7 +117,9 @@ impl Scores {
 
     /// Returns, once each, the peers who may come back.
     pub(super) fn let_back(&mut self, now: Instant) -> Vec<NodeId> {
-        let back: Vec<_> = self.out.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
+        let mut back = std::mem::take(&mut self.freed);
+        back.retain(|peer| !self.out.contains_key(peer));
+        back.extend(self.out.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer));
         back.iter().for_each(|peer| {
             self.out.remove(peer);
         });

@@ -50,7 +50,7 @@ impl Peer {
     /// there is more to do soon.
     pub(super) fn attend_amendments(&mut self, in_office: Option<PublicKey>) -> bool {
         let waiting = self.state_consents(in_office);
-        let unchecked = self.check_adopted();
+        self.check_adopted();
         let near = self
             .ledger
             .pending_amendment()
@@ -59,7 +59,7 @@ impl Peer {
             // An idle log would never come to the height.
             self.say(RoundId::default(), "clock", 1, Entry::Clock(ClockReading { time: self.now }));
         }
-        waiting || unchecked || near
+        waiting || near
     }
 
     fn state_consents(&mut self, in_office: Option<PublicKey>) -> bool {
@@ -115,17 +115,17 @@ impl Peer {
     }
 
     /// Checks what the operators adopted against the vote. A node cannot undo it, but tells its people.
-    fn check_adopted(&mut self) -> bool {
+    fn check_adopted(&mut self) {
         while let Some(Adopted { number, round, item, .. }) =
             self.ledger.amendments().get(self.duties.amending.checked).copied()
         {
             match self.verdict_of(round, item) {
-                None => return true,
+                // It is asked for, and its arrival is reason to look again.
+                None => return,
                 Some(Ok(())) => {}
                 Some(Err(why)) => self.effects.push_back(Effect::Notice(Notice::NotCarried { number, why })),
             }
             self.duties.amending.checked += 1;
         }
-        false
     }
 }

@@ -32,6 +32,10 @@ const ASK_NEXT_MILLIS: u64 = 500;
 /// How often an operator is asked for a contribution that it only lists: anybody can list what is nowhere.
 const LISTED_PATIENCE: u8 = 6;
 
+/// Contributions asked for that nobody acknowledged and somebody lists: apart from those that were acknowledged, so that a liar
+/// who invents them keeps none of those out.
+const MAX_LISTED_LACKING: usize = 256;
+
 /// How long an operator that is asked for a body or seeds after the seal may take before somebody is asked again.
 const ASK_AGAIN_MILLIS: u64 = 1_000;
 
@@ -168,7 +172,8 @@ impl Collected {
 
     /// Asks an operator for a contribution that it says it holds.
     pub(super) fn ask_for(&mut self, round: RoundId, body: BlobId, operator: u8, from: NodeId, now: Timestamp) {
-        if self.lacking.len() < limits::MAX_PENDING {
+        let listed = self.lacking.values().filter(|lacking| lacking.attempt.is_none()).count();
+        if listed < MAX_LISTED_LACKING {
             let request = SubmissionRequest { round, body, operator, held: false };
             let acknowledgers = VecDeque::from([from]);
             let lacking = Lacking { attempt: None, patience: LISTED_PATIENCE, request, acknowledgers, ask_at: now };
@@ -304,6 +309,13 @@ impl Peer {
                 Err(Fault::Phase("a contribution"))
             }
             Some(_) => Ok(form),
+            None if round
+                .contributions
+                .get(&header.tag)
+                .is_some_and(|known| known.range(header.sequence + 1..).next().is_some()) =>
+            {
+                Err(Fault::Phase("a contribution after which a later one is on the log"))
+            }
             None if self.collected.attempts.contains_key(&attempt(header))
                 || self.collected.acknowledged.get(&attempt(header)).is_some_and(|body| *body != header.body) =>
             {
@@ -415,8 +427,11 @@ impl Peer {
         let key = round.charter.operator_key(acknowledgement.operator).ok_or(Fault::Unknown("operator"))?;
         let bytes = header.acknowledged_bytes(self.community);
         key.verify(domain::ACKNOWLEDGE, &bytes, &acknowledgement.signature)?;
-        let own =
-            self.operator_in(round).ok_or(Fault::NotAllowed("an acknowledgement in a round of other operators"))?;
+        if self.number_in(round).is_none() {
+            return Err(Fault::NotAllowed("an acknowledgement in a round of other operators"));
+        }
+        // Who sends it cannot know that this key is silent.
+        let Some(own) = self.operator_in(round) else { return Ok(()) };
         let known = round.contributions.get(&header.tag).is_some_and(|known| known.contains_key(&header.sequence));
         if known || round.sealed.is_some() {
             return Ok(());
@@ -425,7 +440,7 @@ impl Peer {
             // What is neither here nor asked for is not remembered: a liar can invent tags without end. Whoever
             // contributed sends again, and is acknowledged again.
             if !self.collected.lacking.contains_key(&header.body) {
-                let asked = self.collected.lacking.len();
+                let asked = self.collected.lacking.values().filter(|lacking| lacking.attempt.is_some()).count();
                 bound("contributions asked for", limits::MAX_PENDING, asked + 1)?;
             }
             let request = SubmissionRequest { round: header.round, body: header.body, operator: own, held: false };
@@ -513,9 +528,10 @@ impl Peer {
         let is_of = |round: &&Arc<RoundRecord>| round.sealed_bodies().any(|sealed| *sealed == body);
         let round = self.ledger.rounds().values().find(is_of);
         let round = round.ok_or(Fault::Phase("a handover of what is not sealed"))?;
-        let Some(operator) = self.operator_in(round).filter(|operator| *operator == handover.operator) else {
+        if self.number_in(round) != Some(handover.operator) {
             return Err(Fault::Mismatch("the operator of a handover"));
-        };
+        }
+        let Some(operator) = self.operator_in(round) else { return Ok(()) };
         let held_by_this = round.charter.sharing().held_by(operator);
         if let Some(submission) = handover.submission.filter(|_| !self.collected.held.contains_key(&body)) {
             let form = self.admit(CheckedForm::new(&self.ledger, &submission.body)?)?;

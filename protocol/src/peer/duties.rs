@@ -239,13 +239,14 @@ impl Peer {
     }
 
     /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
-    /// follows. Where the founder is none of the round's operators, the first of those who stated one leads.
+    /// follows. Where the founder is none of the round's operators, or has left, the first of those who stated one leads.
     fn weigh_alike(&mut self) {
         let unweighed = |round: &&Arc<RoundRecord>| self.ledger.standing(round) == Standing::Unweighed;
         let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
             let operator = self.operator_in(round)?;
             let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
-            let (stated, _) = match round.charter.operator(&founder) {
+            let leads = self.ledger.charter().operator(&founder).and(round.charter.operator(&founder));
+            let (stated, _) = match leads {
                 Some(founder) => round.weighed.get(&founder)?,
                 None => round.weighed.values().next()?,
             };

@@ -47,19 +47,38 @@ const ENTRIES_OF_PEER: Rate = Rate { per_second: 64, burst: 2_048 };
 /// Those of all peers who are no operators.
 const ENTRIES_OF_ALL: Rate = Rate { per_second: 512, burst: 8_192 };
 
-/// What peers have sent.
+/// Parts of the log that a peer is sent, of 1 MiB at most: some 2 MiB a second, more than a home's line takes.
+const PARTS_OF_PEER: Rate = Rate { per_second: 2, burst: 8 };
+/// Those that all peers who are no operators are sent.
+const PARTS_OF_ALL: Rate = Rate { per_second: 16, burst: 128 };
+
+/// What peers have sent, and asked for.
 pub(super) struct Entries {
     of_peers: BTreeMap<NodeId, Bucket>,
     of_all: Bucket,
+    parts_of_peers: BTreeMap<NodeId, Bucket>,
+    parts_of_all: Bucket,
 }
 
 impl Entries {
     pub(super) const fn new(now: Timestamp) -> Self {
-        Self { of_peers: BTreeMap::new(), of_all: Bucket::new(now) }
+        Self {
+            of_peers: BTreeMap::new(),
+            of_all: Bucket::new(now),
+            parts_of_peers: BTreeMap::new(),
+            parts_of_all: Bucket::new(now),
+        }
     }
 
     pub(super) fn forget_peer(&mut self, node: &NodeId) {
         self.of_peers.remove(node);
+        self.parts_of_peers.remove(node);
+    }
+
+    /// Whether a peer is sent a part of the log now.
+    fn admit_log_request(&mut self, now: Timestamp, from: NodeId, is_operator: bool) -> bool {
+        let of_peer = self.parts_of_peers.entry(from).or_insert_with(|| Bucket::new(now));
+        of_peer.take(now, 1, PARTS_OF_PEER) && (is_operator || self.parts_of_all.take(now, 1, PARTS_OF_ALL))
     }
 
     fn admit(&mut self, now: Timestamp, from: NodeId, is_operator: bool) -> Result<(), Fault> {
@@ -547,6 +566,8 @@ impl Peer {
         if !self.commit(decision) {
             return;
         }
+        // Before the next height begins: whoever must be asked again stays silent in it.
+        self.end_silence();
         let committee = self.ledger.charter().committee();
         self.feed_consensus(Input::Advance(committee));
         let mut ledger = self.ledger.clone();
@@ -630,8 +651,13 @@ impl Peer {
 
     pub(super) fn on_tip(&mut self, from: NodeId, height: Height) {
         if height > self.ordering.height() && !self.ordering.stuck {
+            self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
+            // Anybody can claim a height. While an operator is there, others' claims are a reason to ask it, and no more.
+            let is_operator = |operator: &Option<PublicKey>| operator.is_some();
+            if !self.nodes.get(&from).is_some_and(is_operator) && self.nodes.values().any(is_operator) {
+                return;
+            }
             self.ordering.ahead = self.ordering.ahead.max(height);
-            self.ordering.ask_at = self.now.plus_millis(ASK_AGAIN_MILLIS);
             if self.ordering.may_ask(self.now) {
                 self.send(from, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
             }
@@ -661,6 +687,11 @@ impl Peer {
         let height = height.max(Height(1));
         // What is before the start, others have.
         if height > self.ordering.height() || height <= self.ordering.start {
+            return;
+        }
+        // A request is short and its answer long: whoever asks for more than it can take gets nothing.
+        let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
+        if !self.entries.admit_log_request(self.now, from, is_operator) {
             return;
         }
         let oldest = self.ordering.recent.front().map(|decision| decision.batch.height());

@@ -241,12 +241,20 @@ impl Peer {
             let (operators, faulty) = (committee.len(), usize::from(self.ledger.charter().sharing().faulty()));
             // One operator alone has nobody to ask.
             let needed = (operators - faulty).min(operators.saturating_sub(1)).max(1);
-            if heights.values().filter(|told| **told <= height).count() >= needed {
+            // Who has left office since it answered knows nothing of what came after.
+            let in_office = |key: &PublicKey| self.ledger.charter().operator(key).is_some();
+            if heights.iter().filter(|(key, told)| in_office(key) && **told <= height).count() >= needed {
                 let until = Height(height.0.saturating_add(2));
                 self.recovery.state = State::Silent { until, told_by: Some(self.committee_keys()) };
                 self.silence_consensus(until);
             }
         }
+        self.end_silence();
+    }
+
+    /// Speaks again, or asks again, once the height is reached up to which the key is silent.
+    pub(super) fn end_silence(&mut self) {
+        let height = self.height();
         if let State::Silent { until, told_by } = &self.recovery.state
             && height >= *until
         {

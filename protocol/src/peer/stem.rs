@@ -141,7 +141,7 @@ impl Stems {
 impl Peer {
     /// Takes on a contribution of somebody at this node, until it is on the log.
     pub(super) fn contribute(&mut self, submission: Submission) {
-        let Ok(body) = crate::contribution::Body::from_bytes(&submission.body) else { return };
+        let Ok(body) = Body::from_bytes(&submission.body) else { return };
         let attempt = (body.round, body.tag, body.sequence);
         let own = Own {
             attempt,
@@ -203,7 +203,7 @@ impl Peer {
 
     /// How long a contribution's round is still open, in milliseconds.
     fn time_left(&self, submission: &Submission) -> Option<u64> {
-        let round = crate::contribution::Body::round_of(&submission.body)?;
+        let round = Body::round_of(&submission.body)?;
         self.open_for(&round)
     }
 
@@ -236,16 +236,22 @@ impl Peer {
 
     fn pass_on(&mut self, held: Held, rng: &mut impl CryptoRng) {
         let Held { from, stem: Stem { hops_left, submission }, .. } = held;
-        let at_the_end = hops_left == 0 && (self.operator().is_some() || self.knows_operators());
+        // An operator of the round whose key may speak; another one is a relay like any.
+        let is_due = Body::round_of(&submission.body).is_some_and(|round| self.has_duties_in(&round));
+        let at_the_end = hops_left == 0 && (is_due || self.knows_operators());
         let next = if at_the_end { None } else { self.draw_relay(&[from], rng) };
         match next {
             Some(next) => self.send(next, &Message::Stem(Stem { hops_left: hops_left.saturating_sub(1), submission })),
             // An operator checks it as it checks all that comes, and then sends it to the others.
-            None if self.operator().is_some() => {
+            None if is_due => {
                 let _ = self.collected.enqueue(self.config.node, submission, true);
             }
             None => self.send_if_it_holds(submission, rng),
         }
+    }
+
+    fn has_duties_in(&self, round: &RoundId) -> bool {
+        self.ledger.rounds().get(round).is_some_and(|round| self.operator_in(round).is_some())
     }
 
     /// Ends a stem at a node that is no operator's: what does not hold goes nowhere.
@@ -267,7 +273,8 @@ impl Peer {
         let (tried, looked, round) = (own.tried.clone(), own.looked, own.attempt.0);
         let relay = if tried.len() < PATHS { self.draw_relay(&tried, rng) } else { None };
         let unheard = self.nodes.keys().any(|node| !self.minors.contains_key(node));
-        let nobody = self.nodes.is_empty() && self.operator().is_none();
+        let is_due = self.has_duties_in(&round);
+        let nobody = self.nodes.is_empty() && !is_due;
         let may_wait = tried.is_empty() && looked < LOOKS && unheard && self.config.minor >= Message::STEM_MINOR;
         let (wait, now) = (transfer_millis(submission.size()), self.now);
         let operators = u64::from(self.ledger.charter().sharing().operators());
@@ -281,7 +288,7 @@ impl Peer {
             }
             None if nobody || may_wait => LOOK_MILLIS,
             None => {
-                if self.operator().is_some() {
+                if is_due {
                     let _ = self.collected.enqueue(self.config.node, submission.as_ref().clone(), false);
                 }
                 self.send_to_operators_of(round, &Message::Submission(submission.as_ref().clone()));

@@ -1,5 +1,7 @@
 //! What is answered without a token.
 
+use std::collections::BTreeSet;
+
 use super::*;
 
 impl Fixture {
@@ -43,7 +45,7 @@ async fn nothing_that_is_answered_without_a_token_moves_when_the_person_votes() 
     let still = |text: String| {
         let lines = text.lines().filter(|line| !moving.iter().any(|name| line.starts_with(name)));
         // What the log tells every member.
-        lines.filter(|line| !line.starts_with("chorus_log_")).map(str::to_owned).collect::<Vec<_>>()
+        lines.filter(|line| !line.starts_with("chorus_log_")).map(str::to_owned).collect::<BTreeSet<_>>()
     };
     let before = still(fixture.look("/metrics", None).await.1);
 
