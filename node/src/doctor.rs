@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{ConfigError, DataDir, settings::Settings},
+    driver::copy,
     health::{self, Check, MIN_FREE_BYTES},
     keystore::Keys,
     store::check,
@@ -334,9 +335,22 @@ fn kept(folder: &Path) -> Vec<Finding> {
         return vec![Finding::new("store", area, State::Skipped, "there is none yet")];
     }
     match check::check(folder) {
-        Ok(report) => report.findings.iter().map(|found| of_part(found, folder.join("store").exists())).collect(),
+        Ok(report) => {
+            let has_store = folder.join("store").exists();
+            let mut findings: Vec<Finding> = report.findings.iter().map(|found| of_part(found, has_store)).collect();
+            findings.extend(beginning(folder));
+            findings
+        }
         Err(error) => vec![Finding::failed("store", area, error.to_string(), "may this user read the directory?")],
     }
+}
+
+/// Tells what a log lacks that begins at a checkpoint. What is wrong with the store, others tell.
+fn beginning(folder: &Path) -> Option<Finding> {
+    let after = copy::begins_after(folder).ok().flatten()?;
+    let detail = format!("it begins after height {after}, at the checkpoint of an invitation");
+    let advice = "nothing is amiss: for a bundle of everything, ask a node that has the whole log";
+    Some(Finding::note("log", Area::Store, detail, advice))
 }
 
 fn of_part(found: &check::Finding, has_store: bool) -> Finding {

@@ -29,7 +29,7 @@ pub use self::cards::{CardStatement, Cards};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
-pub use self::state::{CHECKPOINT_HEIGHTS, MAX_STATE_BYTES};
+pub use self::state::{CHECKPOINT_HEIGHTS, MAX_STATE_BYTES, MIN_CHECKPOINT_HEIGHTS};
 use crate::{
     adapter::{gate::Standing, manifest::AdapterManifest},
     charter::Charter,

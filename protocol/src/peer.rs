@@ -15,6 +15,7 @@
 //! after it is done; a crash between two effects loses nothing that was sent.
 
 mod amending;
+mod arriving;
 mod bucket;
 mod collecting;
 mod duties;
@@ -36,9 +37,11 @@ use chorus_crypto::{
 };
 use rand_core::CryptoRng;
 
+pub use self::arriving::{ArrivalError, Checkpoints, Landmark, Start};
 pub(crate) use self::ordering::start_of_log;
 pub use self::stem::{MAX_HOPS, PATHS};
 use self::{
+    arriving::Arriving,
     collecting::Collected,
     duties::Duties,
     ordering::{Entries, Ordering},
@@ -55,9 +58,9 @@ use crate::{
     journal::{Lock, Record},
     ledger::{Ledger, RoundRecord},
     log::{
-        batch::{Batch, Height},
+        batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
-        entry::{Entry, SignedEntry},
+        entry::{Checkpoint, Entry, SignedEntry},
     },
     message::{Hello, Message},
     round::Blobs,
@@ -79,47 +82,13 @@ pub struct Config {
     pub pass_millis: u64,
     /// The minor protocol version to speak: [`MINOR`](crate::message::MINOR), or a lower one to be an older node.
     pub minor: u8,
+    /// Which checkpoints it makes, and where its log begins.
+    pub checkpoints: Checkpoints,
 }
 
 impl Config {
     /// How long a pass of the secret PCA may take before an operator gives it up.
     pub const PASS_MILLIS: u64 = 10_000;
-}
-
-/// Where a node's log begins, if it is not at the founding document: what is before, others have checked.
-///
-/// # Security
-///
-/// The node believes it. [`Start::of`] makes one of a batch that somebody vouches for who is trusted.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Start {
-    /// The height of the last batch that the state contains.
-    pub height: Height,
-    /// That batch.
-    pub batch: BatchId,
-    /// The encoded [`Ledger`].
-    pub ledger: Arc<[u8]>,
-}
-
-impl Start {
-    /// Returns where a batch leads that begins with a checkpoint; `state` is what that names. The batch itself is the first
-    /// that follows.
-    ///
-    /// # Errors
-    ///
-    /// Returns a [`Fault`] if the batch is not the `trusted` one, does not begin with a checkpoint, or names another state.
-    pub fn of(trusted: BatchId, batch: &Batch, state: Arc<[u8]>) -> Result<Self, Fault> {
-        if batch.id() != trusted {
-            return Err(Fault::Mismatch("the batch that somebody vouches for"));
-        }
-        let Some(checkpoint) = ordering::checkpoint_of(batch) else {
-            return Err(Fault::Unknown("checkpoint"));
-        };
-        if checkpoint.height.next() != batch.height() || BlobId::of(&state) != checkpoint.state {
-            return Err(Fault::Mismatch("the state of a checkpoint"));
-        }
-        Ok(Self { height: checkpoint.height, batch: batch.previous(), ledger: state })
-    }
 }
 
 /// What a node saved before it stopped.
@@ -194,6 +163,8 @@ pub enum Effect {
     Sync,
     /// Store a decision durably before anything that follows.
     Commit(Box<Decision>),
+    /// Begin the log after a height, durably and before anything that follows: there is none yet.
+    Begin(Box<Start>),
     /// Keep a public body.
     StoreBlob(Arc<[u8]>),
     /// Keep a contribution's private part durably, apart from the public bodies.
@@ -274,6 +245,13 @@ pub enum Notice {
         /// What the vote says.
         why: NotCarried,
     },
+    /// The log does not begin where an invitation says, or not yet.
+    Arriving {
+        /// Where it was to begin.
+        landmark: Landmark,
+        /// Why it does not.
+        why: ArrivalError,
+    },
     /// The node can no longer take part in ordering; a person has to look.
     Halted(String),
 }
@@ -284,6 +262,7 @@ pub struct Peer {
     community: CommunityId,
     ledger: Ledger,
     ordering: Ordering,
+    arriving: Option<Arriving>,
     collected: Collected,
     duties: Duties,
     reconciling: Reconciling,
@@ -335,6 +314,7 @@ impl Peer {
         config.genesis.validate()?;
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
+        let arriving = Arriving::new(&config, &saved);
         let log = (saved.start, saved.decisions);
         let ordering = Ordering::resume(&config, &mut ledger, now, log, &saved.records)?;
         let mut peer = Self {
@@ -345,6 +325,7 @@ impl Peer {
             recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
+            arriving,
             stems: Stems::new(now),
             entries: Entries::new(now),
             nodes: BTreeMap::new(),
@@ -440,6 +421,17 @@ impl Peer {
     /// Returns the height after which this node's log begins: what is up to it, others have to show. 0 for a whole log.
     pub const fn log_start(&self) -> Height {
         self.ordering.start()
+    }
+
+    /// Returns where this node's log is to begin, as long as that has not been found.
+    pub fn arriving(&self) -> Option<Landmark> {
+        self.arriving.as_ref().map(Arriving::landmark)
+    }
+
+    /// Returns the newest checkpoint on this node's log, and the batch that begins with it: a newcomer who trusts this node
+    /// can begin there.
+    pub const fn newest_checkpoint(&self) -> Option<(Landmark, Checkpoint)> {
+        self.ordering.newest_checkpoint()
     }
 
     /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
@@ -558,6 +550,9 @@ impl Peer {
 
     fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
         if self.wanted.remove(&id) {
+            if self.arriving.as_ref().is_some_and(|arriving| arriving.awaits(&id)) {
+                return self.arrive(&bytes);
+            }
             self.blobs.insert(id, bytes);
             self.duties.mark_changed();
         }

@@ -12,7 +12,7 @@ use chorus_protocol::{
     contribution::Contributor,
     ledger::RoundState,
     log::{consensus::Timeouts, entry::PollKind},
-    peer::{Command, Peer},
+    peer::{Checkpoints, Command, Peer},
     round::report::{Outcome, RoundReport},
 };
 use chorus_tests::community::{Community, Poll, population};
@@ -92,6 +92,7 @@ impl Village {
             blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
+            checkpoints: Checkpoints::default(),
             rng_seed: None,
         };
         self.nodes[index] = Some(Node::start(options).await.expect("starts"));

@@ -18,7 +18,7 @@ use chorus_protocol::{
     },
     message::Message,
     opening::{MaskPart, OpenedStep, OpeningPlan},
-    peer::{Config, Effect, Event, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, Peer, Saved},
     round::report::RoundReport,
     time::Timestamp,
 };
@@ -79,6 +79,7 @@ pub fn peer(bytes: &[u8]) {
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
         minor: chorus_protocol::message::MINOR,
+        checkpoints: Checkpoints::default(),
     };
     let mut peer = Peer::new(config, Timestamp::from_millis(1), Saved::default()).expect("a fresh start");
     let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -99,6 +100,7 @@ pub fn peer(bytes: &[u8]) {
 pub const fn stores(effect: &Effect) -> bool {
     match effect {
         Effect::Persist(_)
+        | Effect::Begin(_)
         | Effect::Commit(_)
         | Effect::StoreBlob(_)
         | Effect::StorePrivate { .. }

@@ -21,7 +21,7 @@ use chorus_protocol::{
         entry::SignedEntry,
     },
     message::{LogPart, Message},
-    peer::{Command, Config, Effect, Event, Notice, Peer, Saved},
+    peer::{Checkpoints, Command, Config, Effect, Event, Landmark, Notice, Peer, Saved, Start},
     time::Timestamp,
 };
 use rand_chacha::{
@@ -73,17 +73,21 @@ pub struct Topology {
     pub mesh: bool,
     /// The minor version of each host, by number.
     pub minor: fn(usize) -> u8,
+    /// How many heights the operators leave between two checkpoints.
+    pub checkpoint_heights: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { mesh: false, minor: |_| chorus_protocol::message::MINOR }
+        let checkpoint_heights = chorus_protocol::ledger::CHECKPOINT_HEIGHTS;
+        Self { mesh: false, minor: |_| chorus_protocol::message::MINOR, checkpoint_heights }
     }
 }
 
 /// What survives a crash.
 #[derive(Clone, Default)]
 struct Disk {
+    start: Option<Start>,
     decisions: Vec<Decision>,
     records: Vec<Record>,
     unsynced: Vec<Record>,
@@ -120,7 +124,7 @@ impl Copy {
         self.0.private.clear();
         self.0.blobs.clear();
         if !with_log {
-            self.0.decisions.clear();
+            (self.0.start, self.0.decisions) = (None, Vec::new());
         }
         self
     }
@@ -134,6 +138,7 @@ struct Host {
     tamper: Option<Tamper>,
     crash: Option<CrashPoint>,
     wants: BTreeSet<BlobId>,
+    begin_at: Option<Landmark>,
 }
 
 #[derive(Debug)]
@@ -216,6 +221,7 @@ impl Network {
                 tamper: None,
                 crash: None,
                 wants: BTreeSet::new(),
+                begin_at: None,
             };
             network.hosts.push(host);
         }
@@ -324,8 +330,26 @@ impl Network {
             tamper: None,
             crash: None,
             wants: BTreeSet::new(),
+            begin_at: None,
         };
         self.hosts.push(twin);
+        self.start(host);
+        host
+    }
+
+    /// Starts a follower that is told of a checkpoint, connected with the operators. Returns its number.
+    pub fn add_newcomer(&mut self, begin_at: Option<Landmark>) -> usize {
+        let host = self.hosts.len();
+        self.hosts.push(Host {
+            operator: None,
+            peer: None,
+            disk: Disk::default(),
+            rng: ChaCha20Rng::seed_from_u64(0x7718 ^ host as u64),
+            tamper: None,
+            crash: None,
+            wants: BTreeSet::new(),
+            begin_at,
+        });
         self.start(host);
         host
     }
@@ -350,7 +374,7 @@ impl Network {
         let this = &mut self.hosts[host];
         this.disk.unsynced.clear();
         let saved = Saved {
-            start: None,
+            start: this.disk.start.clone(),
             decisions: this.disk.decisions.clone(),
             records: this.disk.records.clone(),
             submissions: this.disk.private.values().map(|submission| submission.as_ref().clone()).collect(),
@@ -370,6 +394,7 @@ impl Network {
             },
             pass_millis: 5_000,
             minor: (self.topology.minor)(host),
+            checkpoints: Checkpoints { every: self.topology.checkpoint_heights, begin_at: this.begin_at },
         };
         this.peer = Some(Peer::new(config, self.now, saved).expect("what was saved fits together"));
         this.wants.clear();
@@ -485,6 +510,7 @@ impl Network {
         match effect {
             Effect::Persist(record) => disk.unsynced.push(record),
             Effect::Sync => disk.records.append(&mut disk.unsynced),
+            Effect::Begin(start) => disk.start = Some(*start),
             Effect::Commit(decision) => {
                 self.tap.decided(&decision.batch);
                 disk.records.append(&mut disk.unsynced);

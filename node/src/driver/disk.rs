@@ -3,7 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | records that must not be forgotten | `journal` |
-//! | decisions | `store/` |
+//! | decisions, and the state before the first if that is not the founding document | `store/` |
 //! | public bodies | `blobs/` |
 //! | what was used of the month | `traffic`, by the network |
 //! | private parts of contributions | `private/<round>/<body>` |
@@ -97,13 +97,13 @@ impl Disk {
             Err(NodeError::Journal(JournalError::Missing(_))) => Self::first_journal(folder, who, rng)?,
             opened => opened?,
         };
-        let Opened { log, decisions, mark } = LogStore::open(folder)?;
+        let Opened { log, start, decisions, mark } = LogStore::open(folder)?;
         let is_current = is_current(&records, mark)? && is_current(&records, mark_file.read())?;
         if who.operator.is_some() && !is_current {
             return Err(NodeError::JournalOld);
         }
         let saved = records.load()?;
-        let height = decisions.len() as u64;
+        let height = start.as_ref().map_or(0, |start| start.height.0) + decisions.len() as u64;
         who.check_log(height, &saved)?;
         let policy = if who.operator.is_some() { Policy::keep_all(quota) } else { Policy::cache(quota) };
         let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
@@ -120,7 +120,7 @@ impl Disk {
         let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
         let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
-        Ok((disk, Saved { start: None, decisions, records: saved, submissions, relayed }))
+        Ok((disk, Saved { start, decisions, records: saved, submissions, relayed }))
     }
 
     /// Makes a journal where there is none: for an operator only if no node has ever run here, and for a follower with the note
@@ -171,6 +171,11 @@ impl Disk {
                 Effect::Persist(record) => self.persist(record)?,
                 // Nothing leaves before everything before it is durable anyway.
                 Effect::Sync => {}
+                Effect::Begin(start) => {
+                    self.flush()?;
+                    self.log.begin(&start)?;
+                    self.height = start.height.0;
+                }
                 Effect::Commit(decision) => self.waiting.1.push(*decision),
                 Effect::StoreBlob(bytes) => {
                     self.blobs.put(&bytes)?;

@@ -39,6 +39,7 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
         blob_quota: NodeOptions::BLOB_QUOTA,
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        checkpoints: Checkpoints::default(),
         rng_seed: None,
     }
 }

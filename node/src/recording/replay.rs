@@ -10,7 +10,7 @@ use std::{
 use chorus_crypto::codec::Decode as _;
 use chorus_protocol::{
     message::Message,
-    peer::{Config, Effect, Event, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, Peer, Saved},
     time::Timestamp,
 };
 use rand_chacha::ChaCha20Rng;
@@ -129,15 +129,17 @@ impl Recording {
     }
 
     /// Reads what was saved when the recording began, and when that was.
-    fn saved(&mut self) -> Result<(Saved, Timestamp), RecordingError> {
-        let mut saved = Saved::default();
+    fn saved(&mut self) -> Result<(Saved, Checkpoints, Timestamp), RecordingError> {
+        let (mut saved, mut checkpoints) = (Saved::default(), Checkpoints::default());
         loop {
             match self.next()? {
+                Ok(Part::Landmark(landmark)) => checkpoints.begin_at = Some(landmark),
+                Ok(Part::State(start)) => saved.start = Some(start),
                 Ok(Part::Decision(decision)) => saved.decisions.push(decision),
                 Ok(Part::Record(record)) => saved.records.push(record),
                 Ok(Part::Submission(submission)) => saved.submissions.push(submission),
                 Ok(Part::Relayed(entry)) => saved.relayed.push(entry),
-                Ok(Part::Start(at)) => return Ok((saved, at)),
+                Ok(Part::Start(at)) => return Ok((saved, checkpoints, at)),
                 Ok(Part::Begin(_) | Part::Event(_)) | Err(_) => return Err(RecordingError::Damaged(self.position)),
             }
         }
@@ -150,7 +152,7 @@ impl Recording {
     ///
     /// Returns a [`RecordingError`] if the file is damaged or does not start a node.
     pub fn replay(mut self, mut see: impl FnMut(&Step)) -> Result<Outcome, RecordingError> {
-        let (saved, start) = self.saved()?;
+        let (saved, checkpoints, start) = self.saved()?;
         let begin = self.begin.clone();
         let config = Config {
             genesis: begin.genesis.clone(),
@@ -159,6 +161,7 @@ impl Recording {
             timeouts: timeouts_from_bytes(&begin.timeouts),
             pass_millis: begin.pass_millis,
             minor: begin.minor,
+            checkpoints,
         };
         let mut peer = Peer::new(config, start, saved)?;
         let mut rng = ChaCha20Rng::from_seed(begin.seed);

@@ -39,9 +39,13 @@ use crate::{
 /// Bytes of a state: it is one blob.
 pub const MAX_STATE_BYTES: usize = limits::MAX_BLOB_BYTES;
 
-/// How many heights lie between two checkpoints: some hundred rounds of a small community, of which a late joiner then
-/// fetches half on average, and checking one costs each operator one encoding.
+/// How many heights operators leave between two checkpoints: some hundred rounds of a small community, of which a late
+/// joiner then fetches half on average.
 pub const CHECKPOINT_HEIGHTS: u64 = 4_096;
+
+/// At which heights a checkpoint may stand after all. Checking one costs each operator an encoding of the state, so that a
+/// liar among them can ask for that in few of the batches.
+pub const MIN_CHECKPOINT_HEIGHTS: u64 = 16;
 
 /// The bound of what grows with the log: the bytes end before.
 const MANY: usize = MAX_STATE_BYTES;
@@ -187,22 +191,22 @@ impl Governance {
 
 impl Ledger {
     /// Returns whether the next batch may begin with a checkpoint. Where it does not, the next one is a while later.
-    pub const fn is_checkpoint_due(&self) -> bool {
+    pub const fn may_begin_with_checkpoint(&self) -> bool {
         let height = self.height().0;
-        self.at_end && height > 0 && height.is_multiple_of(CHECKPOINT_HEIGHTS)
+        self.at_end && height > 0 && height.is_multiple_of(MIN_CHECKPOINT_HEIGHTS)
     }
 
     /// Returns the checkpoint with which the next batch may begin, and the state that it names; `None` if none is due, or
     /// the state is too large for a blob.
     pub fn checkpoint(&self) -> Option<(Checkpoint, Vec<u8>)> {
-        let state = self.is_checkpoint_due().then(|| self.to_bytes())?;
+        let state = self.may_begin_with_checkpoint().then(|| self.to_bytes())?;
         let bytes = u32::try_from(state.len()).ok().filter(|_| state.len() <= MAX_STATE_BYTES)?;
         Some((Checkpoint { height: self.height(), state: BlobId::of(&state), bytes }, state))
     }
 
     /// Checks that a checkpoint is the first entry of its batch, and names the state before it.
     pub(super) fn check_checkpoint(&self, said: &Checkpoint) -> Result<(), Fault> {
-        if !self.is_checkpoint_due() {
+        if !self.may_begin_with_checkpoint() {
             return Err(Fault::NotAllowed("a checkpoint but as the first entry of a batch after so many others"));
         }
         if said.height != self.height() {

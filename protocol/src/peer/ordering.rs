@@ -9,8 +9,9 @@ use super::{
 use crate::{
     limits,
     log::{
+        batch::Batch,
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
-        entry::{Checkpoint, Evidence as EvidenceEntry},
+        entry::Evidence as EvidenceEntry,
     },
     message::{ConsensusBytes, LogPart, Tip},
 };
@@ -23,6 +24,8 @@ pub(super) struct Ordering {
     start: Height,
     height: Height,
     tip: BatchId,
+    /// The newest checkpoint.
+    checkpoint: Option<(Landmark, Checkpoint)>,
     /// The newest decisions.
     recent: VecDeque<Arc<Decision>>,
     pool: Pool,
@@ -33,6 +36,8 @@ pub(super) struct Ordering {
     /// When to ask for more of the log, and how often that has been done: operators are asked in turn.
     ask_at: Timestamp,
     asked: usize,
+    /// Who was asked last.
+    asked_of: Option<NodeId>,
     /// Requests since the log last grew: a tip that nobody can show is forgotten.
     fruitless: usize,
     /// The height from which on the log was last asked for, and until when the answer is waited for.
@@ -162,11 +167,7 @@ impl Ordering {
     ) -> Result<Self, StartError> {
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
         if let Some(start) = start {
-            let state = Ledger::from_bytes(&start.ledger).map_err(|_| StartError::State(start.height))?;
-            if state.community() != ledger.community() || state.height() != start.height {
-                return Err(StartError::State(start.height));
-            }
-            *ledger = state;
+            *ledger = start.state(ledger.community())?;
             (height, tip) = (start.height, start.batch);
         }
         let start = height;
@@ -188,6 +189,7 @@ impl Ordering {
                 Some(Consensus::new(config, now, resume)?)
             }
         };
+        let checkpoint = decisions.iter().rev().find_map(|decision| Landmark::of(&decision.batch));
         let older = decisions.len().saturating_sub(limits::RECENT_DECISIONS);
         let recent = decisions.into_iter().skip(older).map(Arc::new).collect();
         Ok(Self {
@@ -195,12 +197,14 @@ impl Ordering {
             start,
             height,
             tip,
+            checkpoint,
             recent,
             pool: Pool::default(),
             relayed: BTreeMap::new(),
             ahead: Height(0),
             ask_at: now,
             asked: 0,
+            asked_of: None,
             fruitless: 0,
             awaited: (Height::GENESIS, now),
             stuck: false,
@@ -230,6 +234,21 @@ impl Ordering {
         self.start
     }
 
+    pub(super) const fn newest_checkpoint(&self) -> Option<(Landmark, Checkpoint)> {
+        self.checkpoint
+    }
+
+    /// Begins where a state leads, in the place of the founding document.
+    pub(super) fn begin(&mut self, start: &Start) {
+        (self.start, self.height, self.tip) = (start.height, start.height, start.batch);
+    }
+
+    /// Follows no more.
+    pub(super) fn stop(&mut self) {
+        self.stuck = true;
+        self.consensus = None;
+    }
+
     pub(super) fn recent(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
         self.recent.iter()
     }
@@ -237,6 +256,7 @@ impl Ordering {
     /// Notes a decision that has been applied.
     fn push(&mut self, decision: Decision) {
         (self.height, self.tip) = (decision.batch.height(), decision.batch.id());
+        self.checkpoint = Landmark::of(&decision.batch).or(self.checkpoint);
         self.recent.push_back(Arc::new(decision));
         if self.recent.len() > limits::RECENT_DECISIONS {
             self.recent.pop_front();
@@ -306,7 +326,7 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
 
 /// As [`apply_batch`], with the signatures checked together first: what a quorum decided holds, so nothing is checked in
 /// vain.
-fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
+pub(super) fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
     if batch.entries().is_empty() {
         return Err(Fault::Mismatch("a batch without entries"));
     }
@@ -556,7 +576,8 @@ impl Peer {
     /// Returns the checkpoint with which a batch has to begin now, applied to `ledger`.
     fn due_checkpoint(&self, ledger: &mut Ledger) -> Option<Vec<u8>> {
         let key = self.config.operator.as_ref()?;
-        let (checkpoint, _) = ledger.checkpoint()?;
+        let every = self.config.checkpoints.every;
+        let (checkpoint, _) = self.ordering.height.0.is_multiple_of(every).then(|| ledger.checkpoint())??;
         let signed = SignedEntry::sign(key, self.community, Entry::Checkpoint(checkpoint));
         ledger.apply_verified(&signed).ok()?;
         Some(signed.to_bytes())
@@ -577,7 +598,7 @@ impl Peer {
     }
 
     /// Applies a decision that is known to be final. Returns whether it could be.
-    fn commit(&mut self, decision: Decision) -> bool {
+    pub(super) fn commit(&mut self, decision: Decision) -> bool {
         let mut contributions = Vec::new();
         for bytes in decision.batch.entries() {
             if let Ok(entry) = SignedEntry::from_bytes(bytes) {
@@ -634,8 +655,7 @@ impl Peer {
         } else {
             format!("a quorum decided a batch that is invalid here: {fault}")
         };
-        self.ordering.stuck = true;
-        self.ordering.consensus = None;
+        self.ordering.stop();
         self.effects.push_back(Effect::Notice(Notice::Halted(what)));
     }
 
@@ -658,7 +678,7 @@ impl Peer {
                 return;
             }
             self.ordering.ahead = self.ordering.ahead.max(height);
-            if self.ordering.may_ask(self.now) {
+            if self.arriving.is_none() && self.ordering.may_ask(self.now) {
                 self.send(from, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
             }
         }
@@ -666,6 +686,10 @@ impl Peer {
 
     /// Asks the next operator in turn for what follows.
     fn ask_for_log(&mut self) {
+        if self.arriving.is_some() {
+            self.ordering.ask_at = self.now.plus_millis(ASK_MILLIS);
+            return self.ask_for_landmark();
+        }
         if self.ordering.fruitless >= BELIEVED_REQUESTS {
             self.ordering.ahead = self.ordering.height();
         }
@@ -679,20 +703,24 @@ impl Peer {
             self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
         self.ordering.asked = self.ordering.asked.wrapping_add(1);
         if let Some(node) = operators.get(self.ordering.asked.checked_rem(operators.len()).unwrap_or(0)) {
+            self.ordering.asked_of = Some(*node);
             self.send(*node, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
         }
     }
 
     pub(super) fn on_log_request(&mut self, from: NodeId, height: Height) {
         let height = height.max(Height(1));
-        // What is before the start, others have.
-        if height > self.ordering.height() || height <= self.ordering.start {
+        if height > self.ordering.height() {
             return;
         }
         // A request is short and its answer long: whoever asks for more than it can take gets nothing.
         let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
         if !self.entries.admit_log_request(self.now, from, is_operator) {
             return;
+        }
+        // What is before the start, others have.
+        if height <= self.ordering.start {
+            return self.send_nothing(from);
         }
         let oldest = self.ordering.recent.front().map(|decision| decision.batch.height());
         if oldest.is_none_or(|oldest| height < oldest) {
@@ -714,6 +742,17 @@ impl Peer {
     /// from where that changes.
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
         if self.ordering.stuck {
+            return Ok(());
+        }
+        if self.arriving.is_some() {
+            return self.on_landmark(part);
+        }
+        if part.decisions.is_empty() {
+            // It lacks what it was asked for: the next one may have it.
+            if self.ordering.asked_of.take_if(|asked| *asked == from).is_some() {
+                self.ordering.awaited.1 = self.now;
+                self.ordering.ask_at = self.now;
+            }
             return Ok(());
         }
         let next = self.ordering.height().next();
