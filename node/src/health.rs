@@ -243,7 +243,11 @@ impl Standing {
 
     fn up_to_date(&self) -> Check {
         if let Some(height) = self.arriving {
-            return Check::new("log", false, format!("the checkpoint at height {height} is looked for, to begin there"));
+            return Check::new(
+                "log",
+                false,
+                format!("the checkpoint at height {height} is looked for, to begin there"),
+            );
         }
         let behind = self.heard.saturating_sub(self.height);
         let begins = match self.begins_after {
@@ -301,6 +305,8 @@ pub(crate) mod tests {
             standing: Some(Standing {
                 height: 40,
                 heard: 41,
+                begins_after: 0,
+                arriving: None,
                 log_millis: 1_700_000_000_000,
                 peers: 5,
                 operators: 4,

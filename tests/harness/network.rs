@@ -289,6 +289,23 @@ impl Network {
         self.handle(to, Event::Message { from: node(from), bytes });
     }
 
+    /// Hands a host bytes as if a stranger had sent them, and returns what it sends to that stranger.
+    pub fn ask(&mut self, host: usize, bytes: Vec<u8>) -> Vec<Message> {
+        let (stranger, community) = (NodeId::from([0xEE; 32]), self.genesis.id());
+        let (now, this) = (self.now, &mut self.hosts[host]);
+        let Some(peer) = &mut this.peer else { return Vec::new() };
+        peer.handle(now, Event::Message { from: stranger, bytes }, &mut this.rng);
+        let (mut answers, mut others) = (Vec::new(), Vec::new());
+        while let Some(effect) = peer.poll_effect() {
+            match effect {
+                Effect::Send { to, bytes } if to == stranger => answers.extend(Message::open(community, &bytes)),
+                effect => others.push(effect),
+            }
+        }
+        others.into_iter().for_each(|effect| self.perform(host, effect));
+        answers
+    }
+
     /// Writes a record into the journal of a host that is down.
     pub fn plant_record(&mut self, host: usize, record: Record) {
         self.hosts[host].disk.records.push(record);

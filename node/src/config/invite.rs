@@ -5,12 +5,7 @@ use chorus_crypto::{
     wire_struct,
 };
 use chorus_protocol::{
-    config::Genesis,
-    id::CommunityId,
-    limits,
-    log::entry::Registration,
-    peer::Landmark,
-    registry::attestation::Claim,
+    config::Genesis, id::CommunityId, limits, log::entry::Registration, peer::Landmark, registry::attestation::Claim,
 };
 use rand_core::CryptoRng;
 

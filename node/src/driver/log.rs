@@ -409,6 +409,37 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_begins_late_is_read_back_from_the_store_and_from_an_export() {
+        let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let start = Start { height: Height(9), batch: BatchId::from([1; 32]), ledger: vec![5; PART * PAGE + 7] };
+        let mark = Mark { journal: [0; 32], reached: None };
+        let log = [decision(10, PART), decision(11, PART)];
+        let Opened { log: store, start: none, .. } = LogStore::open(folder.path()).expect("opens");
+        assert_eq!((none, begins_after(other.path()).expect("reads")), (None, None));
+        store.begin(&start).expect("begins");
+        store.commit(&log, &mark).expect("commits");
+        let mut export = Vec::new();
+        store.export(&mut export).expect("exports");
+        drop(store);
+
+        assert_eq!(begins_after(folder.path()).expect("reads"), Some(Height(9)));
+        for of_export in [false, true] {
+            let path = if of_export { other.path() } else { folder.path() };
+            if of_export {
+                LogStore::open(path).expect("opens").log.import(&mut export.as_slice()).expect("imports");
+            }
+            let opened = LogStore::open(path).expect("opens");
+            assert_eq!((opened.start.as_ref(), opened.decisions.as_slice()), (Some(&start), log.as_slice()));
+            assert_eq!(opened.log.begins_after(), Height(9));
+            assert_eq!(opened.log.part(Height(3)).expect("reads").decisions, []);
+        }
+        // A decision that cannot be on such a log makes the store a damaged one.
+        let opened = LogStore::open(folder.path()).expect("opens");
+        opened.log.commit(&[decision(9, PART)], &mark).expect("commits");
+        assert!(matches!(opened.log.decisions(), Err(NodeError::StoreDamaged)));
+    }
+
+    #[test]
     fn parts_begin_where_they_are_asked_for_and_fit_one_message() {
         let folder = tempfile::tempdir().expect("a folder");
         let Opened { log: store, .. } = LogStore::open(folder.path()).expect("opens");

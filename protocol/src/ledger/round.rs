@@ -212,7 +212,8 @@ pub struct RoundRecord {
     pub assessments: BTreeMap<u8, Vec<GroupScore>>,
     /// What the first n − f assessments came to.
     pub verdict: Option<Verdict>,
-    seed_digests: BTreeSet<Digest>,
+    /// The seeds of all contributions that were accepted.
+    pub(super) seed_digests: BTreeSet<Digest>,
 }
 
 impl RoundRecord {

@@ -94,16 +94,17 @@ impl<'a> Tables<'a> {
     }
 
     fn put_poll(&self, out: &mut Vec<u8>, poll: &Poll) {
-        poll.opening.encode(out);
-        poll.opened_by.encode(out);
-        put_count(out, poll.items.len());
-        for (_, text, proposer) in &poll.items {
+        let Poll { opening, opened_by, items, rounds, snapshot, policy } = poll;
+        opening.encode(out);
+        opened_by.encode(out);
+        put_count(out, items.len());
+        for (_, text, proposer) in items {
             put_bytes(out, text.as_bytes());
             proposer.encode(out);
         }
-        put_seq(out, &poll.rounds);
-        self.put_snapshot(out, &poll.snapshot);
-        poll.policy.encode(out);
+        put_seq(out, rounds);
+        self.put_snapshot(out, snapshot);
+        policy.encode(out);
     }
 }
 
@@ -167,12 +168,14 @@ impl Told<'_> {
 
 impl Governance {
     fn put(&self, out: &mut Vec<u8>) {
-        self.height.encode(out);
-        self.since.encode(out);
-        put_seq(out, &self.adopted);
-        self.pending.as_deref().cloned().encode(out);
-        put_map(out, &self.stated, |amendment, out| amendment.encode(out));
-        put_set(out, &self.served);
+        // The charter is the first of the table, and its policy has one digest.
+        let Self { charter: _, policy: _, height, since, adopted, pending, stated, served } = self;
+        height.encode(out);
+        since.encode(out);
+        put_seq(out, adopted);
+        pending.as_deref().cloned().encode(out);
+        put_map(out, stated, |amendment, out| amendment.encode(out));
+        put_set(out, served);
     }
 
     fn read(input: &mut Reader<'_>, charter: Arc<Charter>) -> Result<Self, DecodeError> {
@@ -222,29 +225,45 @@ impl Ledger {
 impl Encode for Ledger {
     fn encode(&self, out: &mut Vec<u8>) {
         let tables = Tables::of(self);
+        // Every field is named, here and in all that follows: whoever adds one decides whether it is in the bytes, and if it
+        // is not, how it follows from them.
+        let Self {
+            genesis,
+            community: _,
+            governance,
+            registry,
+            clocks,
+            polls,
+            series,
+            rounds,
+            cards,
+            convicted,
+            at_end: _,
+        } = self;
         out.push(VERSION);
-        self.genesis.encode(out);
-        self.registry.as_ref().encode(out);
+        genesis.encode(out);
+        registry.as_ref().encode(out);
         put_count(out, tables.charters.len());
         tables.charters.iter().for_each(|charter| charter.encode(out));
         put_count(out, tables.snapshots.len());
-        tables.snapshots.iter().for_each(|snapshot| put_members(out, snapshot, self.registry.leaves()));
-        self.governance.put(out);
-        put_map(out, &self.clocks, Encode::encode);
-        put_count(out, self.polls.len());
-        for (id, poll) in self.polls.as_ref() {
+        tables.snapshots.iter().for_each(|snapshot| put_members(out, snapshot, registry.leaves()));
+        governance.put(out);
+        put_map(out, clocks, Encode::encode);
+        put_count(out, polls.len());
+        for (id, poll) in polls.as_ref() {
             id.encode(out);
             tables.put_poll(out, poll);
         }
-        put_map(out, &self.series, |series, out| {
-            series.manifest.encode(out);
-            series.opened_by.encode(out);
-            put_seq(out, &series.rounds);
+        put_map(out, series, |series, out| {
+            let Series { manifest, opened_by, rounds } = series.as_ref();
+            manifest.encode(out);
+            opened_by.encode(out);
+            put_seq(out, rounds);
         });
-        put_map(out, &self.rounds, |round, out| tables.put_round(out, round));
-        put_count(out, self.cards.statements().count());
-        self.cards.statements().for_each(|statement| statement.encode(out));
-        put_set(out, &self.convicted);
+        put_map(out, rounds, |round, out| tables.put_round(out, round));
+        put_count(out, cards.statements().count());
+        cards.statements().for_each(|statement| statement.encode(out));
+        put_set(out, convicted);
     }
 }
 

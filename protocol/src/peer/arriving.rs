@@ -13,7 +13,8 @@
 //! from the same invitation. What is fetched is checked against it, so that it does not matter who hands it over. Beyond
 //! that, n − f of the operators *that the state itself names* must have certified the batch: an invitation alone makes no
 //! state, unless its author also made the operators. What nobody can check from here is whether these operators follow
-//! from the founding document: whoever wants to know checks the log from its beginning, or a bundle of it.
+//! from the founding document, nor whether the results of rounds that were finished before follow from their sums: whoever
+//! wants to know checks the log from its beginning, or a bundle of it.
 //!
 //! An operator's node never begins at a checkpoint: what it signs rests on what it has checked.
 
@@ -207,7 +208,7 @@ impl Peer {
             return self.give_up(ArrivalError::State);
         }
         self.arriving = None;
-        self.ordering.begin(&start);
+        self.ordering.begin(&start, &state);
         self.ledger = state;
         self.effects.push_back(Effect::Begin(Box::new(start)));
         self.recognise_all();

@@ -22,6 +22,8 @@ pub(super) struct Ordering {
     consensus: Option<Consensus>,
     /// The height after which the log begins here.
     start: Height,
+    /// The rounds that were finished by then: their results come with the state.
+    before_start: BTreeSet<RoundId>,
     height: Height,
     tip: BatchId,
     /// The newest checkpoint.
@@ -166,8 +168,10 @@ impl Ordering {
         records: &[Record],
     ) -> Result<Self, StartError> {
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
+        let mut before_start = BTreeSet::new();
         if let Some(start) = start {
             *ledger = start.state(ledger.community())?;
+            before_start = finished(ledger);
             (height, tip) = (start.height, start.batch);
         }
         let start = height;
@@ -195,6 +199,7 @@ impl Ordering {
         Ok(Self {
             consensus,
             start,
+            before_start,
             height,
             tip,
             checkpoint,
@@ -238,8 +243,14 @@ impl Ordering {
         self.checkpoint
     }
 
+    /// Whether a round was finished before this node's log begins.
+    pub(super) fn is_before_start(&self, round: &RoundId) -> bool {
+        self.before_start.contains(round)
+    }
+
     /// Begins where a state leads, in the place of the founding document.
-    pub(super) fn begin(&mut self, start: &Start) {
+    pub(super) fn begin(&mut self, start: &Start, state: &Ledger) {
+        self.before_start = finished(state);
         (self.start, self.height, self.tip) = (start.height, start.height, start.batch);
     }
 
@@ -273,6 +284,12 @@ impl Ordering {
         self.awaited = (next, now.plus_millis(patience));
         true
     }
+}
+
+/// Returns the rounds of a state that have a result.
+fn finished(state: &Ledger) -> BTreeSet<RoundId> {
+    let finished = state.rounds().values().filter(|round| round.agreed_result().is_some());
+    finished.map(|round| round.id).collect()
 }
 
 /// What the first batch names as its predecessor: the community's founding document.

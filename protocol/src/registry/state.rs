@@ -51,8 +51,20 @@ impl Decode for Person {
 
 impl Encode for Registry {
     fn encode(&self, out: &mut Vec<u8>) {
-        let Self { people, leaves, vouches, last_vouch, penalised, vouched, .. } = self;
-        let Self { refreshed, removals, removed, expulsions, census, snapshots, .. } = self;
+        let Self {
+            people,
+            leaves,
+            vouches,
+            last_vouch,
+            penalised,
+            vouched,
+            refreshed,
+            removals,
+            removed,
+            expulsions,
+            census,
+            snapshots,
+        } = self;
         put_count(out, people.len());
         people.values().for_each(|person| person.encode(out));
         put_set(out, leaves);

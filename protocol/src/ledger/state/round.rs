@@ -24,8 +24,9 @@ const MAX_CONTRIBUTIONS: usize = limits::MAX_MEMBERS * (limits::MAX_SEQUENCE as 
 
 impl Encode for Opening {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.inputs.encode(out);
-        put_map(out, &self.sums, Encode::encode);
+        let Self { inputs, sums } = self;
+        inputs.encode(out);
+        put_map(out, sums, Encode::encode);
     }
 }
 
@@ -37,14 +38,15 @@ impl Decode for Opening {
 
 impl Encode for Pass {
     fn encode(&self, out: &mut Vec<u8>) {
-        put_map(out, &self.hashes, Encode::encode);
-        put_map(out, &self.shares, |values, out| put_seq(out, values));
-        put_set(out, &self.ended);
-        self.product.is_some().encode(out);
-        if let Some(product) = &self.product {
+        let Self { hashes, shares, ended, product, liars } = self;
+        put_map(out, hashes, Encode::encode);
+        put_map(out, shares, |values, out| put_seq(out, values));
+        put_set(out, ended);
+        product.is_some().encode(out);
+        if let Some(product) = product {
             put_seq(out, product);
         }
-        put_set(out, &self.liars);
+        put_set(out, liars);
     }
 }
 
@@ -62,9 +64,10 @@ impl Decode for Pass {
 
 impl Encode for OpenClass {
     fn encode(&self, out: &mut Vec<u8>) {
-        self.number.encode(out);
-        self.group.is_some().encode(out);
-        if let Some((scope, ring)) = &self.group {
+        let Self { number, group } = self;
+        number.encode(out);
+        group.is_some().encode(out);
+        if let Some((scope, ring)) = group {
             scope.encode(out);
             put_seq(out, ring.tags());
         }
@@ -85,42 +88,73 @@ impl Decode for OpenClass {
 
 impl Tables<'_> {
     fn put_manifest(&self, out: &mut Vec<u8>, manifest: &Manifest) {
-        put_seq(out, &manifest.keys);
-        self.put_snapshot(out, &manifest.snapshot);
-        put_seq(out, &manifest.classes);
-        manifest.deadline.encode(out);
+        let Manifest { keys, snapshot, root: _, classes, scope: _, digest: _, deadline } = manifest;
+        put_seq(out, keys);
+        self.put_snapshot(out, snapshot);
+        put_seq(out, classes);
+        deadline.encode(out);
     }
 
     /// Appends a round.
     pub(super) fn put_round(&self, out: &mut Vec<u8>, round: &RoundRecord) {
-        round.plan.encode(out);
-        self.put_charter(out, &round.charter);
-        round.planned_by.encode(out);
-        round.replaces.encode(out);
-        round.ordinal.encode(out);
-        round.planned_at.encode(out);
-        put_set(out, &round.clocks_read);
-        put_map(out, &round.offered, Encode::encode);
-        round.manifest.is_some().encode(out);
-        if let Some(manifest) = &round.manifest {
+        // Id, what is collected and the seeds in use follow from the rest; so does the sealed set, once there is one.
+        let RoundRecord {
+            id: _,
+            plan,
+            charter,
+            planned_by,
+            collects: _,
+            replaces,
+            ordinal,
+            planned_at,
+            clocks_read,
+            offered,
+            manifest,
+            contributions,
+            sealed,
+            openings,
+            opened,
+            passes,
+            partitions,
+            partition,
+            results,
+            agreed,
+            erased,
+            beacons,
+            beacon,
+            weighed,
+            assessments,
+            verdict,
+            seed_digests: _,
+        } = round;
+        plan.encode(out);
+        self.put_charter(out, charter);
+        planned_by.encode(out);
+        replaces.encode(out);
+        ordinal.encode(out);
+        planned_at.encode(out);
+        put_set(out, clocks_read);
+        put_map(out, offered, Encode::encode);
+        manifest.is_some().encode(out);
+        if let Some(manifest) = manifest {
             self.put_manifest(out, manifest);
         }
-        put_count(out, round.contributions.values().map(BTreeMap::len).sum());
-        round.contributions.values().flat_map(BTreeMap::values).for_each(|one| one.encode(out));
-        round.sealed.is_some().encode(out);
-        put_map(out, &round.openings, |by, out| put_map(out, by, Encode::encode));
-        put_map(out, &round.opened, |by, out| put_map(out, by, Encode::encode));
-        put_map(out, &round.passes, Encode::encode);
-        put_map(out, &round.partitions, Encode::encode);
-        round.partition.encode(out);
-        put_map(out, &round.results, Encode::encode);
-        round.agreed.encode(out);
-        put_set(out, &round.erased);
-        put_map(out, &round.beacons, |values, out| put_map(out, values, Encode::encode));
-        round.beacon.encode(out);
-        put_map(out, &round.weighed, Encode::encode);
-        put_map(out, &round.assessments, |groups, out| put_seq(out, groups));
-        round.verdict.encode(out);
+        put_count(out, contributions.values().map(BTreeMap::len).sum());
+        contributions.values().flat_map(BTreeMap::values).for_each(|one| one.encode(out));
+        sealed.is_some().encode(out);
+        put_map(out, openings, |by, out| put_map(out, by, Encode::encode));
+        put_map(out, opened, |by, out| put_map(out, by, Encode::encode));
+        put_map(out, passes, Encode::encode);
+        put_map(out, partitions, Encode::encode);
+        partition.encode(out);
+        put_map(out, results, Encode::encode);
+        agreed.encode(out);
+        put_set(out, erased);
+        put_map(out, beacons, |values, out| put_map(out, values, Encode::encode));
+        beacon.encode(out);
+        put_map(out, weighed, Encode::encode);
+        put_map(out, assessments, |groups, out| put_seq(out, groups));
+        verdict.encode(out);
     }
 }
 
