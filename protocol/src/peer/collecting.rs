@@ -304,16 +304,13 @@ impl Peer {
         }
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         self.operator_in(round).ok_or(Fault::NotAllowed("a contribution to a round of other operators"))?;
+        let logged = round.contributions.get(&header.tag).and_then(BTreeMap::last_key_value);
         match &round.sealed {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
                 Err(Fault::Phase("a contribution"))
             }
             Some(_) => Ok(form),
-            None if round
-                .contributions
-                .get(&header.tag)
-                .is_some_and(|known| known.range(header.sequence + 1..).next().is_some()) =>
-            {
+            None if logged.is_some_and(|(last, _)| *last > header.sequence) => {
                 Err(Fault::Phase("a contribution after which a later one is on the log"))
             }
             None if self.collected.attempts.contains_key(&attempt(header))
