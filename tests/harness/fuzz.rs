@@ -18,7 +18,7 @@ use chorus_protocol::{
     },
     message::Message,
     opening::{MaskPart, OpenedStep, OpeningPlan},
-    peer::{Checkpoints, Config, Effect, Event, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, Peer, Saved, Start},
     round::report::RoundReport,
     time::Timestamp,
 };
@@ -48,6 +48,8 @@ pub fn log(bytes: &[u8]) {
     reads_back::<Evidence>(bytes);
     reads_back::<Genesis>(bytes);
     reads_back::<Record>(bytes);
+    reads_back::<Ledger>(bytes);
+    reads_back::<Start>(bytes);
 }
 
 /// Bodies read back from their bytes only.

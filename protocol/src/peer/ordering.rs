@@ -768,7 +768,7 @@ impl Peer {
             // It lacks what it was asked for: the next one may have it.
             if self.ordering.asked_of.take_if(|asked| *asked == from).is_some() {
                 self.ordering.awaited.1 = self.now;
-                self.ordering.ask_at = self.now;
+                self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
             }
             return Ok(());
         }
