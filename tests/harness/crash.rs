@@ -36,7 +36,7 @@ use chorus_protocol::{
         consensus::{Decision, Timeouts},
         entry::{Entry, PollKind, PollOpening, Proposal, SignedEntry},
     },
-    peer::{Command, Config, Peer},
+    peer::{Checkpoints, Command, Config, Peer},
 };
 use rand_chacha::{
     ChaCha20Rng,
@@ -123,6 +123,7 @@ fn options(
             longest: 5_000,
         },
         pass_millis: Config::PASS_MILLIS,
+        checkpoints: Checkpoints::default(),
         rng_seed: None,
     }
 }
