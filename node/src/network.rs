@@ -47,6 +47,7 @@ mod outbox;
 mod paths;
 mod probe;
 mod reach;
+mod repeats;
 mod role;
 mod score;
 mod task;

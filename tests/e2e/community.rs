@@ -5,13 +5,14 @@ use std::time::Duration;
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_node::{
     driver::{Node, NodeHandle, NodeOptions},
-    network::{Caps, Reach, Role},
+    network::{Caps, Limits, Reach, Role},
 };
 use chorus_protocol::{
     config::Policy,
     contribution::Contributor,
     ledger::RoundState,
     log::{consensus::Timeouts, entry::PollKind},
+    message::MINOR,
     peer::{Command, Peer},
     round::report::{Outcome, RoundReport},
 };
@@ -36,11 +37,18 @@ struct Village {
     votes: Vec<Vec<Vote>>,
     folders: Vec<TempDir>,
     nodes: Vec<Option<NodeHandle>>,
+    /// The minor version of the protocol that each node speaks, by number.
+    minor: fn(usize) -> u8,
 }
 
 impl Village {
     /// Starts all nodes, registers everybody, and opens the round.
     async fn open(seed: u64) -> Self {
+        Self::open_as(seed, |_| MINOR).await
+    }
+
+    /// As [`open`](Self::open), with nodes that speak these versions.
+    async fn open_as(seed: u64, minor: fn(usize) -> u8) -> Self {
         let policy = Policy { min_contributions: 10, floor: 5, ..Policy::default() };
         let community = Community::new(seed, OPERATORS, PEOPLE, policy);
         let poll = community.poll(PollKind::Statement, ITEMS, VOTING_MILLIS);
@@ -52,6 +60,7 @@ impl Village {
             community,
             folders: (0..count).map(|_| tempfile::tempdir().expect("a folder")).collect(),
             nodes: (0..count).map(|_| None).collect(),
+            minor,
         };
         for index in 0..count {
             village.start(index).await;
@@ -94,7 +103,9 @@ impl Village {
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
             rng_seed: None,
         };
-        self.nodes[index] = Some(Node::start(options).await.expect("starts"));
+        let limits = Limits::of(options.role);
+        let started = Node::start_as(options, (self.minor)(index), limits).await;
+        self.nodes[index] = Some(started.expect("starts"));
     }
 
     async fn stop(&mut self, index: usize) {
@@ -192,4 +203,15 @@ async fn an_operator_that_restarts_from_its_folder_takes_its_part_in_the_round()
     village.wait(|peer| peer.ledger().rounds()[&round].erased.len() == OPERATORS).await;
     let private = village.folders[1].path().join("private");
     assert_eq!(std::fs::read_dir(private).expect("a folder").count(), 0, "secrets are erased");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_two_minor_versions_end_a_round_together() {
+    // Two operators and one of the nodes that people share are old.
+    let mut village = Village::open_as(13, |index| if index % 2 == 0 { 0 } else { MINOR }).await;
+
+    village.vote(0..PEOPLE).await;
+
+    let report = village.result().await;
+    village.assert_counts_everybody(&report);
 }

@@ -198,7 +198,12 @@ pub(super) fn swarm(
         .map_err(|error| NetworkError::Transport(error.into()))?
         .with_behaviour(|keys, relay| behaviour(keys, &names, (role, reach), relay, mdns, limiter, bounds))
         .expect("making the behaviour does not fail")
-        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .with_swarm_config(|config| {
+            config
+                .with_idle_connection_timeout(IDLE_TIMEOUT)
+                // A stream's name goes with the first bytes on it: half the packets of a short exchange.
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        })
         .with_connection_timeout(SETTING_UP)
         .build();
     Ok(swarm)
