@@ -29,9 +29,13 @@ use chorus_protocol::{
     config::Genesis,
     fault::Fault,
     id::{BlobId, NodeId},
-    log::consensus::{Decision, Timeouts},
+    limits::MAX_HELD_BYTES,
+    log::{
+        batch::Height,
+        consensus::{Decision, Timeouts},
+    },
     message::{MINOR, Message},
-    peer::{Command, Config, Event, Notice, Peer, StartError},
+    peer::{Checkpoints, Command, Config, Event, Notice, Peer, StartError},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -67,12 +71,14 @@ use crate::{
 pub(crate) mod copy;
 mod disk;
 pub mod founding;
+pub mod import;
 mod inbox;
 mod log;
 pub mod meters;
 mod outbox;
 mod outlet;
 mod private;
+pub(crate) mod pruning;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -116,6 +122,8 @@ pub struct NodeOptions {
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
     pub pass_millis: u64,
+    /// Which checkpoints an operator makes, and where the log of a follower begins that has none.
+    pub checkpoints: Checkpoints,
     /// The seed of the node's randomness, for demonstrations only; none for randomness of the operating system.
     pub rng_seed: Option<u64>,
 }
@@ -205,6 +213,12 @@ pub enum NodeError {
     /// The operating system gives no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
+    /// The log begins at a checkpoint, so that what is before is not here. Ask a node that has it all, such as an operator's.
+    #[error(
+        "the log of this node begins after height {0}, at the checkpoint of its invitation, and does not show what was before: ask \
+         an operator's node, or another one that has the whole log"
+    )]
+    NotWhole(Height),
     /// Nobody who is connected has the body. Try again later.
     #[error("nobody who is connected has {0}")]
     NotFound(BlobId),
@@ -276,7 +290,9 @@ impl Node {
             operator: options.operator,
             timeouts: options.timeouts,
             pass_millis: options.pass_millis,
+            held_bytes: MAX_HELD_BYTES,
             minor,
+            checkpoints: options.checkpoints,
         };
         let rng = generator(options.rng_seed)?;
         let (folder, quota) = (options.data_dir, options.blob_quota);
@@ -327,7 +343,11 @@ impl Node {
         span.in_scope(|| threads::start(shared, events, turns, disk, outlet, stopped))?;
         tokio::spawn(listen(community, founding, network.clone(), happenings, inbox.clone()));
         for address in &options.dial {
-            network.dial(address).await?;
+            match network.dial(address).await {
+                // An invitation may name ways that only a newer version takes.
+                Err(error @ NetworkError::NoWay(_)) => tracing::warn!(%error, "an address is not called"),
+                dialled => dialled?,
+            }
         }
         let running = Running { inbox };
         let durability = Durability { handed, durable: made_durable };
@@ -353,9 +373,9 @@ fn open(
     plan: Option<&Plan>,
 ) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
-    let who = Who { community: config.genesis.id(), operator, alone: config.genesis.operators.len() == 1 };
+    let who = Who { community: config.genesis.id(), operator };
     let began = std::time::Instant::now();
-    let (disk, saved) = loop {
+    let (mut disk, saved, doubts) = loop {
         match Disk::open((folder, quota), who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -371,7 +391,17 @@ fn open(
         recorder = Some(Recorder::begin(plan, &config, &saved, now, seed)?);
         rng = ChaCha20Rng::from_seed(seed);
     }
-    Ok((disk, Peer::new(config, now, saved)?, Turns { rng, recorder }))
+    let founded_alone = operator.is_some_and(|key| config.genesis.operators == [key]);
+    let peer = match Peer::new(config, now, saved) {
+        // What the journal says of heights that are not there may not fit what is.
+        Err(error @ StartError::Consensus(_)) => {
+            let lost = doubts.log_lost().filter(|_| founded_alone);
+            return Err(lost.unwrap_or_else(|| error.into()));
+        }
+        started => started?,
+    };
+    disk.resolve(who, peer.ledger(), doubts)?;
+    Ok((disk, peer, Turns { rng, recorder }))
 }
 
 /// Hands what the network says to the protocol, until it says no more.
@@ -609,10 +639,14 @@ impl NodeHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NodeError::Stopped`], and what went wrong with the disk.
+    /// Returns [`NodeError::NotWhole`] if the log begins at a checkpoint; [`NodeError::Stopped`], and what went wrong with the
+    /// disk.
     pub async fn decisions(&self) -> Result<Vec<Arc<Decision>>, NodeError> {
         self.check_running()?;
         let log = self.log.upgrade().ok_or(NodeError::Stopped)?;
+        if log.begins_after() > Height::GENESIS {
+            return Err(NodeError::NotWhole(log.begins_after()));
+        }
         let reading = tokio::task::spawn_blocking(move || log.decisions());
         let decisions = reading.await.map_err(|_| NodeError::Stopped)??;
         Ok(decisions.into_iter().map(Arc::new).collect())

@@ -60,6 +60,10 @@ pub struct Standing {
     pub height: u64,
     /// The highest height that somebody claims.
     pub heard: u64,
+    /// The height after which the log begins here.
+    pub begins_after: u64,
+    /// The height of the checkpoint that is looked for, to begin there.
+    pub arriving: Option<u64>,
     /// The log's own time, in milliseconds since 1970; 0 before the operators have told theirs.
     pub log_millis: u64,
     /// Nodes connected.
@@ -103,6 +107,8 @@ pub struct Snapshot {
     pub store: u64,
     /// Public bodies.
     pub blobs: Usage,
+    /// Whether some of them did not fit what the node gives to them.
+    pub is_full: bool,
     /// The machinery's messages, as of the last quarter of an hour.
     pub counts: Counts,
 }
@@ -146,6 +152,7 @@ impl Health {
             journal: coarse(journal),
             store: coarse(store),
             blobs: Usage { blobs: blobs.blobs, bytes: coarse(blobs.bytes) },
+            is_full: meters.not_kept() > 0,
             counts: meters.counts(),
         }
     }
@@ -169,6 +176,8 @@ impl Health {
             Standing {
                 height: peer.height().0,
                 heard: peer.height_heard_of().0,
+                begins_after: peer.log_start().0,
+                arriving: peer.arriving().map(|landmark| landmark.height.0),
                 log_millis: ledger.time().as_millis(),
                 peers: peer.nodes().len(),
                 operators: operators.into(),
@@ -194,7 +203,7 @@ impl Snapshot {
                 checks.extend([Check::new("connected", false, unknown), Check::new("log", false, unknown)]);
             }
         }
-        checks.extend([self.room(), self.journal()]);
+        checks.extend([self.room(), self.bodies(), self.journal()]);
         checks
     }
 
@@ -210,6 +219,15 @@ impl Snapshot {
             format!("no turn for {} s, of which {} s are too many", self.turn_age.as_secs(), LIVE_WITHIN.as_secs())
         };
         Check::new("turning", self.live, detail)
+    }
+
+    fn bodies(&self) -> Check {
+        let detail = if self.is_full {
+            "public bodies no longer fit: raise the quota, or `chorus prune --rounds N` with the node stopped"
+        } else {
+            "they fit"
+        };
+        Check::new("bodies", !self.is_full, detail)
     }
 
     fn room(&self) -> Check {
@@ -230,14 +248,26 @@ impl Snapshot {
 
 impl Standing {
     fn connected(&self) -> Check {
-        let detail = format!("{} nodes, {} of {} operators reached", self.peers, self.reached, self.operators);
+        let (peers, nodes) = (self.peers, if self.peers == 1 { "node" } else { "nodes" });
+        let detail = format!("{peers} {nodes}, {} of {} operators reached", self.reached, self.operators);
         let ok = if self.is_operator { self.reached >= self.needed } else { self.peers > 0 };
         Check::new("connected", ok, detail)
     }
 
     fn up_to_date(&self) -> Check {
+        if let Some(height) = self.arriving {
+            return Check::new(
+                "log",
+                false,
+                format!("the checkpoint at height {height} is looked for, to begin there"),
+            );
+        }
         let behind = self.heard.saturating_sub(self.height);
-        Check::new("log", behind <= LAG, format!("height {}, {behind} behind what was heard of", self.height))
+        let begins = match self.begins_after {
+            0 => String::new(),
+            after => format!("; here from {} on", after + 1),
+        };
+        Check::new("log", behind <= LAG, format!("height {}, {behind} behind what was heard of{begins}", self.height))
     }
 }
 
@@ -288,6 +318,8 @@ pub(crate) mod tests {
             standing: Some(Standing {
                 height: 40,
                 heard: 41,
+                begins_after: 0,
+                arriving: None,
                 log_millis: 1_700_000_000_000,
                 peers: 5,
                 operators: 4,
@@ -306,6 +338,7 @@ pub(crate) mod tests {
             journal: 5 * SIZE_STEP,
             store: SIZE_STEP,
             blobs: Usage { blobs: 3, bytes: SIZE_STEP },
+            is_full: false,
             counts: Counts::default(),
         }
     }
@@ -324,6 +357,7 @@ pub(crate) mod tests {
         assert_eq!(failing(&stands(Standing { reached: 2, ..standing })), ["connected"]);
         assert_eq!(failing(&stands(Standing { heard: 44, ..standing })), ["log"]);
         assert_eq!(failing(&Snapshot { free: Some(MIN_FREE_BYTES - 1), ..sound() }), ["disk"]);
+        assert_eq!(failing(&Snapshot { is_full: true, ..sound() }), ["bodies"]);
         assert_eq!(failing(&Snapshot { halted: true, ..sound() }), ["journal"]);
         assert_eq!(failing(&Snapshot { standing: None, ..sound() }), ["connected", "log"]);
     }

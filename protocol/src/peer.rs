@@ -15,10 +15,12 @@
 //! after it is done; a crash between two effects loses nothing that was sent.
 
 mod amending;
+mod arriving;
 mod bucket;
 mod collecting;
 mod duties;
 mod ordering;
+mod recalling;
 mod reconciling;
 mod recovery;
 mod stem;
@@ -29,16 +31,18 @@ use std::{
 };
 
 use chorus_crypto::{
-    codec::{Decode as _, Encode as _},
+    codec::Encode as _,
     mask::Seed,
     seal::SealSecret,
     sign::{PublicKey, SecretKey},
 };
 use rand_core::CryptoRng;
 
+pub use self::arriving::{ArrivalError, Checkpoints, Landmark, Start};
 pub(crate) use self::ordering::start_of_log;
 pub use self::stem::{MAX_HOPS, PATHS};
 use self::{
+    arriving::Arriving,
     collecting::Collected,
     duties::Duties,
     ordering::{Entries, Ordering},
@@ -51,15 +55,16 @@ use crate::{
     config::Genesis,
     contribution::{Body, Submission},
     fault::Fault,
-    id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
+    id::{BatchId, BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
     ledger::{Ledger, RoundRecord},
+    limits,
     log::{
         batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
-        entry::{Entry, SignedEntry},
+        entry::{Checkpoint, Entry, SignedEntry},
     },
-    message::{Hello, Message},
+    message::{Handover, Hello, Message},
     round::Blobs,
     time::Timestamp,
 };
@@ -77,8 +82,12 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds, before a pass is given up.
     pub pass_millis: u64,
+    /// Bytes of masked vectors that are held in memory: [`limits::MAX_HELD_BYTES`], or less to read them from the disk.
+    pub held_bytes: usize,
     /// The minor protocol version to speak: [`MINOR`](crate::message::MINOR), or a lower one to be an older node.
     pub minor: u8,
+    /// Which checkpoints it makes, and where its log begins.
+    pub checkpoints: Checkpoints,
 }
 
 impl Config {
@@ -89,14 +98,28 @@ impl Config {
 /// What a node saved before it stopped.
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// The log, from height 1.
+    /// Where the log begins; none if that is at height 1.
+    pub start: Option<Start>,
+    /// The log, from height 1 or from its start on.
     pub decisions: Vec<Decision>,
     /// The journal, in order.
     pub records: Vec<Record>,
-    /// The private parts of contributions to rounds that are not erased.
-    pub submissions: Vec<Submission>,
+    /// Which private parts of contributions to rounds that are not erased are on the disk: they are
+    /// [read](Effect::ReadPrivate) a few at a time.
+    pub private: Vec<KeptPrivate>,
     /// Entries of people at this node that were not on the log yet.
     pub relayed: Vec<SignedEntry>,
+}
+
+/// A contribution's private part on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeptPrivate {
+    /// Its round.
+    pub round: RoundId,
+    /// Its public body.
+    pub body: BlobId,
+    /// How many bytes it has, about.
+    pub bytes: u64,
 }
 
 /// What happens to a node.
@@ -128,6 +151,15 @@ pub enum Event {
         /// The body.
         bytes: Arc<[u8]>,
     },
+    /// A private part was [read](Effect::ReadPrivate).
+    Private {
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+        /// It; none if it is not there, or damaged.
+        submission: Option<Arc<Submission>>,
+    },
     /// Something the people at this node want.
     Command(Command),
     /// [`Peer::next_deadline`] has passed.
@@ -156,8 +188,23 @@ pub enum Effect {
     Sync,
     /// Store a decision durably before anything that follows.
     Commit(Box<Decision>),
+    /// Begin the log after a height, durably and before anything that follows: there is none yet.
+    Begin(Box<Start>),
     /// Keep a public body.
-    StoreBlob(Arc<[u8]>),
+    StoreBlob {
+        /// The body.
+        bytes: Arc<[u8]>,
+        /// The ordinal of the round that it belongs to, if it belongs to one.
+        ordinal: Option<u32>,
+    },
+    /// See to it that the public bodies that an audit of a round needs are kept: what is not on the disk is fetched from
+    /// others, when there is nothing else to do, and not handed in.
+    Archive {
+        /// The ordinal of the round.
+        ordinal: u32,
+        /// The bodies.
+        bodies: Vec<BlobId>,
+    },
     /// Keep a contribution's private part durably, apart from the public bodies.
     StorePrivate {
         /// Its round.
@@ -166,6 +213,25 @@ pub enum Effect {
         body: BlobId,
         /// What to keep.
         submission: Arc<Submission>,
+    },
+    /// Read a contribution's private part and hand it in as [`Event::Private`].
+    ReadPrivate {
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+    },
+    /// Send a contribution with its private part, which is read from the disk, to one operator: as it came, or within a
+    /// handover.
+    SendPrivate {
+        /// To whom.
+        to: NodeId,
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+        /// The handover that it completes.
+        handover: Option<Box<Handover>>,
     },
     /// Erase the private part of one contribution.
     ErasePrivate {
@@ -213,6 +279,28 @@ pub enum Notice {
         /// Why.
         fault: Fault,
     },
+    /// A peer said what is not allowed by the log as far as it is known here, which is not to its end: by what is decided since
+    /// it may be.
+    Ahead {
+        /// Which.
+        from: NodeId,
+        /// What is not allowed.
+        fault: Fault,
+    },
+    /// A public body was not kept, for want of room: others have it, and the node goes on without.
+    NotKept {
+        /// The body.
+        body: BlobId,
+        /// Why, in numbers.
+        why: String,
+    },
+    /// What the people at this node wanted to post was not signed.
+    NotPosted {
+        /// What they wanted to say.
+        entry: Box<Entry>,
+        /// Why.
+        why: NotPosted,
+    },
     /// The log grew.
     Height(Height),
     /// This node's own computation of a round's result contradicts the one on the log.
@@ -236,8 +324,30 @@ pub enum Notice {
         /// What the vote says.
         why: NotCarried,
     },
+    /// The log does not begin where an invitation says, or not yet.
+    Arriving {
+        /// Where it was to begin.
+        landmark: Landmark,
+        /// Why it does not.
+        why: ArrivalError,
+    },
     /// The node can no longer take part in ordering; a person has to look.
     Halted(String),
+}
+
+/// Why an entry was not signed and posted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotPosted {
+    /// The node has no operator's key, or has put it down.
+    #[error("this node has no operator's key")]
+    NoKey,
+    /// The key was put back from a copy, and may have said more than is known here: post it again once it may speak.
+    #[error("the key was put back from a copy and is silent until the log has passed what it may have said")]
+    Recovering,
+    /// Too much waits for the key to speak: post it again in a few seconds.
+    #[error("too many entries wait for the key to speak")]
+    Waiting,
 }
 
 /// A node's protocol.
@@ -246,12 +356,15 @@ pub struct Peer {
     community: CommunityId,
     ledger: Ledger,
     ordering: Ordering,
+    arriving: Option<Arriving>,
     collected: Collected,
     duties: Duties,
     reconciling: Reconciling,
     recovery: Recovery,
     stems: Stems,
     entries: Entries,
+    /// What the people here posted while the key listens.
+    unspoken: Vec<Entry>,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
     /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
     greeted: BTreeMap<NodeId, PublicKey>,
@@ -276,6 +389,9 @@ pub enum StartError {
     /// The saved log does not follow from the genesis.
     #[error("the saved log is broken at height {0}")]
     Log(Height),
+    /// What the log begins with is no state of this community at that height.
+    #[error("the state at height {0} does not belong here")]
+    State(Height),
     /// The consensus cannot resume.
     #[error("consensus: {0}")]
     Consensus(#[from] ResumeError),
@@ -294,7 +410,9 @@ impl Peer {
         config.genesis.validate()?;
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
-        let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
+        let arriving = Arriving::new(&config, &saved);
+        let log = (saved.start, saved.decisions);
+        let ordering = Ordering::resume(&config, &mut ledger, now, log, &saved.records)?;
         let mut peer = Self {
             community: ledger.community(),
             collected: Collected::default(),
@@ -303,8 +421,10 @@ impl Peer {
             recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
+            arriving,
             stems: Stems::new(now),
             entries: Entries::new(now),
+            unspoken: Vec::new(),
             nodes: BTreeMap::new(),
             greeted: BTreeMap::new(),
             minors: BTreeMap::new(),
@@ -316,9 +436,7 @@ impl Peer {
         };
         peer.collected.resume(&saved.records);
         peer.effects.extend(erasures.into_iter().map(Effect::EraseRound));
-        for submission in saved.submissions {
-            peer.collected.requeue(submission);
-        }
+        peer.collected.requeue(saved.private);
         if let Some(until) = peer.recovery.silent_until() {
             peer.silence_consensus(until);
         }
@@ -351,14 +469,18 @@ impl Peer {
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
-                    self.effects.push_back(Effect::Notice(Notice::Refused { from, fault }));
+                    self.refuse(from, fault);
                 }
             }
             Event::Blob { id, bytes } => self.on_blob(id, bytes),
+            Event::Private { round, body, submission } => self.on_private(round, body, submission),
             Event::Command(command) => self.on_command(command),
             Event::Tick => {}
         }
         self.recover(rng);
+        if !self.unspoken.is_empty() {
+            self.speak_up();
+        }
         self.tick_consensus();
         self.move_stems(rng);
         self.verify_pending(rng);
@@ -395,6 +517,22 @@ impl Peer {
         self.ordering.height()
     }
 
+    /// Returns the height after which this node's log begins: what is up to it, others have to show. 0 for a whole log.
+    pub const fn log_start(&self) -> Height {
+        self.ordering.start()
+    }
+
+    /// Returns where this node's log is to begin, as long as that has not been found.
+    pub fn arriving(&self) -> Option<Landmark> {
+        self.arriving.as_ref().map(Arriving::landmark)
+    }
+
+    /// Returns the newest checkpoint on this node's log, and the batch that begins with it: a newcomer who trusts this node
+    /// can begin there.
+    pub const fn newest_checkpoint(&self) -> Option<(Landmark, Checkpoint)> {
+        self.ordering.newest_checkpoint()
+    }
+
     /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
     pub fn height_heard_of(&self) -> Height {
         self.ordering.ahead().max(self.height())
@@ -403,6 +541,11 @@ impl Peer {
     /// Returns the newest decisions, ascending: at most [`limits::RECENT_DECISIONS`](crate::limits::RECENT_DECISIONS).
     pub fn recent_decisions(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
         self.ordering.recent()
+    }
+
+    /// Returns the minor protocol versions that connected nodes speak, of those that told.
+    pub const fn minors(&self) -> &BTreeMap<NodeId, u8> {
+        &self.minors
     }
 
     /// Returns the nodes connected, and which operators they are.
@@ -511,6 +654,9 @@ impl Peer {
 
     fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
         if self.wanted.remove(&id) {
+            if self.arriving.as_ref().is_some_and(|arriving| arriving.awaits(&id)) {
+                return self.arrive(&bytes);
+            }
             self.blobs.insert(id, bytes);
             self.duties.mark_changed();
         }
@@ -520,18 +666,49 @@ impl Peer {
         match command {
             // Consent to an amendment waits until the result of its vote is at hand.
             Command::Post(Entry::Amend(amendment)) => self.duties.consent(*amendment),
-            Command::Post(entry) => {
-                if let Some(key) = &self.config.operator {
-                    let signed = SignedEntry::sign(key, self.community, entry);
-                    self.post(signed);
-                }
-            }
+            Command::Post(entry) => self.post_when_speaking(entry),
             Command::Relay(entry) => self.relay(entry),
             Command::Contribute(submission) => self.contribute(submission),
             Command::Keep(bytes) => {
-                self.keep_blob(bytes);
+                self.keep_blob(bytes, None);
             }
         }
+    }
+
+    /// Signs and posts an entry, at once or after the key has listened; tells why if it cannot be.
+    fn post_when_speaking(&mut self, entry: Entry) {
+        let why = match &self.config.operator {
+            None => NotPosted::NoKey,
+            Some(_) if self.is_recovering() => NotPosted::Recovering,
+            Some(_) if self.recovery.listens(self.now) => {
+                if self.unspoken.len() < limits::MAX_UNSPOKEN {
+                    return self.unspoken.push(entry);
+                }
+                NotPosted::Waiting
+            }
+            Some(key) => {
+                let signed = SignedEntry::sign(key, self.community, entry);
+                return self.post(signed);
+            }
+        };
+        self.effects.push_back(Effect::Notice(Notice::NotPosted { entry: Box::new(entry), why }));
+    }
+
+    /// Posts what had to wait while the key listened, or tells why it never will be.
+    fn speak_up(&mut self) {
+        if !self.recovery.listens(self.now) || self.config.operator.is_none() {
+            std::mem::take(&mut self.unspoken).into_iter().for_each(|entry| self.post_when_speaking(entry));
+        }
+    }
+
+    /// Tells that a peer was refused. What is not allowed may be by what is decided and not here yet.
+    fn refuse(&mut self, from: NodeId, fault: Fault) {
+        let lags = self.height_heard_of() > self.height() || self.ledger.pending_amendment().is_some();
+        let notice = match fault {
+            Fault::NotAllowed(_) if lags => Notice::Ahead { from, fault },
+            fault => Notice::Refused { from, fault },
+        };
+        self.effects.push_back(Effect::Notice(notice));
     }
 
     fn send(&mut self, to: NodeId, message: &Message) {
@@ -564,11 +741,12 @@ impl Peer {
         self.effects.push_back(Effect::Persist(record));
     }
 
-    fn keep_blob(&mut self, bytes: Arc<[u8]>) -> BlobId {
+    /// Keeps a public body of the round with this ordinal, or of none.
+    fn keep_blob(&mut self, bytes: Arc<[u8]>, ordinal: Option<u32>) -> BlobId {
         let id = BlobId::of(&bytes);
         self.wanted.remove(&id);
         if self.blobs.insert(id, bytes.clone()).is_none() {
-            self.effects.push_back(Effect::StoreBlob(bytes));
+            self.effects.push_back(Effect::StoreBlob { bytes, ordinal });
         }
         id
     }
@@ -598,8 +776,7 @@ fn unfinished_erasures(saved: &Saved) -> BTreeSet<RoundId> {
         | Record::Restored(_)
         | Record::Resumed(_) => None,
     });
-    let bodies = saved.submissions.iter().filter_map(|submission| Body::from_bytes(&submission.body).ok());
-    keys.chain(bodies.map(|body| body.round)).filter(|round| erased.contains(round)).collect()
+    keys.chain(saved.private.iter().map(|kept| kept.round)).filter(|round| erased.contains(round)).collect()
 }
 
 impl Blobs for BTreeMap<BlobId, Arc<[u8]>> {

@@ -18,7 +18,7 @@ use chorus_protocol::{
     },
     message::Message,
     opening::{MaskPart, OpenedStep, OpeningPlan},
-    peer::{Config, Effect, Event, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, Peer, Saved, Start},
     round::report::RoundReport,
     time::Timestamp,
 };
@@ -48,6 +48,8 @@ pub fn log(bytes: &[u8]) {
     reads_back::<Evidence>(bytes);
     reads_back::<Genesis>(bytes);
     reads_back::<Record>(bytes);
+    reads_back::<Ledger>(bytes);
+    reads_back::<Start>(bytes);
 }
 
 /// Bodies read back from their bytes only.
@@ -78,7 +80,9 @@ pub fn peer(bytes: &[u8]) {
         operator: COMMUNITY.operators.first().cloned(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
         minor: chorus_protocol::message::MINOR,
+        checkpoints: Checkpoints::default(),
     };
     let mut peer = Peer::new(config, Timestamp::from_millis(1), Saved::default()).expect("a fresh start");
     let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -99,9 +103,13 @@ pub fn peer(bytes: &[u8]) {
 pub const fn stores(effect: &Effect) -> bool {
     match effect {
         Effect::Persist(_)
+        | Effect::Begin(_)
         | Effect::Commit(_)
-        | Effect::StoreBlob(_)
+        | Effect::StoreBlob { .. }
+        | Effect::Archive { .. }
         | Effect::StorePrivate { .. }
+        | Effect::ReadPrivate { .. }
+        | Effect::SendPrivate { .. }
         | Effect::StoreEntry(_) => true,
         Effect::Sync
         | Effect::ErasePrivate { .. }

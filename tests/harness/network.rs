@@ -20,8 +20,8 @@ use chorus_protocol::{
         consensus::{Decision, Timeouts},
         entry::SignedEntry,
     },
-    message::{LogPart, Message},
-    peer::{Command, Config, Effect, Event, Notice, Peer, Saved},
+    message::{Handover, LogPart, Message},
+    peer::{Checkpoints, Command, Config, Effect, Event, KeptPrivate, Landmark, Notice, Peer, Saved, Start},
     time::Timestamp,
 };
 use rand_chacha::{
@@ -73,17 +73,27 @@ pub struct Topology {
     pub mesh: bool,
     /// The minor version of each host, by number.
     pub minor: fn(usize) -> u8,
+    /// Bytes of contributions that operators hold in memory.
+    pub held_bytes: usize,
+    /// How many heights the operators leave between two checkpoints.
+    pub checkpoint_heights: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        Self { mesh: false, minor: |_| chorus_protocol::message::MINOR }
+        Self {
+            mesh: false,
+            minor: |_| chorus_protocol::message::MINOR,
+            held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
+            checkpoint_heights: chorus_protocol::ledger::CHECKPOINT_HEIGHTS,
+        }
     }
 }
 
 /// What survives a crash.
 #[derive(Clone, Default)]
 struct Disk {
+    start: Option<Start>,
     decisions: Vec<Decision>,
     records: Vec<Record>,
     unsynced: Vec<Record>,
@@ -120,7 +130,7 @@ impl Copy {
         self.0.private.clear();
         self.0.blobs.clear();
         if !with_log {
-            self.0.decisions.clear();
+            (self.0.start, self.0.decisions) = (None, Vec::new());
         }
         self
     }
@@ -134,6 +144,7 @@ struct Host {
     tamper: Option<Tamper>,
     crash: Option<CrashPoint>,
     wants: BTreeSet<BlobId>,
+    begin_at: Option<Landmark>,
 }
 
 #[derive(Debug)]
@@ -141,6 +152,8 @@ enum Happening {
     Deliver { to: usize, from: usize, bytes: Vec<u8> },
     Timer { host: usize },
     Fetch { host: usize, id: BlobId },
+    Archive { host: usize, id: BlobId },
+    Read { host: usize, round: RoundId, body: BlobId },
 }
 
 /// The network.
@@ -169,6 +182,11 @@ impl core::fmt::Debug for Network {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Network").field("now", &self.now).field("hosts", &self.hosts.len()).finish_non_exhaustive()
     }
+}
+
+/// What a host knows of a private part when it starts.
+fn kept(((round, body), submission): (&(RoundId, BlobId), &Arc<Submission>)) -> KeptPrivate {
+    KeptPrivate { round: *round, body: *body, bytes: submission.size() as u64 }
 }
 
 fn node(host: usize) -> NodeId {
@@ -216,6 +234,7 @@ impl Network {
                 tamper: None,
                 crash: None,
                 wants: BTreeSet::new(),
+                begin_at: None,
             };
             network.hosts.push(host);
         }
@@ -283,6 +302,31 @@ impl Network {
         self.handle(to, Event::Message { from: node(from), bytes });
     }
 
+    /// Changes a scalar of every masked vector on a host's disk.
+    pub fn damage_private(&mut self, host: usize) {
+        for submission in self.hosts[host].disk.private.values_mut() {
+            let damaged = Arc::make_mut(submission);
+            damaged.masked.rotate_left(1);
+        }
+    }
+
+    /// Hands a host bytes as if a stranger had sent them, and returns what it sends to that stranger.
+    pub fn ask(&mut self, host: usize, bytes: Vec<u8>) -> Vec<Message> {
+        let (stranger, community) = (NodeId::from([0xEE; 32]), self.genesis.id());
+        let (now, this) = (self.now, &mut self.hosts[host]);
+        let Some(peer) = &mut this.peer else { return Vec::new() };
+        peer.handle(now, Event::Message { from: stranger, bytes }, &mut this.rng);
+        let (mut answers, mut others) = (Vec::new(), Vec::new());
+        while let Some(effect) = peer.poll_effect() {
+            match effect {
+                Effect::Send { to, bytes } if to == stranger => answers.extend(Message::open(community, &bytes)),
+                effect => others.push(effect),
+            }
+        }
+        others.into_iter().for_each(|effect| self.perform(host, effect));
+        answers
+    }
+
     /// Writes a record into the journal of a host that is down.
     pub fn plant_record(&mut self, host: usize, record: Record) {
         self.hosts[host].disk.records.push(record);
@@ -324,8 +368,26 @@ impl Network {
             tamper: None,
             crash: None,
             wants: BTreeSet::new(),
+            begin_at: None,
         };
         self.hosts.push(twin);
+        self.start(host);
+        host
+    }
+
+    /// Starts a follower that is told of a checkpoint, connected with the operators. Returns its number.
+    pub fn add_newcomer(&mut self, begin_at: Option<Landmark>) -> usize {
+        let host = self.hosts.len();
+        self.hosts.push(Host {
+            operator: None,
+            peer: None,
+            disk: Disk::default(),
+            rng: ChaCha20Rng::seed_from_u64(0x7718 ^ host as u64),
+            tamper: None,
+            crash: None,
+            wants: BTreeSet::new(),
+            begin_at,
+        });
         self.start(host);
         host
     }
@@ -350,9 +412,10 @@ impl Network {
         let this = &mut self.hosts[host];
         this.disk.unsynced.clear();
         let saved = Saved {
+            start: this.disk.start.clone(),
             decisions: this.disk.decisions.clone(),
             records: this.disk.records.clone(),
-            submissions: this.disk.private.values().map(|submission| submission.as_ref().clone()).collect(),
+            private: this.disk.private.iter().map(kept).collect(),
             relayed: this.disk.relayed.values().cloned().collect(),
         };
         let config = Config {
@@ -368,7 +431,9 @@ impl Network {
                 longest: 10_000,
             },
             pass_millis: 5_000,
+            held_bytes: self.topology.held_bytes,
             minor: (self.topology.minor)(host),
+            checkpoints: Checkpoints { every: self.topology.checkpoint_heights, begin_at: this.begin_at },
         };
         this.peer = Some(Peer::new(config, self.now, saved).expect("what was saved fits together"));
         this.wants.clear();
@@ -430,6 +495,11 @@ impl Network {
                 }
             }
             Some(Happening::Fetch { host, id }) => self.fetch(host, id),
+            Some(Happening::Archive { host, id }) => self.archive(host, id),
+            Some(Happening::Read { host, round, body }) => {
+                let submission = self.hosts[host].disk.private.get(&(round, body)).cloned();
+                self.handle(host, Event::Private { round, body, submission });
+            }
             None => {}
         }
     }
@@ -440,12 +510,30 @@ impl Network {
         self.happenings.insert(self.sequence, happening);
     }
 
+    /// Looks for a body at the hosts that this one reaches.
+    fn find(&self, host: usize, id: &BlobId) -> Option<Arc<[u8]>> {
+        let reachable = |other: &usize| *other != host && self.is_up(*other) && !self.cut.contains(&(host, *other));
+        (0..self.hosts.len()).filter(reachable).find_map(|other| self.blob(other, id))
+    }
+
+    fn archive(&mut self, host: usize, id: BlobId) {
+        if !self.is_up(host) || self.hosts[host].disk.blobs.contains_key(&id) {
+            return;
+        }
+        match self.find(host, &id) {
+            Some(bytes) => {
+                self.bytes_fetched += bytes.len() as u64;
+                self.hosts[host].disk.blobs.insert(id, bytes);
+            }
+            None => self.schedule(1_000, Happening::Archive { host, id }),
+        }
+    }
+
     fn fetch(&mut self, host: usize, id: BlobId) {
         if !self.hosts[host].wants.contains(&id) {
             return;
         }
-        let reachable = |other: &usize| *other != host && self.is_up(*other) && !self.cut.contains(&(host, *other));
-        let found = (0..self.hosts.len()).filter(reachable).find_map(|other| self.blob(other, &id));
+        let found = self.find(host, &id);
         match self.hosts[host].disk.blobs.get(&id).cloned().or(found) {
             Some(bytes) => {
                 self.hosts[host].wants.remove(&id);
@@ -484,19 +572,37 @@ impl Network {
         match effect {
             Effect::Persist(record) => disk.unsynced.push(record),
             Effect::Sync => disk.records.append(&mut disk.unsynced),
+            Effect::Begin(start) => disk.start = Some(*start),
             Effect::Commit(decision) => {
                 self.tap.decided(&decision.batch);
                 disk.records.append(&mut disk.unsynced);
                 disk.decisions.push(*decision);
             }
-            Effect::StoreBlob(bytes) => {
+            Effect::StoreBlob { bytes, .. } => {
                 disk.blobs.insert(BlobId::of(&bytes), bytes);
+            }
+            Effect::Archive { bodies, .. } => {
+                for id in bodies.into_iter().filter(|id| !disk.blobs.contains_key(id)).collect::<Vec<_>>() {
+                    self.schedule(1, Happening::Archive { host, id });
+                }
             }
             Effect::StorePrivate { round, body, submission } => {
                 disk.private.insert((round, body), submission);
             }
+            Effect::ReadPrivate { round, body } => self.schedule(1, Happening::Read { host, round, body }),
+            Effect::SendPrivate { to, round, body, handover } => {
+                if let Some(submission) = disk.private.get(&(round, body)).map(|it| it.as_ref().clone()) {
+                    let message = match handover {
+                        None => Message::Submission(submission),
+                        Some(handover) => Message::Handover(Handover { submission: Some(submission), ..*handover }),
+                    };
+                    let bytes = message.seal(self.genesis.id());
+                    self.perform(host, Effect::Send { to, bytes });
+                }
+            }
             Effect::ErasePrivate { round, body } => {
                 disk.private.remove(&(round, body));
+                disk.blobs.remove(&body);
             }
             Effect::EraseRound(round) => {
                 disk.private.retain(|(of, _), _| *of != round);

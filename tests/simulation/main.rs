@@ -3,6 +3,7 @@
 mod adapters;
 mod attacks;
 mod audit;
+mod checkpoint;
 mod classes;
 mod codec;
 mod deliberation;
@@ -10,6 +11,7 @@ mod determinism;
 mod durability;
 mod faults;
 mod governance;
+mod holding;
 mod late;
 mod ledger;
 mod moral_graph;

@@ -155,11 +155,13 @@ impl Service {
     pub async fn status(&self) -> Result<view::Status, ApiError> {
         let person = self.person.clone();
         let key = person.as_ref().map(|person| person.key.public());
-        let (ledger, height, peers, operators_connected, operator) = self
+        let (ledger, (begins_after, height), peers, operators_connected, operator, silent) = self
             .node
             .view_durably(|peer| {
                 let operators = peer.nodes().values().filter(|operator| operator.is_some()).count();
-                (peer.ledger().clone(), peer.height(), peer.nodes().len(), operators, peer.operator())
+                let (operator, silent) = (peer.operator(), peer.is_recovering());
+                let reach = (peer.log_start(), peer.height());
+                (peer.ledger().clone(), reach, peer.nodes().len(), operators, operator, silent)
             })
             .await?;
         let community = community(&ledger);
@@ -167,7 +169,7 @@ impl Service {
         let mut rounds: Vec<_> = ledger.rounds().values().collect();
         rounds.sort_by_key(|round| round.ordinal);
         Ok(view::Status {
-            warnings: warnings(&community, operator, operators_connected),
+            warnings: warnings(&community, (operator, silent), operators_connected),
             node: view::Node {
                 id: self.node.node_id().to_string(),
                 role: self.role,
@@ -180,6 +182,7 @@ impl Service {
                 member: key.is_some_and(|key| ledger.is_member(&key)),
             },
             height: height.0,
+            begins_after: begins_after.0,
             members: ledger.members().len(),
             peers,
             operators_connected,
@@ -196,7 +199,11 @@ impl Service {
     ///
     /// Returns [`Kind::Internal`] if the node has stopped.
     pub async fn invite(&self, given: Vec<String>) -> Result<view::InviteView, ApiError> {
-        let genesis = self.node.view(|peer| peer.ledger().genesis().clone()).await?;
+        let look = |peer: &chorus_protocol::peer::Peer| {
+            let checkpoint = peer.newest_checkpoint().map(|(landmark, _)| landmark);
+            (peer.ledger().genesis().clone(), checkpoint)
+        };
+        let (genesis, checkpoint) = self.node.view_durably(look).await?;
         let mut addresses = given;
         if addresses.is_empty() && self.role.is_public() {
             addresses = reachable(self.node.addresses());
@@ -210,7 +217,7 @@ impl Service {
         addresses.retain(|address| seen.insert(address.clone()));
         addresses.truncate(MAX_ADDRESSES);
         let addresses = addresses.into_iter().map(|text| Address { text }).collect();
-        Ok(view::InviteView::of(&Invite { genesis, addresses, checkpoint: None }))
+        Ok(view::InviteView::of(&Invite { genesis, addresses, checkpoint }))
     }
 
     /// The person, who must be an operator to do `what`.
@@ -370,8 +377,11 @@ fn community(ledger: &Ledger) -> view::Community {
 pub const ONE_OPERATOR: &str = "this community has one operator, which can read every contribution: good for trying things out, not for secrets. \
      With 4 or more operators, no single one can";
 
-fn warnings(community: &view::Community, operator: Option<u8>, connected: usize) -> Vec<String> {
+fn warnings(community: &view::Community, (operator, silent): (Option<u8>, bool), connected: usize) -> Vec<String> {
     let mut warnings = Vec::new();
+    if operator.is_some() && silent {
+        warnings.push(silence(community.tolerated > 0).to_owned());
+    }
     if community.operators == 1 {
         warnings.push(ONE_OPERATOR.to_owned());
     }
@@ -384,6 +394,17 @@ fn warnings(community: &view::Community, operator: Option<u8>, connected: usize)
         ));
     }
     warnings
+}
+
+/// Why an operator's key says nothing, and until when: with others who go on meanwhile, or without.
+pub const fn silence(others_go_on: bool) -> &'static str {
+    if others_go_on {
+        "this operator's key is silent until the others have told how far the log is and it is two batches further: its journal was \
+         put back, or made for a log that was imported"
+    } else {
+        "this operator's key is silent for good: its journal was put back without a word that it is current, and nobody else \
+         can order the log. Put a backup of the stopped node back with `chorus restore --current`"
+    }
 }
 
 /// Returns the addresses that others may reach: all but loopback, or loopback if there is nothing else.

@@ -9,7 +9,8 @@ use rand_core::CryptoRng;
 
 use super::{
     NodeError,
-    log::{LogStore, Mark, MarkFile, Opened, exports},
+    disk::decided,
+    log::{self, LogStore, Mark, MarkFile, Opened, exports},
     private::create_private_dir,
     records::Records,
 };
@@ -62,8 +63,7 @@ impl JournalCopy {
 
     /// Returns the log's height as far as these records tell.
     pub(crate) fn height(&self) -> Height {
-        let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
-        Height(self.records.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1))
+        Height(decided(&self.records))
     }
 
     /// Encodes it.
@@ -114,6 +114,15 @@ pub(crate) fn write_log(folder: &Path, out: &mut fs::File) -> Result<bool, NodeE
     let Some(newest) = exports(folder)?.pop() else { return Ok(false) };
     io::copy(&mut fs::File::open(newest)?, out)?;
     Ok(true)
+}
+
+/// Returns the height after which the log of a stopped node begins; `None` for a whole one, and for none.
+///
+/// # Errors
+///
+/// Returns a [`NodeError`] if the store cannot be read; it stays as it is.
+pub(crate) fn begins_after(folder: &Path) -> Result<Option<Height>, NodeError> {
+    log::begins_after(folder)
 }
 
 /// Reads a log that [`write_log`] wrote into a folder without one.

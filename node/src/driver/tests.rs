@@ -6,7 +6,9 @@ use chorus_crypto::sign::SecretKey;
 use chorus_protocol::registry::policy::Attester;
 use chorus_protocol::{
     config::Policy,
+    ledger::MIN_CHECKPOINT_HEIGHTS,
     log::entry::{ClockReading, Entry, PollKind, PollOpening},
+    peer::{ArrivalError, Landmark},
     time::Timestamp,
 };
 
@@ -14,11 +16,11 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn key() -> SecretKey {
+pub(super) fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
 }
 
-fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
+pub(super) fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
     let operator_role = operator.is_some();
     NodeOptions {
         data_dir: folder.to_owned(),
@@ -39,12 +41,13 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
         blob_quota: NodeOptions::BLOB_QUOTA,
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        checkpoints: Checkpoints::default(),
         rng_seed: None,
     }
 }
 
 /// Puts a poll on the log, and returns the height that it led to.
-async fn post(node: &NodeHandle, question: &str) -> u64 {
+pub(super) async fn post(node: &NodeHandle, question: &str) -> u64 {
     let opening = PollOpening { kind: PollKind::Value, question: question.into(), context: String::new() };
     let polls = node.view(|peer| peer.ledger().polls().len()).await.expect("runs");
     node.command(Command::Post(Entry::Poll(opening))).await.expect("runs");
@@ -149,4 +152,81 @@ async fn a_follower_catches_up_over_the_network_and_fetches_bodies() {
     let clock = Entry::Clock(ClockReading { time });
     operator.command(Command::Post(clock)).await.expect("runs");
     assert!(follower.wait_until(|peer| peer.ledger().clock(&key().public()) == time, PATIENCE).await.expect("runs"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_fit_is_told_of_and_the_node_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let small = NodeOptions { blob_quota: 1_000, ..options(folder.path(), Some(key())) };
+    let node = Node::start(small).await.expect("starts");
+    let mut notices = node.notices();
+    let body = vec![7; 2_000];
+    let id = BlobId::of(&body);
+
+    node.command(Command::Keep(body.into())).await.expect("runs");
+
+    let told = timeout(PATIENCE, async {
+        loop {
+            if let Ok(Notice::NotKept { body, .. }) = notices.recv().await {
+                return body;
+            }
+        }
+    });
+    assert_eq!(told.await.expect("told"), id);
+    assert_eq!(node.meters().not_kept(), 1);
+    post(&node, "still there?").await;
+    node.shutdown().await;
+}
+
+/// Lets an operator's log grow until it has a checkpoint.
+async fn checkpoint(node: &NodeHandle) -> Landmark {
+    for number in 0.. {
+        if let Some((landmark, _)) = node.view(Peer::newest_checkpoint).await.expect("runs") {
+            return landmark;
+        }
+        post(node, &format!("question {number}")).await;
+    }
+    unreachable!("questions do not run out")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_begins_at_the_checkpoint_of_its_invitation_and_at_no_other() {
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let every = MIN_CHECKPOINT_HEIGHTS;
+    let operator =
+        NodeOptions { checkpoints: Checkpoints { every, begin_at: None }, ..options(folders[0].path(), Some(key())) };
+    let operator = Node::start(operator).await.expect("starts");
+    let landmark = checkpoint(&operator).await;
+    let follower = |number: u8, begin_at| NodeOptions {
+        transport_seed: [2 + number; 32],
+        dial: operator.addresses(),
+        checkpoints: Checkpoints { every, begin_at: Some(begin_at) },
+        ..options(folders[usize::from(number)].path(), None)
+    };
+
+    let newcomer = Node::start(follower(1, landmark)).await.expect("starts");
+    assert!(newcomer.wait_until(|peer| peer.height() >= landmark.height, PATIENCE).await.expect("runs"));
+    newcomer.shutdown().await;
+    let after = copy::begins_after(folders[1].path()).expect("reads");
+    let newcomer = Node::start(follower(1, landmark)).await.expect("starts again");
+    let height = post(&operator, "one more").await;
+    assert!(newcomer.wait_until(|peer| peer.height().0 >= height, PATIENCE).await.expect("runs"));
+
+    assert_eq!(newcomer.view(|peer| peer.log_start().next()).await.expect("runs"), landmark.height);
+    assert_eq!(after.map(Height::next), Some(landmark.height));
+    let refused = newcomer.decisions().await;
+    assert!(matches!(refused, Err(NodeError::NotWhole(_))), "{refused:?}");
+    let wrong = Landmark { batch: [9; 32].into(), ..landmark };
+    let misled = Node::start(follower(2, wrong)).await.expect("starts");
+    let mut notices = misled.notices();
+    let told = timeout(PATIENCE, async move {
+        loop {
+            if let Ok(Notice::Arriving { why, .. }) = notices.recv().await {
+                return why;
+            }
+        }
+    });
+    assert_eq!(told.await, Ok(ArrivalError::OtherBatch));
+    assert!(misled.meters().is_halted());
+    assert_eq!(misled.view(Peer::height).await.expect("runs"), Height::GENESIS);
 }

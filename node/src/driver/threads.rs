@@ -178,6 +178,15 @@ fn wait_for(events: &Events, deadline: Option<Timestamp>, meters: &Meters) -> Op
     }
 }
 
+/// Whether a node can go on no more.
+fn ends(effect: &Effect) -> bool {
+    match effect {
+        Effect::Notice(Notice::Halted(_)) => true,
+        Effect::Notice(Notice::Arriving { why, .. }) => why.is_final(),
+        _ => false,
+    }
+}
+
 /// Performs effects until there are no more, or the disk fails.
 fn write(
     mut disk: Disk,
@@ -193,13 +202,19 @@ fn write(
             group.extend(more);
             number = later;
         }
-        if group.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Halted(_)))) {
+        if group.iter().any(ends) {
             meters.halt();
         }
         let done = || {
             durable.send_replace(number);
         };
-        if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing), done) {
+        let emit = |outgoing| {
+            if let Outgoing::Notice(Notice::NotKept { .. }) = &outgoing {
+                meters.kept_not();
+            }
+            outlet.emit(outgoing);
+        };
+        if let Err(error) = disk.perform(group, emit, done) {
             meters.halt();
             tracing::error!(%error, "the node stops");
             outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));

@@ -257,6 +257,7 @@ impl Task {
             Command::Request { to, bytes, done } => self.request(to, bytes, done),
             Command::Respond { id, bytes } => self.respond(id, bytes),
             Command::Fetch { id, done } => self.fetch(id, done),
+            Command::Probe => self.probe(Instant::now()),
             Command::Blame(peer, offence) => self.blame(peer, offence),
             Command::Disconnect(node) => {
                 let peer = node.to_peer_id();

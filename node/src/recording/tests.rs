@@ -5,7 +5,7 @@ use chorus_protocol::{
     journal::RoundKeyRecord,
     log::batch::Height,
     message::{MINOR, Message, Tip},
-    peer::Peer,
+    peer::{Checkpoints, Peer},
     registry::policy::Attester,
 };
 use rand_chacha::ChaCha20Rng;
@@ -23,7 +23,16 @@ fn config(operator: Option<SecretKey>) -> Config {
         policy: Policy::default(),
     };
     let node = NodeId::from([2; 32]);
-    Config { genesis, node, operator, timeouts: Timeouts::default(), pass_millis: Config::PASS_MILLIS, minor: MINOR }
+    Config {
+        genesis,
+        node,
+        operator,
+        timeouts: Timeouts::default(),
+        pass_millis: Config::PASS_MILLIS,
+        held_bytes: limits::MAX_HELD_BYTES,
+        minor: MINOR,
+        checkpoints: Checkpoints::default(),
+    }
 }
 
 /// Records a follower that hears of a log, and returns how often it was told something.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// All steps in which masks are opened.
-pub(super) const STEPS: [Step; 4] = [Step::Totals, Step::Buckets, Step::Points, Step::Groups];
+pub(super) const STEPS: [Step; 4] = Step::ALL;
 
 /// The state after a prefix of the log.
 #[derive(Debug)]
@@ -124,6 +124,7 @@ impl Replay {
             | Entry::Beacon(_)
             | Entry::Canonical(_)
             | Entry::MergeCards(_)
+            | Entry::Checkpoint(_)
             | Entry::Amend(_) => {}
         }
     }
@@ -159,6 +160,48 @@ impl Replay {
         }
         let order: Vec<BlobId> = self.named.iter().filter(|blob| uses.contains_key(blob)).copied().collect();
         Ok(Needed { order, uses })
+    }
+}
+
+/// A check of a log, decision by decision: each follows from the one before, a quorum of the committee in office has
+/// certified it, and its entries keep the rules.
+///
+/// It computes no result. That is for a node, which does so itself.
+#[derive(Debug)]
+pub struct LogCheck(Replay);
+
+impl LogCheck {
+    /// Begins with the founding document.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`VerifyError::Genesis`] if that breaks a rule.
+    pub fn new(genesis: Genesis) -> Result<Self, VerifyError> {
+        Ok(Self(Replay::new(genesis)?))
+    }
+
+    /// Checks the next decision.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`VerifyError`] that names the height; the log up to the height before stands.
+    pub fn push(&mut self, decision: &Decision) -> Result<(), VerifyError> {
+        self.0.push(decision)
+    }
+
+    /// Returns the height that was reached.
+    pub const fn height(&self) -> Height {
+        self.0.height
+    }
+
+    /// Returns what the log leads to.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// Whether the log names a blob that a bundle may hold.
+    pub fn names(&self, blob: &BlobId) -> bool {
+        self.0.known.contains(blob)
     }
 }
 
@@ -221,6 +264,7 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Beacon(_)
         | Entry::Canonical(_)
         | Entry::MergeCards(_)
+        | Entry::Checkpoint(_)
         | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }
 }
