@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod doctor;
 mod failure;
+mod import;
 mod init;
 mod keys;
 mod output;
@@ -111,7 +112,7 @@ impl Global {
 enum Command {
     /// Make a data directory with fresh keys.
     Init(init::Init),
-    /// Found a community.
+    /// Found a community, show its rules, and change them.
     #[command(subcommand)]
     Community(community::Community),
     /// Print an invitation to the community.
@@ -150,11 +151,13 @@ enum Command {
     Result(result::ShowResult),
     /// Write the audit bundle, with which anyone can check all results.
     Export(result::Export),
+    /// Take in the log of a community from a file, into a home that is new or behind. Every certificate in it is checked.
+    Import(import::Import),
     /// Write a backup of everything that cannot be had again: keys, leaves, journal, choices, diary.
     Backup(backup::Backup),
     /// Put a backup back, into a data directory that does not exist yet.
     Restore(backup::Restore),
-    /// Delete what is no longer needed: stores that were set aside, and unfinished files.
+    /// Delete stores that were found damaged and set aside.
     Prune(backup::Prune),
     /// Check an audit bundle. Needs no node, no keys and no network.
     Verify(verify::Verify),
@@ -211,6 +214,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Withdraw(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
+        Command::Import(command) => command.carry_out(global),
         Command::Backup(command) => command.carry_out(global),
         Command::Restore(command) => command.carry_out(global),
         Command::Prune(command) => command.carry_out(global),

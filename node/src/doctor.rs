@@ -5,12 +5,14 @@
 //! they are. Of a node that does not run they are opened and read through.
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::{IpAddr, TcpListener},
     path::Path,
     time::Duration,
 };
 
+use chorus_protocol::message::VERSION;
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +98,27 @@ pub struct SelfReport {
     pub log_millis: u64,
     /// Where it listens.
     pub addresses: Vec<String>,
+    /// Why an operator's key says nothing, if it does not.
+    pub silent: Option<String>,
+    /// The minor version of the protocol that it speaks.
+    pub minor: u8,
+    /// Those that connected nodes speak, each with how many do.
+    pub peers: BTreeMap<u8, usize>,
+    /// How others come to it.
+    pub reach: Reach,
+}
+
+/// How others come to a running node, as far as it knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct Reach {
+    /// Whether whoever started it says that it can be called: an operator's node or a relay.
+    pub vouched: bool,
+    /// Whether it can be called: vouched for, or because somebody has tried.
+    pub reachable: bool,
+    /// Relays that pass calls on to it.
+    pub relays: usize,
+    /// Peers with which only relays connect it.
+    pub relayed: usize,
 }
 
 /// Looks at everything. `running` is what the node says of itself, if one runs; `now_millis` this machine's clock.
@@ -106,8 +129,13 @@ pub fn examine(dir: &DataDir, running: Option<&SelfReport>, now_millis: u64) -> 
         Some(report) => {
             findings.push(version(&report.version));
             findings.extend(report.checks.iter().filter(|check| check.name != "disk").map(from_check));
+            findings.extend(report.silent.iter().map(|why| {
+                let advice = "`chorus status` says so until it is over";
+                Finding::note("key", Area::Store, why, advice)
+            }));
             findings.push(clock(report.log_millis, now_millis));
-            findings.push(reach(&report.addresses));
+            findings.push(versions(report.minor, &report.peers));
+            findings.push(reach(&report.addresses, report.reach));
         }
         None => {
             findings.push(Finding::note(
@@ -117,7 +145,7 @@ pub fn examine(dir: &DataDir, running: Option<&SelfReport>, now_millis: u64) -> 
                 "`chorus run` starts it; what only a running node knows is not looked at",
             ));
             findings.extend(settings.map(|settings| ports(&settings.bearing().listen)));
-            findings.extend(kept(&dir.node()));
+            findings.extend(kept(&dir.node(), dir.signed().exists()));
         }
     }
     findings
@@ -254,19 +282,43 @@ fn clock(log_millis: u64, now_millis: u64) -> Finding {
     Finding::ok(name, area, "not behind the log's time")
 }
 
-/// From where a node can be called.
+/// Compares what this node speaks with what its peers do. Another major version is refused before it comes to that.
+fn versions(own: u8, peers: &BTreeMap<u8, usize>) -> Finding {
+    let (name, area) = ("protocol", Area::Network);
+    let mut told: Vec<String> =
+        peers.iter().map(|(minor, nodes)| format!("{nodes} of the peers speak {VERSION}.{minor}")).collect();
+    told.insert(0, format!("this node speaks {VERSION}.{own}"));
+    let detail = told.join(", ");
+    let newer = peers.keys().next_back().is_some_and(|minor| *minor > own);
+    let older = peers.keys().next().is_some_and(|minor| *minor < own);
+    match (newer, older) {
+        (true, _) => Finding::note(name, area, detail, "a newer version is about: install it when it suits you"),
+        (false, true) => {
+            let advice = "neighbouring versions work together; what only the newer one knows waits for the others";
+            Finding::note(name, area, detail, advice)
+        }
+        (false, false) => Finding::ok(name, area, detail),
+    }
+}
+
+/// From where an address can be called.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
-enum Reach {
+enum From {
     Machine,
     Network,
     World,
 }
 
-fn reach_of(address: &str) -> Option<Reach> {
-    let ip = match address.parse::<Multiaddr>().ok()?.iter().next()? {
+fn from(address: &str) -> Option<From> {
+    let address = address.parse::<Multiaddr>().ok()?;
+    // What a relay passes on says nothing of the node's own address.
+    if address.iter().any(|part| part == Protocol::P2pCircuit) {
+        return None;
+    }
+    let ip = match address.iter().next()? {
         Protocol::Ip4(ip) => IpAddr::V4(ip),
         Protocol::Ip6(ip) => IpAddr::V6(ip),
-        Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) => return Some(Reach::World),
+        Protocol::Dns(_) | Protocol::Dns4(_) | Protocol::Dns6(_) => return Some(From::World),
         _ => return None,
     };
     let shared = |ip: std::net::Ipv4Addr| ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
@@ -275,28 +327,59 @@ fn reach_of(address: &str) -> Option<Reach> {
         IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
     };
     Some(match (ip.is_loopback(), local) {
-        (true, _) => Reach::Machine,
-        (false, true) => Reach::Network,
-        (false, false) => Reach::World,
+        (true, _) => From::Machine,
+        (false, true) => From::Network,
+        (false, false) => From::World,
     })
 }
 
-fn reach(addresses: &[String]) -> Finding {
+/// Which kind of place the node stands at: open to all, behind a router with or without relays, or out of the way.
+fn reach(addresses: &[String], reach: Reach) -> Finding {
     let (name, area) = ("reach", Area::Network);
-    match addresses.iter().filter_map(|address| reach_of(address)).max() {
-        Some(Reach::World) => Finding::ok(name, area, "a public address"),
-        Some(Reach::Network) => Finding::note(
-            name,
-            area,
-            "private addresses alone",
-            "a participant needs no more. For an operator or relay: forward a port, and say so with `chorus config set \
-             network.announce ADDRESS`",
-        ),
-        Some(Reach::Machine) => {
+    let widest = addresses.iter().filter_map(|address| from(address)).max();
+    let relayed = match reach.relayed {
+        0 => String::new(),
+        peers => format!("; relays alone connect it with {peers} of its peers, and bodies take no such way"),
+    };
+    if reach.vouched {
+        return vouched(widest, &relayed);
+    }
+    if reach.reachable {
+        return Finding::ok(name, area, format!("open: others have called this node and come through{relayed}"));
+    }
+    match (reach.relays, widest) {
+        (1.., _) => {
+            let detail = format!("behind a router that lets nobody in; {} relays pass calls on{relayed}", reach.relays);
+            Finding::ok(name, area, detail)
+        }
+        (0, None) => Finding::note(name, area, "it listens nowhere", "it calls others, and is never called"),
+        (0, Some(From::Machine)) => {
             let advice = "nobody else can call this node: `chorus config set network.listen …`";
             Finding::note(name, area, "addresses of this machine alone", advice)
         }
-        None => Finding::note(name, area, "it listens nowhere", "it calls others, and is never called"),
+        (0, Some(From::Network | From::World)) => Finding::note(
+            name,
+            area,
+            format!("nobody is known to have called this node and come through, and no relay passes calls on{relayed}"),
+            "on one local network that is well, and a participant needs no more. Elsewhere: is an operator or relay connected? \
+             `chorus config get network.relay` should say `use`",
+        ),
+    }
+}
+
+/// The place of a node whose owner says that it can be called.
+fn vouched(widest: Option<From>, relayed: &str) -> Finding {
+    let (name, area) = ("reach", Area::Network);
+    let advice = "forward a port, and say so with `chorus config set network.announce ADDRESS`; a port that is forwarded need \
+                  not be of the same number";
+    match widest {
+        Some(From::World) => Finding::ok(name, area, format!("a public address{relayed}")),
+        Some(From::Network) => Finding::note(name, area, format!("private addresses alone{relayed}"), advice),
+        Some(From::Machine) => {
+            let advice = "nobody else can call this node: `chorus config set network.listen …`";
+            Finding::note(name, area, "addresses of this machine alone", advice)
+        }
+        None => Finding::note(name, area, "it listens nowhere", advice),
     }
 }
 
@@ -328,16 +411,16 @@ fn is_taken(address: &str) -> bool {
     }
 }
 
-/// Reads through all that a node that does not run has written.
-fn kept(folder: &Path) -> Vec<Finding> {
+/// Reads through all that a node that does not run has written; `signed` says whether its key was used as an operator's.
+fn kept(folder: &Path, signed: bool) -> Vec<Finding> {
     let area = Area::Store;
     if !folder.exists() {
         return vec![Finding::new("store", area, State::Skipped, "there is none yet")];
     }
     match check::check(folder) {
         Ok(report) => {
-            let has_store = folder.join("store").exists();
-            let mut findings: Vec<Finding> = report.findings.iter().map(|found| of_part(found, has_store)).collect();
+            let missed = signed && folder.join("store").exists();
+            let mut findings: Vec<Finding> = report.findings.iter().map(|found| of_part(found, missed)).collect();
             findings.extend(beginning(folder));
             findings
         }
@@ -353,7 +436,8 @@ fn beginning(folder: &Path) -> Option<Finding> {
     Some(Finding::note("log", Area::Store, detail, advice))
 }
 
-fn of_part(found: &check::Finding, has_store: bool) -> Finding {
+/// `missed` says whether a journal that is not there was there.
+fn of_part(found: &check::Finding, missed: bool) -> Finding {
     let area = Area::Store;
     let name = match found.part {
         check::Part::Journal => "journal",
@@ -365,12 +449,12 @@ fn of_part(found: &check::Finding, has_store: bool) -> Finding {
     match &found.state {
         check::State::Sound if advice.is_empty() => Finding::ok(name, area, "as it was written"),
         check::State::Sound => Finding::note(name, area, "there is some", advice),
-        check::State::Missing if found.part == check::Part::Journal && has_store => Finding::failed(
+        check::State::Missing if found.part == check::Part::Journal && missed => Finding::failed(
             name,
             area,
-            "it is gone, and the log is there",
-            "never start an operator without its newest journal: bring it back with `chorus restore`; a node that only \
-             follows makes a new one",
+            "it is gone, and the key has signed as an operator's",
+            "never start an operator without its newest journal: bring it back with `chorus restore`, or follow with \
+             --role relay",
         ),
         check::State::Missing => Finding::new(name, area, State::Skipped, "there is none yet"),
         check::State::InUse => {
@@ -419,7 +503,9 @@ mod tests {
         let checks = ["turning", "connected", "log", "disk", "journal"];
         let checks = checks.map(|name| Check { name: name.into(), ok: true, detail: "well".into() }).to_vec();
         let addresses = vec!["/ip4/203.0.113.7/tcp/4101".into()];
-        SelfReport { version: env!("CARGO_PKG_VERSION").into(), checks, log_millis: 100_000, addresses }
+        let reach = Reach { vouched: false, reachable: true, relays: 0, relayed: 0 };
+        let (version, peers) = (env!("CARGO_PKG_VERSION").into(), BTreeMap::from([(1, 3)]));
+        SelfReport { version, checks, log_millis: 100_000, addresses, silent: None, minor: 1, peers, reach }
     }
 
     fn failed(findings: &[Finding]) -> Vec<&str> {
@@ -480,6 +566,8 @@ mod tests {
         batch.put(Table::new("decisions"), b"1", b"one".as_slice());
         SledStore::open(&path).expect("opens").commit(batch).expect("written");
 
+        assert_eq!(verdict(&examine(&dir, None, 0)), None, "a node that only follows makes a new journal");
+        fs::write(dir.signed(), b"signed").expect("written");
         let findings = examine(&dir, None, 0);
         assert_eq!((failed(&findings), verdict(&findings)), (vec!["journal"], Some(Area::Store)));
         let held = SledStore::open(&path).expect("opens");
@@ -488,14 +576,42 @@ mod tests {
     }
 
     #[test]
-    fn addresses_tell_from_where_a_node_can_be_called() {
-        assert_eq!(reach_of("/ip4/127.0.0.1/tcp/1"), Some(Reach::Machine));
-        assert_eq!(reach_of("/ip4/192.168.1.4/udp/1/quic-v1"), Some(Reach::Network));
-        assert_eq!(reach_of("/ip4/100.72.0.1/tcp/1"), Some(Reach::Network));
-        assert_eq!(reach_of("/ip6/fd00::1/tcp/1"), Some(Reach::Network));
-        assert_eq!(reach_of("/ip4/203.0.113.7/tcp/1"), Some(Reach::World));
-        assert_eq!(reach_of("/dns4/node.example.org/tcp/1"), Some(Reach::World));
-        assert_eq!(reach(&[]).state, State::Note);
+    fn addresses_tell_from_where_they_can_be_called() {
+        assert_eq!(from("/ip4/127.0.0.1/tcp/1"), Some(From::Machine));
+        assert_eq!(from("/ip4/192.168.1.4/udp/1/quic-v1"), Some(From::Network));
+        assert_eq!(from("/ip4/100.72.0.1/tcp/1"), Some(From::Network));
+        assert_eq!(from("/ip6/fd00::1/tcp/1"), Some(From::Network));
+        assert_eq!(from("/ip4/203.0.113.7/tcp/1"), Some(From::World));
+        assert_eq!(from("/dns4/node.example.org/tcp/1"), Some(From::World));
+        assert_eq!(from("/ip4/203.0.113.7/tcp/1/p2p-circuit"), None);
+    }
+
+    #[test]
+    fn the_place_of_a_node_follows_from_who_has_called_it_and_not_from_its_addresses_alone() {
+        let home = vec!["/ip4/192.168.1.4/tcp/4101".to_owned()];
+        let public = vec!["/ip4/203.0.113.7/tcp/4101".to_owned()];
+        let at = |vouched, reachable, relays| Reach { vouched, reachable, relays, relayed: 0 };
+        let state = |addresses: &[String], standing| reach(addresses, standing).state;
+
+        assert_eq!(state(&home, at(false, true, 0)), State::Ok, "a port is open");
+        assert_eq!(state(&home, at(false, false, 2)), State::Ok, "relays pass calls on");
+        assert_eq!(state(&home, at(false, false, 0)), State::Note);
+        assert_eq!(state(&[], at(false, false, 0)), State::Note);
+        assert_eq!(state(&public, at(true, true, 0)), State::Ok);
+        assert_eq!(state(&home, at(true, true, 0)), State::Note, "an operator behind a router");
+        let relayed = reach(&home, Reach { relayed: 2, ..at(false, false, 1) });
+        assert!(relayed.detail.contains("2 of its peers"), "{relayed:?}");
+    }
+
+    #[test]
+    fn the_versions_of_peers_are_compared_with_the_own_one() {
+        let state = |peers: &[(u8, usize)]| versions(1, &peers.iter().copied().collect()).state;
+
+        assert_eq!(state(&[(1, 4)]), State::Ok);
+        assert_eq!(state(&[]), State::Ok);
+        assert_eq!(state(&[(0, 1), (1, 3)]), State::Note);
+        let newer = versions(1, &BTreeMap::from([(1, 3), (2, 1)]));
+        assert!(newer.advice.is_some_and(|advice| advice.contains("newer")));
     }
 
     #[test]

@@ -70,6 +70,7 @@ use crate::{
 pub(crate) mod copy;
 mod disk;
 pub mod founding;
+pub mod import;
 mod inbox;
 mod log;
 pub mod meters;
@@ -339,7 +340,11 @@ impl Node {
         span.in_scope(|| threads::start(shared, events, turns, disk, outlet, stopped))?;
         tokio::spawn(listen(community, founding, network.clone(), happenings, inbox.clone()));
         for address in &options.dial {
-            network.dial(address).await?;
+            match network.dial(address).await {
+                // An invitation may name ways that only a newer version takes.
+                Err(error @ NetworkError::NoWay(_)) => tracing::warn!(%error, "an address is not called"),
+                dialled => dialled?,
+            }
         }
         let running = Running { inbox };
         let durability = Durability { handed, durable: made_durable };

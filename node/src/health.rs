@@ -236,7 +236,8 @@ impl Snapshot {
 
 impl Standing {
     fn connected(&self) -> Check {
-        let detail = format!("{} nodes, {} of {} operators reached", self.peers, self.reached, self.operators);
+        let (peers, nodes) = (self.peers, if self.peers == 1 { "node" } else { "nodes" });
+        let detail = format!("{peers} {nodes}, {} of {} operators reached", self.reached, self.operators);
         let ok = if self.is_operator { self.reached >= self.needed } else { self.peers > 0 };
         Check::new("connected", ok, detail)
     }

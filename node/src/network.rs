@@ -41,10 +41,13 @@ mod events;
 mod frames;
 mod limit;
 mod memory;
+mod names;
 mod node_id;
 mod outbox;
 mod paths;
+mod probe;
 mod reach;
+mod repeats;
 mod role;
 mod score;
 mod task;
@@ -55,6 +58,7 @@ mod wire;
 
 pub use limit::{Caps, Traffic};
 pub use memory::{KnownPeer, PeerFile, PeerMemory};
+pub use names::check_address;
 pub use node_id::NodeId;
 pub use role::{Reach, Role};
 pub use score::Offence;
@@ -349,6 +353,12 @@ pub enum NetworkError {
     /// A text is no multiaddress.
     #[error("{0:?} is no multiaddress: those look like /ip4/192.0.2.1/tcp/4001")]
     Address(String),
+    /// An address that no call can go to.
+    #[error(
+        "{0:?} leads nowhere: an address is a machine (/ip4, /ip6, /dns, /dns4 or /dns6), then /tcp/PORT or \
+         /udp/PORT/quic-v1, then perhaps a node's name (/p2p/…)"
+    )]
+    NoWay(String),
     /// The node cannot listen at an address.
     #[error("cannot listen at {address}")]
     Listen {
@@ -426,7 +436,8 @@ impl Network {
     ) -> Result<(NetworkHandle, mpsc::Receiver<NetworkEvent>, Vec<String>), NetworkError> {
         let listen: Vec<_> = config.listen.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
         let local = NodeId::of_seed(&config.identity);
-        let external: Vec<_> = config.reach.external.iter().map(|text| parse(text)).collect::<Result<_, _>>()?;
+        let external: Vec<_> =
+            config.reach.external.iter().map(|text| check_address(text)).collect::<Result<_, _>>()?;
         let path = config.caps.ledger.clone();
         let opening = tokio::task::spawn_blocking(move || limit::Ledger::open(path, SystemTime::now())).await;
         let (ledger, used) = opening.map_err(|_| NetworkError::Stopped)?;
@@ -470,6 +481,8 @@ async fn recall(memory: Option<Arc<dyn PeerMemory>>) -> memory::Acquaintances {
 pub struct Standing {
     /// Whether others can call it without help, as far as is known.
     pub reachable: bool,
+    /// Whether that is known because whoever started it says so.
+    pub vouched: bool,
     /// The relays that pass calls on to it.
     pub relays: Vec<NodeId>,
     /// The peers with which only relays connect it.
@@ -492,6 +505,7 @@ enum Command {
     Request { to: NodeId, bytes: Vec<u8>, done: Answer },
     Respond { id: RequestId, bytes: Vec<u8> },
     Fetch { id: BlobId, done: Answer },
+    Probe,
     Blame(NodeId, Offence),
     Disconnect(NodeId),
     Ban(NodeId),
@@ -523,9 +537,9 @@ impl NetworkHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NetworkError::Address`] if the text is no multiaddress.
+    /// Returns [`NetworkError::Address`] if the text is no multiaddress, [`NetworkError::NoWay`] if no call can go there.
     pub async fn dial(&self, address: &str) -> Result<(), NetworkError> {
-        self.command(Command::Dial(parse(address)?)).await
+        self.command(Command::Dial(check_address(address)?)).await
     }
 
     /// Publishes a message to everybody. One that was published in the last minutes is not published again.
@@ -641,6 +655,16 @@ impl NetworkHandle {
     /// Returns [`NetworkError::Stopped`] only.
     pub async fn known_addresses(&self) -> Result<Vec<String>, NetworkError> {
         self.ask(Command::Addresses).await
+    }
+
+    /// Asks a peer once more to call this node, as happens by itself every quarter of an hour and after the node has moved.
+    /// What comes of it changes the [standing](Self::standing).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NetworkError::Stopped`] only.
+    pub async fn probe(&self) -> Result<(), NetworkError> {
+        self.command(Command::Probe).await
     }
 
     /// Ends the connections with a peer and forgets its addresses. It may come back, or be found again by other ways.

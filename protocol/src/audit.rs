@@ -44,7 +44,8 @@ mod round;
 mod write;
 
 pub use error::{VerifyError, WriteError};
-pub use format::{Bundle, MAGIC, VERSION};
+pub use format::{Bundle, Frame, FrameReader, MAGIC, VERSION};
+pub use replay::LogCheck;
 pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
 pub use check::verify;

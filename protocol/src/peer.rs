@@ -444,6 +444,11 @@ impl Peer {
         self.ordering.recent()
     }
 
+    /// Returns the minor protocol versions that connected nodes speak, of those that told.
+    pub const fn minors(&self) -> &BTreeMap<NodeId, u8> {
+        &self.minors
+    }
+
     /// Returns the nodes connected, and which operators they are.
     pub const fn nodes(&self) -> &BTreeMap<NodeId, Option<PublicKey>> {
         &self.nodes

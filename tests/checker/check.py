@@ -9,9 +9,11 @@ import sys
 import time
 from pathlib import Path
 
+import amendment
 import attestation
 import ballot
 import blake3
+import cards
 import codec
 import contribution
 import credential
@@ -28,7 +30,8 @@ from codec import Refused
 
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
-    *(leaf, attestation, credential, snapshot, link, ballot, delta, contribution),
+    *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, contribution),
+    amendment,
 ]
 """What tests itself before it judges anything."""
 
@@ -44,6 +47,8 @@ SUITES = {
     "proof": ballot.check,
     "delta": delta.check,
     "ballot": contribution.check,
+    "cards": contribution.check_log,
+    "amendment": amendment.check,
 }
 """The check of each file of vectors."""
 

@@ -4,6 +4,7 @@ import ballot
 import credential
 import snapshot
 from attestation import Registration, verify
+from cards import Cards
 from codec import data, sequence, uint
 from credential import LEAVES, ring
 from group import content, digest, point, require
@@ -14,7 +15,7 @@ from transcript import Transcript
 MAX_TEXT, MAX_NAME, MAX_OPERATORS, MAX_ATTESTERS, MAX_VALUES = 1024, 64, 7, 64, 32
 MAX_STATEMENT, MAX_ENTRY, MAX_ENTRIES = 4096, 72 * 1024, 4096
 MAX_ROWS, MAX_SEQUENCE = 3 * ballot.MAX_ITEMS + 49, 15
-STATEMENTS = 1
+STATEMENTS, VALUES = 1, 2
 QUORUM = 1
 WITHDRAWN = bytes(32)
 
@@ -85,12 +86,14 @@ class Log:
     def __init__(self, genesis):
         self.genesis = genesis
         self.people, self.clocks, self.polls, self.plans, self.keys, self.manifests = {}, {}, {}, {}, {}, {}
+        self.cards = Cards(len(genesis.operators))
 
     def apply(self, reader):
         """Read one entry, take it in and check its author's signature."""
         author, start = reader.digest(), reader.position
         tag = reader.uint(1)
         by_operators = {2: self._poll, 4: self._plan, 5: self._key, 6: self._open, 8: self._clock}
+        by_operators |= {40: self.cards.canonical, 41: self.cards.merge}
         by_others = {1: self._register, 3: self._propose}
         require(tag in by_operators | by_others, f"log: entries of kind {tag} are not checked here")
         require(tag in by_others or author in self.genesis.operators, "log: author is no operator")
@@ -120,7 +123,7 @@ class Log:
 
     def _poll(self, reader, _author):
         start = reader.position
-        poll = Poll(reader.tag("PollKind", (1, 2, 3)))
+        poll = Poll(reader.tag("PollKind", (1, 2, 3, 4)))
         require(reader.text(MAX_TEXT).strip(), "log: question")
         reader.text(MAX_STATEMENT)
         identity = digest("poll", self.genesis.community + content(reader.since(start)))
@@ -134,6 +137,8 @@ class Log:
         require(poll in self.polls and text.strip(), "log: item")
         require(content(text.encode()) not in self.polls[poll].items, "log: an item that is there")
         self.polls[poll].items.append(content(text.encode()))
+        if self.polls[poll].kind == VALUES:
+            self.cards.propose(text)
 
     def _plan(self, reader, _author):
         plan = Plan(reader)
@@ -262,6 +267,12 @@ class Body:
         if self.ballot:
             self.ballot.check(transcript, manifest.layout, len(genesis.operators))
         self.credential.check(transcript, statement, leaves, None)
+
+
+def check_log(case):
+    """Check a vector: founding document, log."""
+    log = Log(case.decode("genesis", Genesis))
+    case.decode("log", lambda reader: reader.sequence(MAX_ENTRIES, lambda: log.apply(reader)))
 
 
 _logs = {}

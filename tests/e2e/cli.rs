@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(45);
 const CHORUS: &str = env!("CARGO_BIN_EXE_chorus-under-test");
 
 /// A data directory, and the node that runs with it.
-struct Person {
+pub(super) struct Person {
     dir: PathBuf,
     running: Option<Child>,
 }
@@ -42,7 +42,7 @@ impl Person {
     }
 
     /// Carries out a command, and returns its answer.
-    fn ok(&self, arguments: &[&str]) -> Value {
+    pub(super) fn ok(&self, arguments: &[&str]) -> Value {
         let output = self.output(arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {errors}");
@@ -50,7 +50,7 @@ impl Person {
     }
 
     /// Carries out a command that must fail, and returns exit code and kind of error.
-    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+    pub(super) fn fails(&self, arguments: &[&str]) -> (i32, String) {
         let output = self.output(arguments);
         let error: Value = serde_json::from_slice(&output.stderr)
             .unwrap_or_else(|_| panic!("{arguments:?}: {:?}", String::from_utf8_lossy(&output.stderr)));
@@ -58,14 +58,14 @@ impl Person {
         (output.status.code().unwrap_or(-1), error["error"]["kind"].as_str().unwrap_or_default().to_owned())
     }
 
-    fn public_key(folder: &TempDir, name: &str) -> (Self, String) {
+    pub(super) fn public_key(folder: &TempDir, name: &str) -> (Self, String) {
         let person = Self { dir: folder.path().join(name), running: None };
         let key = person.ok(&["init", "--no-passphrase"])["public_key"].as_str().expect("a key").to_owned();
         (person, key)
     }
 
     /// Starts the node, and waits until it says that it is ready.
-    fn run(&mut self, arguments: &[&str]) -> Value {
+    pub(super) fn run(&mut self, arguments: &[&str]) -> Value {
         let all = [&["run", "--no-mdns"], arguments].concat();
         let mut child = self.command(&all).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("runs");
         let mut line = String::new();
@@ -83,7 +83,7 @@ impl Person {
     }
 
     /// Asks until the answer is what it should be.
-    fn until(&self, arguments: &[&str], holds: impl Fn(&Value) -> bool) -> Value {
+    pub(super) fn until(&self, arguments: &[&str], holds: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
             let answer = self.ok(arguments);
@@ -96,7 +96,7 @@ impl Person {
     }
 
     /// Has the person admitted by an attester.
-    fn admitted_by(&self, attester: &Self) {
+    pub(super) fn admitted_by(&self, attester: &Self) {
         let met = ["--in-person", "--subject", self.dir.to_str().expect("text")];
         self.attested_by(attester, &[], &met);
     }
@@ -123,8 +123,8 @@ impl Drop for Person {
     }
 }
 
-const LOCAL: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
-const RULES: [&str; 6] = ["--min-contributions", "2", "--floor", "2", "--group-floor", "4"];
+pub(super) const LOCAL: [&str; 2] = ["--listen", "/ip4/127.0.0.1/tcp/0"];
+pub(super) const RULES: [&str; 6] = ["--min-contributions", "2", "--floor", "2", "--group-floor", "4"];
 
 #[test]
 fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
@@ -178,6 +178,31 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     assert_eq!(founder.fails(&["status"]), (5, "network".into()), "no node runs any more");
 
     verifies(&founder, &bundle, result["result"].as_str().expect("an id"));
+    comes_late(&folder, &bundle, &invite, &result);
+}
+
+/// A home that has never been connected takes in the log from the bundle, and knows the result.
+fn comes_late(folder: &TempDir, bundle: &Path, invite: &str, result: &Value) {
+    let path = bundle.to_str().expect("text");
+    let tampered = bundle.with_extension("tampered");
+    let mut newcomer = Person::new(folder, "newcomer");
+    assert_eq!(newcomer.fails(&["import", path]), (3, "configuration".into()), "of no community yet");
+    newcomer.ok(&["join", invite]);
+    assert_eq!(newcomer.fails(&["import", tampered.to_str().expect("text")]).1, "verification");
+    assert_eq!(newcomer.fails(&["import", "/no/such/bundle"]), (2, "usage".into()));
+
+    let taken = newcomer.ok(&["import", path]);
+    let doctor = newcomer.ok(&["doctor"]);
+
+    assert_eq!((&taken["before"], &taken["height"]), (&0.into(), &newcomer.ok(&["verify", path])["height"]));
+    assert!(taken["bodies"].as_u64().is_some_and(|bodies| bodies >= 3), "ballots, totals, result: {taken}");
+    assert_eq!(newcomer.ok(&["import", path])["before"], taken["height"], "a second time adds nothing");
+    let state = |name: &str| doctor.as_array().and_then(|all| all.iter().find(|it| it["name"] == name).cloned());
+    assert_eq!(["store", "bodies"].map(|name| state(name).expect("looked at")["state"].clone()), ["ok", "ok"]);
+    newcomer.run(&LOCAL);
+    assert_eq!(newcomer.fails(&["import", path]), (4, "store".into()), "a node runs there");
+    assert_eq!(&newcomer.ok(&["result", "-", "--wait", "45s"]), result, "found out again, from the bodies");
+    assert!(newcomer.stop());
 }
 
 /// Checks that the bundle verifies, with this result, and that changed ones are refused for what was changed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_node::{
     driver::{Node, NodeError, NodeHandle, NodeOptions},
-    network::{Caps, Reach, Role},
+    network::{Caps, Limits, Reach, Role},
 };
 use chorus_protocol::{
     config::Policy,
@@ -15,6 +15,7 @@ use chorus_protocol::{
         consensus::Timeouts,
         entry::{Entry, PollKind, PollOpening},
     },
+    message::MINOR,
     peer::{Checkpoints, Command, Landmark, Peer},
     round::report::{Outcome, RoundReport},
 };
@@ -39,18 +40,25 @@ struct Village {
     votes: Vec<Vec<Vote>>,
     folders: Vec<TempDir>,
     nodes: Vec<Option<NodeHandle>>,
+    /// The minor version of the protocol that each node speaks, by number.
+    minor: fn(usize) -> u8,
 }
 
 impl Village {
     /// Starts all nodes, registers everybody, and opens the round.
     async fn open(seed: u64) -> Self {
-        let mut village = Self::settle(seed).await;
+        Self::open_as(seed, |_| MINOR).await
+    }
+
+    /// As [`open`](Self::open), with nodes that speak these versions.
+    async fn open_as(seed: u64, minor: fn(usize) -> u8) -> Self {
+        let mut village = Self::settle(seed, minor).await;
         village.ask().await;
         village
     }
 
     /// Starts all nodes, and registers everybody.
-    async fn settle(seed: u64) -> Self {
+    async fn settle(seed: u64, minor: fn(usize) -> u8) -> Self {
         let policy = Policy { min_contributions: 10, floor: 5, ..Policy::default() };
         let community = Community::new(seed, OPERATORS, PEOPLE, policy);
         let poll = community.poll(PollKind::Statement, ITEMS, VOTING_MILLIS);
@@ -62,6 +70,7 @@ impl Village {
             community,
             folders: (0..count).map(|_| tempfile::tempdir().expect("a folder")).collect(),
             nodes: (0..count).map(|_| None).collect(),
+            minor,
         };
         for index in 0..count {
             village.start(index, None).await;
@@ -136,7 +145,9 @@ impl Village {
             checkpoints: Checkpoints { every: MIN_CHECKPOINT_HEIGHTS, begin_at },
             rng_seed: None,
         };
-        self.nodes[index] = Some(Node::start(options).await.expect("starts"));
+        let limits = Limits::of(options.role);
+        let started = Node::start_as(options, (self.minor)(index), limits).await;
+        self.nodes[index] = Some(started.expect("starts"));
     }
 
     async fn stop(&mut self, index: usize) {
@@ -238,8 +249,19 @@ async fn an_operator_that_restarts_from_its_folder_takes_its_part_in_the_round()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_of_two_minor_versions_end_a_round_together() {
+    // Two operators and one of the nodes that people share are old.
+    let mut village = Village::open_as(13, |index| if index % 2 == 0 { 0 } else { MINOR }).await;
+
+    village.vote(0..PEOPLE).await;
+
+    let report = village.result().await;
+    village.assert_counts_everybody(&report);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_who_joins_at_a_checkpoint_votes_in_the_next_round_and_finds_its_result_after_a_restart() {
-    let mut village = Village::settle(13).await;
+    let mut village = Village::settle(14, |_| MINOR).await;
     let landmark = village.checkpoint().await;
 
     let newcomer = village.join(landmark).await;

@@ -3,4 +3,5 @@
 mod cli;
 mod community;
 mod durability;
+mod governance;
 mod operations;

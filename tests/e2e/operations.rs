@@ -116,11 +116,68 @@ fn a_node_says_how_it_is_and_stops_in_order_when_it_is_told_to() {
     assert!(status.contains("200") && checks.contains("[+] journal"), "{checks}");
     assert!(get(metrics, "/api/v1/status").0.contains("404"), "nothing else is answered there");
     let (code, findings) = founder.said(&["doctor"]);
-    assert_eq!((code, findings[0].as_array().map(Vec::len)), (0, Some(11)), "{findings:?}");
+    assert_eq!((code, findings[0].as_array().map(Vec::len)), (0, Some(12)), "{findings:?}");
     let (code, took) = founder.stop("-TERM");
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(told().contains("STOPPING=1"));
+}
+
+/// Begins to ask the local interface for something, and does not go on: until it is done, the node does not stop in order.
+fn half_a_request(url: &str, token: &str) -> TcpStream {
+    let authority = url.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(authority).expect("it listens");
+    let head = format!(
+        "POST /api/v1/polls HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{",
+        token.trim()
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream
+}
+
+#[test]
+fn a_node_that_is_slow_to_stop_and_told_again_ends_at_once_and_loses_nothing_that_it_confirmed() {
+    for (first, second) in [("-TERM", "-INT"), ("-INT", "-TERM")] {
+        let folder = TempDir::new().expect("a folder");
+        let mut founder = Host::founder(&folder);
+        let socket = folder.path().join("notify");
+        let manager = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
+        manager.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        let ready = founder.run(&[], Some(&socket));
+        let token = std::fs::read_to_string(founder.dir.join("api.token")).expect("there is one");
+        let (code, opened) = founder.said(&["poll", "open", "--question", "What?", "--item", "Be kind"]);
+        assert_eq!(code, 0, "{opened:?}");
+        let waiting = half_a_request(ready["api"].as_str().expect("an address"), &token);
+        // It is taken up before the signal.
+        std::thread::sleep(Duration::from_millis(300));
+
+        let mut child = founder.running.take().expect("it runs");
+        let tell = |signal: &str, child: &Child| {
+            assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill").success());
+        };
+        tell(first, &child);
+        let mut told = [0; 4096];
+        while !String::from_utf8_lossy(&told).contains("STOPPING=1") {
+            told = [0; 4096];
+            manager.recv(&mut told).expect("the node tells");
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().expect("it can be asked").is_none(), "it waits for what it is answering");
+        let again = Instant::now();
+        tell(second, &child);
+        let code = child.wait().expect("it ends").code();
+        let took = again.elapsed();
+        drop(waiting);
+
+        assert_eq!(code, Some(130));
+        assert!(took < Duration::from_secs(2), "{took:?}");
+        founder.run(&[], None);
+        let (code, polls) = founder.said(&["poll", "list"]);
+        assert_eq!((code, polls[0].as_array().map(Vec::len)), (0, Some(1)), "{polls:?}");
+        assert_eq!(founder.stop("-TERM").0, Some(0));
+        assert_eq!(founder.said(&["doctor"]).0, 0);
+    }
 }
 
 #[test]

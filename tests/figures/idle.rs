@@ -31,13 +31,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TICKS: f64 = 100.0;
 
 /// A data directory, and the node that runs with it.
-struct Node {
+pub(crate) struct Node {
     dir: PathBuf,
     running: Option<Child>,
 }
 
 impl Node {
-    fn new(folder: &Path, name: &str) -> (Self, String) {
+    pub(crate) fn new(folder: &Path, name: &str) -> (Self, String) {
         let node = Self { dir: folder.join(name), running: None };
         let answer = node.ask(&["init", "--no-passphrase"]);
         (node, answer["public_key"].as_str().expect("a key").to_owned())
@@ -49,16 +49,21 @@ impl Node {
         command
     }
 
-    fn ask(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn ask(&self, arguments: &[&str]) -> Value {
         let output = self.command(arguments).output().expect("this program runs");
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     /// Starts it, and returns an address of it.
-    fn run(&mut self, dial: &[String]) -> String {
-        let mut arguments = vec!["run", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
-        arguments.extend(dial.iter().flat_map(|address| ["--dial", address.as_str()]));
+    pub(crate) fn run(&mut self, dial: &[String]) -> String {
+        let dial: Vec<&str> = dial.iter().flat_map(|address| ["--dial", address.as_str()]).collect();
+        self.run_with(&dial)
+    }
+
+    /// Starts it with flags of its own, and returns an address of it.
+    pub(crate) fn run_with(&mut self, flags: &[&str]) -> String {
+        let arguments = [&["run", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"], flags].concat();
         let mut child = self.command(&arguments).stdout(Stdio::piped()).spawn().expect("this program runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -81,11 +86,16 @@ impl Node {
     }
 
     /// Resident bytes.
-    fn resident(&self) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or_default() * 1024.0
+    pub(crate) fn resident(&self) -> f64 {
+        resident(&self.id().to_string())
     }
+}
+
+/// Resident bytes of a process.
+pub(crate) fn resident(process: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|kilobytes| kilobytes.parse::<f64>().ok()).unwrap_or_default() * 1024.0
 }
 
 impl Drop for Node {

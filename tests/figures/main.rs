@@ -9,6 +9,7 @@ mod deliberation;
 mod delta;
 mod durability;
 mod figure;
+mod flood;
 mod identity;
 mod idle;
 mod late_joiner;
@@ -38,6 +39,25 @@ enum Topic {
     Network,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
+}
+
+/// A part of the topic `network`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Part {
+    /// Control messages among fifty nodes.
+    Gossip,
+    /// Blobs over narrow uplinks.
+    Blobs,
+    /// Caps of what goes over the wire.
+    Caps,
+    /// What attackers among the nodes learn of who wrote a contribution.
+    Stem,
+    /// What it takes to join late.
+    Late,
+    /// What a node costs that has nothing to do.
+    Idle,
+    /// A node that is flooded.
+    Floods,
 }
 
 /// How figures are printed.
@@ -73,9 +93,15 @@ struct Arguments {
     /// How many files `durability` damages.
     #[arg(long, default_value_t = 200)]
     damages: u64,
+    /// The part of `network` that is measured; all of them without.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
     /// The rounds of the past of `network`.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
+    /// The connections of one address by which `network` floods a node.
+    #[arg(long, default_value_t = 10_000)]
+    connections: usize,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -100,9 +126,17 @@ impl Arguments {
             },
             Topic::Deliberation => show(printed(deliberation::figures())),
             Topic::Network => {
-                network::figures(self.seed, &mut show);
-                show(printed(late_joiner::figures(self.rounds)));
-                show(printed(idle::figures()));
+                let is_wanted = |part| self.only.is_none_or(|only| only == part);
+                network::figures(self.seed, is_wanted, &mut show);
+                if is_wanted(Part::Late) {
+                    show(printed(late_joiner::figures(self.rounds)));
+                }
+                if is_wanted(Part::Idle) {
+                    show(printed(idle::figures()));
+                }
+                if is_wanted(Part::Floods) {
+                    flood::figures(self.connections, |figures| show(printed(figures)));
+                }
             }
             Topic::Identity => show(identity::figures(self.seed)),
         }

@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod community;
 pub mod crash;
 pub mod data;
+pub mod flood;
 pub mod fuzz;
 pub mod history;
 pub mod malice;

@@ -5,8 +5,10 @@
 //! what, and stands in the file as the difference. Two verifiers judge them: [`accepts`], which is the code of the
 //! crates, and `tests/checker`, which is plain Python and shares nothing with it but the specification.
 
+mod amendment;
 mod attestation;
 mod ballot;
+mod cards;
 mod credential;
 mod delta;
 mod leaf;
@@ -85,7 +87,7 @@ pub struct Case {
 /// The name of a suite, how it is made, and how the crates judge a case of it.
 type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
 
-const SUITES: [Entry; 11] = [
+const SUITES: [Entry; 13] = [
     ("signature", signature::suite, signature::check),
     ("leaf", leaf::suite, leaf::check),
     ("rotation", leaf::rotation_suite, leaf::check_rotation),
@@ -97,6 +99,8 @@ const SUITES: [Entry; 11] = [
     ("proof", proof::suite, proof::check),
     ("delta", delta::suite, delta::check),
     ("ballot", ballot::suite, ballot::check),
+    ("cards", cards::suite, cards::check),
+    ("amendment", amendment::suite, amendment::check),
 ];
 
 /// Makes all suites, by name.

@@ -1,6 +1,6 @@
 //! The routes. Each hands its request to the [`Service`] and its answer back.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use chorus_protocol::message::MINOR;
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::io::AsyncReadExt as _;
 
@@ -21,10 +22,13 @@ use super::{
     BASE, MAX_DELTA_BYTES, MAX_REQUEST_BYTES,
     auth::Gate,
     error::{ApiError, Kind},
-    service::Service,
+    service::{Service, silence},
     view,
 };
-use crate::{diary::ValueCard, doctor::SelfReport};
+use crate::{
+    diary::ValueCard,
+    doctor::{Reach, SelfReport},
+};
 
 /// Bytes of a bundle that are read at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -166,11 +170,30 @@ async fn status(State(shared): State<Shared>) -> Answer<view::Status> {
 
 async fn health(State(shared): State<Shared>) -> Answer<SelfReport> {
     let snapshot = shared.service.health().look().await;
+    let node = shared.service.node();
+    let (minors, silent) = node
+        .view(|peer| {
+            let silent = peer.operator().is_some() && peer.is_recovering();
+            (peer.minors().clone(), silent.then(|| peer.ledger().charter().faulty() > 0))
+        })
+        .await?;
+    let mut peers = BTreeMap::<u8, usize>::new();
+    minors.into_values().for_each(|minor| *peers.entry(minor).or_default() += 1);
+    let standing = node.standing();
     Ok(Json(SelfReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         checks: snapshot.checks(),
         log_millis: snapshot.standing.map_or(0, |standing| standing.log_millis),
-        addresses: shared.service.node().addresses(),
+        addresses: node.addresses(),
+        silent: silent.map(|others| silence(others).to_owned()),
+        minor: MINOR,
+        peers,
+        reach: Reach {
+            vouched: standing.vouched,
+            reachable: standing.reachable,
+            relays: standing.relays.len(),
+            relayed: standing.relayed.len(),
+        },
     }))
 }
 

@@ -155,12 +155,13 @@ impl Service {
     pub async fn status(&self) -> Result<view::Status, ApiError> {
         let person = self.person.clone();
         let key = person.as_ref().map(|person| person.key.public());
-        let (ledger, (begins_after, height), peers, operators_connected, operator) = self
+        let (ledger, (begins_after, height), peers, operators_connected, operator, silent) = self
             .node
             .view_durably(|peer| {
                 let operators = peer.nodes().values().filter(|operator| operator.is_some()).count();
+                let (operator, silent) = (peer.operator(), peer.is_recovering());
                 let reach = (peer.log_start(), peer.height());
-                (peer.ledger().clone(), reach, peer.nodes().len(), operators, peer.operator())
+                (peer.ledger().clone(), reach, peer.nodes().len(), operators, operator, silent)
             })
             .await?;
         let community = community(&ledger);
@@ -168,7 +169,7 @@ impl Service {
         let mut rounds: Vec<_> = ledger.rounds().values().collect();
         rounds.sort_by_key(|round| round.ordinal);
         Ok(view::Status {
-            warnings: warnings(&community, operator, operators_connected),
+            warnings: warnings(&community, (operator, silent), operators_connected),
             node: view::Node {
                 id: self.node.node_id().to_string(),
                 role: self.role,
@@ -376,8 +377,11 @@ fn community(ledger: &Ledger) -> view::Community {
 pub const ONE_OPERATOR: &str = "this community has one operator, which can read every contribution: good for trying things out, not for secrets. \
      With 4 or more operators, no single one can";
 
-fn warnings(community: &view::Community, operator: Option<u8>, connected: usize) -> Vec<String> {
+fn warnings(community: &view::Community, (operator, silent): (Option<u8>, bool), connected: usize) -> Vec<String> {
     let mut warnings = Vec::new();
+    if operator.is_some() && silent {
+        warnings.push(silence(community.tolerated > 0).to_owned());
+    }
     if community.operators == 1 {
         warnings.push(ONE_OPERATOR.to_owned());
     }
@@ -390,6 +394,17 @@ fn warnings(community: &view::Community, operator: Option<u8>, connected: usize)
         ));
     }
     warnings
+}
+
+/// Why an operator's key says nothing, and until when: with others who go on meanwhile, or without.
+pub const fn silence(others_go_on: bool) -> &'static str {
+    if others_go_on {
+        "this operator's key is silent until the others have told how far the log is and it is two batches further: its journal was \
+         put back, or made for a log that was imported"
+    } else {
+        "this operator's key is silent for good: its journal was put back without a word that it is current, and nobody else \
+         can order the log. Put a backup of the stopped node back with `chorus restore --current`"
+    }
 }
 
 /// Returns the addresses that others may reach: all but loopback, or loopback if there is nothing else.

@@ -81,6 +81,10 @@ impl Restore {
                     "If this is an operator's: its key stays silent until n − f others have told how far the log is, and two more \
                      batches are decided; it takes no part in rounds from before that.",
                 );
+                lines.line(
+                    "With fewer than four operators the others cannot go on alone: there, it takes a backup of the stopped node, and \
+                     --current.",
+                );
             }
             lines.line("Next: `chorus run`.");
             lines.finish()

@@ -26,6 +26,7 @@ use crate::{
         token::{TextForm as _, TokenError},
     },
     driver::founding,
+    network::{NetworkError, check_address},
 };
 
 #[derive(Debug, Subcommand)]
@@ -286,12 +287,11 @@ pub(super) struct Invite {
 
 impl Invite {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        let foreign = |address: &&String| address.len() > MAX_ADDRESS_BYTES || !is_plain(address);
-        if let Some(address) = self.addresses.iter().find(foreign) {
-            return Err(Failure::Usage(format!(
-                "{address:?} is no multiaddress: those look like /ip4/192.0.2.1/tcp/4001"
-            ))
-            .into());
+        for address in &self.addresses {
+            if address.len() > MAX_ADDRESS_BYTES || !is_plain(address) {
+                return Err(Failure::Usage(NetworkError::Address(address.clone()).to_string()).into());
+            }
+            check_address(address).map_err(|error| Failure::Usage(error.to_string()))?;
         }
         if self.addresses.len() > MAX_ADDRESSES {
             return Err(Failure::Usage(format!("an invitation has at most {MAX_ADDRESSES} addresses")).into());

@@ -10,7 +10,7 @@ use crate::{
     api::{ApiError, Kind, ServerError},
     backup::BackupError,
     config::{ConfigError, token::TokenError},
-    driver::NodeError,
+    driver::{NodeError, import::ImportError},
     keystore::KeystoreError,
     model::{
         base::BaseError, generate::GenerateError, lesson::LessonError, llama::TextError, merge::MergeError,
@@ -22,6 +22,9 @@ use crate::{
     store::{StoreError, blobs::BlobError, journal::JournalError},
     vault::VaultError,
 };
+
+/// The exit code for a bundle with something in it that does not belong there.
+const ENCODING: u8 = 20;
 
 /// What kind of error it is: the exit codes that are documented.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -184,7 +187,7 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
         return Some(match error {
             NodeError::Start(_) => Class::Configuration,
             NodeError::Recording(error) => of_recording(error),
-            NodeError::Network(NetworkError::Address(_)) => Class::Usage,
+            NodeError::Network(NetworkError::Address(_) | NetworkError::NoWay(_)) => Class::Usage,
             NodeError::Network(_) | NodeError::NotFound(_) | NodeError::Unfounded | NodeError::Stopped => {
                 Class::Network
             }
@@ -201,6 +204,16 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             | NodeError::Io(_) => Class::Store,
             NodeError::NotWhole(_) => Class::Refused,
         });
+    }
+    if let Some(error) = cause.downcast_ref::<ImportError>() {
+        return match error {
+            ImportError::OtherCommunity { .. } | ImportError::Read { .. } => Some(Class::Usage),
+            ImportError::Forked(_) => Some(Class::Refused),
+            ImportError::Unnamed(_) => Some(Class::Verification(ENCODING)),
+            // What is inside tells.
+            ImportError::Verify(error) => Some(Class::Verification(error.exit_code())),
+            ImportError::Node(error) => class_of(error),
+        };
     }
     if let Some(error) = cause.downcast_ref::<BackupError>() {
         return match error {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::values;
 use crate::{
     config::profile::{Bearing, NetworkSettings, Relaying},
     network::Reach,
@@ -20,9 +21,10 @@ pub(super) struct Ways {
     #[arg(long)]
     no_relays: bool,
     /// Operators and relays: tell others this address instead of those at which the node listens; may be repeated.
-    #[arg(long, value_name = "MULTIADDRESS")]
+    #[arg(long, value_name = "MULTIADDRESS", value_parser = values::address)]
     external: Vec<String>,
     /// Let the bodies of contributions and adapters pass through relays: at a relay, carry them; elsewhere, send them.
+    /// As the setting network.relay-blobs.
     #[arg(long)]
     relay_blobs: bool,
 }
@@ -39,19 +41,22 @@ impl Ways {
         if self.no_relays {
             network.relay = Some(Relaying::Off);
         }
+        if self.relay_blobs {
+            network.relay_blobs = Some(true);
+        }
         if !self.external.is_empty() {
             network.announce = Some(self.external.clone());
         }
     }
 
     /// Returns what follows from the settings.
-    pub(super) fn reach(&self, bearing: &Bearing) -> Reach {
+    pub(super) fn reach(bearing: &Bearing) -> Reach {
         Reach {
             mdns: bearing.mdns,
             upnp: bearing.upnp,
             relays: bearing.relay != Relaying::Off,
             external: bearing.announce.clone(),
-            blobs_through_relays: self.relay_blobs,
+            blobs_through_relays: bearing.relay_blobs,
         }
     }
 }

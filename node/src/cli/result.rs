@@ -73,6 +73,11 @@ struct Exported {
 
 impl Export {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        if !self.force && self.file.exists() {
+            let taken =
+                format!("{} is there already: name another file, or replace it with --force", self.file.display());
+            return Err(Failure::Usage(taken).into());
+        }
         let bytes = download(global, &Client::new(global)?, &self.file, self.force)?;
         let exported = Exported { file: self.file.display().to_string(), bytes };
         global.output().print(&exported, |exported| {

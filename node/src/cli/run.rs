@@ -20,12 +20,12 @@ use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use self::stop::Signals;
-use super::{Failure, Global, keys, output::Lines, reach::Ways};
+use super::{Failure, Global, keys, output::Lines, reach::Ways, values};
 use crate::{
     api::{OpenServer, Role, Server, Service, service::ONE_OPERATOR},
     config::{
         DataDir,
-        profile::Profile,
+        profile::{Profile, Relaying},
         quantity::Bytes,
         settings::{Name, Settings},
     },
@@ -55,10 +55,10 @@ pub(super) struct Run {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(Name, String)>,
     /// Where to listen; may be repeated [default: all interfaces, ports that the system chooses].
-    #[arg(long, value_name = "MULTIADDRESS")]
+    #[arg(long, value_name = "MULTIADDRESS", value_parser = values::address)]
     listen: Vec<String>,
     /// A node to call, besides those in the invitation; may be repeated.
-    #[arg(long, value_name = "MULTIADDRESS")]
+    #[arg(long, value_name = "MULTIADDRESS", value_parser = values::address)]
     dial: Vec<String>,
     #[command(flatten)]
     ways: Ways,
@@ -113,6 +113,17 @@ impl Run {
                 "note: your key is none of the founding operators': this node orders the log from when an amendment says so"
             );
         }
+        // Who is to carry others' connections stands where a relay does, whoever votes there.
+        let place = match (role, bearing.relay) {
+            (Role::Participant, Relaying::Serve) => Role::Relay,
+            (role, Relaying::Off | Relaying::Use | Relaying::Serve) => role,
+        };
+        if !bearing.announce.is_empty() && !place.is_public() {
+            eprintln!(
+                "note: network.announce is told by nodes that can be called: `chorus config set network.relay serve` says that \
+                 this one can"
+            );
+        }
         let signals = Signals::listen()?;
         if role == Role::Operator {
             check_journal(&dir)?;
@@ -123,21 +134,21 @@ impl Run {
             connections: if settings.profile.is_some() || settings.network.connections.is_some() {
                 bearing.connections
             } else {
-                bearing.connections.max(Limits::of(role).connections)
+                bearing.connections.max(Limits::of(place).connections)
             },
             per_address: bearing.connections_per_address,
             mesh: bearing.mesh,
-            ..Limits::of(role)
+            ..Limits::of(place)
         };
         let options = NodeOptions {
             data_dir: dir.node(),
             genesis: invite.genesis.clone(),
             operator: (role == Role::Operator).then(|| SecretKey::from_seed(&keys.signing)),
             transport_seed: *keys.transport,
-            reach: self.ways.reach(&bearing),
+            reach: Ways::reach(&bearing),
             listen: bearing.listen,
             dial: invite.addresses().chain(bearing.dial).collect(),
-            role,
+            role: place,
             caps: Caps {
                 upload: bearing.upload.limit(),
                 download: bearing.download.limit(),

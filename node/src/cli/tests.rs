@@ -1,4 +1,4 @@
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, ValueEnum as _};
 
 use super::*;
 
@@ -107,4 +107,60 @@ fn steps_are_fractions_and_series_are_named_in_one_word_of_an_address() {
     assert_eq!((ratio("0"), ratio("1/0"), ratio("-1"), ratio("1.00001"), ratio("")), (None, None, None, None, None));
     assert_eq!(values::series("town harbour"), Ok("town%20harbour".into()));
     assert!(values::series("../polls").is_err() && values::series("").is_err() && values::series("a?b").is_err());
+}
+
+const DEPLOYED: [(&str, &str); 4] = [
+    ("README.md", include_str!("../../deploy/README.md")),
+    ("Containerfile", include_str!("../../deploy/Containerfile")),
+    ("chorus.service", include_str!("../../deploy/chorus.service")),
+    ("alerts.yml", include_str!("../../deploy/alerts.yml")),
+];
+
+/// The commands in a text: what follows `chorus` at the beginning of a line, of a quotation or of the next command in a line.
+fn commands(text: &str) -> Vec<Vec<&str>> {
+    let mut found = Vec::new();
+    for part in text.lines().flat_map(|line| line.split(['`', '#'])).flat_map(|part| part.split("&&")) {
+        let part = part.trim();
+        let part = part.strip_prefix("ExecStart=/usr/local/bin/").unwrap_or(part);
+        let part = part.strip_prefix("$run ").or_else(|| part.strip_prefix("podman exec chorus ")).unwrap_or(part);
+        let words: Vec<&str> = part.split_whitespace().collect();
+        let is_command = words.first() == Some(&"chorus") && words.len() > 1 && !part.contains('…');
+        found.extend(is_command.then_some(words));
+    }
+    found
+}
+
+#[test]
+fn what_the_files_for_deployment_say_is_understood_here() {
+    let known = |command: &clap::Command| -> Vec<String> {
+        command.get_arguments().filter_map(|it| it.get_env()?.to_str().map(str::to_owned)).collect()
+    };
+    let all = Arguments::command();
+    let mut variables: Vec<String> = known(&all);
+    all.get_subcommands().for_each(|command| variables.extend(known(command)));
+    variables.extend(crate::config::settings::Name::value_variants().iter().map(|name| name.variable()));
+    variables.push("CHORUS_PASSPHRASE".into());
+    let mut seen = (0, 0);
+
+    for (file, text) in DEPLOYED {
+        for words in commands(text) {
+            let parsed = Arguments::try_parse_from(&words);
+            assert!(parsed.is_ok(), "{file}: {words:?}: {}", parsed.expect_err("not understood"));
+            seen.0 += 1;
+        }
+        for (at, _) in text.match_indices("CHORUS_") {
+            let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+            let name: String = text[at..].chars().take_while(|c| is_part(*c)).collect();
+            assert!(variables.contains(&name), "{file}: {name}");
+            seen.1 += 1;
+        }
+    }
+    assert!(seen.0 >= 8 && seen.1 >= 8, "{seen:?}");
+    let [(readme, text), (_, image), ..] = DEPLOYED;
+    for file in ["chorus.service", "Containerfile", "alerts.yml", "grafana.json"] {
+        assert!(text.contains(&format!("`{file}`")), "{readme} names {file}");
+    }
+    assert!(image.contains("--bin chorus ") && image.contains("EXPOSE 4101/tcp 4101/udp 9464/tcp"));
+    let listen = crate::config::profile::Profile::Server.bearing().listen;
+    assert!(listen.iter().all(|address| address.contains("/4101")), "the ports that the image names: {listen:?}");
 }

@@ -14,7 +14,7 @@ use chorus_protocol::{
 };
 
 use super::Failure;
-use crate::model::lora::Projection;
+use crate::{model::lora::Projection, network::check_address};
 
 /// The most bytes read from a file that the user names.
 const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
@@ -33,6 +33,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     };
     let number: u64 = digits.trim().parse().map_err(|_| "a duration is a number and a unit, as in 10m".to_owned())?;
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "that is too long".to_owned())
+}
+
+/// Reads an address that a call can go to, or that can be listened at.
+pub(super) fn address(text: &str) -> Result<String, String> {
+    check_address(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 /// Reads a poll's id or the beginning of it; `-` is the only poll.

@@ -6,6 +6,7 @@
 //! | `network.mdns` | on | on | off | on |
 //! | `network.upnp` | on | off | off | off |
 //! | `network.relay` | use | use | serve | off |
+//! | `network.relay-blobs` | off | off | off | off |
 //! | `network.connections` | 100 | 30 | 1000 | 300 |
 //! | `network.connections-per-address` | 64 | 64 | 64 | 256 |
 //! | `network.mesh` | 6 | 4 | 8 | 6 |
@@ -52,7 +53,8 @@ pub enum Relaying {
     /// It is reached through others if nobody can call it.
     #[default]
     Use,
-    /// It carries the connections of those whom nobody can call.
+    /// It carries the connections of those whom nobody can call, whatever its role: whoever says so vouches that it can be
+    /// called. Operators and relays always do.
     Serve,
 }
 
@@ -78,6 +80,9 @@ pub struct NetworkSettings {
     /// What to do with relays.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub relay: Option<Relaying>,
+    /// Whether the bodies of contributions and adapters may pass through relays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay_blobs: Option<bool>,
     /// Connections in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
@@ -125,6 +130,9 @@ pub struct Bearing {
     pub upnp: bool,
     /// What to do with relays.
     pub relay: Relaying,
+    /// Whether the bodies of contributions and adapters may pass through relays: at a relay, whether it carries them;
+    /// elsewhere, whether they are sent so.
+    pub relay_blobs: bool,
     /// Connections in all.
     pub connections: u32,
     /// Connections from one address.
@@ -153,6 +161,7 @@ impl Profile {
             mdns: true,
             upnp: true,
             relay: Relaying::Use,
+            relay_blobs: false,
             connections: 100,
             connections_per_address: 64,
             mesh: 6,
@@ -209,6 +218,7 @@ impl Bearing {
             mdns: set.mdns.unwrap_or(self.mdns),
             upnp: set.upnp.unwrap_or(self.upnp),
             relay: set.relay.unwrap_or(self.relay),
+            relay_blobs: set.relay_blobs.unwrap_or(self.relay_blobs),
             connections: set.connections.unwrap_or(self.connections),
             connections_per_address: set.connections_per_address.unwrap_or(self.connections_per_address),
             mesh: set.mesh.unwrap_or(self.mesh),
@@ -229,6 +239,7 @@ impl Bearing {
             mdns: Some(self.mdns),
             upnp: Some(self.upnp),
             relay: Some(self.relay),
+            relay_blobs: Some(self.relay_blobs),
             connections: Some(self.connections),
             connections_per_address: Some(self.connections_per_address),
             mesh: Some(self.mesh),

@@ -9,6 +9,7 @@ use rand_core::CryptoRng;
 
 use super::{
     NodeError,
+    disk::decided,
     log::{self, LogStore, Mark, MarkFile, Opened, exports},
     private::create_private_dir,
     records::Records,
@@ -62,8 +63,7 @@ impl JournalCopy {
 
     /// Returns the log's height as far as these records tell.
     pub(crate) fn height(&self) -> Height {
-        let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
-        Height(self.records.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1))
+        Height(decided(&self.records))
     }
 
     /// Encodes it.

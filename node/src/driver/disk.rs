@@ -302,9 +302,7 @@ pub(super) struct Who {
 impl Who {
     /// Refuses a log that lacks what the only operator has decided: nobody else orders it, so it would decide again.
     fn check_log(self, have: u64, saved: &[Record]) -> Result<(), NodeError> {
-        let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
-        // A height's records are thrown away once it is decided and stored.
-        let had = saved.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1);
+        let had = decided(saved);
         if have >= had || self.operator.is_none() {
             return Ok(());
         }
@@ -323,8 +321,14 @@ impl Who {
     }
 }
 
+/// Returns the height that records tell was decided: a height's records are thrown away once it is decided and stored.
+pub(super) fn decided(records: &[Record]) -> u64 {
+    let reset = |record: &Record| if let Record::WalReset(next) = record { Some(next.0) } else { None };
+    records.iter().filter_map(reset).max().unwrap_or(1).saturating_sub(1)
+}
+
 /// Whether no node has ever run in a folder: then, and only then, a journal may be made for an operator.
-fn is_fresh(folder: &Path) -> Result<bool, NodeError> {
+pub(super) fn is_fresh(folder: &Path) -> Result<bool, NodeError> {
     let traces: BTreeSet<&str> = BTreeSet::from(["store", "blobs", "private", "outbox", "exports", "journal.mark"]);
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();

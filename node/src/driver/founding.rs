@@ -102,7 +102,10 @@ pub async fn ask(
     let drained = tokio::spawn(async move { while events.recv().await.is_some() {} });
     let found = async {
         for address in &addresses {
-            network.dial(address).await?;
+            match network.dial(address).await {
+                Err(NetworkError::NoWay(_)) => {}
+                dialled => dialled?,
+            }
         }
         timeout(PATIENCE, ask_all(&network, community)).await.map_err(|_| NodeError::Unfounded)?
     };

@@ -49,6 +49,9 @@ const BEGINNING: &[u8] = b"beginning";
 /// Bytes of one part of a decision or state.
 const PART: usize = 64 * 1024;
 
+/// Decisions that are appended in one batch: some ten megabytes, were all of them full.
+const APPEND: usize = 16;
+
 /// Rows that are read at a time.
 const PAGE: usize = 64;
 
@@ -217,6 +220,11 @@ impl LogStore {
         Height(self.begins_after.load(Ordering::Acquire))
     }
 
+    /// Checks that the log begins with the founding document.
+    pub(super) fn check_whole(&self) -> Result<(), NodeError> {
+        beginning(&self.store)?.map_or(Ok(()), |beginning| Err(NodeError::NotWhole(beginning.after)))
+    }
+
     /// Stores what the log begins with, durably. There must be no decision yet. After a crash on the way there is no
     /// beginning, and the next one takes its place.
     pub(super) fn begin(&self, start: &Start) -> Result<(), StoreError> {
@@ -303,15 +311,28 @@ impl LogStore {
     pub(super) fn commit(&self, decisions: &[Decision], mark: &Mark) -> Result<(), StoreError> {
         let mut batch = Batch::new();
         batch.put(META, JOURNAL, mark.to_bytes());
-        for decision in decisions {
-            let bytes = decision.to_bytes();
-            for (number, part) in (0u32..).zip(bytes.chunks(PART)) {
-                let mut key = decision.batch.height().to_bytes();
-                number.encode(&mut key);
-                batch.put(DECISIONS, key, part);
-            }
-        }
+        decisions.iter().for_each(|decision| put(&mut batch, decision));
         self.store.commit(batch)
+    }
+
+    /// Stores decisions that the journal tells nothing of, durably and from the first on, some at a time.
+    pub(super) fn append(&self, decisions: &[Decision]) -> Result<(), StoreError> {
+        for some in decisions.chunks(APPEND) {
+            let mut batch = Batch::new();
+            some.iter().for_each(|decision| put(&mut batch, decision));
+            self.store.commit(batch)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes a decision, in parts.
+fn put(batch: &mut Batch, decision: &Decision) {
+    let bytes = decision.to_bytes();
+    for (number, part) in (0u32..).zip(bytes.chunks(PART)) {
+        let mut key = decision.batch.height().to_bytes();
+        number.encode(&mut key);
+        batch.put(DECISIONS, key, part);
     }
 }
 

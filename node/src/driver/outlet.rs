@@ -74,17 +74,12 @@ fn report(sent: Result<(), NetworkError>) {
     }
 }
 
-/// What a fault is to the network, if it is held against who sent it. An honest node's message may come too early, too late or
-/// twice, and one of a later version may be unknown.
+/// What a fault is to the network, if it is held against who sent it. An honest node's message may come too early, and one of
+/// a later version may be unknown. It may also come too late or twice, but not all the time.
 fn offence(fault: &Fault) -> Option<Offence> {
     match fault {
-        Fault::Unknown(_)
-        | Fault::Duplicate(_)
-        | Fault::Early { .. }
-        | Fault::Stale { .. }
-        | Fault::Phase(_)
-        | Fault::Bound { .. }
-        | Fault::Quorum { .. } => None,
+        Fault::Unknown(_) | Fault::Early { .. } | Fault::Bound { .. } | Fault::Quorum { .. } => None,
+        Fault::Duplicate(_) | Fault::Stale { .. } | Fault::Phase(_) => Some(Offence::Repeated),
         Fault::Encoding(_) | Fault::Community | Fault::Version(_) => Some(Offence::Malformed),
         Fault::Credential(_) | Fault::Link(_) | Fault::Ballot(_) | Fault::Delta(_) | Fault::Proof => {
             Some(Offence::Proof)

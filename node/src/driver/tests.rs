@@ -16,11 +16,11 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn key() -> SecretKey {
+pub(super) fn key() -> SecretKey {
     SecretKey::from_seed(&[1; 32])
 }
 
-fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
+pub(super) fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
     let operator_role = operator.is_some();
     NodeOptions {
         data_dir: folder.to_owned(),
@@ -47,7 +47,7 @@ fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions {
 }
 
 /// Puts a poll on the log, and returns the height that it led to.
-async fn post(node: &NodeHandle, question: &str) -> u64 {
+pub(super) async fn post(node: &NodeHandle, question: &str) -> u64 {
     let opening = PollOpening { kind: PollKind::Value, question: question.into(), context: String::new() };
     let polls = node.view(|peer| peer.ledger().polls().len()).await.expect("runs");
     node.command(Command::Post(Entry::Poll(opening))).await.expect("runs");

@@ -34,6 +34,8 @@ use super::{
     admission::Admission,
     frames::{ControlFrames, LONGEST},
     limit::{Limiter, muxer::Limited},
+    names::Named,
+    probe::Probe,
     transfer::message::Messages,
 };
 
@@ -118,7 +120,7 @@ pub(super) struct Behaviour {
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
     pub(super) routing: kad::Behaviour<kad::store::MemoryStore>,
-    pub(super) autonat_client: Toggle<autonat::v2::client::Behaviour>,
+    pub(super) autonat_client: Toggle<Probe>,
     pub(super) autonat_server: Toggle<autonat::v2::server::Behaviour>,
     pub(super) relay_client: relay::client::Behaviour,
     pub(super) relay_server: Toggle<relay::Behaviour>,
@@ -196,7 +198,12 @@ pub(super) fn swarm(
         .map_err(|error| NetworkError::Transport(error.into()))?
         .with_behaviour(|keys, relay| behaviour(keys, &names, (role, reach), relay, mdns, limiter, bounds))
         .expect("making the behaviour does not fail")
-        .with_swarm_config(|config| config.with_idle_connection_timeout(IDLE_TIMEOUT))
+        .with_swarm_config(|config| {
+            config
+                .with_idle_connection_timeout(IDLE_TIMEOUT)
+                // A stream's name goes with the first bytes on it: half the packets of a short exchange.
+                .with_substream_upgrade_protocol_override(Version::V1Lazy)
+        })
         .with_connection_timeout(SETTING_UP)
         .build();
     Ok(swarm)
@@ -209,7 +216,7 @@ fn muxer() -> yamux::Config {
     config
 }
 
-/// TCP and QUIC, every stream of either under the limits.
+/// TCP and QUIC to machines by number or name, every stream of either under the limits.
 fn transport(
     keys: &identity::Keypair,
     limiter: &Arc<Limiter>,
@@ -227,7 +234,7 @@ fn transport(
         let (Either::Left((peer, connection)) | Either::Right((peer, connection))) = either;
         (peer, StreamMuxerBox::new(Limited::new(connection, Arc::clone(&limiter))))
     };
-    Ok(tcp.or_transport(quic).map(limited).boxed())
+    Ok(Named::new(tcp.or_transport(quic).map(limited).boxed()).boxed())
 }
 
 fn behaviour(
@@ -257,7 +264,7 @@ fn behaviour(
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping::Config::new()),
         routing: routing(names.routing(), local),
-        autonat_client: (!public).then(autonat::v2::client::Behaviour::default).into(),
+        autonat_client: (!public).then(Probe::default).into(),
         autonat_server: public.then(autonat::v2::server::Behaviour::default).into(),
         relay_client,
         relay_server: public.then(|| relay::Behaviour::new(local, relay_limits(reach))).into(),

@@ -137,13 +137,21 @@ impl Task {
     fn take_ordered(&mut self, from: NodeId, epoch: u64, number: u64, messages: Vec<Vec<u8>>) -> bool {
         let Some(peer) = self.peers.get_mut(&from) else { return false };
         if peer.received.is_some_and(|(last_epoch, last)| last_epoch == epoch && number <= last) {
+            // The acknowledgement may have been lost.
+            self.blame(from, Offence::Repeated);
             return true;
         }
         if !self.events.has_room(from, messages.len(), messages.iter().map(Vec::len).sum()) {
             return false;
         }
         peer.received = Some((epoch, number));
-        messages.into_iter().for_each(|bytes| self.events.push(NetworkEvent::Message { from, bytes }));
+        for bytes in messages {
+            // It is handed on all the same: the first may have been lost where it was going.
+            if self.repeats.is_repeat(from, &bytes) {
+                self.blame(from, Offence::Repeated);
+            }
+            self.events.push(NetworkEvent::Message { from, bytes });
+        }
         true
     }
 

@@ -7,17 +7,15 @@
 //! ones crowds out nobody else.
 
 use std::{
+    collections::BTreeMap,
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use libp2p::{StreamProtocol, request_response};
-use tokio::time::timeout;
+use tokio::{sync::Notify, time::timeout};
 
 use super::wire::MAX_CONTROL_FRAME;
 
@@ -45,58 +43,174 @@ pub(super) enum Frame {
     Stalled,
 }
 
-/// Bytes of frames under way that all connections share.
+/// Bytes of frames under way that all connections share. Never more than the bound are held.
 #[derive(Debug)]
 struct Budget {
     bound: usize,
-    used: AtomicUsize,
-    /// Connections that use any of it.
-    users: AtomicUsize,
+    uses: Mutex<Uses>,
+    /// Told whenever somebody gives back.
+    room: Notify,
 }
 
-/// What one connection uses of the budget.
+/// Who holds how much.
+#[derive(Debug, Default)]
+struct Uses {
+    next: u64,
+    all: usize,
+    /// Of frames that were told to make room and have not yet.
+    leaving: usize,
+    /// By connection; none holds nothing.
+    connections: BTreeMap<u64, Use>,
+}
+
+/// What one connection holds.
+#[derive(Debug, Default)]
+struct Use {
+    bytes: usize,
+    /// Its frames that were not told to make room.
+    frames: BTreeMap<u64, (usize, Arc<Notify>)>,
+}
+
+/// What follows from asking for more.
+enum Asked {
+    Given,
+    /// There will be room: another frame is making it.
+    Wait,
+    Refused,
+}
+
+impl Uses {
+    /// Gives a frame more. When all is spent, a connection that has less than its share gets it from the largest frame of
+    /// the connection that holds most.
+    fn ask(&mut self, bound: usize, held: &Held<'_>, bytes: usize) -> Asked {
+        let known = self.connections.get(&held.share.connection);
+        let own = known.map_or(0, |known| known.bytes) + bytes;
+        let leaves = held.bytes > 0 && known.is_none_or(|known| !known.frames.contains_key(&held.frame));
+        if leaves || own > MAX_OF_CONNECTION {
+            return Asked::Refused;
+        }
+        if self.all + bytes <= bound {
+            self.give(held, bytes);
+            return Asked::Given;
+        }
+        let users = self.connections.len() + usize::from(own == bytes);
+        if own > (bound / users.max(1)).max(STEP) {
+            return Asked::Refused;
+        }
+        while self.all - self.leaving + bytes > bound {
+            if !self.evict(held.share.connection) {
+                return Asked::Refused;
+            }
+        }
+        Asked::Wait
+    }
+
+    fn give(&mut self, held: &Held<'_>, bytes: usize) {
+        self.all += bytes;
+        let known = self.connections.entry(held.share.connection).or_default();
+        known.bytes += bytes;
+        known.frames.entry(held.frame).or_insert_with(|| (0, Arc::clone(&held.leave))).0 += bytes;
+    }
+
+    /// Tells the largest frame of the connection that holds most, and is not the one that asks, to make room.
+    fn evict(&mut self, asking: u64) -> bool {
+        let staying = |known: &Use| known.frames.values().map(|(bytes, _)| bytes).sum::<usize>();
+        let others = self.connections.iter_mut().filter(|(connection, _)| **connection != asking);
+        let Some((_, largest)) = others.max_by_key(|(_, known)| staying(known)) else { return false };
+        let frame = largest.frames.iter().max_by_key(|(_, (bytes, _))| *bytes).map(|(frame, _)| *frame);
+        let Some((bytes, leave)) = frame.and_then(|frame| largest.frames.remove(&frame)) else { return false };
+        self.leaving += bytes;
+        leave.notify_one();
+        true
+    }
+
+    fn give_back(&mut self, held: &Held<'_>) {
+        self.all -= held.bytes;
+        let Some(known) = self.connections.get_mut(&held.share.connection) else { return };
+        known.bytes -= held.bytes;
+        if known.frames.remove(&held.frame).is_none() {
+            self.leaving -= held.bytes;
+        }
+        if known.bytes == 0 {
+            self.connections.remove(&held.share.connection);
+        }
+    }
+}
+
+impl Budget {
+    fn uses(&self) -> MutexGuard<'_, Uses> {
+        self.uses.lock().expect("nothing that holds the lock panics")
+    }
+
+    fn number(&self) -> u64 {
+        let mut uses = self.uses();
+        uses.next += 1;
+        uses.next
+    }
+}
+
+/// One connection's part in the budget.
 #[derive(Debug)]
 struct Share {
     budget: Arc<Budget>,
-    used: AtomicUsize,
+    connection: u64,
 }
 
-/// What one frame uses, given back when it is whole or gone.
+impl Share {
+    fn new(budget: &Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self { budget: Arc::clone(budget), connection: budget.number() })
+    }
+}
+
+/// What one frame holds, given back when it is whole or gone.
 #[derive(Debug)]
 struct Held<'a> {
     share: &'a Share,
+    frame: u64,
     bytes: usize,
+    /// Told when the frame has to make room.
+    leave: Arc<Notify>,
 }
 
-impl Held<'_> {
-    /// Takes more, or returns `false` if that is more than the connection may have.
-    fn grow(&mut self, bytes: usize) -> bool {
-        let (budget, share) = (&self.share.budget, self.share);
-        let own = share.used.load(Ordering::Relaxed) + bytes;
-        let all = budget.used.load(Ordering::Relaxed) + bytes;
-        let fair = budget.bound / budget.users.load(Ordering::Relaxed).max(1);
-        if own > MAX_OF_CONNECTION || (all > budget.bound && own > fair) {
-            return false;
+impl<'a> Held<'a> {
+    fn nothing(share: &'a Share) -> Self {
+        Self { share, frame: share.budget.number(), bytes: 0, leave: Arc::default() }
+    }
+
+    /// Takes more as soon as there is room, or fails if the connection has its share.
+    async fn grow(&mut self, bytes: usize) -> io::Result<()> {
+        let budget = &self.share.budget;
+        loop {
+            let room = budget.room.notified();
+            let mut room = std::pin::pin!(room);
+            room.as_mut().enable();
+            let asked = budget.uses().ask(budget.bound, self, bytes);
+            match asked {
+                Asked::Given => {
+                    self.bytes += bytes;
+                    return Ok(());
+                }
+                Asked::Wait => tokio::select! {
+                    () = room => {}
+                    () = self.leave.notified() => return Err(crowded()),
+                },
+                Asked::Refused => return Err(crowded()),
+            }
         }
-        self.bytes += bytes;
-        budget.used.fetch_add(bytes, Ordering::Relaxed);
-        if share.used.fetch_add(bytes, Ordering::Relaxed) == 0 {
-            budget.users.fetch_add(1, Ordering::Relaxed);
-        }
-        true
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        self.share.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-        if self.share.used.fetch_sub(self.bytes, Ordering::Relaxed) == self.bytes {
-            self.share.budget.users.fetch_sub(1, Ordering::Relaxed);
+        if self.bytes > 0 {
+            self.share.budget.uses().give_back(self);
+            self.share.budget.room.notify_waiters();
         }
     }
+}
+
+fn crowded() -> io::Error {
+    io::Error::new(io::ErrorKind::OutOfMemory, "too much is under way")
 }
 
 /// Reads and writes the frames of one connection. The first one, of which those of connections are cloned, has a share that
@@ -113,24 +227,15 @@ pub(super) struct ControlFrames {
 impl ControlFrames {
     /// Frames of which no more than so many bytes are held before they are whole.
     pub(super) fn new(bound: usize) -> Self {
-        let budget = Arc::new(Budget { bound, used: AtomicUsize::new(0), users: AtomicUsize::new(0) });
-        Self {
-            share: Arc::new(Share { budget, used: AtomicUsize::new(0) }),
-            is_root: true,
-            written: 0,
-            step_time: STEP_TIME,
-        }
+        let budget = Arc::new(Budget { bound, uses: Mutex::default(), room: Notify::new() });
+        Self { share: Share::new(&budget), is_root: true, written: 0, step_time: STEP_TIME }
     }
 }
 
 impl Clone for ControlFrames {
     /// The behaviour clones its codec for every connection, and a connection its own for every stream.
     fn clone(&self) -> Self {
-        let share = if self.is_root {
-            Arc::new(Share { budget: Arc::clone(&self.share.budget), used: AtomicUsize::new(0) })
-        } else {
-            Arc::clone(&self.share)
-        };
+        let share = if self.is_root { Share::new(&self.share.budget) } else { Arc::clone(&self.share) };
         Self { share, is_root: false, written: 0, step_time: self.step_time }
     }
 }
@@ -199,16 +304,23 @@ async fn read(
     if length > MAX_CONTROL_FRAME {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "frame over its bound"));
     }
-    let mut held = Held { share, bytes: 0 };
+    let mut held = Held::nothing(share);
     let mut bytes = Vec::new();
     while bytes.len() < length {
-        let step = STEP.min(length - bytes.len());
-        if !held.grow(step) {
-            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "too much is under way"));
+        if bytes.len() == held.bytes {
+            // As vectors grow, but counted: nothing is reserved that is not held.
+            let more = bytes.len().max(STEP).min(length - bytes.len());
+            // That there is no room is nobody's fault who sends.
+            timeout(step_time, held.grow(more)).await.map_err(|_| crowded())??;
+            bytes.reserve_exact(more);
         }
         let start = bytes.len();
-        bytes.resize(start + step, 0);
-        within(step_time, io.read_exact(&mut bytes[start..])).await?;
+        bytes.resize(held.bytes.min(start + STEP), 0);
+        let leave = Arc::clone(&held.leave);
+        tokio::select! {
+            read = within(step_time, io.read_exact(&mut bytes[start..])) => read?,
+            () = leave.notified() => return Err(crowded()),
+        }
     }
     Ok(bytes)
 }
@@ -245,7 +357,7 @@ mod tests {
     }
 
     fn used(frames: &ControlFrames) -> usize {
-        frames.share.budget.used.load(Ordering::Relaxed)
+        frames.share.budget.uses().all
     }
 
     /// The end of a pipe that a test writes to, and the one that frames are read from.
@@ -332,5 +444,40 @@ mod tests {
             assert!(!matches!(greedy.await.expect("no panic"), Ok(Frame::Whole(_))));
         }
         assert_eq!(used(&root), 0);
+    }
+
+    #[tokio::test]
+    async fn however_many_connections_there_are_no_more_than_the_budget_is_held_and_a_newcomer_gets_its_part() {
+        const CONNECTIONS: usize = 60;
+        let bound = 2 * CONNECTIONS * STEP;
+        let root = root(bound);
+        let mut slow = Vec::new();
+        for number in 1..=CONNECTIONS {
+            // Each has its share when it comes, which is more than its share when all have come.
+            let begun = bound / number;
+            let (mut here, mut there) = pipe();
+            here.write_all(&u32::try_from(MAX_CONTROL_FRAME).expect("small").to_be_bytes()).await.expect("open");
+            here.write_all(&vec![0; begun.min(MAX_CONTROL_FRAME) - 1]).await.expect("open");
+            let mut frames = root.clone();
+            slow.push(tokio::spawn(async move {
+                let read = frames.read_request(&PROTOCOL, &mut there).await;
+                drop(here);
+                read
+            }));
+            for _ in 0..64 {
+                tokio::task::yield_now().await;
+                assert!(used(&root) <= bound, "{} of {bound} with {number} connections", used(&root));
+            }
+        }
+
+        let (mut modest, mut bytes) = (root.clone(), Vec::new());
+        modest.write_request(&PROTOCOL, &mut bytes, Frame::Whole(vec![1; STEP])).await.expect("in bounds");
+        let passed = modest.read_request(&PROTOCOL, &mut Cursor::new(bytes)).await.expect("passes");
+
+        assert_eq!(passed, Frame::Whole(vec![1; STEP]));
+        for slow in slow {
+            assert!(!matches!(slow.await.expect("no panic"), Ok(Frame::Whole(_))));
+        }
+        assert_eq!((used(&root), root.share.budget.uses().leaving), (0, 0));
     }
 }

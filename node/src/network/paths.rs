@@ -12,10 +12,13 @@ use libp2p::{
     dcutr, identify, kad,
     multiaddr::Protocol,
     relay,
-    swarm::{ConnectionId, dial_opts::DialOpts},
+    swarm::{
+        ConnectionId,
+        dial_opts::{DialOpts, PeerCondition},
+    },
     upnp,
 };
-use rand::RngExt as _;
+use rand::{RngExt as _, seq::IteratorRandom as _};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use super::{
@@ -36,6 +39,12 @@ const PUNCHING: Duration = Duration::from_secs(60);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// Gossip after which a connection that took another's place is woken: one would do, were no stream ever refused.
 const WAKES: u8 = 3;
+/// How often a peer is asked whether it can call this node: a mean, drawn between half of it and one and a half.
+const PROBE: Duration = Duration::from_secs(15 * 60);
+/// How long after the node has moved it asks: its connections come back first, and tell how it is seen.
+const PROBE_MOVED: Duration = Duration::from_secs(10);
+/// How long the call stands for which a peer is asked: it is found out within seconds, or not at all.
+const PROBING: Duration = Duration::from_secs(30);
 /// Addresses that this node has, at most: families, protocols, interfaces and relays.
 const MAX_OWN: usize = 32;
 /// Members that are called through relays at a time.
@@ -57,6 +66,9 @@ pub(super) struct Paths {
     standing: watch::Sender<Standing>,
     next_search: Instant,
     next_keep: Instant,
+    next_probe: Instant,
+    /// The connection that was made for a probe, and when it goes.
+    probing: Option<(ConnectionId, Instant)>,
 }
 
 impl Paths {
@@ -81,6 +93,8 @@ impl Paths {
             // The addresses of the invitation come first.
             next_search: now + SEARCH / 10,
             next_keep: now + KEEP,
+            next_probe: now + PROBE,
+            probing: None,
         }
     }
 }
@@ -114,6 +128,10 @@ impl Task {
         self.forget_own(address);
         if !is_relayed(address) && !is_near(address) {
             self.paths.reach.on_moved();
+            self.paths.next_probe = Instant::now() + PROBE_MOVED;
+            if let Some(probe) = self.swarm.behaviour_mut().autonat_client.as_mut() {
+                probe.forget();
+            }
             if self.paths.role.is_public() {
                 self.swarm.remove_external_address(address);
             }
@@ -122,14 +140,20 @@ impl Task {
 
     /// An address of this node is known to be reachable.
     pub(super) fn on_external(&mut self, address: Multiaddr) {
-        tracing::info!(%address, "this node can be reached");
+        match (is_relayed(&address), self.paths.reach.is_confirmed(&address)) {
+            (true, _) => tracing::debug!(%address, "this node can be reached through a relay"),
+            (false, false) => tracing::info!(%address, "this node can be reached"),
+            (false, true) => {}
+        }
         self.on_own_address(&address);
         self.paths.reach.on_confirmed(address);
     }
 
     /// An address of this node is known to be reachable no longer.
     pub(super) fn on_unreachable(&mut self, address: &Multiaddr) {
-        tracing::info!(%address, "this node can no longer be reached");
+        if !is_relayed(address) {
+            tracing::info!(%address, "this node can no longer be reached");
+        }
         if !self.swarm.listeners().any(|own| own == address) {
             self.forget_own(address);
         }
@@ -170,7 +194,12 @@ impl Task {
     pub(super) fn tell_standing(&self) {
         let relayed = self.peers.iter().filter(|(_, peer)| peer.is_relayed()).map(|(node, _)| *node).collect();
         let reach = &self.paths.reach;
-        let standing = Standing { reachable: reach.is_reachable(), relays: reach.reserved().collect(), relayed };
+        let standing = Standing {
+            reachable: reach.is_reachable(),
+            vouched: reach.is_vouched(),
+            relays: reach.reserved().collect(),
+            relayed,
+        };
         self.paths.standing.send_if_modified(|known| {
             let differs = *known != standing;
             *known = standing;
@@ -352,9 +381,46 @@ impl Task {
             self.paths.next_search = now + SEARCH.mul_f64(rand::rng().random_range(0.5..1.5));
             self.search(now);
         }
+        if now >= self.paths.next_probe {
+            self.probe(now);
+        }
+        if let Some((connection, _)) = self.paths.probing.take_if(|(_, until)| *until <= now) {
+            self.swarm.close_connection(connection);
+        }
         if now >= self.paths.next_keep {
             self.paths.next_keep = now + KEEP;
             self.keep_peers();
+        }
+    }
+
+    /// Asks a peer that tests such things whether it can call this node: on a connection of its own, as what is found out is
+    /// told on those that are made afterwards.
+    pub(super) fn probe(&mut self, now: Instant) {
+        let mut rng = rand::rng();
+        self.paths.next_probe = now + PROBE.mul_f64(rng.random_range(0.5..1.5));
+        let direct = |node: &NodeId| self.peers.get(node).is_some_and(|peer| !peer.is_relayed());
+        let testers: Vec<(NodeId, Multiaddr)> = self
+            .paths
+            .reach
+            .relays()
+            .filter(|(node, _)| direct(node))
+            .map(|(node, address)| (node, address.clone()))
+            .collect();
+        let Some(probe) = self.swarm.behaviour_mut().autonat_client.as_mut() else { return };
+        let Some((node, address)) = testers.into_iter().choose(&mut rng) else { return };
+        probe.again();
+        let call = DialOpts::peer_id(node.to_peer_id())
+            .condition(PeerCondition::Always)
+            .addresses(vec![address])
+            .allocate_new_port()
+            .build();
+        let connection = call.connection_id();
+        match self.swarm.dial(call) {
+            Ok(()) => {
+                let earlier = self.paths.probing.replace((connection, now + PROBING));
+                earlier.map(|(connection, _)| self.swarm.close_connection(connection));
+            }
+            Err(error) => tracing::debug!(%error, "nobody is asked whether this node can be called"),
         }
     }
 

@@ -100,9 +100,19 @@ impl Reachability {
         }
     }
 
+    /// Whether others can call this node because whoever started it says so.
+    pub(super) const fn is_vouched(&self) -> bool {
+        self.vouched
+    }
+
     /// Whether others can call this node without help.
     pub(super) fn is_reachable(&self) -> bool {
         self.vouched || !self.confirmed.is_empty()
+    }
+
+    /// Whether somebody has called an address and come through.
+    pub(super) fn is_confirmed(&self, address: &Multiaddr) -> bool {
+        self.confirmed.contains(address)
     }
 
     /// Returns the relays that pass calls on, in order.

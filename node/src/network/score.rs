@@ -41,7 +41,15 @@ pub enum Offence {
     Fault,
     /// Let a message that it had begun come to a halt. Bad links do that too.
     Stalled,
+    /// Said again what it had said, or what is settled since. Honest nodes do that too, so it counts only beyond what
+    /// they do: [`REPEATS`] within a short time.
+    Repeated,
 }
+
+/// Repeats within a short time that are nobody's fault: what a node that was away finds waiting, or whose answers were lost.
+const REPEATS: f64 = 512.0;
+/// How many of them are forgiven each second: more than a node says again that is not heard.
+const REPEATS_A_SECOND: f64 = 32.0;
 
 impl Offence {
     /// How much the score falls.
@@ -49,7 +57,7 @@ impl Offence {
         match self {
             Self::Rejected | Self::Malformed | Self::WrongBlob | Self::Proof => 2.5,
             Self::Oversized => 5.0,
-            Self::Fault | Self::Stalled => 1.25,
+            Self::Fault | Self::Stalled | Self::Repeated => 1.25,
         }
     }
 }
@@ -83,6 +91,8 @@ impl Score {
 pub(super) struct Scores {
     scores: BTreeMap<NodeId, Score>,
     out: BTreeMap<NodeId, Instant>,
+    /// What peers said again, less what is forgiven.
+    repeats: BTreeMap<NodeId, (f64, Instant)>,
     /// Those who made room for others, until they are let back.
     freed: Vec<NodeId>,
 }
@@ -90,6 +100,9 @@ pub(super) struct Scores {
 impl Scores {
     /// Counts an offence, and says what follows.
     pub(super) fn blame(&mut self, peer: NodeId, offence: Offence, now: Instant) -> Sentence {
+        if offence == Offence::Repeated && self.bears_repeat(peer, now) {
+            return Sentence::Nothing;
+        }
         if self.scores.len() >= MAX_REMEMBERED && !self.scores.contains_key(&peer) {
             let oldest = self.scores.iter().min_by_key(|(_, score)| score.at).map(|(peer, _)| *peer);
             oldest.map(|peer| self.scores.remove(&peer));
@@ -108,6 +121,22 @@ impl Scores {
         }
         self.out.insert(peer, now + pause);
         sentence
+    }
+
+    /// Counts a repeat, if that is no more than honest nodes say again.
+    fn bears_repeat(&mut self, peer: NodeId, now: Instant) -> bool {
+        if self.repeats.len() >= MAX_REMEMBERED && !self.repeats.contains_key(&peer) {
+            let oldest = self.repeats.iter().min_by_key(|(_, (_, at))| *at).map(|(peer, _)| *peer);
+            oldest.map(|peer| self.repeats.remove(&peer));
+        }
+        let (count, at) = self.repeats.entry(peer).or_insert((0.0, now));
+        let forgiven = now.saturating_duration_since(*at).as_secs_f64() * REPEATS_A_SECOND;
+        (*count, *at) = ((*count - forgiven).max(0.0), now);
+        let bears = *count + 1.0 <= REPEATS;
+        if bears {
+            *count += 1.0;
+        }
+        bears
     }
 
     /// Returns a peer's score: zero, or less.
@@ -169,6 +198,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_repeats_what_it_said_is_borne_with_until_it_is_a_flood() {
+        let start = Instant::now();
+        let (patient, flooding) = (NodeId::from([5; 32]), NodeId::from([6; 32]));
+        let mut scores = Scores::default();
+
+        // Thirty a second for five minutes.
+        for number in 0..9_000_u64 {
+            let now = start + Duration::from_millis(number * 1_000 / 30);
+            assert_eq!(scores.blame(patient, Offence::Repeated, now), Sentence::Nothing);
+        }
+        let sentences: Vec<_> = (0..600).map(|_| scores.blame(flooding, Offence::Repeated, start)).collect();
+
+        assert!(scores.score(&patient, start) == 0.0);
+        let borne = sentences.iter().take_while(|it| **it == Sentence::Nothing).count();
+        assert!((512..540).contains(&borne), "{borne}");
+        assert_eq!(sentences.last(), Some(&Sentence::Ban));
+    }
+
+    #[test]
     fn no_more_than_so_many_are_remembered() {
         let start = Instant::now();
         let mut scores = Scores::default();
@@ -179,9 +227,10 @@ mod tests {
             (0..8).for_each(|_| {
                 scores.blame(NodeId::from(id), Offence::Malformed, start + Duration::from_millis(number));
             });
+            scores.blame(NodeId::from(id), Offence::Repeated, start + Duration::from_millis(number));
         }
 
-        assert_eq!(scores.scores.len(), MAX_REMEMBERED);
+        assert_eq!((scores.scores.len(), scores.repeats.len()), (MAX_REMEMBERED, MAX_REMEMBERED));
         assert!(!scores.let_back(start + Duration::from_secs(10)).is_empty());
         assert!(scores.out.len() <= MAX_REMEMBERED);
     }

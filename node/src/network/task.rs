@@ -35,6 +35,7 @@ use super::{
     events::Events,
     outbox::Outbox,
     paths::Paths,
+    repeats::Repeats,
     score::{Scores, Sentence},
     transfer::{Done, Transfers},
 };
@@ -106,6 +107,7 @@ pub(super) struct Task {
     pub(super) peers: BTreeMap<NodeId, Peer>,
     book: Book,
     scores: Scores,
+    pub(super) repeats: Repeats,
     /// How long gossip is held back for peers that are too slow for it, and when some of it may go out next.
     calm: Option<(Instant, Instant)>,
     pub(super) foreign: BTreeSet<PeerId>,
@@ -137,6 +139,7 @@ impl Task {
             peers: BTreeMap::new(),
             book: Book::default(),
             scores: Scores::default(),
+            repeats: Repeats::new(),
             calm: None,
             foreign: BTreeSet::new(),
             addresses: Vec::new(),
@@ -254,6 +257,7 @@ impl Task {
             Command::Request { to, bytes, done } => self.request(to, bytes, done),
             Command::Respond { id, bytes } => self.respond(id, bytes),
             Command::Fetch { id, done } => self.fetch(id, done),
+            Command::Probe => self.probe(Instant::now()),
             Command::Blame(peer, offence) => self.blame(peer, offence),
             Command::Disconnect(node) => {
                 let peer = node.to_peer_id();

@@ -260,6 +260,23 @@ async fn gossip_reaches_all(transport: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_is_called_by_the_name_of_its_machine() {
+    for transport in [TCP, QUIC] {
+        let mut named = Setup::new(1, transport).start().await;
+        let mut caller = Setup::new(2, transport).start().await;
+        let address = named.addresses[0].replace("/ip4/127.0.0.1/", "/dns4/localhost/");
+
+        caller.handle.dial(&address).await.expect("an address");
+
+        caller.connected(named.id()).await;
+        named.connected(caller.id()).await;
+    }
+    let caller = Setup::new(3, TCP).start().await;
+    let refused = caller.handle.dial("/dnsaddr/example.org").await;
+    assert!(matches!(refused, Err(NetworkError::NoWay(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn gossip_reaches_all_eight_nodes_over_tcp() {
     gossip_reaches_all(TCP).await;
 }

@@ -28,7 +28,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::{
     message::{Answer, Request},
     plan::{Ask, Plan, Refusal},
-    serve::{Interest, Uploads},
+    serve::{Given, Interest, Uploads},
 };
 use super::{
     BlobSource, NetworkError, NodeId, Traffic, Transfer,
@@ -92,6 +92,7 @@ pub(super) struct Transfers {
     waiting: BTreeMap<BlobId, Vec<Waiting>>,
     uploads: Uploads,
     interest: Interest,
+    given: Given,
     done: mpsc::Sender<Done>,
     progress: watch::Sender<Vec<Transfer>>,
     traffic: watch::Sender<Traffic>,
@@ -130,6 +131,7 @@ impl Transfers {
             asked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             interest: Interest::default(),
+            given: Given::default(),
             done,
             progress: watched.progress,
             traffic: watched.traffic,
@@ -211,7 +213,11 @@ impl Task {
         for ask in asks {
             let (from, request, asked) = match ask {
                 Ask::Find { from, id } => (from, Request::Find(id), Asked::Find { from, id }),
-                Ask::Piece { from, id, piece } => (from, Request::Piece(id, piece), Asked::Piece { from, id, piece }),
+                Ask::Piece { from, id, piece } => {
+                    let Some((size, here)) = self.transfers.plan.progress(id) else { continue };
+                    self.transfers.interest.told(from, id, here.len());
+                    (from, Request::Piece(id, size, here, piece), Asked::Piece { from, id, piece })
+                }
             };
             self.send_blob_request(from, &request, asked);
         }
@@ -271,6 +277,9 @@ impl Task {
                     let added = source.add(id, piece, &slice);
                     Done::Added { from, id, piece, added }
                 });
+            }
+            (Asked::Piece { from, id, piece }, Some(Answer::Instead(pieces))) if !pieces.contains(piece) => {
+                self.transfers.plan.offered(from, id, piece, pieces, Instant::now());
             }
             (Asked::Find { from, id } | Asked::Piece { from, id, .. }, _) => self.on_wrong(from, id),
         }

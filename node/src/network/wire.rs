@@ -21,6 +21,9 @@ pub(super) const MAX_CONTROL_FRAME: usize = MAX_MESSAGE_BYTES + 64 * 1024;
 /// messages that do.
 pub(super) const MAX_FRAME_MESSAGES: usize = 256;
 
+/// Bytes that are sent together with the length.
+const FIRST_WRITE: usize = 8 * 1024;
+
 /// Reads the length of a frame.
 pub(super) async fn read_length(io: &mut (impl AsyncRead + Unpin + Send), bound: usize) -> io::Result<usize> {
     let mut length = [0; 4];
@@ -36,8 +39,10 @@ pub(super) async fn write_frame(
 ) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).ok().filter(|_| bytes.len() <= bound);
     let length = length.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "frame over its bound"))?;
-    io.write_all(&length.to_be_bytes()).await?;
-    io.write_all(bytes).await?;
+    // Together as far as they fit: each write is a packet.
+    let (first, rest) = bytes.split_at(bytes.len().min(FIRST_WRITE));
+    io.write_all(&[&length.to_be_bytes(), first].concat()).await?;
+    io.write_all(rest).await?;
     io.flush().await
 }
 

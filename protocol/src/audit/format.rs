@@ -19,7 +19,7 @@ const BLOB: u8 = 2;
 
 /// What follows the founding document.
 #[derive(Debug)]
-pub(super) enum Frame {
+pub enum Frame {
     /// The decision of the next height.
     Decision(Box<Decision>),
     /// A blob whose bytes hash to its id.
@@ -28,9 +28,10 @@ pub(super) enum Frame {
     End,
 }
 
-/// Reads frames. Decisions come before blobs, and the end once.
+/// Reads frames, of which nothing is checked but that blobs hash to their ids: for whoever takes in the log of a bundle
+/// and finds the results out again. Decisions come before blobs, and the end once.
 #[derive(Debug)]
-pub(super) struct FrameReader<R> {
+pub struct FrameReader<R> {
     input: R,
     offset: u64,
     in_blobs: bool,
@@ -38,7 +39,11 @@ pub(super) struct FrameReader<R> {
 
 impl<R: Read> FrameReader<R> {
     /// Reads magic, version and founding document.
-    pub(super) fn new(input: R) -> Result<(Self, Genesis), VerifyError> {
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`VerifyError`] if there is no bundle, or one of another version.
+    pub fn new(input: R) -> Result<(Self, Genesis), VerifyError> {
         let mut reader = Self { input, offset: 0, in_blobs: false };
         if reader.array::<8>("the header")? != MAGIC {
             return Err(VerifyError::Magic);
@@ -57,7 +62,12 @@ impl<R: Read> FrameReader<R> {
     }
 
     /// Reads the next frame.
-    pub(super) fn next(&mut self) -> Result<Frame, VerifyError> {
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`VerifyError`] if it is not in its one encoding.
+    #[expect(clippy::should_implement_trait, reason = "what ends a bundle is a frame, and no absence of one")]
+    pub fn next(&mut self) -> Result<Frame, VerifyError> {
         let begin = self.offset;
         let [tag] = self.array("a frame")?;
         match tag {

@@ -163,6 +163,48 @@ impl Replay {
     }
 }
 
+/// A check of a log, decision by decision: each follows from the one before, a quorum of the committee in office has
+/// certified it, and its entries keep the rules.
+///
+/// It computes no result. That is for a node, which does so itself.
+#[derive(Debug)]
+pub struct LogCheck(Replay);
+
+impl LogCheck {
+    /// Begins with the founding document.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`VerifyError::Genesis`] if that breaks a rule.
+    pub fn new(genesis: Genesis) -> Result<Self, VerifyError> {
+        Ok(Self(Replay::new(genesis)?))
+    }
+
+    /// Checks the next decision.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`VerifyError`] that names the height; the log up to the height before stands.
+    pub fn push(&mut self, decision: &Decision) -> Result<(), VerifyError> {
+        self.0.push(decision)
+    }
+
+    /// Returns the height that was reached.
+    pub const fn height(&self) -> Height {
+        self.0.height
+    }
+
+    /// Returns what the log leads to.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.0.ledger
+    }
+
+    /// Whether the log names a blob that a bundle may hold.
+    pub fn names(&self, blob: &BlobId) -> bool {
+        self.0.known.contains(blob)
+    }
+}
+
 /// What a blob is needed for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Use {

@@ -304,6 +304,10 @@ impl Peer {
         }
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         self.operator_in(round).ok_or(Fault::NotAllowed("a contribution to a round of other operators"))?;
+        // Its contributions are let go of by then: without this, whoever sends one again has it verified again.
+        if round.state() == RoundState::Finished {
+            return Err(Fault::Phase("a contribution"));
+        }
         let logged = round.contributions.get(&header.tag).and_then(BTreeMap::last_key_value);
         match &round.sealed {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
@@ -362,9 +366,6 @@ impl Peer {
         let form = self.admit(form)?;
         let header = form.header.clone();
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
-        if round.state() == RoundState::Finished {
-            return Err(Fault::Phase("a contribution"));
-        }
         let operator = self.operator_in(round).ok_or(Fault::Unknown("operator"))?;
         let held = round.charter.sharing().held_by(operator);
         let sealed = round.sealed.is_some();

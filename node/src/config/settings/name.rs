@@ -7,7 +7,7 @@ use chorus_protocol::contribution::Level;
 use clap::ValueEnum;
 
 use super::{Keeping, LONGEST_HOOK_SECONDS, Settings};
-use crate::participation::Participation;
+use crate::{network::check_address, participation::Participation};
 
 /// The most addresses of one setting.
 const MAX_ADDRESSES: usize = 64;
@@ -50,9 +50,14 @@ pub enum Name {
     /// `on` or `off`: whether to ask the router to map a port.
     #[value(name = "network.upnp")]
     Upnp,
-    /// `off`, `use` (be reached through others if nobody can call this node) or `serve` (carry the connections of others).
+    /// `off`, `use` (be reached through others if nobody can call this node) or `serve` (it can be called, and carries the
+    /// connections of others). Operators and relays always serve.
     #[value(name = "network.relay")]
     Relay,
+    /// `on` or `off`: whether the bodies of contributions and adapters may pass through relays. At a relay: carry them;
+    /// elsewhere: send them.
+    #[value(name = "network.relay-blobs")]
+    RelayBlobs,
     /// Connections in all.
     #[value(name = "network.connections")]
     Connections,
@@ -194,9 +199,11 @@ impl Given<'_> {
             return Ok(None);
         }
         let addresses: Vec<String> = self.0.split(',').map(|address| address.trim().to_owned()).collect();
-        let plain = |address: &String| address.parse::<libp2p::Multiaddr>().is_ok_and(|parsed| !parsed.is_empty());
-        if addresses.len() > MAX_ADDRESSES || !addresses.iter().all(plain) {
-            return Err(self.refuse("multiaddresses such as /ip4/192.0.2.1/tcp/4101, separated by commas"));
+        let leads_somewhere = |address: &String| check_address(address).is_ok();
+        if addresses.len() > MAX_ADDRESSES || !addresses.iter().all(leads_somewhere) {
+            return Err(self.refuse(
+                "multiaddresses such as /ip4/192.0.2.1/tcp/4101 or /dns4/node.example.org/udp/4101/quic-v1, separated by commas",
+            ));
         }
         Ok(Some(addresses))
     }
@@ -224,6 +231,7 @@ impl Settings {
             Name::Mdns => switched(self.network.mdns),
             Name::Upnp => switched(self.network.upnp),
             Name::Relay => shown(&self.network.relay),
+            Name::RelayBlobs => switched(self.network.relay_blobs),
             Name::Connections => shown(&self.network.connections),
             Name::ConnectionsPerAddress => shown(&self.network.connections_per_address),
             Name::Mesh => shown(&self.network.mesh),
@@ -261,6 +269,7 @@ impl Settings {
             Name::Mdns => network.mdns = value.switch()?,
             Name::Upnp => network.upnp = value.switch()?,
             Name::Relay => network.relay = value.choose("off, use or serve")?,
+            Name::RelayBlobs => network.relay_blobs = value.switch()?,
             Name::Connections => {
                 network.connections = value.parse("4 to 100000", |count| (4..=100_000).contains(count))?;
             }

@@ -126,6 +126,27 @@ async fn a_home_that_can_be_called_learns_it_from_an_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_a_home_can_be_called_is_asked_again() {
+    let operator = Setup::new(1, TCP).start().await;
+    let mut home = Setup { role: Role::Participant, ..Setup::new(2, TCP) }.start().await;
+    home.dial(&operator).await;
+    home.connected(operator.id()).await;
+    stands(&home, |standing| standing.reachable).await;
+    while home.events.try_recv().is_ok() {}
+
+    home.handle.probe().await.expect("running");
+
+    let own = home.addresses[0].clone();
+    home.until(|event| match event {
+        NetworkEvent::Listening(address) if address == own => Some(()),
+        NetworkEvent::Disconnected(_) => panic!("nobody goes because of it"),
+        _ => None,
+    })
+    .await;
+    assert!(home.handle.standing().borrow().reachable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_restarts_calls_the_peers_that_it_remembers() {
     let folder = tempfile::tempdir().expect("a folder");
     let file: Arc<dyn PeerMemory> = Arc::new(PeerFile::new(folder.path().join("peers.json")));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request   0 · id (32)                          what is there of it?
-//!           1 · id (32) · piece (4)              a piece
+//!           1 · id (32) · size (8) · pieces · piece (4)     a piece; these are here already
 //!           2 · id (32) · size (8) · pieces      what is here of it now; answered by nothing
 //! answer    absent: 0
 //!           bytes · 1                            all of a small one
@@ -10,6 +10,7 @@
 //!           size (8) · pieces · proof · 3        what is there, and the proof of its length
 //!           milliseconds (4) · 4                 busy for so long
 //!           5                                    noted
+//!           pieces · 6                           ask for one of these: that one others have, too
 //! ```
 //!
 //! The mark of an answer is last, where it costs no copy.
@@ -28,8 +29,8 @@ use super::super::{
 };
 use crate::store::blobs::{MAX_PIECES, MAX_PROOF_BYTES, MAX_SLICE_BYTES, Pieces};
 
-/// Bytes of the longest request: what is here of the largest blob.
-const MAX_REQUEST: usize = 1 + BlobId::LEN + 8 + 4 + (MAX_PIECES / 8) as usize;
+/// Bytes of the longest request: a piece of the largest blob.
+const MAX_REQUEST: usize = 1 + BlobId::LEN + 8 + 4 + (MAX_PIECES / 8) as usize + 4;
 /// Bytes of the longest answer: a slice and its mark.
 const MAX_ANSWER: usize = MAX_SLICE_BYTES + 1;
 /// Bytes from which on an answer is bulk: shorter ones are control data like any other.
@@ -42,8 +43,8 @@ const NO_PROGRESS: Duration = Duration::from_secs(5);
 pub(in crate::network) enum Request {
     /// What is there of it? All of it is the answer, if it is small.
     Find(BlobId),
-    /// A piece of it.
-    Piece(BlobId, u32),
+    /// A piece of it; of the blob of that length the asker has these.
+    Piece(BlobId, u64, Pieces, u32),
     /// The asker has pieces of it.
     Has(BlobId, u64, Pieces),
 }
@@ -55,16 +56,14 @@ impl Encode for Request {
                 out.push(0);
                 id.encode(out);
             }
-            Self::Piece(id, piece) => {
+            Self::Piece(id, size, here, piece) => {
                 out.push(1);
-                id.encode(out);
+                encode_holding(id, *size, here, out);
                 piece.encode(out);
             }
             Self::Has(id, size, pieces) => {
                 out.push(2);
-                id.encode(out);
-                size.encode(out);
-                pieces.encode(out);
+                encode_holding(id, *size, pieces, out);
             }
         }
     }
@@ -74,17 +73,32 @@ impl Decode for Request {
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         match u8::decode(input)? {
             0 => Ok(Self::Find(BlobId::decode(input)?)),
-            1 => Ok(Self::Piece(BlobId::decode(input)?, u32::decode(input)?)),
+            1 => {
+                let (id, size, here) = decode_holding(input)?;
+                Ok(Self::Piece(id, size, here, u32::decode(input)?))
+            }
             2 => {
-                let (id, size, pieces) = (BlobId::decode(input)?, u64::decode(input)?, Pieces::decode(input)?);
-                if pieces.count() == Pieces::of(size) {
-                    Ok(Self::Has(id, size, pieces))
-                } else {
-                    Err(DecodeError::OutOfRange("number of pieces"))
-                }
+                let (id, size, pieces) = decode_holding(input)?;
+                Ok(Self::Has(id, size, pieces))
             }
             found => Err(DecodeError::UnknownTag { of: "blob request", found: found.into() }),
         }
+    }
+}
+
+/// Writes what is there of a blob.
+fn encode_holding(id: &BlobId, size: u64, pieces: &Pieces, out: &mut Vec<u8>) {
+    id.encode(out);
+    size.encode(out);
+    pieces.encode(out);
+}
+
+fn decode_holding(input: &mut Reader<'_>) -> Result<(BlobId, u64, Pieces), DecodeError> {
+    let (id, size, pieces) = (BlobId::decode(input)?, u64::decode(input)?, Pieces::decode(input)?);
+    if pieces.count() == Pieces::of(size) {
+        Ok((id, size, pieces))
+    } else {
+        Err(DecodeError::OutOfRange("number of pieces"))
     }
 }
 
@@ -110,6 +124,8 @@ pub(in crate::network) enum Answer {
     Busy(Duration),
     /// It was heard.
     Noted,
+    /// That piece was given to others already: one of these is given instead.
+    Instead(Pieces),
 }
 
 impl Answer {
@@ -126,6 +142,7 @@ impl Answer {
             }
             Self::Busy(pause) => (u32::try_from(pause.as_millis()).unwrap_or(u32::MAX).to_bytes(), 4),
             Self::Noted => (Vec::new(), 5),
+            Self::Instead(pieces) => (pieces.to_bytes(), 6),
         };
         bytes.push(mark);
         bytes
@@ -145,6 +162,7 @@ impl Answer {
             }
             4 => u32::from_bytes(&bytes).ok().map(|millis| Self::Busy(Duration::from_millis(millis.into()))),
             5 if bytes.is_empty() => Some(Self::Noted),
+            6 => Pieces::from_bytes(&bytes).ok().map(Self::Instead),
             _ => None,
         }
     }
@@ -228,14 +246,24 @@ mod tests {
     #[test]
     fn requests_and_answers_read_back() {
         let (id, pieces) = (BlobId::of(b"a"), Pieces::all(20));
-        for request in [Request::Find(id), Request::Piece(id, 7), Request::Has(id, 5_000_000, pieces)] {
+        for request in
+            [Request::Find(id), Request::Piece(id, 5_000_000, pieces, 7), Request::Has(id, 5_000_000, pieces)]
+        {
             assert_eq!(Request::from_bytes(&request.to_bytes()), Ok(request.clone()));
             assert!(request.to_bytes().len() <= MAX_REQUEST);
             assert!(Request::from_bytes(&request.to_bytes()[1..]).is_err());
         }
         let parts = Answer::Parts { size: 5_000_000, pieces, proof: vec![1, 2, 3] };
         let busy = Answer::Busy(Duration::from_millis(250));
-        for answer in [Answer::Absent, Answer::Whole(vec![]), Answer::Slice(vec![1]), parts, busy, Answer::Noted] {
+        for answer in [
+            Answer::Absent,
+            Answer::Whole(vec![]),
+            Answer::Slice(vec![1]),
+            parts,
+            busy,
+            Answer::Noted,
+            Answer::Instead(pieces),
+        ] {
             assert_eq!(Answer::from_bytes(answer.clone().into_bytes()), Some(answer));
         }
     }
@@ -244,9 +272,10 @@ mod tests {
     fn pieces_that_do_not_fit_the_size_are_refused() {
         let (id, pieces) = (BlobId::of(b"a"), Pieces::all(20));
         assert!(Request::from_bytes(&Request::Has(id, 1, pieces).to_bytes()).is_err());
+        assert!(Request::from_bytes(&Request::Piece(id, 1, pieces, 0).to_bytes()).is_err());
         let parts = Answer::Parts { size: 1, pieces, proof: Vec::new() };
         assert_eq!(Answer::from_bytes(parts.into_bytes()), None);
-        for bytes in [vec![], vec![6], vec![0, 0], vec![1, 5], vec![3], vec![1, 4]] {
+        for bytes in [vec![], vec![7], vec![6], vec![0, 0], vec![1, 5], vec![3], vec![1, 4]] {
             assert_eq!(Answer::from_bytes(bytes), None);
         }
     }

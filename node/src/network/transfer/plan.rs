@@ -7,6 +7,8 @@
 //!   the answer. Once it is known, all are asked; each remembers who asked, and says when it has more.
 //! * **Rarest first.** Of the pieces that are not here, the one that fewest have goes first, so that the only one who has
 //!   a piece is not asked for it by everybody; ties are broken at random, so that not everybody asks for the same.
+//! * **What is offered.** Who was asked for what it gave to others already says what it would give instead, and counts as
+//!   having only that for a while: so the origin gives every piece once before it gives any twice.
 //! * **From whom.** Those who have only a part of the blob are asked before those who have all of it: the origin's uplink
 //!   is for what nobody else has. Then those who are asked for least, then the fastest.
 //! * **Not too much.** So many pieces in flight in all, and of one provider; its share begins at one and grows with every
@@ -44,6 +46,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// When a node is asked again that has a part of the blob, or will say when it has: what it said may have been lost.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// When a node is asked again that offered some of its pieces only.
+const OFFER: Duration = Duration::from_secs(2);
 /// Refusals in a row after which a provider is left alone for longer.
 const REFUSALS: u32 = 3;
 const LONG_REFUSAL: Duration = Duration::from_secs(1);
@@ -388,6 +392,25 @@ impl Plan {
         self.look_again(now);
     }
 
+    /// Another piece was not given, but one of these would be: the node counts as one that has only these, for a while.
+    pub(super) fn offered(&mut self, node: NodeId, id: BlobId, piece: u32, pieces: Pieces, now: Instant) {
+        let Some(download) = self.downloads.get_mut(&id) else { return };
+        let before = download.flights.len();
+        download.flights.retain(|it| it.from != node || it.piece != piece || it.arrived);
+        if download.flights.len() < before
+            && let Some(provider) = self.providers.get_mut(&node)
+        {
+            provider.flights = provider.flights.saturating_sub(1);
+        }
+        if download.begun.is_some_and(|(_, here)| here.count() == pieces.count())
+            && let Some(holder) = download.holders.get_mut(&node)
+        {
+            holder.pieces = Some(pieces);
+            holder.ask_at = now + OFFER;
+        }
+        self.look_again(now);
+    }
+
     /// Something has changed that every blob may profit from.
     fn look_again(&mut self, now: Instant) {
         for download in self.downloads.values_mut().filter(|download| download.begun.is_some()) {
@@ -511,15 +534,18 @@ impl Plan {
     fn ask_for(&mut self, id: BlobId, piece: u32, now: Instant, rng: &mut impl Rng, asks: &mut Vec<Ask>) -> bool {
         let Some(download) = self.downloads.get_mut(&id) else { return false };
         let tried = |node: &NodeId| download.flights.iter().any(|it| it.piece == piece && it.from == *node);
+        // Whoever has all of it is spared as long as others have the piece and something else is on its way.
+        let has_all = |holder: &Holder| holder.pieces.is_some_and(|pieces| pieces.is_full());
+        let spared = !download.flights.is_empty()
+            && download.holders.values().any(|holder| holder.has(piece) && !has_all(holder));
         let best = download
             .holders
             .iter()
-            .filter(|(node, holder)| holder.has(piece) && !tried(node))
+            .filter(|(node, holder)| holder.has(piece) && !tried(node) && !(spared && has_all(holder)))
             .filter_map(|(node, holder)| Some((node, holder, self.providers.get(node)?)))
             .filter(|(_, _, provider)| provider.is_free(now))
             .min_by_key(|(_, holder, provider)| {
-                let has_all = holder.pieces.is_some_and(|pieces| pieces.is_full());
-                (has_all, provider.flights, provider.pace.as_millis() / 100, rng.next_u32())
+                (has_all(holder), provider.flights, provider.pace.as_millis() / 100, rng.next_u32())
             });
         let Some((&from, _, _)) = best else { return false };
         download.flights.push(Flight { piece, from, since: now, arrived: false });
