@@ -29,6 +29,7 @@ use chorus_protocol::{
     config::Genesis,
     fault::Fault,
     id::{BlobId, NodeId},
+    limits::MAX_HELD_BYTES,
     log::{
         batch::Height,
         consensus::{Decision, Timeouts},
@@ -77,6 +78,7 @@ pub mod meters;
 mod outbox;
 mod outlet;
 mod private;
+pub(crate) mod pruning;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -288,6 +290,7 @@ impl Node {
             operator: options.operator,
             timeouts: options.timeouts,
             pass_millis: options.pass_millis,
+            held_bytes: MAX_HELD_BYTES,
             minor,
             checkpoints: options.checkpoints,
         };
@@ -370,9 +373,9 @@ fn open(
     plan: Option<&Plan>,
 ) -> Result<(Disk, Peer, Turns), NodeError> {
     let operator = config.operator.as_ref().map(SecretKey::public);
-    let who = Who { community: config.genesis.id(), operator, alone: config.genesis.operators.len() == 1 };
+    let who = Who { community: config.genesis.id(), operator };
     let began = std::time::Instant::now();
-    let (disk, saved) = loop {
+    let (mut disk, saved, doubts) = loop {
         match Disk::open((folder, quota), who, &mut rng) {
             Err(error) if error.is_locked() && began.elapsed() < CLOSING => {
                 std::thread::sleep(Duration::from_millis(20));
@@ -388,7 +391,17 @@ fn open(
         recorder = Some(Recorder::begin(plan, &config, &saved, now, seed)?);
         rng = ChaCha20Rng::from_seed(seed);
     }
-    Ok((disk, Peer::new(config, now, saved)?, Turns { rng, recorder }))
+    let founded_alone = operator.is_some_and(|key| config.genesis.operators == [key]);
+    let peer = match Peer::new(config, now, saved) {
+        // What the journal says of heights that are not there may not fit what is.
+        Err(error @ StartError::Consensus(_)) => {
+            let lost = doubts.log_lost().filter(|_| founded_alone);
+            return Err(lost.unwrap_or_else(|| error.into()));
+        }
+        started => started?,
+    };
+    disk.resolve(who, peer.ledger(), doubts)?;
+    Ok((disk, peer, Turns { rng, recorder }))
 }
 
 /// Hands what the network says to the protocol, until it says no more.

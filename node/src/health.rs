@@ -107,6 +107,8 @@ pub struct Snapshot {
     pub store: u64,
     /// Public bodies.
     pub blobs: Usage,
+    /// Whether some of them did not fit what the node gives to them.
+    pub is_full: bool,
     /// The machinery's messages, as of the last quarter of an hour.
     pub counts: Counts,
 }
@@ -150,6 +152,7 @@ impl Health {
             journal: coarse(journal),
             store: coarse(store),
             blobs: Usage { blobs: blobs.blobs, bytes: coarse(blobs.bytes) },
+            is_full: meters.not_kept() > 0,
             counts: meters.counts(),
         }
     }
@@ -200,7 +203,7 @@ impl Snapshot {
                 checks.extend([Check::new("connected", false, unknown), Check::new("log", false, unknown)]);
             }
         }
-        checks.extend([self.room(), self.journal()]);
+        checks.extend([self.room(), self.bodies(), self.journal()]);
         checks
     }
 
@@ -216,6 +219,15 @@ impl Snapshot {
             format!("no turn for {} s, of which {} s are too many", self.turn_age.as_secs(), LIVE_WITHIN.as_secs())
         };
         Check::new("turning", self.live, detail)
+    }
+
+    fn bodies(&self) -> Check {
+        let detail = if self.is_full {
+            "public bodies no longer fit: raise the quota, or `chorus prune --rounds N` with the node stopped"
+        } else {
+            "they fit"
+        };
+        Check::new("bodies", !self.is_full, detail)
     }
 
     fn room(&self) -> Check {
@@ -326,6 +338,7 @@ pub(crate) mod tests {
             journal: 5 * SIZE_STEP,
             store: SIZE_STEP,
             blobs: Usage { blobs: 3, bytes: SIZE_STEP },
+            is_full: false,
             counts: Counts::default(),
         }
     }
@@ -344,6 +357,7 @@ pub(crate) mod tests {
         assert_eq!(failing(&stands(Standing { reached: 2, ..standing })), ["connected"]);
         assert_eq!(failing(&stands(Standing { heard: 44, ..standing })), ["log"]);
         assert_eq!(failing(&Snapshot { free: Some(MIN_FREE_BYTES - 1), ..sound() }), ["disk"]);
+        assert_eq!(failing(&Snapshot { is_full: true, ..sound() }), ["bodies"]);
         assert_eq!(failing(&Snapshot { halted: true, ..sound() }), ["journal"]);
         assert_eq!(failing(&Snapshot { standing: None, ..sound() }), ["connected", "log"]);
     }

@@ -29,20 +29,21 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use chorus_crypto::{codec::Encode as _, hash, wire_enum, wire_struct};
 use chorus_protocol::{
     config::Genesis,
     contribution::Submission,
-    id::{BlobId, NodeId},
+    id::{BlobId, NodeId, RoundId},
     journal::Record,
     limits,
     log::{
         consensus::{Decision, Timeouts},
         entry::{Entry, SignedEntry},
     },
-    peer::{Command, Config, Effect, Event, Landmark, Saved, Start, StartError},
+    peer::{Command, Config, Effect, Event, KeptPrivate, Landmark, Saved, Start, StartError},
     time::Timestamp,
 };
 
@@ -145,6 +146,7 @@ enum What {
     Keep(Body),
     Tick,
     Speaks(Speaks),
+    Private(Private),
 }
 wire_enum!(What {
     1 => Connected(node),
@@ -157,7 +159,26 @@ wire_enum!(What {
     8 => Keep(body),
     9 => Tick,
     10 => Speaks(speaks),
+    11 => Private(private),
 });
+
+/// A private part that was read.
+#[derive(Clone, Debug)]
+struct Private {
+    round: RoundId,
+    body: BlobId,
+    submission: Option<Submission>,
+}
+wire_struct!(Private { round, body, submission });
+
+/// A private part that was on the disk when the recording began.
+#[derive(Clone, Debug)]
+struct Kept {
+    round: RoundId,
+    body: BlobId,
+    bytes: u64,
+}
+wire_struct!(Kept { round, body, bytes });
 
 /// An event, when it happened, and what came of it.
 #[derive(Clone, Debug)]
@@ -175,7 +196,7 @@ enum Part {
     Begin(Begin),
     Decision(Decision),
     Record(Record),
-    Submission(Submission),
+    Kept(Kept),
     Start(Timestamp),
     Event(Happened),
     Relayed(SignedEntry),
@@ -186,7 +207,7 @@ wire_enum!(Part {
     1 => Begin(begin),
     2 => Decision(decision),
     3 => Record(record),
-    4 => Submission(submission),
+    4 => Kept(kept),
     5 => Start(at),
     6 => Event(happened),
     7 => Relayed(entry),
@@ -206,6 +227,10 @@ impl From<&Event> for What {
             Event::Command(Command::Contribute(submission)) => Self::Contribute(submission.clone()),
             Event::Command(Command::Keep(bytes)) => Self::Keep(Body { bytes: bytes.to_vec() }),
             Event::Speaks { node, minor } => Self::Speaks(Speaks { node: *node, minor: *minor }),
+            Event::Private { round, body, submission } => {
+                let submission = submission.as_deref().cloned();
+                Self::Private(Private { round: *round, body: *body, submission })
+            }
             Event::Tick => Self::Tick,
         }
     }
@@ -224,6 +249,9 @@ impl From<What> for Event {
             What::Contribute(submission) => Self::Command(Command::Contribute(submission)),
             What::Keep(Body { bytes }) => Self::Command(Command::Keep(bytes.into())),
             What::Speaks(Speaks { node, minor }) => Self::Speaks { node, minor },
+            What::Private(Private { round, body, submission }) => {
+                Self::Private { round, body, submission: submission.map(Arc::new) }
+            }
             What::Tick => Self::Tick,
         }
     }
@@ -313,8 +341,8 @@ impl Recorder {
         for record in &saved.records {
             self.put(&frame::of(&Part::Record(record.clone()).to_bytes()))?;
         }
-        for submission in &saved.submissions {
-            self.put(&frame::of(&Part::Submission(submission.clone()).to_bytes()))?;
+        for KeptPrivate { round, body, bytes } in saved.private.iter().copied() {
+            self.put(&frame::of(&Part::Kept(Kept { round, body, bytes }).to_bytes()))?;
         }
         for entry in &saved.relayed {
             self.put(&frame::of(&Part::Relayed(entry.clone()).to_bytes()))?;
@@ -405,9 +433,13 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
     match effect {
         Effect::Persist(record) => (1, record.to_bytes()),
         Effect::Sync => (2, Vec::new()),
-        Effect::Begin(start) => (15, start.to_bytes()),
+        Effect::Begin(start) => (18, start.to_bytes()),
         Effect::Commit(decision) => (3, decision.to_bytes()),
-        Effect::StoreBlob(bytes) => (4, bytes.to_vec()),
+        Effect::StoreBlob { bytes, .. } => (4, bytes.to_vec()),
+        Effect::Archive { ordinal, bodies } => {
+            let bodies = bodies.iter().flat_map(|body| body.to_bytes());
+            (15, ordinal.to_bytes().into_iter().chain(bodies).collect())
+        }
         Effect::StorePrivate { round, body, submission } => {
             (5, [round.to_bytes(), body.to_bytes(), submission.to_bytes()].concat())
         }
@@ -416,6 +448,10 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
         Effect::Send { to, bytes } => (8, [to.to_bytes(), bytes.clone()].concat()),
         Effect::Publish(bytes) => (9, bytes.clone()),
         Effect::Want(id) => (10, id.to_bytes()),
+        Effect::ReadPrivate { round, body } => (16, [round.to_bytes(), body.to_bytes()].concat()),
+        Effect::SendPrivate { to, round, body, .. } => {
+            (17, [to.to_bytes(), round.to_bytes(), body.to_bytes()].concat())
+        }
         Effect::SendLog { to, from } => (12, [to.to_bytes(), from.to_bytes()].concat()),
         Effect::StoreEntry(entry) => (13, entry.to_bytes()),
         Effect::DropEntry(id) => (14, id.to_bytes()),
@@ -430,9 +466,12 @@ const fn effect_name(effect: &Effect) -> &'static str {
         Effect::Sync => "sync",
         Effect::Begin(_) => "begin",
         Effect::Commit(_) => "commit",
-        Effect::StoreBlob(_) => "store",
+        Effect::StoreBlob { .. } => "store",
+        Effect::Archive { .. } => "archive",
         Effect::StorePrivate { .. } => "store private",
         Effect::ErasePrivate { .. } => "erase private",
+        Effect::ReadPrivate { .. } => "read private",
+        Effect::SendPrivate { .. } => "send private",
         Effect::EraseRound(_) => "erase round",
         Effect::StoreEntry(_) => "store entry",
         Effect::DropEntry(_) => "drop entry",

@@ -139,7 +139,7 @@ pub struct ResumedRecord {
     /// The rounds that were unfinished there: in these it takes no part any more.
     pub rounds: Vec<RoundId>,
 }
-wire_struct!(ResumedRecord { height, rounds[limits::MAX_OPEN_ROUNDS] });
+wire_struct!(ResumedRecord { height, rounds[limits::MAX_BARRED_ROUNDS] });
 
 /// Tells which records are still needed, in order: what a journal is compacted to.
 ///
@@ -173,4 +173,21 @@ pub fn for_backup(records: &[Record]) -> Vec<Record> {
         *needed && !is_key
     });
     kept.map(|(record, _)| record.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_crypto::codec::{Decode as _, Encode as _};
+
+    use super::*;
+
+    #[test]
+    fn more_rounds_may_be_barred_than_one_committee_may_have_open() {
+        let rounds: Vec<RoundId> = (0..=limits::MAX_OPEN_ROUNDS as u64)
+            .map(|number| RoundId::from(chorus_crypto::hash::content(&number.to_be_bytes())))
+            .collect();
+        let record = Record::Resumed(ResumedRecord { height: Height(7), rounds });
+
+        assert!(Record::from_bytes(&record.to_bytes()) == Ok(record));
+    }
 }

@@ -43,6 +43,10 @@ pub const MAX_ATTESTERS: usize = 64;
 /// eight of them at least: one that plans rounds without end does not take the others'.
 pub const MAX_OPEN_ROUNDS: usize = 8 * MAX_OPERATORS;
 
+/// Unfinished rounds in which an operator that was put back takes no part: those of operators who have left since count as
+/// well, so that it is more than a committee may have open.
+pub const MAX_BARRED_ROUNDS: usize = 32_768;
+
 /// Members of a community whose ring fits one round; larger communities split into cohorts.
 pub const MAX_MEMBERS: usize = 16_384;
 
@@ -95,6 +99,9 @@ pub const MAX_LISTED: usize = 4_096;
 
 /// Contributions that are asked for at once after a comparison.
 pub const MAX_ASKED_AT_ONCE: usize = 128;
+
+/// Entries that wait for an operator's key to speak after a start: a person posts all items of a poll at once.
+pub const MAX_UNSPOKEN: usize = 1_024;
 
 /// Contributions received and not yet checked. More are dropped; their senders send again.
 pub const MAX_PENDING: usize = 1_024;
@@ -165,6 +172,10 @@ pub const MAX_MASKED: usize = MAX_ADAPTER_ENTRIES / 8 + (1 << 14);
 
 /// Bytes of contributions received and not yet checked.
 pub const MAX_PENDING_BYTES: usize = 256 * 1024 * 1024;
+
+/// Bytes of contributions' masked vectors that an operator holds in memory: more of them are on the disk alone, and read when
+/// they are summed.
+pub const MAX_HELD_BYTES: usize = 256 * 1024 * 1024;
 
 /// Series of adapter rounds of a community, of which every operator has an equal share.
 pub const MAX_SERIES: usize = 256;

@@ -16,7 +16,8 @@ use chorus_crypto::{
     group::{Generators, Point, PointError},
     hash::{self, Digest},
     mask::{
-        Expansion, Fold, MaskSum, OpenedRow, OpenedSum, Shape, SumError, check_sum, open, sum_commitments, sum_masked,
+        Expansion, Fold, MaskSum, MaskedSum, OpenedRow, OpenedSum, Shape, SumError, Unmasking, check_sum,
+        sum_commitments,
     },
     wire_enum, wire_struct,
 };
@@ -228,35 +229,11 @@ impl OpeningPlan {
         masked: impl Fn(u32) -> Option<&'a [Scalar]>,
         parts: &[MaskPart],
     ) -> Result<OpenedStep, OpeningError> {
-        let masked = |ballot: u32| masked(ballot).ok_or(OpeningError::Missing(ballot));
-        match self {
-            Self::Sums(plan) => {
-                let shape = summed(shape, plan.rows)?;
-                let mut opened = Vec::with_capacity(plan.blocks.len());
-                for (index, block) in plan.blocks.iter().enumerate() {
-                    let vectors: Vec<&[Scalar]> = block
-                        .ballots
-                        .iter()
-                        .map(|ballot| masked(*ballot)?.get(..shape.scalars()).ok_or(OpeningError::Plan))
-                        .collect::<Result<_, _>>()?;
-                    let masks: Vec<MaskSum> = parts.iter().map(|part| part.sum(index)).collect::<Result<_, _>>()?;
-                    opened.push(open(&shape, &sum_masked(&shape, vectors)?, &masks)?);
-                }
-                Ok(OpenedStep::Sums(opened))
-            }
-            Self::Functionals(plan) => {
-                let functionals: Vec<_> = plan.functionals.iter().map(Functional::scalars).collect();
-                let mut opened = Vec::with_capacity(plan.ballots.ballots.len() * functionals.len());
-                for ballot in &plan.ballots.ballots {
-                    for functional in &functionals {
-                        let index = opened.len();
-                        let folds: Vec<Fold> = parts.iter().map(|part| part.fold(index)).collect::<Result<_, _>>()?;
-                        opened.push(OpenedRow::open(shape, masked(*ballot)?, functional, &folds)?);
-                    }
-                }
-                Ok(OpenedStep::Functionals(opened))
-            }
+        let mut uncovering = Uncovering::new(self.clone(), shape)?;
+        while let Some(ballot) = { uncovering.upcoming().next() } {
+            uncovering.take(masked(ballot).ok_or(OpeningError::Missing(ballot))?, parts)?;
         }
+        uncovering.finish(parts)
     }
 
     /// Checks opened values against the commitments to the data rows of each ballot.
@@ -323,10 +300,119 @@ impl OpeningPlan {
     }
 }
 
+/// An opening that takes the masked vectors one after the other: those of an adapter round do not fit into memory together.
+#[derive(Clone, Debug)]
+pub struct Uncovering {
+    plan: OpeningPlan,
+    shape: Shape,
+    /// Blocks that are summed, or the values of single ballots, as far as they are taken.
+    sums: Vec<MaskedSum>,
+    values: Vec<OpenedRow>,
+    functionals: Vec<Vec<(u32, Scalar)>>,
+    /// The block and the ballot in it that is next.
+    at: (usize, usize),
+}
+
+impl Uncovering {
+    /// Begins an opening of contributions of this shape.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OpeningError::Plan`] if the plan sums rows that the contributions do not have.
+    pub fn new(plan: OpeningPlan, shape: &Shape) -> Result<Self, OpeningError> {
+        let (mut sums, mut functionals, mut shape) = (Vec::new(), Vec::new(), *shape);
+        match &plan {
+            OpeningPlan::Sums(of_blocks) => {
+                shape = summed(&shape, of_blocks.rows)?;
+                sums = vec![MaskedSum::new(&shape); of_blocks.blocks.len()];
+            }
+            OpeningPlan::Functionals(of_ballots) => {
+                functionals = of_ballots.functionals.iter().map(Functional::scalars).collect();
+            }
+        }
+        let mut begun = Self { plan, shape, sums, values: Vec::new(), functionals, at: (0, 0) };
+        begun.pass_empty_blocks();
+        Ok(begun)
+    }
+
+    fn block(&self, number: usize) -> Option<&Block> {
+        match &self.plan {
+            OpeningPlan::Sums(plan) => plan.blocks.get(number),
+            OpeningPlan::Functionals(plan) => Some(&plan.ballots).filter(|_| number == 0),
+        }
+    }
+
+    fn pass_empty_blocks(&mut self) {
+        while self.block(self.at.0).is_some_and(|block| block.ballots.len() <= self.at.1) {
+            self.at = (self.at.0 + 1, 0);
+        }
+    }
+
+    /// Returns the ballots whose masked vectors are taken next, in order.
+    pub fn upcoming(&self) -> impl Iterator<Item = u32> {
+        let (block, place) = self.at;
+        let rest = self.block(block).and_then(|block| block.ballots.get(place..)).unwrap_or_default();
+        let later = (block + 1..).map_while(|number| self.block(number)).flat_map(|block| &block.ballots);
+        rest.iter().chain(later).copied()
+    }
+
+    /// Returns whether all masked vectors were taken.
+    pub fn is_whole(&self) -> bool {
+        self.upcoming().next().is_none()
+    }
+
+    /// Takes the masked vector E of the first [upcoming](Self::upcoming) ballot; `parts` are those of all T.
+    ///
+    /// # Errors
+    ///
+    /// Returns an [`OpeningError`] if it has another shape, or a value is out of range.
+    pub fn take(&mut self, masked: &[Scalar], parts: &[MaskPart]) -> Result<(), OpeningError> {
+        match &self.plan {
+            OpeningPlan::Sums(_) => {
+                let sum = self.sums.get_mut(self.at.0).ok_or(OpeningError::Plan)?;
+                sum.add(masked.get(..self.shape.scalars()).ok_or(OpeningError::Plan)?)?;
+            }
+            OpeningPlan::Functionals(_) => {
+                for functional in &self.functionals {
+                    let index = self.values.len();
+                    let folds: Vec<Fold> = parts.iter().map(|part| part.fold(index)).collect::<Result<_, _>>()?;
+                    self.values.push(OpenedRow::open(&self.shape, masked, functional, &folds)?);
+                }
+            }
+        }
+        self.at.1 += 1;
+        self.pass_empty_blocks();
+        Ok(())
+    }
+
+    /// Removes the masks. `parts` are those of all T.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`OpeningError::Missing`] if not all were taken, and others if the parts do not fit.
+    pub fn finish(self, parts: &[MaskPart]) -> Result<OpenedStep, OpeningError> {
+        if let Some(ballot) = self.upcoming().next() {
+            return Err(OpeningError::Missing(ballot));
+        }
+        match &self.plan {
+            OpeningPlan::Sums(_) => {
+                let open = |(index, sum): (usize, MaskedSum)| {
+                    let mut unmasking = Unmasking::new(sum);
+                    parts.iter().try_for_each(|part| Ok::<_, OpeningError>(unmasking.remove(part.sum(index)?)?))?;
+                    Ok(unmasking.finish()?)
+                };
+                let opened = self.sums.into_iter().enumerate().map(open).collect::<Result<_, OpeningError>>()?;
+                Ok(OpenedStep::Sums(opened))
+            }
+            OpeningPlan::Functionals(_) => Ok(OpenedStep::Functionals(self.values)),
+        }
+    }
+}
+
 impl MaskPart {
-    fn sum(&self, index: usize) -> Result<MaskSum, OpeningError> {
+    fn sum(&self, index: usize) -> Result<&MaskSum, OpeningError> {
         match self {
-            Self::Sums(sums) => sums.get(index).cloned().ok_or(OpeningError::Plan),
+            Self::Sums(sums) => sums.get(index).ok_or(OpeningError::Plan),
             Self::Functionals(_) => Err(OpeningError::Plan),
         }
     }

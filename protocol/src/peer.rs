@@ -20,6 +20,7 @@ mod bucket;
 mod collecting;
 mod duties;
 mod ordering;
+mod recalling;
 mod reconciling;
 mod recovery;
 mod stem;
@@ -30,7 +31,7 @@ use std::{
 };
 
 use chorus_crypto::{
-    codec::{Decode as _, Encode as _},
+    codec::Encode as _,
     mask::Seed,
     seal::SealSecret,
     sign::{PublicKey, SecretKey},
@@ -57,12 +58,13 @@ use crate::{
     id::{BatchId, BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
     ledger::{Ledger, RoundRecord},
+    limits,
     log::{
         batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
         entry::{Checkpoint, Entry, SignedEntry},
     },
-    message::{Hello, Message},
+    message::{Handover, Hello, Message},
     round::Blobs,
     time::Timestamp,
 };
@@ -80,6 +82,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds, before a pass is given up.
     pub pass_millis: u64,
+    /// Bytes of masked vectors that are held in memory: [`limits::MAX_HELD_BYTES`], or less to read them from the disk.
+    pub held_bytes: usize,
     /// The minor protocol version to speak: [`MINOR`](crate::message::MINOR), or a lower one to be an older node.
     pub minor: u8,
     /// Which checkpoints it makes, and where its log begins.
@@ -100,10 +104,22 @@ pub struct Saved {
     pub decisions: Vec<Decision>,
     /// The journal, in order.
     pub records: Vec<Record>,
-    /// The private parts of contributions to rounds that are not erased.
-    pub submissions: Vec<Submission>,
+    /// Which private parts of contributions to rounds that are not erased are on the disk: they are
+    /// [read](Effect::ReadPrivate) a few at a time.
+    pub private: Vec<KeptPrivate>,
     /// Entries of people at this node that were not on the log yet.
     pub relayed: Vec<SignedEntry>,
+}
+
+/// A contribution's private part on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct KeptPrivate {
+    /// Its round.
+    pub round: RoundId,
+    /// Its public body.
+    pub body: BlobId,
+    /// How many bytes it has, about.
+    pub bytes: u64,
 }
 
 /// What happens to a node.
@@ -134,6 +150,15 @@ pub enum Event {
         id: BlobId,
         /// The body.
         bytes: Arc<[u8]>,
+    },
+    /// A private part was [read](Effect::ReadPrivate).
+    Private {
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+        /// It; none if it is not there, or damaged.
+        submission: Option<Arc<Submission>>,
     },
     /// Something the people at this node want.
     Command(Command),
@@ -166,7 +191,20 @@ pub enum Effect {
     /// Begin the log after a height, durably and before anything that follows: there is none yet.
     Begin(Box<Start>),
     /// Keep a public body.
-    StoreBlob(Arc<[u8]>),
+    StoreBlob {
+        /// The body.
+        bytes: Arc<[u8]>,
+        /// The ordinal of the round that it belongs to, if it belongs to one.
+        ordinal: Option<u32>,
+    },
+    /// See to it that the public bodies that an audit of a round needs are kept: what is not on the disk is fetched from
+    /// others, when there is nothing else to do, and not handed in.
+    Archive {
+        /// The ordinal of the round.
+        ordinal: u32,
+        /// The bodies.
+        bodies: Vec<BlobId>,
+    },
     /// Keep a contribution's private part durably, apart from the public bodies.
     StorePrivate {
         /// Its round.
@@ -175,6 +213,25 @@ pub enum Effect {
         body: BlobId,
         /// What to keep.
         submission: Arc<Submission>,
+    },
+    /// Read a contribution's private part and hand it in as [`Event::Private`].
+    ReadPrivate {
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+    },
+    /// Send a contribution with its private part, which is read from the disk, to one operator: as it came, or within a
+    /// handover.
+    SendPrivate {
+        /// To whom.
+        to: NodeId,
+        /// Its round.
+        round: RoundId,
+        /// Its public body.
+        body: BlobId,
+        /// The handover that it completes.
+        handover: Option<Box<Handover>>,
     },
     /// Erase the private part of one contribution.
     ErasePrivate {
@@ -222,6 +279,28 @@ pub enum Notice {
         /// Why.
         fault: Fault,
     },
+    /// A peer said what is not allowed by the log as far as it is known here, which is not to its end: by what is decided since
+    /// it may be.
+    Ahead {
+        /// Which.
+        from: NodeId,
+        /// What is not allowed.
+        fault: Fault,
+    },
+    /// A public body was not kept, for want of room: others have it, and the node goes on without.
+    NotKept {
+        /// The body.
+        body: BlobId,
+        /// Why, in numbers.
+        why: String,
+    },
+    /// What the people at this node wanted to post was not signed.
+    NotPosted {
+        /// What they wanted to say.
+        entry: Box<Entry>,
+        /// Why.
+        why: NotPosted,
+    },
     /// The log grew.
     Height(Height),
     /// This node's own computation of a round's result contradicts the one on the log.
@@ -256,6 +335,21 @@ pub enum Notice {
     Halted(String),
 }
 
+/// Why an entry was not signed and posted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotPosted {
+    /// The node has no operator's key, or has put it down.
+    #[error("this node has no operator's key")]
+    NoKey,
+    /// The key was put back from a copy, and may have said more than is known here: post it again once it may speak.
+    #[error("the key was put back from a copy and is silent until the log has passed what it may have said")]
+    Recovering,
+    /// Too much waits for the key to speak: post it again in a few seconds.
+    #[error("too many entries wait for the key to speak")]
+    Waiting,
+}
+
 /// A node's protocol.
 pub struct Peer {
     config: Config,
@@ -269,6 +363,8 @@ pub struct Peer {
     recovery: Recovery,
     stems: Stems,
     entries: Entries,
+    /// What the people here posted while the key listens.
+    unspoken: Vec<Entry>,
     nodes: BTreeMap<NodeId, Option<PublicKey>>,
     /// The keys that connected nodes showed, in office or not: whoever has none may come to have one.
     greeted: BTreeMap<NodeId, PublicKey>,
@@ -328,6 +424,7 @@ impl Peer {
             arriving,
             stems: Stems::new(now),
             entries: Entries::new(now),
+            unspoken: Vec::new(),
             nodes: BTreeMap::new(),
             greeted: BTreeMap::new(),
             minors: BTreeMap::new(),
@@ -339,9 +436,7 @@ impl Peer {
         };
         peer.collected.resume(&saved.records);
         peer.effects.extend(erasures.into_iter().map(Effect::EraseRound));
-        for submission in saved.submissions {
-            peer.collected.requeue(submission);
-        }
+        peer.collected.requeue(saved.private);
         if let Some(until) = peer.recovery.silent_until() {
             peer.silence_consensus(until);
         }
@@ -374,14 +469,18 @@ impl Peer {
             }
             Event::Message { from, bytes } => {
                 if let Err(fault) = self.on_message(from, &bytes) {
-                    self.effects.push_back(Effect::Notice(Notice::Refused { from, fault }));
+                    self.refuse(from, fault);
                 }
             }
             Event::Blob { id, bytes } => self.on_blob(id, bytes),
+            Event::Private { round, body, submission } => self.on_private(round, body, submission),
             Event::Command(command) => self.on_command(command),
             Event::Tick => {}
         }
         self.recover(rng);
+        if !self.unspoken.is_empty() {
+            self.speak_up();
+        }
         self.tick_consensus();
         self.move_stems(rng);
         self.verify_pending(rng);
@@ -567,18 +666,49 @@ impl Peer {
         match command {
             // Consent to an amendment waits until the result of its vote is at hand.
             Command::Post(Entry::Amend(amendment)) => self.duties.consent(*amendment),
-            Command::Post(entry) => {
-                if let Some(key) = &self.config.operator {
-                    let signed = SignedEntry::sign(key, self.community, entry);
-                    self.post(signed);
-                }
-            }
+            Command::Post(entry) => self.post_when_speaking(entry),
             Command::Relay(entry) => self.relay(entry),
             Command::Contribute(submission) => self.contribute(submission),
             Command::Keep(bytes) => {
-                self.keep_blob(bytes);
+                self.keep_blob(bytes, None);
             }
         }
+    }
+
+    /// Signs and posts an entry, at once or after the key has listened; tells why if it cannot be.
+    fn post_when_speaking(&mut self, entry: Entry) {
+        let why = match &self.config.operator {
+            None => NotPosted::NoKey,
+            Some(_) if self.is_recovering() => NotPosted::Recovering,
+            Some(_) if self.recovery.listens(self.now) => {
+                if self.unspoken.len() < limits::MAX_UNSPOKEN {
+                    return self.unspoken.push(entry);
+                }
+                NotPosted::Waiting
+            }
+            Some(key) => {
+                let signed = SignedEntry::sign(key, self.community, entry);
+                return self.post(signed);
+            }
+        };
+        self.effects.push_back(Effect::Notice(Notice::NotPosted { entry: Box::new(entry), why }));
+    }
+
+    /// Posts what had to wait while the key listened, or tells why it never will be.
+    fn speak_up(&mut self) {
+        if !self.recovery.listens(self.now) || self.config.operator.is_none() {
+            std::mem::take(&mut self.unspoken).into_iter().for_each(|entry| self.post_when_speaking(entry));
+        }
+    }
+
+    /// Tells that a peer was refused. What is not allowed may be by what is decided and not here yet.
+    fn refuse(&mut self, from: NodeId, fault: Fault) {
+        let lags = self.height_heard_of() > self.height() || self.ledger.pending_amendment().is_some();
+        let notice = match fault {
+            Fault::NotAllowed(_) if lags => Notice::Ahead { from, fault },
+            fault => Notice::Refused { from, fault },
+        };
+        self.effects.push_back(Effect::Notice(notice));
     }
 
     fn send(&mut self, to: NodeId, message: &Message) {
@@ -611,11 +741,12 @@ impl Peer {
         self.effects.push_back(Effect::Persist(record));
     }
 
-    fn keep_blob(&mut self, bytes: Arc<[u8]>) -> BlobId {
+    /// Keeps a public body of the round with this ordinal, or of none.
+    fn keep_blob(&mut self, bytes: Arc<[u8]>, ordinal: Option<u32>) -> BlobId {
         let id = BlobId::of(&bytes);
         self.wanted.remove(&id);
         if self.blobs.insert(id, bytes.clone()).is_none() {
-            self.effects.push_back(Effect::StoreBlob(bytes));
+            self.effects.push_back(Effect::StoreBlob { bytes, ordinal });
         }
         id
     }
@@ -645,8 +776,7 @@ fn unfinished_erasures(saved: &Saved) -> BTreeSet<RoundId> {
         | Record::Restored(_)
         | Record::Resumed(_) => None,
     });
-    let bodies = saved.submissions.iter().filter_map(|submission| Body::from_bytes(&submission.body).ok());
-    keys.chain(bodies.map(|body| body.round)).filter(|round| erased.contains(round)).collect()
+    keys.chain(saved.private.iter().map(|kept| kept.round)).filter(|round| erased.contains(round)).collect()
 }
 
 impl Blobs for BTreeMap<BlobId, Arc<[u8]>> {

@@ -80,6 +80,7 @@ pub fn peer(bytes: &[u8]) {
         operator: COMMUNITY.operators.first().cloned(),
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
         minor: chorus_protocol::message::MINOR,
         checkpoints: Checkpoints::default(),
     };
@@ -104,8 +105,11 @@ pub const fn stores(effect: &Effect) -> bool {
         Effect::Persist(_)
         | Effect::Begin(_)
         | Effect::Commit(_)
-        | Effect::StoreBlob(_)
+        | Effect::StoreBlob { .. }
+        | Effect::Archive { .. }
         | Effect::StorePrivate { .. }
+        | Effect::ReadPrivate { .. }
+        | Effect::SendPrivate { .. }
         | Effect::StoreEntry(_) => true,
         Effect::Sync
         | Effect::ErasePrivate { .. }

@@ -20,8 +20,8 @@ use chorus_protocol::{
         consensus::{Decision, Timeouts},
         entry::SignedEntry,
     },
-    message::{LogPart, Message},
-    peer::{Checkpoints, Command, Config, Effect, Event, Landmark, Notice, Peer, Saved, Start},
+    message::{Handover, LogPart, Message},
+    peer::{Checkpoints, Command, Config, Effect, Event, KeptPrivate, Landmark, Notice, Peer, Saved, Start},
     time::Timestamp,
 };
 use rand_chacha::{
@@ -73,14 +73,20 @@ pub struct Topology {
     pub mesh: bool,
     /// The minor version of each host, by number.
     pub minor: fn(usize) -> u8,
+    /// Bytes of contributions that operators hold in memory.
+    pub held_bytes: usize,
     /// How many heights the operators leave between two checkpoints.
     pub checkpoint_heights: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        let checkpoint_heights = chorus_protocol::ledger::CHECKPOINT_HEIGHTS;
-        Self { mesh: false, minor: |_| chorus_protocol::message::MINOR, checkpoint_heights }
+        Self {
+            mesh: false,
+            minor: |_| chorus_protocol::message::MINOR,
+            held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
+            checkpoint_heights: chorus_protocol::ledger::CHECKPOINT_HEIGHTS,
+        }
     }
 }
 
@@ -146,6 +152,8 @@ enum Happening {
     Deliver { to: usize, from: usize, bytes: Vec<u8> },
     Timer { host: usize },
     Fetch { host: usize, id: BlobId },
+    Archive { host: usize, id: BlobId },
+    Read { host: usize, round: RoundId, body: BlobId },
 }
 
 /// The network.
@@ -174,6 +182,11 @@ impl core::fmt::Debug for Network {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Network").field("now", &self.now).field("hosts", &self.hosts.len()).finish_non_exhaustive()
     }
+}
+
+/// What a host knows of a private part when it starts.
+fn kept(((round, body), submission): (&(RoundId, BlobId), &Arc<Submission>)) -> KeptPrivate {
+    KeptPrivate { round: *round, body: *body, bytes: submission.size() as u64 }
 }
 
 fn node(host: usize) -> NodeId {
@@ -289,6 +302,14 @@ impl Network {
         self.handle(to, Event::Message { from: node(from), bytes });
     }
 
+    /// Changes a scalar of every masked vector on a host's disk.
+    pub fn damage_private(&mut self, host: usize) {
+        for submission in self.hosts[host].disk.private.values_mut() {
+            let damaged = Arc::make_mut(submission);
+            damaged.masked.rotate_left(1);
+        }
+    }
+
     /// Hands a host bytes as if a stranger had sent them, and returns what it sends to that stranger.
     pub fn ask(&mut self, host: usize, bytes: Vec<u8>) -> Vec<Message> {
         let (stranger, community) = (NodeId::from([0xEE; 32]), self.genesis.id());
@@ -394,7 +415,7 @@ impl Network {
             start: this.disk.start.clone(),
             decisions: this.disk.decisions.clone(),
             records: this.disk.records.clone(),
-            submissions: this.disk.private.values().map(|submission| submission.as_ref().clone()).collect(),
+            private: this.disk.private.iter().map(kept).collect(),
             relayed: this.disk.relayed.values().cloned().collect(),
         };
         let config = Config {
@@ -410,6 +431,7 @@ impl Network {
                 longest: 10_000,
             },
             pass_millis: 5_000,
+            held_bytes: self.topology.held_bytes,
             minor: (self.topology.minor)(host),
             checkpoints: Checkpoints { every: self.topology.checkpoint_heights, begin_at: this.begin_at },
         };
@@ -473,6 +495,11 @@ impl Network {
                 }
             }
             Some(Happening::Fetch { host, id }) => self.fetch(host, id),
+            Some(Happening::Archive { host, id }) => self.archive(host, id),
+            Some(Happening::Read { host, round, body }) => {
+                let submission = self.hosts[host].disk.private.get(&(round, body)).cloned();
+                self.handle(host, Event::Private { round, body, submission });
+            }
             None => {}
         }
     }
@@ -483,12 +510,30 @@ impl Network {
         self.happenings.insert(self.sequence, happening);
     }
 
+    /// Looks for a body at the hosts that this one reaches.
+    fn find(&self, host: usize, id: &BlobId) -> Option<Arc<[u8]>> {
+        let reachable = |other: &usize| *other != host && self.is_up(*other) && !self.cut.contains(&(host, *other));
+        (0..self.hosts.len()).filter(reachable).find_map(|other| self.blob(other, id))
+    }
+
+    fn archive(&mut self, host: usize, id: BlobId) {
+        if !self.is_up(host) || self.hosts[host].disk.blobs.contains_key(&id) {
+            return;
+        }
+        match self.find(host, &id) {
+            Some(bytes) => {
+                self.bytes_fetched += bytes.len() as u64;
+                self.hosts[host].disk.blobs.insert(id, bytes);
+            }
+            None => self.schedule(1_000, Happening::Archive { host, id }),
+        }
+    }
+
     fn fetch(&mut self, host: usize, id: BlobId) {
         if !self.hosts[host].wants.contains(&id) {
             return;
         }
-        let reachable = |other: &usize| *other != host && self.is_up(*other) && !self.cut.contains(&(host, *other));
-        let found = (0..self.hosts.len()).filter(reachable).find_map(|other| self.blob(other, &id));
+        let found = self.find(host, &id);
         match self.hosts[host].disk.blobs.get(&id).cloned().or(found) {
             Some(bytes) => {
                 self.hosts[host].wants.remove(&id);
@@ -533,14 +578,31 @@ impl Network {
                 disk.records.append(&mut disk.unsynced);
                 disk.decisions.push(*decision);
             }
-            Effect::StoreBlob(bytes) => {
+            Effect::StoreBlob { bytes, .. } => {
                 disk.blobs.insert(BlobId::of(&bytes), bytes);
+            }
+            Effect::Archive { bodies, .. } => {
+                for id in bodies.into_iter().filter(|id| !disk.blobs.contains_key(id)).collect::<Vec<_>>() {
+                    self.schedule(1, Happening::Archive { host, id });
+                }
             }
             Effect::StorePrivate { round, body, submission } => {
                 disk.private.insert((round, body), submission);
             }
+            Effect::ReadPrivate { round, body } => self.schedule(1, Happening::Read { host, round, body }),
+            Effect::SendPrivate { to, round, body, handover } => {
+                if let Some(submission) = disk.private.get(&(round, body)).map(|it| it.as_ref().clone()) {
+                    let message = match handover {
+                        None => Message::Submission(submission),
+                        Some(handover) => Message::Handover(Handover { submission: Some(submission), ..*handover }),
+                    };
+                    let bytes = message.seal(self.genesis.id());
+                    self.perform(host, Effect::Send { to, bytes });
+                }
+            }
             Effect::ErasePrivate { round, body } => {
                 disk.private.remove(&(round, body));
+                disk.blobs.remove(&body);
             }
             Effect::EraseRound(round) => {
                 disk.private.retain(|(of, _), _| *of != round);

@@ -31,7 +31,7 @@ fn scenario(people: usize) -> Scenario {
 }
 
 /// Starts a community and a series, with everybody registered.
-fn begin(scenario: Scenario, manifest: &AdapterManifest) -> (Play, SeriesId) {
+pub(crate) fn begin(scenario: Scenario, manifest: &AdapterManifest) -> (Play, SeriesId) {
     let mut play = scenario.start();
     assert!(play.register(), "{:?}", play.network.notices);
     let series = play.begin(manifest);
@@ -200,7 +200,7 @@ fn what_was_taken_back_or_replaced_is_in_no_sum() {
 }
 
 /// Nine people in the north, four in the south, and three who do not say.
-fn regions() -> Scenario {
+pub(crate) fn regions() -> Scenario {
     let policy = Policy {
         min_contributions: 3,
         floor: 3,
@@ -214,7 +214,7 @@ fn regions() -> Scenario {
     Scenario { people: 16, followers: 1, policy, attributes, ..Scenario::default() }
 }
 
-fn by_region(play: &mut Play, series: SeriesId) -> AdapterReport {
+pub(crate) fn by_region(play: &mut Play, series: SeriesId) -> AdapterReport {
     let census = Entry::Census(Census { slot: 0, counts: vec![9, 7] });
     let census = SignedEntry::sign(&play.community.attesters[0], play.community.id(), census);
     play.network.command(0, Command::Relay(census));

@@ -244,7 +244,7 @@ fn crash_points() -> Vec<(&'static str, Dies)> {
         ("recording an acknowledgement", |effect| matches!(effect, Effect::Persist(Record::Acknowledged(_)))),
         ("storing a private part", |effect| matches!(effect, Effect::StorePrivate { .. })),
         ("taking a lock", |effect| matches!(effect, Effect::Persist(Record::Locked(_)))),
-        ("storing a sum", |effect| matches!(effect, Effect::StoreBlob(_))),
+        ("storing a sum", |effect| matches!(effect, Effect::StoreBlob { .. })),
         ("recording the erasure", |effect| matches!(effect, Effect::Persist(Record::Erased(_)))),
         ("erasing", |effect| matches!(effect, Effect::EraseRound(_))),
     ]

@@ -13,13 +13,13 @@ use chorus_protocol::{
     deliberation::{consensus::Bar, constitution::Constitution, tally::Tally},
     fault::Fault,
     id::RoundId,
-    ledger::{Ledger, MAX_HEIGHTS_AHEAD, RoundState},
+    ledger::{Ledger, MAX_HEIGHTS_AHEAD, MAX_STATEMENTS, RoundState},
     log::{
         batch::{Batch, Height},
         consensus::{Decision, Statement as _, Vote as Precommit},
         entry::{ClassPlan, ClassSource, ClockReading, Entry, PollKind, RoundResult, SignedEntry},
     },
-    message::{ConsensusBytes, LogPart, Message},
+    message::{ConsensusBytes, LogPart, Message, Tip},
     peer::{Command, Effect, Notice},
     time::Timestamp,
 };
@@ -47,7 +47,7 @@ fn scenario(operators: usize, candidates: usize) -> Scenario {
     }
 }
 
-fn start(operators: usize, candidates: usize) -> Play {
+pub(crate) fn start(operators: usize, candidates: usize) -> Play {
     let mut play = scenario(operators, candidates).start();
     assert!(play.register(), "{:?}", play.network.notices);
     play
@@ -57,7 +57,7 @@ fn ledger(play: &Play) -> &Ledger {
     play.network.peer(play.someone()).ledger()
 }
 
-fn open(play: &mut Play, question: &str, kind: PollKind) {
+pub(crate) fn open(play: &mut Play, question: &str, kind: PollKind) {
     play.poll = play.community.poll_by_class(question, (kind, 3, 20_000), None);
     play.ask();
     assert!(play.wait(RoundState::Open, 60_000), "{question}: {:?}", play.network.notices);
@@ -138,7 +138,7 @@ fn in_force(play: &mut Play, draft: &Draft) -> bool {
 }
 
 /// A draft that everybody votes for, consented to by `hosts`, in force.
-fn amend(play: &mut Play, hosts: &[usize], change: impl FnOnce(&mut Charter)) -> Amendment {
+pub(crate) fn amend(play: &mut Play, hosts: &[usize], change: impl FnOnce(&mut Charter)) -> Amendment {
     let draft = draft(play, change);
     let round = ask(play, &draft, PEOPLE);
     let amendment = amendment(play, &draft, round);
@@ -365,6 +365,50 @@ fn an_amendment_needs_its_number_its_vote_its_height_and_its_operators() {
     two.ledger.complete(Height(good.effective.0 - 1));
     assert_eq!(two.ledger.charter().as_ref(), &good.draft.charter, "the next height is the one that was stated");
     assert!(matches!(two.say(0, &good), Err(Fault::Duplicate(_))), "and no vote is used twice");
+}
+
+#[test]
+fn an_operator_says_no_more_than_so_many_heights_for_one_vote() {
+    let mut play = start(4, 1);
+    let joining = play.community.candidates[0].public();
+    let draft = draft(&play, |charter| charter.operators.push(joining));
+    let vote = ask(&mut play, &draft, PEOPLE);
+    let first = amendment(&play, &draft, vote);
+    let at = |later: u64| Amendment { effective: Height(first.effective.0 + later), ..first.clone() };
+    let mut words = Words { play: &play, ledger: ledger(&play).clone() };
+
+    for later in 0..MAX_STATEMENTS as u64 {
+        assert_eq!(words.say(0, &at(later)), Ok(()));
+    }
+
+    assert!(matches!(words.say(0, &at(100)), Err(Fault::Bound { .. })), "the log is no place to count");
+    assert_eq!((words.say(1, &at(100)), words.say(2, &at(100)), words.say(3, &at(100))), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(words.ledger.amendments().len(), 1, "it keeps the others from nothing");
+}
+
+#[test]
+fn an_operator_that_is_behind_does_not_hold_against_newer_ones_what_they_may_do_by_now() {
+    let mut play = start(4, 1);
+    (0..play.network.len()).filter(|host| *host != 3).for_each(|host| play.network.cut(3, host, true));
+    let community = play.community.id();
+    let clock = Entry::Clock(ClockReading { time: play.network.now().plus_millis(1) });
+    let said = SignedEntry::sign(&play.community.candidates[0], community, clock);
+    let height = ledger(&play).height();
+    let deliver =
+        |play: &mut Play, message: Message, from: usize| play.network.deliver(3, from, message.seal(community));
+    let of_candidate = |play: &Play| {
+        let of_host = play.network.notices.iter().filter(|(host, _)| *host == 3);
+        of_host.filter(|(_, notice)| matches!(notice, Notice::Ahead { .. } | Notice::Refused { .. })).cloned().collect()
+    };
+
+    deliver(&mut play, Message::Entry(said.clone()), 4);
+    let here: Vec<(usize, Notice)> = of_candidate(&play);
+    assert!(matches!(here[..], [(3, Notice::Refused { fault: Fault::NotAllowed(_), .. })]), "{here:?}");
+    deliver(&mut play, Message::Tip(Tip { height: Height(height.0 + 9) }), 0);
+    deliver(&mut play, Message::Entry(said), 4);
+    let here: Vec<(usize, Notice)> = of_candidate(&play);
+
+    assert!(matches!(here[..], [_, (3, Notice::Ahead { fault: Fault::NotAllowed(_), .. })]), "{here:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod determinism;
 mod durability;
 mod faults;
 mod governance;
+mod holding;
 mod late;
 mod ledger;
 mod moral_graph;

@@ -12,6 +12,7 @@ use super::{Failure, Global, keys, output::Lines};
 use crate::{
     backup::{self, Summary},
     config::DataDir,
+    driver::pruning,
     store::check::set_aside,
 };
 
@@ -93,19 +94,33 @@ impl Restore {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Prune;
+pub(super) struct Prune {
+    /// Give up the contributions, sums and opened values of all but the last N rounds as well. The node must not run.
+    /// Results, constitutions and adapters stay, and everything of rounds that are not at their end. An audit of older rounds
+    /// then needs somebody else who kept them: `chorus export` before, and leave it to few of the operators.
+    #[arg(long, value_name = "N")]
+    rounds: Option<u64>,
+}
 
 #[derive(Serialize)]
 struct Pruned {
     deleted: Vec<String>,
     bytes: u64,
+    /// Bodies of old rounds that were given up.
+    bodies: u64,
+    /// The ordinal of the first round of which everything is kept.
+    whole_from: Option<u64>,
 }
 
 impl Prune {
-    #[expect(clippy::unused_self, reason = "every command is carried out alike")]
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        let node = global.data_dir()?.node();
-        let mut pruned = Pruned { deleted: Vec::new(), bytes: 0 };
+        let dir = global.data_dir()?;
+        let node = dir.node();
+        let mut pruned = Pruned { deleted: Vec::new(), bytes: 0, bodies: 0, whole_from: None };
+        if let Some(rounds) = self.rounds {
+            let (gone, whole_from) = pruning::prune(&node, dir.read_community()?.genesis, rounds)?;
+            (pruned.bodies, pruned.bytes, pruned.whole_from) = (gone.blobs, gone.bytes, Some(whole_from));
+        }
         for path in set_aside(&node)? {
             pruned.bytes += size(&path)?;
             fs::remove_dir_all(&path)?;
@@ -114,6 +129,9 @@ impl Prune {
         global.output().print(&pruned, |pruned| {
             let mut lines = Lines::default();
             lines.field("deleted", pruned.deleted.len()).field("bytes", pruned.bytes);
+            if let Some(whole_from) = pruned.whole_from {
+                lines.field("bodies", pruned.bodies).field("whole from round", whole_from);
+            }
             lines.finish()
         })
     }

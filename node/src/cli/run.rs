@@ -302,6 +302,9 @@ async fn report(mut notices: broadcast::Receiver<Notice>) {
         match notices.recv().await {
             Ok(Notice::Height(height)) => tracing::debug!(height = height.0, "the log grew"),
             Ok(Notice::Refused { from, fault }) => tracing::debug!(%from, %fault, "a peer was refused"),
+            Ok(Notice::Ahead { from, fault }) => tracing::debug!(%from, %fault, "a peer is ahead"),
+            Ok(Notice::NotKept { body, why }) => tracing::warn!(%body, why, "a public body is not kept"),
+            Ok(Notice::NotPosted { why, .. }) => tracing::warn!(%why, "an entry was not posted"),
             Ok(Notice::Contradiction { round, what }) => tracing::error!(%round, what, "contradiction"),
             Ok(Notice::NotStated { number, why }) => {
                 eprintln!("note: your consent to amendment {number} was not stated: {why}");

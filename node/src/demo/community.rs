@@ -193,8 +193,12 @@ async fn listen(
             Ok(Notice::Halted(why)) => why,
             Ok(Notice::NotCarried { why, .. }) => why.to_string(),
             Ok(Notice::NotStated { why, .. }) => why,
+            Ok(Notice::NotKept { why, .. }) => why,
             Ok(Notice::Arriving { why, .. }) => why.to_string(),
-            Ok(Notice::Height(_) | Notice::Refused { .. }) | Err(RecvError::Lagged(_)) => continue,
+            Ok(Notice::NotPosted { why, .. }) => why.to_string(),
+            Ok(Notice::Height(_) | Notice::Refused { .. } | Notice::Ahead { .. }) | Err(RecvError::Lagged(_)) => {
+                continue;
+            }
             Err(RecvError::Closed) => return,
         };
         complaints.lock().await.push(format!("node {index}: {complaint}"));

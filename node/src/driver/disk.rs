@@ -26,12 +26,14 @@ use std::{
 
 use chorus_crypto::sign::PublicKey;
 use chorus_protocol::{
+    charter::Charter,
     contribution::Submission,
     id::{BlobId, CommunityId, NodeId, RoundId},
     journal::{Record, RestoredRecord},
+    ledger::Ledger,
     log::{batch::Height, consensus::Decision},
-    message::Message,
-    peer::{Effect, Notice, Saved},
+    message::{Handover, Message},
+    peer::{Effect, Event, Notice, Saved},
 };
 use rand_core::CryptoRng;
 
@@ -43,7 +45,7 @@ use super::{
     records::{Records, erased},
 };
 use crate::store::{
-    blobs::{BlobStore, Policy},
+    blobs::{BlobError, BlobStore, Policy, Tag},
     journal::JournalError,
 };
 
@@ -59,6 +61,10 @@ pub(super) enum Outgoing {
     Publish(Vec<u8>),
     /// A body to be found.
     Want(BlobId),
+    /// What was read of a contribution, for the protocol.
+    Private(Box<Event>),
+    /// Bodies to be kept once they were found.
+    Archive(Vec<BlobId>),
     /// For the people at this node.
     Notice(Notice),
 }
@@ -89,7 +95,7 @@ impl Disk {
         (folder, quota): (&Path, u64),
         who: Who,
         rng: &mut impl CryptoRng,
-    ) -> Result<(Self, Saved), NodeError> {
+    ) -> Result<(Self, Saved, Doubts), NodeError> {
         create_private_dir(folder)?;
         let mark_file = MarkFile::new(folder);
         let path = folder.join("journal");
@@ -104,23 +110,45 @@ impl Disk {
         }
         let saved = records.load()?;
         let height = start.as_ref().map_or(0, |start| start.height.0) + decisions.len() as u64;
-        who.check_log(height, &saved)?;
+        let behind = who.behind(height, &saved);
         let policy = if who.operator.is_some() { Policy::keep_all(quota) } else { Policy::cache(quota) };
         let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
         let mut private = PrivateStore::open(&folder.join("private"))?;
-        let Loaded { submissions, damaged } = private.load(&erased(&saved))?;
-        for (round, body) in damaged {
-            if who.holds_alone(body, &saved) {
-                return Err(NodeError::ContributionLost(private.path(round, body)));
-            }
-            tracing::warn!(%round, %body, "an incomplete or damaged contribution is removed");
-            private.erase(round, body)?;
-        }
+        let Loaded { whole, damaged } = private.load(&erased(&saved))?;
+        let acknowledged = |body: BlobId| {
+            saved.iter().any(|record| matches!(record, Record::Acknowledged(record) if record.body == body))
+        };
+        let damaged = damaged.into_iter().map(|(round, body)| (round, body, acknowledged(body))).collect();
         let (outbox, relayed) = Outbox::open(&folder.join("outbox"))?;
         let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
         let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
-        Ok((disk, Saved { start, decisions, records: saved, submissions, relayed }))
+        Ok((disk, Saved { start, decisions, records: saved, private: whole, relayed }, Doubts { behind, damaged }))
+    }
+
+    /// Decides what only the rules in force tell: whether others have what is lacking or damaged here. Nothing that the
+    /// protocol has said by then has left the node.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NodeError::LogLost`] or [`NodeError::ContributionLost`] if nobody else has it.
+    pub(super) fn resolve(&mut self, who: Who, ledger: &Ledger, doubts: Doubts) -> Result<(), NodeError> {
+        if let Some((have, had)) = doubts.behind {
+            // Nobody else orders the log, so that this node would decide again.
+            if who.is_alone(ledger.charter()) {
+                return Err(NodeError::LogLost { have, had });
+            }
+            tracing::warn!(have, had, "the log is behind the journal: the rest is fetched");
+        }
+        for (round, body, acknowledged) in doubts.damaged {
+            let charter = ledger.rounds().get(&round).map_or(ledger.charter(), |round| &round.charter);
+            if acknowledged && who.is_alone(charter) {
+                return Err(NodeError::ContributionLost(self.private.path(round, body)));
+            }
+            tracing::warn!(%round, %body, "an incomplete or damaged contribution is removed");
+            self.private.erase(round, body)?;
+        }
+        Ok(())
     }
 
     /// Makes a journal where there is none: for an operator only if no node has ever run here, and for a follower with the note
@@ -177,10 +205,33 @@ impl Disk {
                     self.height = start.height.0;
                 }
                 Effect::Commit(decision) => self.waiting.1.push(*decision),
-                Effect::StoreBlob(bytes) => {
-                    self.blobs.put(&bytes)?;
+                Effect::StoreBlob { bytes, ordinal } => {
+                    if let Some(notice) = self.store_blob(&bytes, ordinal)? {
+                        leave(self, Outgoing::Notice(notice));
+                    }
+                }
+                Effect::Archive { ordinal, bodies } => {
+                    let lacking = self.lacking(ordinal, bodies)?;
+                    if !lacking.is_empty() {
+                        leave(self, Outgoing::Archive(lacking));
+                    }
                 }
                 Effect::StorePrivate { round, body, submission } => self.store_private(round, body, &submission)?,
+                Effect::ReadPrivate { round, body } => {
+                    let submission = self.private.read(round, body)?.map(Arc::new);
+                    leave(self, Outgoing::Private(Box::new(Event::Private { round, body, submission })));
+                }
+                Effect::SendPrivate { to, round, body, handover } => {
+                    // What does not read is not given: others have it, and it is found out when it is summed.
+                    if let Some(submission) = self.private.read(round, body)? {
+                        let message = match handover {
+                            None => Message::Submission(submission),
+                            Some(handover) => Message::Handover(Handover { submission: Some(submission), ..*handover }),
+                        };
+                        let bytes = message.seal(self.community);
+                        leave(self, Outgoing::Send { to, bytes });
+                    }
+                }
                 Effect::ErasePrivate { round, body } => self.erase_private(round, body)?,
                 Effect::EraseRound(round) => self.erase_round(round)?,
                 Effect::StoreEntry(entry) => self.outbox.write(&entry)?,
@@ -209,6 +260,33 @@ impl Disk {
         durable();
         leaving.into_iter().for_each(out);
         Ok(())
+    }
+
+    /// Keeps a public body. One that does not fit is told of and let go: what the node promised to hold of an open round is in
+    /// the private parts, and of a finished one others have it too.
+    fn store_blob(&self, bytes: &[u8], ordinal: Option<u32>) -> Result<Option<Notice>, NodeError> {
+        match self.blobs.put(bytes) {
+            Ok(id) => {
+                if let Some(ordinal) = ordinal {
+                    self.blobs.note(id, ordinal.into())?;
+                }
+                Ok(None)
+            }
+            Err(error @ BlobError::QuotaExceeded { .. }) => {
+                Ok(Some(Notice::NotKept { body: BlobId::of(bytes), why: error.to_string() }))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Tags the bodies of a round that are kept for those who audit it, and returns those that are not here; none of a round
+    /// that was pruned.
+    fn lacking(&self, ordinal: u32, bodies: Vec<BlobId>) -> Result<Vec<BlobId>, NodeError> {
+        if u64::from(ordinal) < self.blobs.pruned_before() {
+            return Ok(Vec::new());
+        }
+        self.blobs.tag_all(&bodies, Tag::Round(ordinal.into()))?;
+        Ok(bodies.into_iter().filter(|id| !self.blobs.contains(*id)).collect())
     }
 
     fn is_durable(&self) -> bool {
@@ -295,29 +373,37 @@ pub(super) struct Who {
     pub(super) community: CommunityId,
     /// The key that this node signs with; none for a follower.
     pub(super) operator: Option<PublicKey>,
-    /// Whether the community has one operator.
-    pub(super) alone: bool,
+}
+
+/// What was found in a folder and can be judged only by the rules in force, which the log tells.
+#[derive(Debug)]
+pub(super) struct Doubts {
+    /// The height of the log and the one that the operator had decided, if that is higher.
+    behind: Option<(u64, u64)>,
+    /// Private parts that are damaged, and whether they were acknowledged.
+    damaged: Vec<(RoundId, BlobId, bool)>,
+}
+
+impl Doubts {
+    /// What a log that lacks something is to the only operator.
+    pub(super) fn log_lost(&self) -> Option<NodeError> {
+        self.behind.map(|(have, had)| NodeError::LogLost { have, had })
+    }
 }
 
 impl Who {
-    /// Refuses a log that lacks what the only operator has decided: nobody else orders it, so it would decide again.
-    fn check_log(self, have: u64, saved: &[Record]) -> Result<(), NodeError> {
+    /// Returns the height of the log and what the operator has decided, if the log lacks some of that.
+    fn behind(self, have: u64, saved: &[Record]) -> Option<(u64, u64)> {
         let had = decided(saved);
-        if have >= had || self.operator.is_none() {
-            return Ok(());
-        }
-        let restored = saved.iter().any(|record| matches!(record, Record::Restored(_)));
-        if self.alone && !restored {
-            return Err(NodeError::LogLost { have, had });
-        }
-        tracing::warn!(have, had, "the log is behind the journal: the rest is fetched");
-        Ok(())
+        // A key that was put back is silent until the log has passed what it decided; from then on the log is its own again.
+        let restored = saved.iter().rposition(|record| matches!(record, Record::Restored(_)));
+        let resumed = saved.iter().rposition(|record| matches!(record, Record::Resumed(_)));
+        (have < had && self.operator.is_some() && restored <= resumed).then_some((have, had))
     }
 
-    /// Whether nobody else has the private part of a contribution that was acknowledged.
-    fn holds_alone(self, body: BlobId, saved: &[Record]) -> bool {
-        let is_it = |record: &Record| matches!(record, Record::Acknowledged(record) if record.body == body);
-        self.alone && self.operator.is_some() && saved.iter().any(is_it)
+    /// Whether this node is the only operator under these rules.
+    fn is_alone(self, charter: &Charter) -> bool {
+        self.operator.is_some_and(|key| charter.operators == [key])
     }
 }
 
@@ -347,4 +433,45 @@ fn is_current(records: &Records, mark: Option<Mark>) -> Result<bool, NodeError> 
         return Ok(false);
     }
     mark.tip().map_or(Ok(true), |tip| records.has_reached(tip))
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_crypto::sign::SecretKey;
+    use chorus_protocol::{config::Policy as Rules, journal::ResumedRecord};
+
+    use super::*;
+
+    fn who() -> Who {
+        Who { community: CommunityId::from([1; 32]), operator: Some(SecretKey::from_seed(&[1; 32]).public()) }
+    }
+
+    fn charter(operators: u8) -> Charter {
+        let operators = (1..=operators).map(|seed| SecretKey::from_seed(&[seed; 32]).public()).collect();
+        Charter { operators, attesters: Vec::new(), policy: Rules::default(), weights: Vec::new() }
+    }
+
+    #[test]
+    fn a_log_that_ends_too_early_is_noticed_again_once_a_restored_key_speaks() {
+        let height = Height(4);
+        let decided = Record::WalReset(Height(9));
+        let restored = Record::Restored(RestoredRecord { height, current: true });
+        let resumed = Record::Resumed(ResumedRecord { height, rounds: Vec::new() });
+
+        assert_eq!(who().behind(8, std::slice::from_ref(&decided)), None);
+        assert_eq!(who().behind(7, std::slice::from_ref(&decided)), Some((7, 8)));
+        assert_eq!(who().behind(7, &[decided.clone(), restored.clone()]), None, "it is silent up to there");
+        assert_eq!(who().behind(7, &[restored.clone(), resumed.clone(), decided.clone()]), Some((7, 8)));
+        assert_eq!(who().behind(7, &[restored.clone(), resumed, restored, decided.clone()]), None);
+        assert_eq!(Who { operator: None, ..who() }.behind(7, &[decided]), None);
+    }
+
+    #[test]
+    fn an_operator_is_alone_by_the_rules_that_hold_and_not_by_those_of_the_beginning() {
+        assert!(who().is_alone(&charter(1)));
+        assert!(!who().is_alone(&charter(4)));
+        let other = Charter { operators: vec![SecretKey::from_seed(&[2; 32]).public()], ..charter(1) };
+        assert!(!who().is_alone(&other), "another one is");
+        assert!(!Who { operator: None, ..who() }.is_alone(&charter(1)));
+    }
 }

@@ -109,6 +109,8 @@ pub struct Meters {
     /// Since when the disk's thread has been at work on one group of effects.
     disk_since: AtomicU64,
     halted: AtomicBool,
+    /// Public bodies that did not fit.
+    not_kept: AtomicU64,
     counting: Mutex<Counting>,
 }
 
@@ -119,6 +121,7 @@ impl Meters {
             turned: AtomicU64::new(0),
             disk_since: AtomicU64::new(IDLE),
             halted: AtomicBool::new(false),
+            not_kept: AtomicU64::new(0),
             counting: Mutex::default(),
         }
     }
@@ -157,6 +160,16 @@ impl Meters {
     /// The node can no longer take part; a person has to look.
     pub(super) fn halt(&self) {
         self.halted.store(true, Ordering::Relaxed);
+    }
+
+    /// A public body did not fit.
+    pub(super) fn kept_not(&self) {
+        self.not_kept.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how many public bodies did not fit since the start.
+    pub fn not_kept(&self) -> u64 {
+        self.not_kept.load(Ordering::Relaxed)
     }
 
     pub(super) fn received(&self, envelope: &[u8]) {

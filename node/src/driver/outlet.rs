@@ -1,7 +1,14 @@
 //! What leaves the node: messages, requests for bodies, notices.
 
-use chorus_protocol::{fault::Fault, id::NodeId, peer::Notice};
-use tokio::{runtime, sync::broadcast};
+use chorus_protocol::{
+    fault::Fault,
+    id::{BlobId, NodeId},
+    peer::Notice,
+};
+use tokio::{
+    runtime,
+    sync::{broadcast, mpsc},
+};
 
 use super::{disk::Outgoing, inbox::Inbox, network_id, wants::Wants};
 use crate::network::{NetworkError, Offence, Topic};
@@ -14,6 +21,7 @@ pub(super) struct Outlet {
     inbox: Inbox,
     notices: broadcast::Sender<Notice>,
     local: NodeId,
+    archive: mpsc::UnboundedSender<Vec<BlobId>>,
 }
 
 impl Outlet {
@@ -24,7 +32,9 @@ impl Outlet {
         notices: broadcast::Sender<Notice>,
         local: NodeId,
     ) -> Self {
-        Self { runtime, wants, inbox, notices, local }
+        let (archive, lacking) = mpsc::unbounded_channel();
+        runtime.spawn(wants.clone().archive(lacking));
+        Self { runtime, wants, inbox, notices, local, archive }
     }
 
     /// Sends, publishes, asks or tells. Blocks while the network is busy; what cannot be sent is said again by the
@@ -37,6 +47,13 @@ impl Outlet {
             }
             Outgoing::Publish(bytes) => report(self.runtime.block_on(network.publish(Topic::Control, bytes))),
             Outgoing::Want(id) => self.wants.find(&self.runtime, id, self.inbox.clone()),
+            Outgoing::Private(event) => {
+                let inbox = self.inbox.clone();
+                // Not here: the protocol may be waiting for the disk. An error says that the node is stopping.
+                self.runtime.spawn(async move { inbox.put(*event).await });
+            }
+            // An error says that the node is stopping.
+            Outgoing::Archive(ids) => drop(self.archive.send(ids)),
             Outgoing::Notice(notice) => {
                 self.tell(&notice);
                 // An error says that nobody listens.
@@ -55,6 +72,10 @@ impl Outlet {
                     report(self.runtime.block_on(self.wants.network.blame(network_id(*from), offence)));
                 }
             }
+            // An operator that is behind does not hold against newer ones what they may do by now.
+            Notice::Ahead { from, fault } => tracing::debug!(%from, %fault, "refused, by a log that is behind"),
+            Notice::NotKept { body, why } => tracing::warn!(%body, why, "a public body is not kept"),
+            Notice::NotPosted { why, .. } => tracing::warn!(%why, "an entry was not posted"),
             Notice::Contradiction { round, what } => tracing::error!(%round, what, "the log contradicts itself"),
             Notice::NotStated { number, why } => tracing::warn!(number, why, "consent to an amendment was not stated"),
             Notice::NotCarried { number, why } => {

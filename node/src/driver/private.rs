@@ -15,6 +15,7 @@ use chorus_crypto::codec::{Decode as _, Encode as _};
 use chorus_protocol::{
     contribution::Submission,
     id::{BlobId, RoundId},
+    peer::KeptPrivate,
 };
 
 use crate::store::files;
@@ -34,7 +35,8 @@ impl PrivateStore {
         Ok(Self { root: root.to_owned(), unsynced: BTreeMap::new() })
     }
 
-    /// Returns what is stored of all rounds but the `erased`, of which what is left is erased now.
+    /// Returns which are stored, and whole, of all rounds but the `erased`, of which what is left is erased now. Each is read,
+    /// and let go: together they may be more than fits into memory.
     pub(super) fn load(&mut self, erased: &BTreeSet<RoundId>) -> io::Result<Loaded> {
         let mut loaded = Loaded::default();
         for round in names::<RoundId>(&self.root)? {
@@ -45,12 +47,24 @@ impl PrivateStore {
             for body in names::<BlobId>(&self.folder(round))? {
                 let bytes = fs::read(self.path(round, body))?;
                 match Submission::from_bytes(&bytes) {
-                    Ok(submission) if BlobId::of(&submission.body) == body => loaded.submissions.push(submission),
+                    Ok(submission) if BlobId::of(&submission.body) == body => {
+                        loaded.whole.push(KeptPrivate { round, body, bytes: bytes.len() as u64 });
+                    }
                     Ok(_) | Err(_) => loaded.damaged.push((round, body)),
                 }
             }
         }
         Ok(loaded)
+    }
+
+    /// Reads one; none if it is not here, or damaged where that shows.
+    pub(super) fn read(&self, round: RoundId, body: BlobId) -> io::Result<Option<Submission>> {
+        let bytes = match fs::read(self.path(round, body)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Submission::from_bytes(&bytes).ok().filter(|submission| BlobId::of(&submission.body) == body))
     }
 
     /// Writes one; it is durable after [`sync`](Self::sync).
@@ -123,7 +137,7 @@ impl PrivateStore {
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     /// Whole ones.
-    pub(super) submissions: Vec<Submission>,
+    pub(super) whole: Vec<KeptPrivate>,
     /// Files that a crash left incomplete, before their contributions were acknowledged, or that were damaged later.
     pub(super) damaged: Vec<(RoundId, BlobId)>,
 }
@@ -174,7 +188,10 @@ mod tests {
         store.erase_round(gone).expect("erases");
 
         let mut store = PrivateStore::open(folder.path()).expect("opens");
-        assert_eq!(store.load(&BTreeSet::from([over])).expect("loads").submissions, [a]);
+        let whole = store.load(&BTreeSet::from([over])).expect("loads").whole;
+        assert_eq!(whole.iter().map(|kept| (kept.round, kept.body)).collect::<Vec<_>>(), [(kept, first)]);
+        assert_eq!(store.read(kept, first).expect("reads"), Some(a));
+        assert_eq!(store.read(kept, second).expect("reads"), None);
         assert_eq!(names::<RoundId>(folder.path()).expect("reads"), [kept]);
     }
 
@@ -193,6 +210,7 @@ mod tests {
         store.erase(round, body).expect("erases");
         store.write(round, body, &submission).expect("writes");
 
-        assert_eq!(store.load(&BTreeSet::new()).expect("loads").submissions, [submission]);
+        assert_eq!(store.load(&BTreeSet::new()).expect("loads").whole.len(), 1);
+        assert_eq!(store.read(round, body).expect("reads"), Some(submission));
     }
 }

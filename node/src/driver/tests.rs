@@ -154,6 +154,30 @@ async fn a_follower_catches_up_over_the_network_and_fetches_bodies() {
     assert!(follower.wait_until(|peer| peer.ledger().clock(&key().public()) == time, PATIENCE).await.expect("runs"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_does_not_fit_is_told_of_and_the_node_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let small = NodeOptions { blob_quota: 1_000, ..options(folder.path(), Some(key())) };
+    let node = Node::start(small).await.expect("starts");
+    let mut notices = node.notices();
+    let body = vec![7; 2_000];
+    let id = BlobId::of(&body);
+
+    node.command(Command::Keep(body.into())).await.expect("runs");
+
+    let told = timeout(PATIENCE, async {
+        loop {
+            if let Ok(Notice::NotKept { body, .. }) = notices.recv().await {
+                return body;
+            }
+        }
+    });
+    assert_eq!(told.await.expect("told"), id);
+    assert_eq!(node.meters().not_kept(), 1);
+    post(&node, "still there?").await;
+    node.shutdown().await;
+}
+
 /// Lets an operator's log grow until it has a checkpoint.
 async fn checkpoint(node: &NodeHandle) -> Landmark {
     for number in 0.. {

@@ -208,7 +208,13 @@ fn write(
         let done = || {
             durable.send_replace(number);
         };
-        if let Err(error) = disk.perform(group, |outgoing| outlet.emit(outgoing), done) {
+        let emit = |outgoing| {
+            if let Outgoing::Notice(Notice::NotKept { .. }) = &outgoing {
+                meters.kept_not();
+            }
+            outlet.emit(outgoing);
+        };
+        if let Err(error) = disk.perform(group, emit, done) {
             meters.halt();
             tracing::error!(%error, "the node stops");
             outlet.emit(Outgoing::Notice(Notice::Halted(error.to_string())));

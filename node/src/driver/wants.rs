@@ -7,8 +7,10 @@ use std::{
 };
 
 use chorus_protocol::{id::BlobId, peer::Event};
+use futures::{StreamExt as _, stream};
 use tokio::{
     runtime,
+    sync::mpsc,
     time::{sleep, timeout},
 };
 
@@ -22,6 +24,11 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// The pause before a body is asked for again that could not be kept.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How many bodies are fetched at once that are only kept: what somebody waits for goes first.
+const ARCHIVED_AT_ONCE: usize = 4;
+/// How long one of them is asked for. Their number is that of the log's contributions, and perhaps nobody has any.
+const ARCHIVE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Finds bodies.
 #[derive(Clone, Debug)]
@@ -44,6 +51,21 @@ impl Wants {
                 let _ = inbox.put(Event::Blob { id, bytes }).await;
             }
         });
+    }
+
+    /// Fetches bodies to keep them, a few at a time and one list after the other, until the node stops. What nobody has by
+    /// then is asked for again when the node starts again.
+    pub(super) async fn archive(self, mut lists: mpsc::UnboundedReceiver<Vec<BlobId>>) {
+        while let Some(ids) = lists.recv().await {
+            let wants = &self;
+            let fetching = stream::iter(ids).for_each_concurrent(ARCHIVED_AT_ONCE, |id| async move {
+                match timeout(ARCHIVE_PATIENCE, wants.fetch(id)).await {
+                    Ok(_) => {}
+                    Err(_) => tracing::debug!(%id, "nobody has a body that an audit asks for"),
+                }
+            });
+            fetching.await;
+        }
     }
 
     /// Reads a body that is here.

@@ -9,8 +9,9 @@ use std::{
 
 use chorus_crypto::codec::Decode as _;
 use chorus_protocol::{
+    limits::MAX_HELD_BYTES,
     message::Message,
-    peer::{Checkpoints, Config, Effect, Event, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, KeptPrivate, Peer, Saved},
     time::Timestamp,
 };
 use rand_chacha::ChaCha20Rng;
@@ -18,7 +19,7 @@ use rand_core::SeedableRng as _;
 use serde::Serialize;
 
 use super::{
-    Begin, Happened, MAGIC, Part, RecordingError, What, count, digest, effect_name,
+    Begin, Happened, Kept, MAGIC, Part, Private, RecordingError, What, count, digest, effect_name,
     frame::{self, Next},
     timeouts_from_bytes,
 };
@@ -137,7 +138,7 @@ impl Recording {
                 Ok(Part::State(start)) => saved.start = Some(start),
                 Ok(Part::Decision(decision)) => saved.decisions.push(decision),
                 Ok(Part::Record(record)) => saved.records.push(record),
-                Ok(Part::Submission(submission)) => saved.submissions.push(submission),
+                Ok(Part::Kept(Kept { round, body, bytes })) => saved.private.push(KeptPrivate { round, body, bytes }),
                 Ok(Part::Relayed(entry)) => saved.relayed.push(entry),
                 Ok(Part::Start(at)) => return Ok((saved, checkpoints, at)),
                 Ok(Part::Begin(_) | Part::Event(_)) | Err(_) => return Err(RecordingError::Damaged(self.position)),
@@ -160,6 +161,7 @@ impl Recording {
             operator: None,
             timeouts: timeouts_from_bytes(&begin.timeouts),
             pass_millis: begin.pass_millis,
+            held_bytes: MAX_HELD_BYTES,
             minor: begin.minor,
             checkpoints,
         };
@@ -230,6 +232,9 @@ fn described(peer: &Peer, what: &What) -> (String, Option<String>, usize) {
         What::Contribute(submission) => plain("command: contribute", submission.body.len()),
         What::Keep(body) => plain("command: keep", body.bytes.len()),
         What::Speaks(speaks) => (format!("speaks minor version {}", speaks.minor), Some(speaks.node.to_string()), 0),
+        What::Private(Private { submission, .. }) => {
+            plain("private part", submission.as_ref().map_or(0, chorus_protocol::contribution::Submission::size))
+        }
         What::Tick => plain("tick", 0),
     }
 }

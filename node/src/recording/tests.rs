@@ -29,6 +29,7 @@ fn config(operator: Option<SecretKey>) -> Config {
         operator,
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        held_bytes: limits::MAX_HELD_BYTES,
         minor: MINOR,
         checkpoints: Checkpoints::default(),
     }

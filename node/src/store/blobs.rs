@@ -98,6 +98,8 @@ pub struct BlobStore {
     partials: Mutex<BTreeMap<BlobId, Arc<Mutex<Partial>>>>,
     trees: Mutex<VecDeque<(BlobId, Arc<Known>)>>,
     tags: Mutex<Tags>,
+    /// The ordinal of the first round that was not pruned.
+    pruned: Mutex<u64>,
     _lock: File,
 }
 
@@ -124,6 +126,7 @@ impl BlobStore {
             partials: Mutex::default(),
             trees: Mutex::default(),
             tags: Mutex::new(Tags::open(&root.join("tags"))?),
+            pruned: Mutex::new(Self::read_pruned(root)?),
             _lock: lock,
         };
         let mut usage = Usage::default();

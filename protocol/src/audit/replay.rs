@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// All steps in which masks are opened.
-pub(super) const STEPS: [Step; 4] = [Step::Totals, Step::Buckets, Step::Points, Step::Groups];
+pub(super) const STEPS: [Step; 4] = Step::ALL;
 
 /// The state after a prefix of the log.
 #[derive(Debug)]

@@ -20,6 +20,10 @@ use crate::{
 /// How far ahead the height may be from which an amendment is to hold: while it waits, there can be no other.
 pub const MAX_HEIGHTS_AHEAD: u64 = 4_096;
 
+/// How often an operator may say another charter or another height for one vote: heights pass while operators wait for one
+/// another, and each of their words stands on the log for ever.
+pub const MAX_STATEMENTS: usize = 16;
+
 /// Bytes of a charter: its amendment fits an entry.
 pub const MAX_AMENDMENT_BYTES: usize = 64 * 1024;
 
@@ -56,6 +60,8 @@ pub(super) struct Governance {
     pub(super) pending: Option<Arc<Amendment>>,
     /// What each operator would have.
     pub(super) stated: BTreeMap<PublicKey, Arc<Amendment>>,
+    /// How often each operator has stated something on the strength of a vote since the last amendment was adopted.
+    pub(super) times: BTreeMap<PublicKey, BTreeMap<RoundId, u8>>,
     /// Everybody who ever was an operator.
     pub(super) served: BTreeSet<PublicKey>,
 }
@@ -69,6 +75,7 @@ impl Governance {
             adopted: Vec::new(),
             pending: None,
             stated: BTreeMap::new(),
+            times: BTreeMap::new(),
             served: charter.operators.iter().copied().collect(),
             charter: Arc::new(charter),
         }
@@ -148,6 +155,9 @@ impl Ledger {
         if self.governance.stated.get(&author).is_some_and(|stated| stated.as_ref() == amendment) {
             return Err(Fault::Duplicate("this amendment"));
         }
+        let times = self.governance.times.entry(author).or_default().entry(amendment.round).or_default();
+        bound("statements of one operator on one vote", MAX_STATEMENTS, usize::from(*times) + 1)?;
+        *times += 1;
         let said = Arc::new(amendment.clone());
         self.governance.stated.insert(author, Arc::clone(&said));
         if self.governance.agreed(&said) {
@@ -161,6 +171,7 @@ impl Ledger {
                 effective: said.effective,
             });
             self.governance.stated.clear();
+            self.governance.times.clear();
             self.governance.pending = Some(said);
         }
         Ok(())

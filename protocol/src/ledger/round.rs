@@ -313,6 +313,21 @@ impl RoundRecord {
         }
     }
 
+    /// Returns the contributions that count, by tag: of each tag the latest, a withdrawal too.
+    pub fn counting(&self) -> impl Iterator<Item = &SealedContribution> {
+        self.contributions.values().filter_map(|attempts| attempts.values().next_back())
+    }
+
+    /// Returns the bodies that whoever verifies the round asks for, once it has a result: what counts, the opened values, the
+    /// result, and what follows from it.
+    pub fn audited(&self) -> impl Iterator<Item = BlobId> {
+        let values = Step::ALL.into_iter().filter_map(|step| Some(self.agreed_values(step)?.1));
+        let result =
+            self.agreed_result().into_iter().flat_map(|result| [Some(result.result), result.follows]).flatten();
+        let bodies = self.counting().map(|counting| counting.header.body);
+        bodies.chain(values).chain(result).chain(self.weighed_adapter())
+    }
+
     /// Returns the bodies of the sealed set; none before the seal.
     pub fn sealed_bodies(&self) -> impl Iterator<Item = &BlobId> {
         self.sealed.iter().flat_map(|sealed| &sealed.contributions).map(|one| &one.header.body)

@@ -169,12 +169,13 @@ impl Told<'_> {
 impl Governance {
     fn put(&self, out: &mut Vec<u8>) {
         // The charter is the first of the table, and its policy has one digest.
-        let Self { charter: _, policy: _, height, since, adopted, pending, stated, served } = self;
+        let Self { charter: _, policy: _, height, since, adopted, pending, stated, times, served } = self;
         height.encode(out);
         since.encode(out);
         put_seq(out, adopted);
         pending.as_deref().cloned().encode(out);
         put_map(out, stated, |amendment, out| amendment.encode(out));
+        put_map(out, times, |of_votes, out| put_map(out, of_votes, Encode::encode));
         put_set(out, served);
     }
 
@@ -187,6 +188,7 @@ impl Governance {
             adopted: input.seq(MANY)?,
             pending: Option::<Amendment>::decode(input)?.map(Arc::new),
             stated: map(input, MANY, |input| Amendment::decode(input).map(Arc::new))?,
+            times: map(input, MANY, |input| map(input, MANY, u8::decode))?,
             served: set(input, MANY)?,
         })
     }

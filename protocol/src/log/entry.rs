@@ -475,6 +475,11 @@ pub enum Step {
 }
 wire_enum!(Step { 1 => Totals, 2 => Buckets, 3 => Points, 4 => Groups });
 
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 4] = [Self::Totals, Self::Buckets, Self::Points, Self::Groups];
+}
+
 /// Sums of masks that an operator releases, by content.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct MaskOpening {

@@ -78,7 +78,14 @@ impl Peer {
 
     /// Returns whether the consent waits on; an error says why it never will be stated.
     fn state_consent(&mut self, in_office: Option<PublicKey>, consent: &Arc<Amendment>) -> Result<bool, String> {
-        let Some(own) = in_office else { return Err("this node is no operator in office".into()) };
+        let Some(own) = in_office else {
+            let listens = self.operator().is_some() && !self.is_recovering();
+            return if listens {
+                Ok(true)
+            } else {
+                Err("this node is no operator in office, or its key is silent".into())
+            };
+        };
         if self.ledger.stated_amendments().get(&own) == Some(consent) {
             return Ok(false);
         }

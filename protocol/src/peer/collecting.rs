@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chorus_crypto::{credential::Tag, seal::seal};
 
-use super::*;
+use super::{recalling::Recalled, *};
 use crate::{
     contribution::{Acknowledgement, CheckedForm, Equations, Format, SealedBox, Submission, split_seeds, verify_all},
     fault::bound,
@@ -51,7 +51,10 @@ pub(super) const fn transfer_millis(bytes: usize) -> u64 {
 pub(super) struct Held {
     pub(super) form: CheckedForm,
     pub(super) equations: Equations,
-    pub(super) submission: Arc<Submission>,
+    /// The whole of it, if there was room for it in memory: it is on the disk as well.
+    submission: Option<Arc<Submission>>,
+    /// How many bytes it has.
+    size: usize,
     /// Seeds that were checked, by index of T.
     pub(super) seeds: BTreeMap<usize, Seed>,
 }
@@ -70,7 +73,9 @@ struct Lacking {
 /// A contribution that waits to be checked.
 struct Pending {
     from: NodeId,
-    submission: Submission,
+    submission: Arc<Submission>,
+    /// Whether it was kept before a restart.
+    kept: bool,
     /// Whether this operator tells the others of it if it holds: a stem ended here.
     spread: bool,
 }
@@ -92,8 +97,14 @@ pub(super) const fn attempt(header: &ContributionHeader) -> Attempt {
 #[derive(Default)]
 pub(super) struct Collected {
     pending: Vec<Pending>,
-    /// How many of these, from the first on, were kept before a restart.
-    kept: usize,
+    /// What was kept before a restart, and is read as soon as there is room for it.
+    unread: VecDeque<KeptPrivate>,
+    /// What is being read for that, and how many bytes it has.
+    taking_up: BTreeMap<BlobId, usize>,
+    /// Bytes of what is held in memory as a whole.
+    held_bytes: usize,
+    /// What is being read, or was and is about to be used.
+    pub(super) recalled: Recalled,
     verify_at: Option<Timestamp>,
     pub(super) held: BTreeMap<BlobId, Held>,
     acknowledged: BTreeMap<Attempt, BlobId>,
@@ -121,11 +132,68 @@ impl Collected {
         }
     }
 
-    /// Takes a stored contribution up again after a restart.
-    pub(super) fn requeue(&mut self, submission: Submission) {
-        self.pending.push(Pending { from: NodeId::default(), submission, spread: false });
-        self.kept += 1;
+    /// Takes stored contributions up again after a restart.
+    pub(super) fn requeue(&mut self, kept: Vec<KeptPrivate>) {
+        if !kept.is_empty() {
+            self.verify_at = Some(Timestamp::default());
+        }
+        self.unread = kept.into();
+    }
+
+    /// Returns what is to be read now of what was kept before a restart: what waits to be checked has one bound, whoever it
+    /// came from.
+    fn next_unread(&mut self) -> Vec<KeptPrivate> {
+        let waiting: usize = self.pending.iter().map(|pending| pending.submission.size()).sum();
+        let mut bytes = waiting + self.taking_up.values().sum::<usize>();
+        let mut due = Vec::new();
+        while let Some(next) = self.unread.front() {
+            let size = usize::try_from(next.bytes).unwrap_or(usize::MAX);
+            let places = self.pending.len() + self.taking_up.len();
+            let fits = bytes.saturating_add(size) <= limits::MAX_PENDING_BYTES && places < limits::MAX_PENDING;
+            // One that is over the bound by itself is read when there is nothing else.
+            if !fits && places > 0 {
+                break;
+            }
+            bytes = bytes.saturating_add(size);
+            self.taking_up.insert(next.body, size);
+            due.extend(self.unread.pop_front());
+        }
+        due
+    }
+
+    /// Takes what was read of a contribution that was kept. Returns whether it was.
+    pub(super) fn take_up(&mut self, body: &BlobId, submission: Option<&Arc<Submission>>) -> bool {
+        if self.taking_up.remove(body).is_none() {
+            return false;
+        }
+        let kept = submission.map(|it| Pending {
+            from: NodeId::default(),
+            submission: Arc::clone(it),
+            kept: true,
+            spread: false,
+        });
+        self.pending.extend(kept);
         self.verify_at = Some(Timestamp::default());
+        true
+    }
+
+    /// Returns a contribution as a whole, if it is in memory.
+    pub(super) fn whole(&self, body: &BlobId) -> Option<Arc<Submission>> {
+        self.held.get(body)?.submission.clone()
+    }
+
+    /// Lets go of what is held of a contribution. Returns whether something was.
+    pub(super) fn let_go(&mut self, body: &BlobId) -> bool {
+        let Some(held) = self.held.remove(body) else { return false };
+        self.held_bytes -= held.submission.map_or(0, |_| held.size);
+        self.recalled.forget(body);
+        true
+    }
+
+    /// Returns how many bytes of contributions are in memory as a whole.
+    pub(super) fn bytes_in_memory(&self) -> usize {
+        let pending: usize = self.pending.iter().map(|pending| pending.submission.size()).sum();
+        self.held_bytes + pending + self.taking_up.values().sum::<usize>() + self.recalled.bytes()
     }
 
     /// Takes a contribution that a node sent, or this one. No node fills the room of all: each has a quarter of it.
@@ -138,7 +206,7 @@ impl Collected {
         bound("bytes of contributions waiting", limits::MAX_PENDING_BYTES, waiting + submission.size())?;
         let waiting: usize = of_node().map(bytes).sum();
         bound("bytes of one node's contributions", limits::MAX_PENDING_BYTES / 4, waiting + submission.size())?;
-        self.pending.push(Pending { from, submission, spread });
+        self.pending.push(Pending { from, submission: Arc::new(submission), kept: false, spread });
         Ok(())
     }
 
@@ -159,8 +227,8 @@ impl Collected {
     }
 
     /// Whether contributions that were kept before a restart still wait to be taken up.
-    pub(super) const fn is_taking_up(&self) -> bool {
-        self.kept > 0
+    pub(super) fn is_taking_up(&self) -> bool {
+        !self.unread.is_empty() || !self.taking_up.is_empty() || self.pending.iter().any(|pending| pending.kept)
     }
 
     /// Returns the bodies held of a round.
@@ -205,19 +273,30 @@ impl Peer {
         self.ask_for_lacking();
         for (to, request) in std::mem::take(&mut self.collected.handovers) {
             if let Some(handover) = self.hand_over(&request, rng) {
-                self.send(to, &Message::Handover(handover));
+                let (round, body) = (request.round, request.body);
+                if request.held || handover.submission.is_some() {
+                    self.send(to, &Message::Handover(handover));
+                } else {
+                    let handover = Some(Box::new(handover));
+                    self.effects.push_back(Effect::SendPrivate { to, round, body, handover });
+                }
             }
-        }
-        if self.collected.pending.is_empty() {
-            self.collected.verify_at = None;
-            return;
         }
         if self.own_key().is_some() && self.recovery.listens(self.now) {
             return;
         }
         if self.own_key().is_none() || self.is_recovering() {
             self.collected.pending.clear();
-            self.collected.kept = 0;
+            self.collected.unread.clear();
+            self.collected.taking_up.clear();
+            self.collected.verify_at = None;
+            return;
+        }
+        for KeptPrivate { round, body, .. } in self.collected.next_unread() {
+            self.effects.push_back(Effect::ReadPrivate { round, body });
+        }
+        if self.collected.pending.is_empty() {
+            self.collected.verify_at = None;
             return;
         }
         let at = *self.collected.verify_at.get_or_insert(self.now.plus_millis(GATHER_MILLIS));
@@ -231,7 +310,6 @@ impl Peer {
         // No more at a time than are quickly done: after a restart all that was kept waits here.
         let now = self.collected.pending.len().min(VERIFIED_AT_ONCE);
         let rest = self.collected.pending.split_off(now);
-        self.collected.kept = self.collected.kept.saturating_sub(now);
         if !rest.is_empty() {
             self.collected.verify_at = Some(self.now);
         }
@@ -255,7 +333,7 @@ impl Peer {
                     } else {
                         self.collected.give_up(&body);
                     }
-                    self.refuse(from, &fault);
+                    self.refuse(from, fault);
                 }
             }
         }
@@ -263,21 +341,20 @@ impl Peer {
         rng.fill_bytes(&mut seed);
         let verdicts = verify_all(&self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
         for ((pending, form), verdict) in waiting.into_iter().zip(forms).zip(verdicts) {
-            let Pending { from, submission, spread } = pending;
+            let Pending { from, submission, spread, .. } = pending;
             // Whoever passed it on: a body that does not hold is not asked for again.
             if verdict.is_err() {
                 self.collected.give_up(&form.header.body);
             }
             let (body, round) = (form.header.body, form.header.round);
-            match verdict.and_then(|equations| self.hold(form, equations, submission)) {
+            match verdict.and_then(|equations| self.hold(form, equations, Arc::clone(&submission))) {
                 Ok(acknowledgement) => {
                     acknowledgements.extend(acknowledgement);
-                    let held = self.collected.held.get(&body).filter(|_| spread);
-                    if let Some(submission) = held.map(|held| held.submission.as_ref().clone()) {
-                        self.send_to_operators_of(round, &Message::Submission(submission));
+                    if spread && self.collected.held.contains_key(&body) {
+                        self.send_to_operators_of(round, &Message::Submission(Arc::unwrap_or_clone(submission)));
                     }
                 }
-                Err(fault) => self.refuse(from, &fault),
+                Err(fault) => self.refuse(from, fault),
             }
         }
         if acknowledgements.is_empty() {
@@ -289,10 +366,6 @@ impl Peer {
             self.send_to_operators_of(round, &Message::Acknowledgement(acknowledgement.clone()));
             self.count_acknowledgement(acknowledgement);
         }
-    }
-
-    fn refuse(&mut self, from: NodeId, fault: &Fault) {
-        self.effects.push_back(Effect::Notice(Notice::Refused { from, fault: fault.clone() }));
     }
 
     /// Lets in what could still be of use: one body per tag and sequence number while the round is open, and the bodies
@@ -360,7 +433,7 @@ impl Peer {
         &mut self,
         form: CheckedForm,
         equations: Equations,
-        submission: Submission,
+        submission: Arc<Submission>,
     ) -> Result<Option<Acknowledgement>, Fault> {
         // Once more: another one may have been held since it was let in.
         let form = self.admit(form)?;
@@ -368,7 +441,7 @@ impl Peer {
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         let operator = self.operator_in(round).ok_or(Fault::Unknown("operator"))?;
         let held = round.charter.sharing().held_by(operator);
-        let sealed = round.sealed.is_some();
+        let (sealed, ordinal) = (round.sealed.is_some(), round.ordinal);
         form.check_masked(&equations, &submission)?;
         let own = self
             .duties
@@ -379,6 +452,7 @@ impl Peer {
             // The public part holds: after the seal the seeds come from those who could open their boxes.
             Some(Err(fault)) => {
                 // Whoever passed it on could not look into the box.
+                let fault = fault.clone();
                 self.refuse(self.config.node, fault);
                 BTreeMap::new()
             }
@@ -386,12 +460,16 @@ impl Peer {
         };
         let complete = header.is_withdrawal() || !seeds.is_empty();
         let body = header.body;
-        let submission = Arc::new(submission);
         // On the disk only: whoever verifies asks for it there.
-        self.effects.push_back(Effect::StoreBlob(submission.body.as_slice().into()));
-        self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: submission.clone() });
+        let bytes = submission.body.as_slice().into();
+        self.effects.push_back(Effect::StoreBlob { bytes, ordinal: Some(ordinal) });
+        self.effects.push_back(Effect::StorePrivate { round: header.round, body, submission: Arc::clone(&submission) });
+        let size = submission.size();
+        let fits = self.collected.held_bytes.saturating_add(size) <= self.config.held_bytes;
+        let submission = fits.then_some(submission);
+        self.collected.held_bytes += if fits { size } else { 0 };
         self.collected.attempts.insert(attempt(&header), body);
-        self.collected.held.insert(body, Held { form, equations, submission, seeds });
+        self.collected.held.insert(body, Held { form, equations, submission, size, seeds });
         self.duties.mark_changed();
         if !complete || sealed {
             return Ok(None);
@@ -485,7 +563,7 @@ impl Peer {
             return Err(Fault::Mismatch("the round of a contribution"));
         }
         if !request.held {
-            let pause = self.now.plus_millis(ASK_NEXT_MILLIS / 2 + transfer_millis(held.submission.size()) / 4);
+            let pause = self.now.plus_millis(ASK_NEXT_MILLIS / 2 + transfer_millis(held.size) / 4);
             let (now, answered) = (self.now, &mut self.collected.answered);
             answered.retain(|_, until| *until > now);
             if answered.insert((from, request.body), pause).is_some() {
@@ -493,8 +571,11 @@ impl Peer {
             }
         }
         if round.sealed.is_none() {
-            let submission = held.submission.as_ref().clone();
-            self.send(from, &Message::Submission(submission));
+            let (round, body) = (request.round, request.body);
+            match held.submission.clone() {
+                Some(submission) => self.send(from, &Message::Submission(Arc::unwrap_or_clone(submission))),
+                None => self.effects.push_back(Effect::SendPrivate { to: from, round, body, handover: None }),
+            }
         } else if self.collected.handovers.len() < limits::MAX_PENDING {
             self.collected.handovers.push((from, request));
         }
@@ -516,7 +597,7 @@ impl Peer {
         let aad = handover_context(&held.form.header, request.operator);
         let bytes = seal(key, &aad, &plain, rng).ok()?;
         let subsets = common.iter().filter_map(|(set, _)| u8::try_from(*set).ok()).collect();
-        let submission = (!request.held).then(|| held.submission.as_ref().clone());
+        let submission = held.submission.as_deref().filter(|_| !request.held).cloned();
         let (body, operator) = (request.body, request.operator);
         Some(Handover { body, submission, operator, subsets, seeds: SealedBox { bytes } })
     }
@@ -538,7 +619,7 @@ impl Peer {
             }
             // A hash of the whole body: the core alone leaves the responses free, to be made for the weights.
             let verdict = verify_all(&self.ledger, &[&form], body.as_ref()).pop().ok_or(Fault::Proof)??;
-            self.hold(form, verdict, submission)?;
+            self.hold(form, verdict, Arc::new(submission))?;
         }
         let held = self.collected.held.get_mut(&body).ok_or(Fault::Unknown("contribution"))?;
         let key = self.duties.round_key(&held.form.header.round).ok_or(Fault::Phase("a handover"))?;
@@ -600,16 +681,16 @@ impl Peer {
         let earlier = self.collected.attempts.range((round, tag, 0)..(round, tag, sequence));
         let bodies: Vec<BlobId> = earlier.map(|(_, body)| *body).collect();
         for body in bodies {
-            if self.collected.held.remove(&body).is_some() {
+            if self.collected.let_go(&body) {
                 self.effects.push_back(Effect::ErasePrivate { round, body });
             }
         }
     }
 
-    /// Lets go of superseded contributions at the seal.
+    /// Lets go of superseded contributions at the seal. What counts stays, withdrawals too: an audit asks for their bodies.
     pub(super) fn drop_superseded(&mut self, round: RoundId) {
-        let Some(sealed) = self.ledger.rounds().get(&round).and_then(|round| round.sealed.as_ref()) else { return };
-        let kept: BTreeSet<BlobId> = sealed.contributions.iter().map(|contribution| contribution.header.body).collect();
+        let Some(record) = self.ledger.rounds().get(&round).filter(|round| round.sealed.is_some()) else { return };
+        let kept: BTreeSet<BlobId> = record.counting().map(|contribution| contribution.header.body).collect();
         let gone: Vec<BlobId> = self
             .collected
             .held
@@ -618,7 +699,7 @@ impl Peer {
             .map(|(body, _)| *body)
             .collect();
         for body in gone {
-            self.collected.held.remove(&body);
+            self.collected.let_go(&body);
             self.effects.push_back(Effect::ErasePrivate { round, body });
         }
     }
@@ -627,7 +708,12 @@ impl Peer {
     pub(super) fn forget(&mut self, round: RoundId) {
         let collected = &mut self.collected;
         collected.asked.retain(|body, _| collected.held.get(body).is_some_and(|held| held.form.header.round != round));
-        collected.held.retain(|_, held| held.form.header.round != round);
+        let of_round = |held: &Held| held.form.header.round == round;
+        let gone: Vec<BlobId> =
+            collected.held.iter().filter(|(_, held)| of_round(held)).map(|(body, _)| *body).collect();
+        for body in gone {
+            collected.let_go(&body);
+        }
         self.collected.acknowledged.retain(|(of, _, _), _| *of != round);
         self.collected.attempts.retain(|(of, _, _), _| *of != round);
         self.persist(Record::Erased(round));

@@ -22,7 +22,7 @@ use crate::{
         Beacon, ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing,
         RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject,
     },
-    opening::{MaskPart, OpeningPlan},
+    opening::{MaskPart, OpeningPlan, Uncovering},
     round::{
         Report, Stage, averages,
         pca::{CentredShare, centred_share, omega_digest, pass_share},
@@ -62,11 +62,16 @@ pub(super) struct Duties {
     shares: Option<Shares>,
     dropped: BTreeSet<RoundId>,
     followed: BTreeSet<RoundId>,
+    /// Rounds whose bodies were seen to since the start, as an operator in office.
+    archived: BTreeSet<RoundId>,
     /// Weighings that did not lead to the adapter stated.
     misweighed: BTreeSet<(RoundId, BlobId)>,
     /// What this operator opened and found in a step, so that no large sum is made twice.
     parts: Made<Vec<(u8, BlobId)>>,
     values: Made<BlobId>,
+    /// Openings that wait for masked vectors from the disk, and the shares of ballots that do.
+    uncovering: Made<Uncovering>,
+    centring: Option<(SetId, Vec<CentredShare>)>,
     /// What follows from rounds that are open to their end.
     concluded: BTreeMap<RoundId, RoundResult>,
     /// What a finished round waits for before it can be followed.
@@ -177,9 +182,28 @@ impl Peer {
         if let Some(key) = in_office {
             self.continue_series(key);
         }
+        running |= self.archive();
         let tick = running.then(|| self.now.plus_millis(TICK_MILLIS));
         let heartbeat = in_office.map(|key| self.heartbeat(key));
         self.duties.next = tick.into_iter().chain(heartbeat).min();
+    }
+
+    /// Sees to it that an operator in office has what an audit of each round asks for, one round at a time: those who held
+    /// it first may have left by the time that somebody asks. Returns whether there is more to see to.
+    fn archive(&mut self) -> bool {
+        if self.operator().is_none() {
+            return false;
+        }
+        let is_due = |id: &&RoundId| !self.duties.archived.contains(*id);
+        let mut due = self.duties.followed.iter().filter(is_due);
+        let Some(id) = due.next().copied() else { return false };
+        let more = due.next().is_some();
+        self.duties.archived.insert(id);
+        if let Some(round) = self.ledger.rounds().get(&id).filter(|round| round.agreed_result().is_some()) {
+            let bodies = round.audited().collect();
+            self.effects.push_back(Effect::Archive { ordinal: round.ordinal, bodies });
+        }
+        more
     }
 
     /// Plans the next round of each series: at once within a run, as all operators do, and the next run when it is due, as its
@@ -209,14 +233,12 @@ impl Peer {
             self.duties.bodies.contains_key(&round.id)
                 && round.weighed_adapter().is_some_and(|adapter| !self.blobs.contains_key(&adapter))
         };
-        let due = self
-            .ledger
-            .rounds()
-            .values()
-            .filter(lacking)
-            .filter_map(|round| averages(&self.ledger, round, &self.blobs)?.of_entry(round.agreed_weighing()?));
-        for adapter in due.collect::<Vec<_>>() {
-            self.keep_blob(adapter.to_blob().1.into());
+        let due = self.ledger.rounds().values().filter(lacking).filter_map(|round| {
+            let averages = averages(&self.ledger, round, &self.blobs)?;
+            Some((round.ordinal, averages.of_entry(round.agreed_weighing()?)?))
+        });
+        for (ordinal, adapter) in due.collect::<Vec<_>>() {
+            self.keep_blob(adapter.to_blob().1.into(), Some(ordinal));
         }
     }
 
@@ -230,12 +252,27 @@ impl Peer {
             round.agreed_result().is_some() && ledger.standing(round) != Standing::Unweighed && weighed
         };
         let over: Vec<RoundId> = self.duties.bodies.keys().filter(|id| is_over(id)).copied().collect();
+        if over.is_empty() {
+            return;
+        }
+        let mut gone = BTreeSet::new();
         for id in over {
             let weighed = self.ledger.rounds().get(&id).and_then(|round| round.weighed_adapter());
-            for body in self.duties.bodies.remove(&id).unwrap_or_default().into_iter().chain(weighed) {
-                self.blobs.remove(&body);
-            }
+            gone.extend(self.duties.bodies.remove(&id).unwrap_or_default().into_iter().chain(weighed));
         }
+        let needed = self.bodies_in_use();
+        gone.difference(&needed).for_each(|body| {
+            self.blobs.remove(body);
+        });
+    }
+
+    /// The bodies that rounds hold which more follows from: those of rounds that wait to be weighed, and the adapter that a
+    /// round starts from until it is at its own end. Rounds are followed in no particular order, least of all after a restart.
+    fn bodies_in_use(&self) -> BTreeSet<BlobId> {
+        let held = self.duties.bodies.values().flatten().copied();
+        let followed = |round: &&Arc<RoundRecord>| !self.duties.concluded.contains_key(&round.id);
+        let starts = self.ledger.rounds().values().filter(followed).filter_map(|round| round.plan.deltas()?.start);
+        held.chain(starts).collect()
     }
 
     /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
@@ -259,10 +296,11 @@ impl Peer {
                 continue;
             }
             let Some(round) = self.ledger.rounds().get(&id) else { continue };
+            let ordinal = round.ordinal;
             let adapter = averages(&self.ledger, round, &self.blobs).and_then(|averages| averages.of_entry(&stated));
             let Some((adapter, bytes)) = adapter.map(|values| values.to_blob()) else { continue };
             if adapter == stated.adapter {
-                self.keep_blob(bytes.into());
+                self.keep_blob(bytes.into(), Some(ordinal));
                 self.say(id, "weigh", 0, Entry::Weigh(stated));
             } else {
                 self.duties.misweighed.insert((id, stated.adapter));
@@ -508,7 +546,13 @@ impl Peer {
         sums.iter().for_each(|sum| self.want(*sum));
         let known =
             self.duties.values.get(&(round.id, step)).filter(|(of, _)| *of == inputs).map(|(_, values)| *values);
-        let opened = known.or_else(|| self.open_values(round, plan, &sums).map(|values| self.keep_blob(values.into())));
+        let opened = match known {
+            Some(known) => Some(known),
+            None => {
+                let values = self.open_values(round, (step, plan), &sums);
+                values.map(|values| self.keep_blob(values.into(), Some(round.ordinal)))
+            }
+        };
         if let Some(values) = opened {
             self.duties.values.insert((round.id, step), (inputs, values));
             let opened = OpenedValues { round: round.id, set: sealed.set, step, inputs, values };
@@ -549,18 +593,42 @@ impl Peer {
                 held.form.expand(&self.ledger, subset, held.seeds.get(&subset)?)
             };
             let part = plan.mask_part(&shape, expand).ok()?;
-            let blob = self.keep_blob(part.to_bytes().into());
+            let blob = self.keep_blob(part.to_bytes().into(), Some(round.ordinal));
             sums.push((u8::try_from(subset).ok()?, blob));
         }
         Some(sums)
     }
 
-    fn open_values(&self, round: &RoundRecord, plan: &OpeningPlan, sums: &[BlobId]) -> Option<Vec<u8>> {
-        let shape = Self::shape(round)?;
-        let parts: Option<Vec<MaskPart>> =
-            sums.iter().map(|sum| MaskPart::from_bytes(self.blobs.get(sum)?).ok()).collect();
-        let masked = |ballot: u32| self.held_at(round, ballot).map(|held| held.submission.masked.as_slice());
-        let opened = plan.open(&shape, masked, &parts?).ok()?;
+    /// Opens a step, or goes on with it: masked vectors that are on the disk alone come one after the other.
+    fn open_values(
+        &mut self,
+        round: &RoundRecord,
+        (step, plan): (Step, &OpeningPlan),
+        sums: &[BlobId],
+    ) -> Option<Vec<u8>> {
+        let (shape, inputs) = (Self::shape(round)?, plan.digest());
+        // Sums are unmasked at the end, values of single ballots one by one.
+        let needed = match plan {
+            OpeningPlan::Sums(_) => Vec::new(),
+            OpeningPlan::Functionals(_) => self.parts_of(sums)?,
+        };
+        let begun = self.duties.uncovering.remove(&(round.id, step)).filter(|(of, _)| *of == inputs);
+        let mut uncovering = match begun {
+            Some((_, begun)) => begun,
+            None => Uncovering::new(plan.clone(), &shape).ok()?,
+        };
+        while !uncovering.is_whole() {
+            let Some(submission) = self.recall(round, uncovering.upcoming()) else {
+                self.duties.uncovering.insert((round.id, step), (inputs, uncovering));
+                return None;
+            };
+            uncovering.take(&submission.masked, &needed).ok()?;
+        }
+        let Some(parts) = self.parts_of(sums) else {
+            self.duties.uncovering.insert((round.id, step), (inputs, uncovering));
+            return None;
+        };
+        let opened = uncovering.finish(&parts).ok()?;
         let commitments = |ballot: u32| self.held_at(round, ballot).map(|held| held.form.data_commitments());
         let set = round.sealed.as_ref()?.set;
         match plan.check(&shape, &opened, commitments, set.as_ref()) {
@@ -570,6 +638,11 @@ impl Peer {
                 None
             }
         }
+    }
+
+    /// Reads the sums of masks of all T, if they are at hand.
+    fn parts_of(&self, sums: &[BlobId]) -> Option<Vec<MaskPart>> {
+        sums.iter().map(|sum| MaskPart::from_bytes(self.blobs.get(sum)?).ok()).collect()
     }
 
     fn multiply(&mut self, round: &RoundRecord, operator: u8, id: PassId, omega: &IntMatrix, mu: &[i64]) {
@@ -625,7 +698,8 @@ impl Peer {
     ) -> Option<Vec<chorus_crypto::Scalar>> {
         let set = round.sealed.as_ref()?.set;
         if self.duties.shares.as_ref().is_none_or(|shares| shares.set != set) {
-            self.duties.shares = Some(self.make_shares(round, operator, mu)?);
+            let shares = self.make_shares(round, operator, mu)?;
+            self.duties.shares = Some(shares);
         }
         let shares = self.duties.shares.as_mut()?;
         if let Some((_, values)) = shares.latest.as_ref().filter(|(pass, _)| *pass == id) {
@@ -655,40 +729,50 @@ impl Peer {
         round.charter.sharing().held_by(operator).into_iter().map(key).collect()
     }
 
-    fn make_shares(&self, round: &RoundRecord, operator: u8, mu: &[i64]) -> Option<Shares> {
+    /// Makes the shares of all ballots, or goes on with it.
+    fn make_shares(&mut self, round: &RoundRecord, operator: u8, mu: &[i64]) -> Option<Shares> {
         let (layout, shape) = (layout(round).ok()?, Self::shape(round)?);
         let sealed = round.sealed.as_ref()?;
         let (sharing, subsets) = (round.charter.sharing(), round.charter.sharing().held_by(operator));
         let keys = self.set_keys(round, operator)?;
-        let held = self.held_of(sealed)?;
-        let centred = |held: &&collecting::Held| {
+        let begun = self.duties.centring.take().filter(|(set, _)| *set == sealed.set);
+        let mut ballots = begun.map(|(_, ballots)| ballots).unwrap_or_default();
+        while ballots.len() < sealed.contributions.len() {
+            let next = u32::try_from(ballots.len()).ok()?;
+            let last = u32::try_from(sealed.contributions.len()).ok()?;
+            let Some(submission) = self.recall(round, next..last) else {
+                self.duties.centring = Some((sealed.set, ballots));
+                return None;
+            };
+            let held = self.held_at(round, next)?;
             let expansions: Vec<_> = subsets
                 .iter()
                 .map(|subset| Some((*subset, held.form.expand(&self.ledger, *subset, held.seeds.get(subset)?)?)))
                 .collect::<Option<_>>()?;
             let masks: Vec<_> = expansions.iter().map(|(subset, expansion)| (*subset, expansion)).collect();
-            centred_share(&sharing, operator, &layout, &shape, &held.submission.masked, &masks, mu).ok()
-        };
-        let ballots = held.iter().map(centred).collect::<Option<Vec<_>>>()?;
+            ballots.push(centred_share(&sharing, operator, &layout, &shape, &submission.masked, &masks, mu).ok()?);
+        }
         Some(Shares { set: sealed.set, ballots, keys, latest: None })
     }
 
     /// Keeps what follows from a round.
     fn finish(&mut self, round: &RoundRecord, report: &Report) -> RoundResult {
         self.duties.shares = None;
-        let result = self.keep_blob(report.to_bytes().into());
+        let result = self.keep_blob(report.to_bytes().into(), Some(round.ordinal));
         let (follows, named) = report.follows(&self.ledger);
         let opened = round.opened.values().flat_map(BTreeMap::values).map(|(_, values)| *values);
         let sums =
             round.openings.values().flat_map(BTreeMap::values).flat_map(|opening| opening.sums.values()).copied();
         let start = round.plan.deltas().and_then(|plan| plan.start);
         let mut bodies: BTreeSet<BlobId> = opened.chain(sums).chain(start).chain([result]).collect();
-        bodies.extend(named.into_iter().map(|bytes| self.keep_blob(bytes.into())));
+        bodies.extend(named.into_iter().map(|bytes| self.keep_blob(bytes.into(), Some(round.ordinal))));
         self.duties.bodies.insert(round.id, bodies);
         self.duties.missing.remove(&round.id);
         let own = RoundResult { round: round.id, result, follows };
         self.duties.parts.retain(|(of, _), _| *of != round.id);
         self.duties.values.retain(|(of, _), _| *of != round.id);
+        self.duties.uncovering.retain(|(of, _), _| *of != round.id);
+        self.duties.centring = None;
         self.duties.concluded.insert(round.id, own.clone());
         own
     }

@@ -633,7 +633,7 @@ impl Peer {
         let charter_before = Arc::clone(self.ledger.charter());
         let before = std::mem::replace(&mut self.ledger, ledger);
         if checkpoint_of(&decision.batch).is_some() {
-            self.effects.push_back(Effect::StoreBlob(before.to_bytes().into()));
+            self.effects.push_back(Effect::StoreBlob { bytes: before.to_bytes().into(), ordinal: None });
         }
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));

@@ -14,13 +14,15 @@ use crate::{
 /// How often an operator compares what it holds with one other, in milliseconds.
 const COMPARE_MILLIS: u64 = 15_000;
 
-/// How soon it does so again with the same one while it lacks something.
+/// How soon it does so again, with the next one, while it lacks more than it could ask for.
 const AGAIN_MILLIS: u64 = 1_000;
 
 #[derive(Default)]
 pub(super) struct Reconciling {
     compare_at: Option<Timestamp>,
     turn: usize,
+    /// How much was held when a comparison was last brought forward.
+    held: Option<usize>,
 }
 
 impl Reconciling {
@@ -47,8 +49,15 @@ impl Peer {
             return;
         }
         let first = self.reconciling.compare_at.replace(self.now.plus_millis(COMPARE_MILLIS)).is_none();
-        let operators: Vec<NodeId> =
-            self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
+        let charters: Vec<_> =
+            open.iter().filter_map(|id| Some(Arc::clone(&self.ledger.rounds().get(id)?.charter))).collect();
+        let takes_part = |key: &PublicKey| charters.iter().any(|charter| charter.operator(key).is_some());
+        let operators: Vec<NodeId> = self
+            .nodes
+            .iter()
+            .filter(|(_, operator)| operator.as_ref().is_some_and(takes_part))
+            .map(|(node, _)| *node)
+            .collect();
         let turn = self.reconciling.turn.checked_rem(operators.len()).unwrap_or(0);
         self.reconciling.turn = turn + 1;
         if let Some(other) = operators.get(turn).filter(|_| !first) {
@@ -65,19 +74,27 @@ impl Peer {
     }
 
     fn tell_holdings(&mut self, other: NodeId, rounds: &[RoundId]) {
+        let Some(key) = self.nodes.get(&other).copied().flatten() else { return };
         for round in rounds {
+            // Whoever is no operator of the round holds nothing of it, and is given nothing.
+            if self.ledger.rounds().get(round).is_none_or(|round| round.charter.operator(&key).is_none()) {
+                continue;
+            }
             let digest = reconcile::digest(&self.collected.ids_of(*round));
             self.send(other, &Message::Holdings(Holdings { round: *round, digest, buckets: Vec::new() }));
         }
     }
 
-    /// Whether a message is an operator's, about a round that is open here.
+    /// Whether a message is about a round that is open here, by one of its operators to another.
     fn concerns(&self, from: NodeId, round: &RoundId) -> Result<bool, Fault> {
-        if self.nodes.get(&from).copied().flatten().is_none() {
+        let Some(key) = self.nodes.get(&from).copied().flatten() else {
             return Err(Fault::NotAllowed("what is held of a round"));
+        };
+        let Some(round) = self.ledger.rounds().get(round) else { return Ok(false) };
+        if round.charter.operator(&key).is_none() {
+            return Err(Fault::NotAllowed("what is held of a round of other operators"));
         }
-        let open = self.ledger.rounds().get(round).is_some_and(|round| round.state() == RoundState::Open);
-        Ok(open && self.config.operator.is_some())
+        Ok(round.state() == RoundState::Open && self.number_in(round).is_some())
     }
 
     pub(super) fn on_holdings(&mut self, from: NodeId, theirs: &Holdings) -> Result<(), Fault> {
@@ -116,10 +133,13 @@ impl Peer {
         for body in lacking.iter().take(limits::MAX_ASKED_AT_ONCE) {
             self.collected.ask_for(theirs.round, *body, operator, from, now);
         }
-        // More than are asked for at once: the rest soon.
-        if lacking.len() > limits::MAX_ASKED_AT_ONCE {
-            self.reconciling.compare_at = Some(self.now.plus_millis(AGAIN_MILLIS));
-            self.reconciling.turn = self.reconciling.turn.saturating_sub(1);
+        // More than are asked for at once: the rest soon, from the next operator in turn, who holds them as well if they exist.
+        // Who lists what is nowhere gains nothing: only as long as something comes of it is another comparison brought forward.
+        let held = self.collected.held.len();
+        if lacking.len() > limits::MAX_ASKED_AT_ONCE && self.reconciling.held != Some(held) {
+            self.reconciling.held = Some(held);
+            let soon = self.now.plus_millis(AGAIN_MILLIS);
+            self.reconciling.compare_at = Some(self.reconciling.compare_at.map_or(soon, |at| at.min(soon)));
         }
         Ok(())
     }

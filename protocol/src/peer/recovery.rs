@@ -266,7 +266,11 @@ impl Peer {
                 return;
             }
             let unfinished = self.ledger.rounds().values().filter(|round| round.state() != RoundState::Finished);
-            let rounds: Vec<RoundId> = unfinished.map(|round| round.id).take(limits::MAX_OPEN_ROUNDS).collect();
+            let rounds: Vec<RoundId> = unfinished.map(|round| round.id).collect();
+            // All of them or the key stays silent: one that is left out could be acknowledged or opened a second time.
+            if rounds.len() > limits::MAX_BARRED_ROUNDS {
+                return;
+            }
             self.recovery.barred.extend(rounds.iter().copied());
             self.recovery.state = State::Sound;
             self.persist(Record::Resumed(ResumedRecord { height, rounds }));

@@ -89,20 +89,13 @@ impl Service {
         let found = find_draft(&ledger, &asked.draft)?;
         let draft = Draft::from_bytes(&self.node.fetch(found.draft).await?)
             .map_err(|_| ApiError::invalid("what the poll names is no draft"))?;
-        if draft.item(ledger.charter()) != found.item {
+        let item = draft.item(ledger.charter());
+        if !found.items.contains(&item) {
             return Err(ApiError::refused(
                 "the poll's text is not what this draft changes in the rules as they are now",
             ));
         }
-        let round = found
-            .round
-            .ok_or_else(|| ApiError::refused("the vote has no result yet: `chorus result --wait 1h` waits for it"))?;
-        let record = ledger.rounds().get(&round).ok_or_else(|| ApiError::invalid("there is no such round"))?;
-        let result = record.agreed_result().map(|result| result.result);
-        let result = result.ok_or_else(|| ApiError::refused("the vote has no result yet"))?;
-        let report = RoundReport::from_bytes(&self.node.fetch(result).await?)
-            .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
-        check_vote(&report, found.item, &record.charter.policy).map_err(|why| ApiError::refused(why.to_string()))?;
+        let round = self.vote_that_carries(&ledger, item, &found.votes).await?;
         let effective = asked.effective.map_or_else(|| joined(&ledger, &draft, round), Height);
         let amendment = Amendment { draft, round, effective };
         ledger.check_amendment(&amendment).map_err(|fault| ApiError::refused(fault.to_string()))?;
@@ -115,6 +108,32 @@ impl Service {
         };
         self.until(said, wait).await?;
         self.charter().await
+    }
+}
+
+impl Service {
+    /// Returns the latest of these rounds whose result carries an item; an error says why the latest does not.
+    async fn vote_that_carries(
+        &self,
+        ledger: &Ledger,
+        item: BlobId,
+        votes: &[(RoundId, BlobId)],
+    ) -> Result<RoundId, ApiError> {
+        let mut refused = None;
+        for (round, _) in votes.iter().filter(|(_, asked)| *asked == item) {
+            let record = ledger.rounds().get(round).ok_or_else(|| ApiError::invalid("there is no such round"))?;
+            let Some(result) = record.agreed_result().map(|result| result.result) else { continue };
+            let report = RoundReport::from_bytes(&self.node.fetch(result).await?)
+                .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
+            match check_vote(&report, item, &record.charter.policy) {
+                Ok(_) => return Ok(*round),
+                Err(why) => refused = refused.or(Some(why)),
+            }
+        }
+        Err(ApiError::refused(refused.map_or_else(
+            || "the vote has no result yet: `chorus result --wait 1h` waits for it".to_owned(),
+            |why| why.to_string(),
+        )))
     }
 }
 
@@ -131,12 +150,14 @@ fn joined(ledger: &Ledger, draft: &Draft, round: RoundId) -> Height {
 
 struct Found {
     draft: BlobId,
-    item: BlobId,
-    /// The latest finished round that asked for it.
-    round: Option<RoundId>,
+    /// The items that ask for it.
+    items: BTreeSet<BlobId>,
+    /// The finished rounds that asked for it, and for which item, the latest first.
+    votes: Vec<(RoundId, BlobId)>,
 }
 
-/// Finds a draft by the beginning of its id, or the only one that has been asked for and not adopted.
+/// Finds a draft by the beginning of its id, or the only one that has been asked for and not adopted. Of the polls that ask
+/// for it that one counts whose vote carries it: any operator may ask again, and the votes that were cast stay.
 fn find_draft(ledger: &Ledger, reference: &str) -> Result<Found, ApiError> {
     let adopted: BTreeSet<BlobId> = ledger.amendments().iter().map(|adopted| adopted.draft).collect();
     let polls = ledger.polls().values().filter(|poll| poll.opening.kind == PollKind::Amendment);
@@ -146,19 +167,23 @@ fn find_draft(ledger: &Ledger, reference: &str) -> Result<Found, ApiError> {
         .filter(|(_, _, draft)| !adopted.contains(draft) && draft.to_string().starts_with(reference.trim()))
         .collect();
     let distinct: BTreeSet<BlobId> = matching.iter().map(|(_, _, draft)| *draft).collect();
-    let Some((poll, item, draft)) = matching.last().filter(|_| distinct.len() == 1) else {
+    let (Some((_, _, draft)), 1) = (matching.first(), distinct.len()) else {
         return Err(ApiError::invalid(match distinct.len() {
             0 => "there is no such draft, or it has been adopted",
             _ => "there are several drafts: give the beginning of one's id",
         }));
     };
-    let finished = |round: &&RoundId| {
-        ledger
-            .rounds()
-            .get(*round)
-            .is_some_and(|record| record.state() == RoundState::Finished && record.plan.items().contains(item))
-    };
-    Ok(Found { draft: *draft, item: *item, round: poll.rounds.iter().rev().find(finished).copied() })
+    // The latest first. The text is a function of the charter in force as well: a draft of the same id may be asked for in another item.
+    let votes = matching.iter().flat_map(|(poll, item, _)| poll.rounds.iter().map(move |round| (round, *item)));
+    let finished = votes.filter_map(|(round, item)| {
+        let record = ledger.rounds().get(round)?;
+        (record.state() == RoundState::Finished && record.plan.items().contains(&item)).then_some((record, item))
+    });
+    let mut votes: Vec<(u32, RoundId, BlobId)> =
+        finished.map(|(record, item)| (record.ordinal, record.id, item)).collect();
+    votes.sort_unstable_by(|a, b| b.cmp(a));
+    let items = matching.iter().map(|(_, item, _)| *item).collect();
+    Ok(Found { draft: *draft, items, votes: votes.into_iter().map(|(_, round, item)| (round, item)).collect() })
 }
 
 /// Returns the charter with what is asked.

@@ -141,7 +141,11 @@ fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::P
         round: report.round,
         result,
         ballots: report.ballots,
-        needed: ledger.charter().policy.min_contributions,
+        // By the rules under which it was planned: those in force now may be others.
+        needed: ledger
+            .rounds()
+            .get(&report.round)
+            .map_or(ledger.charter().policy.min_contributions, |round| round.charter.policy.min_contributions),
         outcome: match &report.outcome {
             Outcome::TooFew => view::Outcome::TooFew,
             Outcome::Totals { .. } => view::Outcome::Totals,

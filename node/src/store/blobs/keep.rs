@@ -8,6 +8,8 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
+    io,
+    path::Path,
     sync::{MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -19,6 +21,10 @@ use super::{
     parts::lock,
     tags::{Tag, Tags},
 };
+use crate::store::files;
+
+/// The file that says which rounds were pruned.
+const PRUNED: &str = "pruned";
 
 /// How precisely the last use of a blob is known: it is the file's time, and not every read is worth a write.
 const PRECISION: Duration = Duration::from_secs(3600);
@@ -68,6 +74,65 @@ impl BlobStore {
     /// Returns [`BlobError::Io`] if the disk fails.
     pub fn tag(&self, id: BlobId, tag: Tag) -> Result<(), BlobError> {
         Ok(self.tags().add(id, tag)?)
+    }
+
+    /// Says to which round a blob belongs, without waiting for the disk: a tag that a crash takes is one of a blob that stays.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Io`] if the disk fails.
+    pub fn note(&self, id: BlobId, ordinal: u64) -> Result<(), BlobError> {
+        Ok(self.tags().note(id, Tag::Round(ordinal))?)
+    }
+
+    /// Says why blobs are kept, durably, with one wait for the disk.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Io`] if the disk fails.
+    pub fn tag_all(&self, ids: &[BlobId], tag: Tag) -> Result<(), BlobError> {
+        Ok(self.tags().add_all(ids, tag)?)
+    }
+
+    /// Returns the ordinal of the first round that was not [pruned](Self::prune): bodies of earlier ones are not asked for.
+    pub fn pruned_before(&self) -> u64 {
+        *self.pruned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deletes what belongs to rounds before the one with this ordinal alone, and notes durably that it was: but what is
+    /// pinned, `needed`, or of a later round as well stays. Returns what went.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`BlobError::Io`] if the disk fails.
+    pub fn prune(&self, before: u64, needed: &BTreeSet<BlobId>) -> Result<Usage, BlobError> {
+        let before = before.max(self.pruned_before());
+        files::replace(&self.root.join(PRUNED), super::PURPOSE, before.to_string().as_bytes())?;
+        *self.pruned.lock().unwrap_or_else(PoisonError::into_inner) = before;
+        let is_old = |tag: &Tag| matches!(tag, Tag::Round(ordinal) if *ordinal < before);
+        let old: Vec<BlobId> = self
+            .tags()
+            .all()
+            .filter(|(id, tags)| !needed.contains(id) && tags.iter().all(is_old))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut gone = Usage::default();
+        for id in old {
+            let bytes = fs::metadata(self.path(id)).map_or(0, |metadata| metadata.len());
+            if self.delete(id)? {
+                gone = Usage { blobs: gone.blobs + 1, bytes: gone.bytes + bytes };
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Reads which rounds were pruned.
+    pub(super) fn read_pruned(root: &Path) -> Result<u64, BlobError> {
+        match fs::read_to_string(root.join(PRUNED)) {
+            Ok(text) => Ok(text.trim().parse().unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes a tag back, durably.

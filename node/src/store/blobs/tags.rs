@@ -83,6 +83,34 @@ impl Tags {
         Ok(())
     }
 
+    /// Adds a tag, which is durable with the next that is.
+    pub(super) fn note(&mut self, id: BlobId, tag: Tag) -> io::Result<()> {
+        if !self.of(id).contains(&tag) {
+            self.file.write_all(&record(true, id, tag))?;
+            self.tags.entry(id).or_default().insert(tag);
+        }
+        Ok(())
+    }
+
+    /// Adds a tag to each of many, durably.
+    pub(super) fn add_all(&mut self, ids: &[BlobId], tag: Tag) -> io::Result<()> {
+        let new = |id: &&BlobId| !self.tags.get(*id).is_some_and(|of_blob| of_blob.contains(&tag));
+        let new: Vec<BlobId> = ids.iter().filter(new).copied().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.write(&new.iter().flat_map(|id| record(true, *id, tag)).collect::<Vec<_>>())?;
+        new.into_iter().for_each(|id| {
+            self.tags.entry(id).or_default().insert(tag);
+        });
+        Ok(())
+    }
+
+    /// Returns every tagged blob with its tags.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&BlobId, &BTreeSet<Tag>)> {
+        self.tags.iter()
+    }
+
     /// Takes a tag away, durably.
     pub(super) fn remove(&mut self, id: BlobId, tag: Tag) -> io::Result<()> {
         if !self.of(id).contains(&tag) {

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 
 fn open() -> (tempfile::TempDir, BlobStore) {
@@ -264,4 +266,28 @@ fn a_large_blob_that_was_damaged_is_fetched_again_from_the_start() {
 
     assert_eq!(store.get(id).expect("sound"), Some(bytes.clone()));
     assert_eq!(store.used(), Usage { blobs: 1, bytes: bytes.len() as u64 });
+}
+
+#[test]
+fn pruning_gives_up_what_belongs_to_old_rounds_alone_and_remembers_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = BlobStore::open(folder.path(), Policy::keep_all(100_000)).expect("opens");
+    let ids: Vec<_> = (150..156).map(|length| store.put(&pattern(length)).expect("fits")).collect();
+    for (index, tag) in
+        [(0, Tag::Round(1)), (1, Tag::Round(2)), (2, Tag::Round(2)), (2, Tag::Round(5)), (3, Tag::Round(1))]
+    {
+        store.tag_all(&[ids[index]], tag).expect("tagged");
+    }
+    store.note(ids[4], 1).expect("noted");
+    store.tag(ids[4], Tag::Pinned).expect("tagged");
+
+    let gone = store.prune(3, &BTreeSet::from([ids[3]])).expect("pruned");
+
+    assert_eq!(gone, Usage { blobs: 2, bytes: 150 + 151 });
+    let here: Vec<bool> = ids.iter().map(|id| store.contains(*id)).collect();
+    assert_eq!(here, [false, false, true, true, true, true], "of a later round, needed, pinned, of no round");
+    assert_eq!(store.prune(2, &BTreeSet::new()).expect("pruned"), Usage { blobs: 1, bytes: 153 });
+    drop(store);
+    let store = BlobStore::open(folder.path(), Policy::keep_all(100_000)).expect("opens");
+    assert_eq!(store.pruned_before(), 3, "it does not go back");
 }
