@@ -261,7 +261,7 @@ async fn nodes_of_two_minor_versions_end_a_round_together() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn somebody_who_joins_at_a_checkpoint_votes_in_the_next_round_and_finds_its_result_after_a_restart() {
-    let mut village = Village::settle(13, |_| MINOR).await;
+    let mut village = Village::settle(14, |_| MINOR).await;
     let landmark = village.checkpoint().await;
 
     let newcomer = village.join(landmark).await;

@@ -193,6 +193,7 @@ impl Import<'_> {
         create_private_dir(folder)?;
         let Opened { log, .. } = LogStore::open(folder)?;
         log.import(file)?;
+        log.check_whole()?;
         log.decisions()
     }
 
@@ -214,17 +215,25 @@ impl Import<'_> {
             let spoken = RestoredRecord { height: self.check.height(), current: false };
             records.append(&[Record::Restored(spoken)])?;
         }
-        let Opened { log, decisions: known, .. } = LogStore::open(self.home.folder)?;
-        for (had, has) in known.iter().zip(&self.log) {
+        let Opened { log, start, decisions: known, .. } = LogStore::open(self.home.folder)?;
+        let begins_after = usize::try_from(log.begins_after().0).unwrap_or(usize::MAX);
+        let last_before = begins_after.checked_sub(1).and_then(|last| self.log.get(last));
+        if let (Some(start), Some(last)) = (start, last_before)
+            && start.batch != last.batch.id()
+        {
+            return Err(ImportError::Forked(start.height));
+        }
+        for (had, has) in known.iter().zip(self.log.get(begins_after..).unwrap_or_default()) {
             if had.batch.id() != has.batch.id() {
                 return Err(ImportError::Forked(had.batch.height()));
             }
         }
-        let new = self.log.get(known.len()..).unwrap_or_default();
+        let known = begins_after + known.len();
+        let new = self.log.get(known..).unwrap_or_default();
         log.append(new).map_err(NodeError::from)?;
         Ok(Imported {
-            before: known.len() as u64,
-            height: (known.len() + new.len()) as u64,
+            before: known as u64,
+            height: (known + new.len()) as u64,
             in_file: self.log.len() as u64,
             journal,
             ..Imported::default()

@@ -220,6 +220,11 @@ impl LogStore {
         Height(self.begins_after.load(Ordering::Acquire))
     }
 
+    /// Checks that the log begins with the founding document.
+    pub(super) fn check_whole(&self) -> Result<(), NodeError> {
+        beginning(&self.store)?.map_or(Ok(()), |beginning| Err(NodeError::NotWhole(beginning.after)))
+    }
+
     /// Stores what the log begins with, durably. There must be no decision yet. After a crash on the way there is no
     /// beginning, and the next one takes its place.
     pub(super) fn begin(&self, start: &Start) -> Result<(), StoreError> {
