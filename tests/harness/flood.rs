@@ -257,10 +257,12 @@ impl request_response::Codec for RawCodec {
     ) -> io::Result<()> {
         io.write_all(&frame.bytes).await?;
         io.flush().await?;
-        while frame.drips {
-            sleep(Duration::from_secs(1)).await;
-            io.write_all(&[0]).await?;
-            io.flush().await?;
+        if frame.drips {
+            loop {
+                sleep(Duration::from_secs(1)).await;
+                io.write_all(&[0]).await?;
+                io.flush().await?;
+            }
         }
         Ok(())
     }
