@@ -161,7 +161,7 @@ fn who_began_at_a_checkpoint_says_that_it_lacks_what_was_before() {
     };
 
     let nothing = Message::Log(LogPart { decisions: Vec::new() });
-    assert_eq!(answers(network, 1), [nothing.clone()]);
+    assert_eq!(answers(network, 1), std::slice::from_ref(&nothing));
     assert_eq!(answers(network, landmark.height.0 - 1), [nothing]);
     let [Message::Log(part)] = &answers(network, landmark.height.0)[..] else { panic!("a part of the log") };
     assert_eq!(part.decisions[0].batch.id(), landmark.batch);
@@ -216,7 +216,7 @@ fn a_batch_that_the_state_s_operators_have_not_certified_is_no_beginning() {
     // Another state under the same batch has another id: the batch would not be the one that is named.
     let mut entries = decision.batch.entries().to_vec();
     entries.swap_remove(0);
-    if let Some(batch) = Batch::new(decision.batch.height(), decision.batch.previous(), entries).ok() {
+    if let Ok(batch) = Batch::new(decision.batch.height(), decision.batch.previous(), entries) {
         let shown = showing(Decision { batch, ..decision.clone() });
         let (arrived, told) = arrival(&mut history, landmark, Some(shown));
         assert_eq!((arrived, told), (false, vec![ArrivalError::Unanswered]), "a liar cannot end it");
