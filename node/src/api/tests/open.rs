@@ -27,7 +27,7 @@ async fn health_and_metrics_need_no_token_but_the_right_name() {
 
     assert_eq!(fixture.look("/livez", None).await, (200, "live\n".into()));
     let (status, checks) = fixture.look("/readyz?verbose", None).await;
-    assert_eq!((status, checks.matches("[+]").count()), (200, 5), "{checks}");
+    assert_eq!((status, checks.matches("[+]").count()), (200, 6), "{checks}");
     assert_eq!(fixture.look("/readyz", None).await, (200, "ready\n".into()));
     let (status, metrics) = fixture.look("/metrics", None).await;
     assert!(status == 200 && metrics.contains("chorus_operators{state=\"reached\"} 1"), "{metrics}");
