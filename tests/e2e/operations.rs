@@ -116,7 +116,7 @@ fn a_node_says_how_it_is_and_stops_in_order_when_it_is_told_to() {
     assert!(status.contains("200") && checks.contains("[+] journal"), "{checks}");
     assert!(get(metrics, "/api/v1/status").0.contains("404"), "nothing else is answered there");
     let (code, findings) = founder.said(&["doctor"]);
-    assert_eq!((code, findings[0].as_array().map(Vec::len)), (0, Some(12)), "{findings:?}");
+    assert_eq!((code, findings[0].as_array().map(Vec::len)), (0, Some(13)), "{findings:?}");
     let (code, took) = founder.stop("-TERM");
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");

@@ -19,5 +19,6 @@ mod registry;
 mod regressions;
 mod round;
 mod secrecy;
+mod stem;
 mod sybil;
 mod vectors;

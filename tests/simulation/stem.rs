@@ -76,9 +76,9 @@ fn vote(play: &mut Play) {
     assert!(play.open(), "{:?}", play.network.notices);
     play.vote_all();
     let (round, people) = (play.poll.round, play.scenario.people);
-    let logged = play.network.run_until(35_000, |network| {
-        network.peer(0).ledger().rounds()[&round].contributions.len() == people
-    });
+    let logged = play
+        .network
+        .run_until(35_000, |network| network.peer(0).ledger().rounds()[&round].contributions.len() == people);
     assert!(logged, "{} of {people}", play.network.peer(0).ledger().rounds()[&round].contributions.len());
 }
 
@@ -130,7 +130,8 @@ fn a_relay_that_swallows_everything_only_delays() {
     vote(&mut play);
 
     let ways = ways.borrow();
-    let again = ways.values().filter(|way| way.iter().filter(|sent| sent.from == way[0].from && sent.is_stem).count() > 1);
+    let again =
+        ways.values().filter(|way| way.iter().filter(|sent| sent.from == way[0].from && sent.is_stem).count() > 1);
     assert!(again.count() > 0, "some had to go another way");
     assert!(play.finish().is_some());
 }
@@ -201,7 +202,9 @@ fn a_submission(play: &mut Play) -> Submission {
 /// Faults that a host found in what others sent.
 fn faults(play: &Play, host: usize) -> Vec<Fault> {
     let at_host = play.network.notices.iter().filter(|(at, _)| *at == host);
-    at_host.filter_map(|(_, notice)| if let Notice::Refused { fault, .. } = notice { Some(fault.clone()) } else { None }).collect()
+    at_host
+        .filter_map(|(_, notice)| if let Notice::Refused { fault, .. } = notice { Some(fault.clone()) } else { None })
+        .collect()
 }
 
 #[test]
