@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     config::{ConfigError, DataDir, settings::Settings},
+    driver::copy,
     health::{self, Check, MIN_FREE_BYTES},
     keystore::Keys,
     store::check,
@@ -419,10 +420,20 @@ fn kept(folder: &Path, signed: bool) -> Vec<Finding> {
     match check::check(folder) {
         Ok(report) => {
             let missed = signed && folder.join("store").exists();
-            report.findings.iter().map(|found| of_part(found, missed)).collect()
+            let mut findings: Vec<Finding> = report.findings.iter().map(|found| of_part(found, missed)).collect();
+            findings.extend(beginning(folder));
+            findings
         }
         Err(error) => vec![Finding::failed("store", area, error.to_string(), "may this user read the directory?")],
     }
+}
+
+/// Tells what a log lacks that begins at a checkpoint. What is wrong with the store, others tell.
+fn beginning(folder: &Path) -> Option<Finding> {
+    let after = copy::begins_after(folder).ok().flatten()?;
+    let detail = format!("it begins after height {after}, at the checkpoint of an invitation");
+    let advice = "nothing is amiss: for a bundle of everything, ask a node that has the whole log";
+    Some(Finding::note("log", Area::Store, detail, advice))
 }
 
 /// `missed` says whether a journal that is not there was there.

@@ -30,9 +30,12 @@ use chorus_protocol::{
     fault::Fault,
     id::{BlobId, NodeId},
     limits::MAX_HELD_BYTES,
-    log::consensus::{Decision, Timeouts},
+    log::{
+        batch::Height,
+        consensus::{Decision, Timeouts},
+    },
     message::{MINOR, Message},
-    peer::{Command, Config, Event, Notice, Peer, StartError},
+    peer::{Checkpoints, Command, Config, Event, Notice, Peer, StartError},
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
@@ -119,6 +122,8 @@ pub struct NodeOptions {
     pub timeouts: Timeouts,
     /// How long other operators' shares are waited for, in milliseconds.
     pub pass_millis: u64,
+    /// Which checkpoints an operator makes, and where the log of a follower begins that has none.
+    pub checkpoints: Checkpoints,
     /// The seed of the node's randomness, for demonstrations only; none for randomness of the operating system.
     pub rng_seed: Option<u64>,
 }
@@ -208,6 +213,12 @@ pub enum NodeError {
     /// The operating system gives no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
+    /// The log begins at a checkpoint, so that what is before is not here. Ask a node that has it all, such as an operator's.
+    #[error(
+        "the log of this node begins after height {0}, at the checkpoint of its invitation, and does not show what was before: ask \
+         an operator's node, or another one that has the whole log"
+    )]
+    NotWhole(Height),
     /// Nobody who is connected has the body. Try again later.
     #[error("nobody who is connected has {0}")]
     NotFound(BlobId),
@@ -281,6 +292,7 @@ impl Node {
             pass_millis: options.pass_millis,
             held_bytes: MAX_HELD_BYTES,
             minor,
+            checkpoints: options.checkpoints,
         };
         let rng = generator(options.rng_seed)?;
         let (folder, quota) = (options.data_dir, options.blob_quota);
@@ -605,10 +617,14 @@ impl NodeHandle {
     ///
     /// # Errors
     ///
-    /// Returns [`NodeError::Stopped`], and what went wrong with the disk.
+    /// Returns [`NodeError::NotWhole`] if the log begins at a checkpoint; [`NodeError::Stopped`], and what went wrong with the
+    /// disk.
     pub async fn decisions(&self) -> Result<Vec<Arc<Decision>>, NodeError> {
         self.check_running()?;
         let log = self.log.upgrade().ok_or(NodeError::Stopped)?;
+        if log.begins_after() > Height::GENESIS {
+            return Err(NodeError::NotWhole(log.begins_after()));
+        }
         let reading = tokio::task::spawn_blocking(move || log.decisions());
         let decisions = reading.await.map_err(|_| NodeError::Stopped)??;
         Ok(decisions.into_iter().map(Arc::new).collect())

@@ -60,6 +60,10 @@ pub struct Standing {
     pub height: u64,
     /// The highest height that somebody claims.
     pub heard: u64,
+    /// The height after which the log begins here.
+    pub begins_after: u64,
+    /// The height of the checkpoint that is looked for, to begin there.
+    pub arriving: Option<u64>,
     /// The log's own time, in milliseconds since 1970; 0 before the operators have told theirs.
     pub log_millis: u64,
     /// Nodes connected.
@@ -172,6 +176,8 @@ impl Health {
             Standing {
                 height: peer.height().0,
                 heard: peer.height_heard_of().0,
+                begins_after: peer.log_start().0,
+                arriving: peer.arriving().map(|landmark| landmark.height.0),
                 log_millis: ledger.time().as_millis(),
                 peers: peer.nodes().len(),
                 operators: operators.into(),
@@ -249,8 +255,19 @@ impl Standing {
     }
 
     fn up_to_date(&self) -> Check {
+        if let Some(height) = self.arriving {
+            return Check::new(
+                "log",
+                false,
+                format!("the checkpoint at height {height} is looked for, to begin there"),
+            );
+        }
         let behind = self.heard.saturating_sub(self.height);
-        Check::new("log", behind <= LAG, format!("height {}, {behind} behind what was heard of", self.height))
+        let begins = match self.begins_after {
+            0 => String::new(),
+            after => format!("; here from {} on", after + 1),
+        };
+        Check::new("log", behind <= LAG, format!("height {}, {behind} behind what was heard of{begins}", self.height))
     }
 }
 
@@ -301,6 +318,8 @@ pub(crate) mod tests {
             standing: Some(Standing {
                 height: 40,
                 heard: 41,
+                begins_after: 0,
+                arriving: None,
                 log_millis: 1_700_000_000_000,
                 peers: 5,
                 operators: 4,

@@ -239,6 +239,17 @@ mod tests {
             assert!(names.len() > 5, "{what} name metrics");
             assert!(names.is_subset(&known), "{what}: {:?}", names.difference(&known));
         }
+        let text = render(&sound()).expect("written");
+        let mut chosen = 0;
+        for (what, file) in &named[..2] {
+            let file = file.replace("\\\"", "\"");
+            for (at, _) in file.match_indices("{state=\"") {
+                let label: String = file[at + 1..].split_inclusive('"').take(2).collect();
+                assert!(text.contains(&label), "{what}: {label}");
+                chosen += 1;
+            }
+        }
+        assert!(chosen > 5, "{chosen} labels are chosen by");
         let dashboard: serde_json::Value = serde_json::from_str(include_str!("../deploy/grafana.json")).expect("JSON");
         assert!(dashboard["panels"].as_array().is_some_and(|panels| panels.len() > 5));
     }

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! "chorus-events-1\n"  frame…         frame = length (u32) ‖ part ‖ first 8 bytes of BLAKE3(part)
-//! part = Begin · Decision… · Record… · Submission… · Start · Event…
+//! part = Begin · Landmark? · State? · Decision… · Record… · Submission… · Start · Event…
 //! ```
 //!
 //! A recording without its beginning cannot be replayed. So it begins with the node, ends when its bound is reached, and the
@@ -43,7 +43,7 @@ use chorus_protocol::{
         consensus::{Decision, Timeouts},
         entry::{Entry, SignedEntry},
     },
-    peer::{Command, Config, Effect, Event, KeptPrivate, Saved, StartError},
+    peer::{Command, Config, Effect, Event, KeptPrivate, Landmark, Saved, Start, StartError},
     time::Timestamp,
 };
 
@@ -200,6 +200,8 @@ enum Part {
     Start(Timestamp),
     Event(Happened),
     Relayed(SignedEntry),
+    State(Start),
+    Landmark(Landmark),
 }
 wire_enum!(Part {
     1 => Begin(begin),
@@ -209,6 +211,8 @@ wire_enum!(Part {
     5 => Start(at),
     6 => Event(happened),
     7 => Relayed(entry),
+    8 => State(start),
+    9 => Landmark(landmark),
 });
 
 impl From<&Event> for What {
@@ -325,6 +329,12 @@ impl Recorder {
         };
         self.put(MAGIC)?;
         self.put(&frame::of(&Part::Begin(begin).to_bytes()))?;
+        if let Some(landmark) = config.checkpoints.begin_at {
+            self.put(&frame::of(&Part::Landmark(landmark).to_bytes()))?;
+        }
+        if let Some(start) = &saved.start {
+            self.put(&frame::of(&Part::State(start.clone()).to_bytes()))?;
+        }
         for decision in &saved.decisions {
             self.put(&frame::of(&Part::Decision(decision.clone()).to_bytes()))?;
         }
@@ -423,6 +433,7 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
     match effect {
         Effect::Persist(record) => (1, record.to_bytes()),
         Effect::Sync => (2, Vec::new()),
+        Effect::Begin(start) => (18, start.to_bytes()),
         Effect::Commit(decision) => (3, decision.to_bytes()),
         Effect::StoreBlob { bytes, .. } => (4, bytes.to_vec()),
         Effect::Archive { ordinal, bodies } => {
@@ -453,6 +464,7 @@ const fn effect_name(effect: &Effect) -> &'static str {
     match effect {
         Effect::Persist(_) => "persist",
         Effect::Sync => "sync",
+        Effect::Begin(_) => "begin",
         Effect::Commit(_) => "commit",
         Effect::StoreBlob { .. } => "store",
         Effect::Archive { .. } => "archive",

@@ -7,6 +7,7 @@
 mod amend;
 mod cards;
 mod round;
+mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,6 +29,7 @@ pub use self::cards::{CardStatement, Cards};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
+pub use self::state::{CHECKPOINT_HEIGHTS, MAX_STATE_BYTES, MIN_CHECKPOINT_HEIGHTS};
 use crate::{
     adapter::{gate::Standing, manifest::AdapterManifest},
     charter::Charter,
@@ -103,6 +105,8 @@ pub struct Ledger {
     rounds: Arc<BTreeMap<RoundId, Arc<RoundRecord>>>,
     cards: Arc<Cards>,
     convicted: BTreeSet<PublicKey>,
+    /// Whether no entry has been applied since the last batch came to its end.
+    at_end: bool,
 }
 
 impl Ledger {
@@ -119,6 +123,7 @@ impl Ledger {
             rounds: Arc::default(),
             cards: Arc::default(),
             convicted: BTreeSet::new(),
+            at_end: true,
         }
     }
 
@@ -317,6 +322,12 @@ impl Ledger {
     ///
     /// As [`apply`](Self::apply).
     pub fn apply_verified(&mut self, signed: &SignedEntry) -> Result<(), Fault> {
+        self.take_entry(signed)?;
+        self.at_end = false;
+        Ok(())
+    }
+
+    fn take_entry(&mut self, signed: &SignedEntry) -> Result<(), Fault> {
         let author = signed.author;
         match &signed.entry {
             Entry::Register(it) => self.in_registry(|registry, scene| registry.register(scene, author, it)),
@@ -384,6 +395,10 @@ impl Ledger {
             }
             Entry::Assess(it) => self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it)),
             Entry::Amend(it) => self.amend(author, it),
+            Entry::Checkpoint(it) => {
+                self.operator(author, "a checkpoint")?;
+                self.check_checkpoint(it)
+            }
         }
     }
 

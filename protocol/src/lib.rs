@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod audit;
+mod canonical;
 pub mod charter;
 pub mod config;
 pub mod contribution;

@@ -15,6 +15,7 @@
 //! after it is done; a crash between two effects loses nothing that was sent.
 
 mod amending;
+mod arriving;
 mod bucket;
 mod collecting;
 mod duties;
@@ -37,9 +38,11 @@ use chorus_crypto::{
 };
 use rand_core::CryptoRng;
 
+pub use self::arriving::{ArrivalError, Checkpoints, Landmark, Start};
 pub(crate) use self::ordering::start_of_log;
 pub use self::stem::{MAX_HOPS, PATHS};
 use self::{
+    arriving::Arriving,
     collecting::Collected,
     duties::Duties,
     ordering::{Entries, Ordering},
@@ -52,14 +55,14 @@ use crate::{
     config::Genesis,
     contribution::{Body, Submission},
     fault::Fault,
-    id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
+    id::{BatchId, BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
     ledger::{Ledger, RoundRecord},
     limits,
     log::{
         batch::Height,
         consensus::{Decision, ResumeError, Timeouts},
-        entry::{Entry, SignedEntry},
+        entry::{Checkpoint, Entry, SignedEntry},
     },
     message::{Handover, Hello, Message},
     round::Blobs,
@@ -83,6 +86,8 @@ pub struct Config {
     pub held_bytes: usize,
     /// The minor protocol version to speak: [`MINOR`](crate::message::MINOR), or a lower one to be an older node.
     pub minor: u8,
+    /// Which checkpoints it makes, and where its log begins.
+    pub checkpoints: Checkpoints,
 }
 
 impl Config {
@@ -93,7 +98,9 @@ impl Config {
 /// What a node saved before it stopped.
 #[derive(Debug, Default)]
 pub struct Saved {
-    /// The log, from height 1.
+    /// Where the log begins; none if that is at height 1.
+    pub start: Option<Start>,
+    /// The log, from height 1 or from its start on.
     pub decisions: Vec<Decision>,
     /// The journal, in order.
     pub records: Vec<Record>,
@@ -181,6 +188,8 @@ pub enum Effect {
     Sync,
     /// Store a decision durably before anything that follows.
     Commit(Box<Decision>),
+    /// Begin the log after a height, durably and before anything that follows: there is none yet.
+    Begin(Box<Start>),
     /// Keep a public body.
     StoreBlob {
         /// The body.
@@ -315,6 +324,13 @@ pub enum Notice {
         /// What the vote says.
         why: NotCarried,
     },
+    /// The log does not begin where an invitation says, or not yet.
+    Arriving {
+        /// Where it was to begin.
+        landmark: Landmark,
+        /// Why it does not.
+        why: ArrivalError,
+    },
     /// The node can no longer take part in ordering; a person has to look.
     Halted(String),
 }
@@ -340,6 +356,7 @@ pub struct Peer {
     community: CommunityId,
     ledger: Ledger,
     ordering: Ordering,
+    arriving: Option<Arriving>,
     collected: Collected,
     duties: Duties,
     reconciling: Reconciling,
@@ -372,6 +389,9 @@ pub enum StartError {
     /// The saved log does not follow from the genesis.
     #[error("the saved log is broken at height {0}")]
     Log(Height),
+    /// What the log begins with is no state of this community at that height.
+    #[error("the state at height {0} does not belong here")]
+    State(Height),
     /// The consensus cannot resume.
     #[error("consensus: {0}")]
     Consensus(#[from] ResumeError),
@@ -390,7 +410,9 @@ impl Peer {
         config.genesis.validate()?;
         let mut ledger = Ledger::new(config.genesis.clone());
         let erasures = unfinished_erasures(&saved);
-        let ordering = Ordering::resume(&config, &mut ledger, now, saved.decisions, &saved.records)?;
+        let arriving = Arriving::new(&config, &saved);
+        let log = (saved.start, saved.decisions);
+        let ordering = Ordering::resume(&config, &mut ledger, now, log, &saved.records)?;
         let mut peer = Self {
             community: ledger.community(),
             collected: Collected::default(),
@@ -399,6 +421,7 @@ impl Peer {
             recovery: Recovery::resume(&config, &ledger, now, &saved.records),
             ledger,
             ordering,
+            arriving,
             stems: Stems::new(now),
             entries: Entries::new(now),
             unspoken: Vec::new(),
@@ -492,6 +515,22 @@ impl Peer {
     /// Returns the height of the last decision.
     pub fn height(&self) -> Height {
         self.ordering.height()
+    }
+
+    /// Returns the height after which this node's log begins: what is up to it, others have to show. 0 for a whole log.
+    pub const fn log_start(&self) -> Height {
+        self.ordering.start()
+    }
+
+    /// Returns where this node's log is to begin, as long as that has not been found.
+    pub fn arriving(&self) -> Option<Landmark> {
+        self.arriving.as_ref().map(Arriving::landmark)
+    }
+
+    /// Returns the newest checkpoint on this node's log, and the batch that begins with it: a newcomer who trusts this node
+    /// can begin there.
+    pub const fn newest_checkpoint(&self) -> Option<(Landmark, Checkpoint)> {
+        self.ordering.newest_checkpoint()
     }
 
     /// Returns the highest height that somebody has claimed and not failed to show; at least [`height`](Self::height).
@@ -615,6 +654,9 @@ impl Peer {
 
     fn on_blob(&mut self, id: BlobId, bytes: Arc<[u8]>) {
         if self.wanted.remove(&id) {
+            if self.arriving.as_ref().is_some_and(|arriving| arriving.awaits(&id)) {
+                return self.arrive(&bytes);
+            }
             self.blobs.insert(id, bytes);
             self.duties.mark_changed();
         }

@@ -15,6 +15,7 @@ pub mod merkle;
 pub mod policy;
 pub mod proposal;
 pub mod snapshot;
+mod state;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -140,6 +141,11 @@ impl Registry {
     /// Returns somebody who registered.
     pub fn person(&self, key: &PublicKey) -> Option<&Person> {
         self.people.get(key).map(Arc::as_ref)
+    }
+
+    /// Returns every leaf that was ever registered.
+    pub(crate) const fn leaves(&self) -> &BTreeSet<Leaf> {
+        &self.leaves
     }
 
     /// Returns the attesters that were removed, and when.

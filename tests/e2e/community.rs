@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use chorus_crypto::{ballot::Vote, codec::Decode as _};
 use chorus_node::{
-    driver::{Node, NodeHandle, NodeOptions},
+    driver::{Node, NodeError, NodeHandle, NodeOptions},
     network::{Caps, Limits, Reach, Role},
 };
 use chorus_protocol::{
     config::Policy,
     contribution::Contributor,
-    ledger::RoundState,
-    log::{consensus::Timeouts, entry::PollKind},
+    ledger::{MIN_CHECKPOINT_HEIGHTS, RoundState},
+    log::{
+        consensus::Timeouts,
+        entry::{Entry, PollKind, PollOpening},
+    },
     message::MINOR,
-    peer::{Command, Peer},
+    peer::{Checkpoints, Command, Landmark, Peer},
     round::report::{Outcome, RoundReport},
 };
 use chorus_tests::community::{Community, Poll, population};
@@ -49,6 +52,13 @@ impl Village {
 
     /// As [`open`](Self::open), with nodes that speak these versions.
     async fn open_as(seed: u64, minor: fn(usize) -> u8) -> Self {
+        let mut village = Self::settle(seed, minor).await;
+        village.ask().await;
+        village
+    }
+
+    /// Starts all nodes, and registers everybody.
+    async fn settle(seed: u64, minor: fn(usize) -> u8) -> Self {
         let policy = Policy { min_contributions: 10, floor: 5, ..Policy::default() };
         let community = Community::new(seed, OPERATORS, PEOPLE, policy);
         let poll = community.poll(PollKind::Statement, ITEMS, VOTING_MILLIS);
@@ -63,27 +73,58 @@ impl Village {
             minor,
         };
         for index in 0..count {
-            village.start(index).await;
+            village.start(index, None).await;
         }
         for person in 0..PEOPLE {
             let entry = village.community.registration(person);
             village.of(person).command(Command::Relay(entry)).await.expect("runs");
         }
         village.wait(|peer| peer.ledger().members().len() == PEOPLE).await;
-        village.post(village.poll.opening.clone()).await;
-        let id = village.poll.poll;
-        village.wait(|peer| peer.ledger().polls().contains_key(&id)).await;
-        for proposal in village.poll.proposals.clone() {
-            village.post(proposal).await;
-        }
-        village.wait(|peer| peer.ledger().polls().get(&id).is_some_and(|poll| poll.items.len() == ITEMS)).await;
-        village.post(village.poll.plan.clone()).await;
-        village.wait_for(RoundState::Open).await;
         village
     }
 
+    /// Opens the poll, and its round.
+    async fn ask(&mut self) {
+        self.post(self.poll.opening.clone()).await;
+        let id = self.poll.poll;
+        self.wait(|peer| peer.ledger().polls().contains_key(&id)).await;
+        for proposal in self.poll.proposals.clone() {
+            self.post(proposal).await;
+        }
+        self.wait(|peer| peer.ledger().polls().get(&id).is_some_and(|poll| poll.items.len() == ITEMS)).await;
+        self.post(self.poll.plan.clone()).await;
+        self.wait_for(RoundState::Open).await;
+    }
+
+    /// Lets the log grow until a batch begins with a checkpoint, and returns that.
+    async fn checkpoint(&self) -> Landmark {
+        let first = self.nodes[0].as_ref().expect("is up");
+        for number in 0.. {
+            let newest = first.view(Peer::newest_checkpoint).await.expect("runs");
+            if let Some((landmark, _)) = newest {
+                return landmark;
+            }
+            let question = format!("Question {number}");
+            let opening = PollOpening { kind: PollKind::Value, question, context: String::new() };
+            let id = opening.id(self.community.id());
+            self.post(Entry::Poll(opening)).await;
+            let is_there = |peer: &Peer| peer.ledger().polls().contains_key(&id);
+            assert!(first.wait_until(is_there, PATIENCE).await.expect("runs"));
+        }
+        unreachable!("questions do not run out")
+    }
+
+    /// Lets somebody in who has an invitation with a checkpoint, at a node of their own. Returns its number.
+    async fn join(&mut self, begin_at: Landmark) -> usize {
+        let index = self.nodes.len();
+        self.folders.push(tempfile::tempdir().expect("a folder"));
+        self.nodes.push(None);
+        self.start(index, Some(begin_at)).await;
+        index
+    }
+
     /// Starts a node from its folder; it calls all that are up.
-    async fn start(&mut self, index: usize) {
+    async fn start(&mut self, index: usize, begin_at: Option<Landmark>) {
         let dial = self.up().flat_map(NodeHandle::addresses).collect();
         let mut transport_seed = [0; 32];
         transport_seed[..8].copy_from_slice(&self.seed.to_be_bytes());
@@ -101,6 +142,7 @@ impl Village {
             blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
+            checkpoints: Checkpoints { every: MIN_CHECKPOINT_HEIGHTS, begin_at },
             rng_seed: None,
         };
         let limits = Limits::of(options.role);
@@ -118,10 +160,11 @@ impl Village {
 
     /// The node of a person.
     fn of(&self, person: usize) -> &NodeHandle {
-        self.nodes[OPERATORS + person % FOLLOWERS].as_ref().expect("followers stay up")
+        let followers = self.nodes.len() - OPERATORS;
+        self.nodes[OPERATORS + person % followers].as_ref().expect("followers stay up")
     }
 
-    async fn post(&self, entry: chorus_protocol::log::entry::Entry) {
+    async fn post(&self, entry: Entry) {
         self.up().next().expect("somebody is up").command(Command::Post(entry)).await.expect("runs");
     }
 
@@ -194,7 +237,7 @@ async fn an_operator_that_restarts_from_its_folder_takes_its_part_in_the_round()
     village.stop(1).await;
     village.vote(6..PEOPLE).await;
 
-    village.start(1).await;
+    village.start(1, None).await;
 
     let report = village.result().await;
     village.assert_counts_everybody(&report);
@@ -214,4 +257,25 @@ async fn nodes_of_two_minor_versions_end_a_round_together() {
 
     let report = village.result().await;
     village.assert_counts_everybody(&report);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn somebody_who_joins_at_a_checkpoint_votes_in_the_next_round_and_finds_its_result_after_a_restart() {
+    let mut village = Village::settle(13, |_| MINOR).await;
+    let landmark = village.checkpoint().await;
+
+    let newcomer = village.join(landmark).await;
+    village.wait(|peer| peer.height() >= landmark.height).await;
+    village.ask().await;
+    village.vote(0..6).await;
+    village.stop(newcomer).await;
+    village.start(newcomer, None).await;
+    village.vote(6..PEOPLE).await;
+
+    let report = village.result().await;
+    village.assert_counts_everybody(&report);
+    let node = village.nodes[newcomer].as_ref().expect("is up");
+    assert_eq!(node.view(Peer::log_start).await.expect("runs").next(), landmark.height);
+    let refused = node.decisions().await;
+    assert!(matches!(refused, Err(NodeError::NotWhole(after)) if after.next() == landmark.height), "{refused:?}");
 }

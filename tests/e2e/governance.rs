@@ -24,7 +24,7 @@ fn operators(folder: &TempDir) -> Vec<Person> {
         addresses.push(ready["addresses"][0].as_str().expect("an address").to_owned());
     }
     for operator in &operators {
-        operator.until(&["status"], |status| status["operators_connected"] == 4);
+        operator.until(&["status"], |status| status["operators_connected"] == 3);
         operator.admitted_by(&operators[0]);
     }
     operators.iter().for_each(|operator| {

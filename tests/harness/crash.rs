@@ -36,7 +36,7 @@ use chorus_protocol::{
         consensus::{Decision, Timeouts},
         entry::{Entry, PollKind, PollOpening, Proposal, SignedEntry},
     },
-    peer::{Command, Config, Peer},
+    peer::{Checkpoints, Command, Config, Peer},
 };
 use rand_chacha::{
     ChaCha20Rng,
@@ -123,6 +123,7 @@ fn options(
             longest: 5_000,
         },
         pass_millis: Config::PASS_MILLIS,
+        checkpoints: Checkpoints::default(),
         rng_seed: None,
     }
 }
@@ -382,6 +383,45 @@ impl Stand {
         Ok(())
     }
 
+    /// Lets the child work, and kills it.
+    fn strike(&mut self, strike: u64, longest: u64) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let mut running = self.spawn()?;
+        if self.draw(8) == 0 && strike > 0 {
+            // While it starts.
+            std::thread::sleep(Duration::from_millis(self.draw(40)));
+        } else {
+            let line = running.next().context("it starts")?;
+            ensure!(line.starts_with("up "), "{line}");
+            self.compare(&mut running).context("its log is compared")?;
+            let count = 1 + self.draw(8);
+            // A poll whose opening a kill took is opened again.
+            let opening = self.said / ITEMS * ITEMS;
+            if opening < self.said && !self.acknowledged.contains(&opening) {
+                running.ask(&format!("say {opening}"));
+                self.wait_for(&running, opening).with_context(|| format!("poll {opening} is waited for"))?;
+            }
+            let first = self.say(&mut running, 1);
+            self.wait_for(&running, first).with_context(|| format!("entry {first} is waited for"))?;
+            self.report.recoveries.push(began.elapsed().as_secs_f64());
+            self.say(&mut running, count);
+            std::thread::sleep(Duration::from_millis(self.draw(longest)));
+        }
+        let lines = running.kill();
+        self.hear(lines);
+        self.report.struck += 1;
+        Ok(())
+    }
+
+    /// Where everybody is, and what the child complained of last.
+    fn state(&self) -> String {
+        let heights: Vec<_> =
+            self.others.iter().map(|other| self.runtime.block_on(other.view(|peer| peer.height().0)).ok()).collect();
+        let log = fs::read_to_string(self.folder.path().join("child.log")).unwrap_or_default();
+        let last: Vec<&str> = log.lines().rev().take(12).collect();
+        format!("others at {heights:?}, the child's last words, newest first: {last:#?}")
+    }
+
     /// At the end everything acknowledged is on everybody's log, and nobody was convicted.
     fn conclude(mut self) -> anyhow::Result<Report> {
         let mut running = self.spawn()?;
@@ -432,25 +472,7 @@ pub fn kill(program: &Path, seed: u64, operators: usize, kills: u64) -> anyhow::
     // One of several listens for two seconds before it signs.
     let longest = if operators == 1 { 120 } else { 3_500 };
     for strike in 0..kills {
-        let began = Instant::now();
-        let mut running = stand.spawn()?;
-        if stand.draw(8) == 0 && strike > 0 {
-            // While it starts.
-            std::thread::sleep(Duration::from_millis(stand.draw(40)));
-        } else {
-            let line = running.next()?;
-            ensure!(line.starts_with("up "), "kill {strike}: {line}");
-            stand.compare(&mut running)?;
-            let count = 1 + stand.draw(8);
-            let first = stand.say(&mut running, 1);
-            stand.wait_for(&running, first)?;
-            stand.report.recoveries.push(began.elapsed().as_secs_f64());
-            stand.say(&mut running, count);
-            std::thread::sleep(Duration::from_millis(stand.draw(longest)));
-        }
-        let lines = running.kill();
-        stand.hear(lines);
-        stand.report.struck += 1;
+        stand.strike(strike, longest).with_context(|| format!("kill {strike}, {}", stand.state()))?;
     }
     stand.conclude()
 }

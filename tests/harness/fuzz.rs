@@ -18,7 +18,7 @@ use chorus_protocol::{
     },
     message::Message,
     opening::{MaskPart, OpenedStep, OpeningPlan},
-    peer::{Config, Effect, Event, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, Peer, Saved, Start},
     round::report::RoundReport,
     time::Timestamp,
 };
@@ -48,6 +48,8 @@ pub fn log(bytes: &[u8]) {
     reads_back::<Evidence>(bytes);
     reads_back::<Genesis>(bytes);
     reads_back::<Record>(bytes);
+    reads_back::<Ledger>(bytes);
+    reads_back::<Start>(bytes);
 }
 
 /// Bodies read back from their bytes only.
@@ -80,6 +82,7 @@ pub fn peer(bytes: &[u8]) {
         pass_millis: Config::PASS_MILLIS,
         held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
         minor: chorus_protocol::message::MINOR,
+        checkpoints: Checkpoints::default(),
     };
     let mut peer = Peer::new(config, Timestamp::from_millis(1), Saved::default()).expect("a fresh start");
     let mut rng = ChaCha20Rng::seed_from_u64(1);
@@ -100,6 +103,7 @@ pub fn peer(bytes: &[u8]) {
 pub const fn stores(effect: &Effect) -> bool {
     match effect {
         Effect::Persist(_)
+        | Effect::Begin(_)
         | Effect::Commit(_)
         | Effect::StoreBlob { .. }
         | Effect::Archive { .. }

@@ -10,13 +10,13 @@ use chorus_crypto::ballot::Vote;
 use chorus_protocol::{
     config::Policy,
     contribution::Contributor,
-    ledger::RoundState,
+    ledger::{CHECKPOINT_HEIGHTS, RoundState},
     log::entry::{BallotPlan, Entry, PollKind, RoundPlan, Subject},
     peer::Command,
 };
 
 use crate::{
-    network::Links,
+    network::{Links, Topology},
     scenario::{Play, Scenario},
 };
 
@@ -31,11 +31,13 @@ pub struct Past {
     pub items: usize,
     /// Rounds that were sealed, opened and finished.
     pub rounds: u32,
+    /// Heights that the operators leave between two checkpoints.
+    pub checkpoint_heights: u64,
 }
 
 impl Default for Past {
     fn default() -> Self {
-        Self { operators: 4, people: 3, items: 4, rounds: 1_000 }
+        Self { operators: 4, people: 3, items: 4, rounds: 1_000, checkpoint_heights: CHECKPOINT_HEIGHTS }
     }
 }
 
@@ -72,7 +74,7 @@ impl Past {
     ///
     /// Panics if a round does not come to its end.
     pub fn play(self) -> History {
-        let Self { operators, people, items, rounds } = self;
+        let Self { operators, people, items, rounds, checkpoint_heights } = self;
         let policy = Policy { min_contributions: 3, floor: 3, group_floor: 40, ..Policy::default() };
         let links = Links { latency: 1, jitter: 1, loss: 0 };
         let scenario = Scenario {
@@ -83,6 +85,7 @@ impl Past {
             duration_millis: 2_000,
             policy,
             links,
+            topology: Topology { checkpoint_heights, ..Topology::default() },
             ..Scenario::default()
         };
         let mut play = Scenario { kind: PollKind::Value, ..scenario }.start();
@@ -115,7 +118,16 @@ impl Past {
 impl History {
     /// Holds one more round of the poll.
     fn one_more(&mut self, number: u32) {
-        let (play, member) = (&mut self.play, self.newcomer - 1);
+        self.one_more_at(number, self.newcomer - 1);
+    }
+
+    /// Holds one more round of the poll, of which this is the number; everybody votes at one host.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it does not come to its end.
+    pub fn one_more_at(&mut self, number: u32, member: usize) {
+        let play = &mut self.play;
         let Entry::Plan(plan) = play.poll.plan.clone() else { unreachable!("a plan") };
         let Some(ballots) = plan.ballots().cloned() else { unreachable!("a round of ballots") };
         let plan = RoundPlan { subject: Subject::Ballots(BallotPlan { number, ..ballots }), ..plan };

@@ -21,7 +21,7 @@ use chorus_protocol::{
         entry::SignedEntry,
     },
     message::{Handover, LogPart, Message},
-    peer::{Command, Config, Effect, Event, KeptPrivate, Notice, Peer, Saved},
+    peer::{Checkpoints, Command, Config, Effect, Event, KeptPrivate, Landmark, Notice, Peer, Saved, Start},
     time::Timestamp,
 };
 use rand_chacha::{
@@ -75,18 +75,25 @@ pub struct Topology {
     pub minor: fn(usize) -> u8,
     /// Bytes of contributions that operators hold in memory.
     pub held_bytes: usize,
+    /// How many heights the operators leave between two checkpoints.
+    pub checkpoint_heights: u64,
 }
 
 impl Default for Topology {
     fn default() -> Self {
-        let held_bytes = chorus_protocol::limits::MAX_HELD_BYTES;
-        Self { mesh: false, minor: |_| chorus_protocol::message::MINOR, held_bytes }
+        Self {
+            mesh: false,
+            minor: |_| chorus_protocol::message::MINOR,
+            held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
+            checkpoint_heights: chorus_protocol::ledger::CHECKPOINT_HEIGHTS,
+        }
     }
 }
 
 /// What survives a crash.
 #[derive(Clone, Default)]
 struct Disk {
+    start: Option<Start>,
     decisions: Vec<Decision>,
     records: Vec<Record>,
     unsynced: Vec<Record>,
@@ -123,7 +130,7 @@ impl Copy {
         self.0.private.clear();
         self.0.blobs.clear();
         if !with_log {
-            self.0.decisions.clear();
+            (self.0.start, self.0.decisions) = (None, Vec::new());
         }
         self
     }
@@ -137,6 +144,7 @@ struct Host {
     tamper: Option<Tamper>,
     crash: Option<CrashPoint>,
     wants: BTreeSet<BlobId>,
+    begin_at: Option<Landmark>,
 }
 
 #[derive(Debug)]
@@ -226,6 +234,7 @@ impl Network {
                 tamper: None,
                 crash: None,
                 wants: BTreeSet::new(),
+                begin_at: None,
             };
             network.hosts.push(host);
         }
@@ -301,6 +310,23 @@ impl Network {
         }
     }
 
+    /// Hands a host bytes as if a stranger had sent them, and returns what it sends to that stranger.
+    pub fn ask(&mut self, host: usize, bytes: Vec<u8>) -> Vec<Message> {
+        let (stranger, community) = (NodeId::from([0xEE; 32]), self.genesis.id());
+        let (now, this) = (self.now, &mut self.hosts[host]);
+        let Some(peer) = &mut this.peer else { return Vec::new() };
+        peer.handle(now, Event::Message { from: stranger, bytes }, &mut this.rng);
+        let (mut answers, mut others) = (Vec::new(), Vec::new());
+        while let Some(effect) = peer.poll_effect() {
+            match effect {
+                Effect::Send { to, bytes } if to == stranger => answers.extend(Message::open(community, &bytes)),
+                effect => others.push(effect),
+            }
+        }
+        others.into_iter().for_each(|effect| self.perform(host, effect));
+        answers
+    }
+
     /// Writes a record into the journal of a host that is down.
     pub fn plant_record(&mut self, host: usize, record: Record) {
         self.hosts[host].disk.records.push(record);
@@ -342,8 +368,26 @@ impl Network {
             tamper: None,
             crash: None,
             wants: BTreeSet::new(),
+            begin_at: None,
         };
         self.hosts.push(twin);
+        self.start(host);
+        host
+    }
+
+    /// Starts a follower that is told of a checkpoint, connected with the operators. Returns its number.
+    pub fn add_newcomer(&mut self, begin_at: Option<Landmark>) -> usize {
+        let host = self.hosts.len();
+        self.hosts.push(Host {
+            operator: None,
+            peer: None,
+            disk: Disk::default(),
+            rng: ChaCha20Rng::seed_from_u64(0x7718 ^ host as u64),
+            tamper: None,
+            crash: None,
+            wants: BTreeSet::new(),
+            begin_at,
+        });
         self.start(host);
         host
     }
@@ -368,6 +412,7 @@ impl Network {
         let this = &mut self.hosts[host];
         this.disk.unsynced.clear();
         let saved = Saved {
+            start: this.disk.start.clone(),
             decisions: this.disk.decisions.clone(),
             records: this.disk.records.clone(),
             private: this.disk.private.iter().map(kept).collect(),
@@ -388,6 +433,7 @@ impl Network {
             pass_millis: 5_000,
             held_bytes: self.topology.held_bytes,
             minor: (self.topology.minor)(host),
+            checkpoints: Checkpoints { every: self.topology.checkpoint_heights, begin_at: this.begin_at },
         };
         this.peer = Some(Peer::new(config, self.now, saved).expect("what was saved fits together"));
         this.wants.clear();
@@ -526,6 +572,7 @@ impl Network {
         match effect {
             Effect::Persist(record) => disk.unsynced.push(record),
             Effect::Sync => disk.records.append(&mut disk.unsynced),
+            Effect::Begin(start) => disk.start = Some(*start),
             Effect::Commit(decision) => {
                 self.tap.decided(&decision.batch);
                 disk.records.append(&mut disk.unsynced);

@@ -104,6 +104,7 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Beacon(_)
         | Entry::Canonical(_)
         | Entry::MergeCards(_)
+        | Entry::Checkpoint(_)
         | Entry::Amend(_) => return None,
     })
 }

@@ -70,6 +70,7 @@ fn assert_step(found: &[i64], start: &[i64], mean: impl Fn(usize) -> f64) {
 }
 
 fn verify(play: &Play) -> audit::Report {
+    let _ = play.assert_restores();
     let bundle = play.bundle(0);
     audit::verify(&mut bundle.as_slice(), &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }

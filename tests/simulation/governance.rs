@@ -165,6 +165,7 @@ fn assert_sound(play: &Play) {
 }
 
 fn verify(play: &Play) -> audit::Report {
+    let _ = play.assert_restores();
     audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {}).expect("the bundle holds")
 }
 

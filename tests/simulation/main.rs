@@ -3,6 +3,7 @@
 mod adapters;
 mod attacks;
 mod audit;
+mod checkpoint;
 mod classes;
 mod codec;
 mod deliberation;

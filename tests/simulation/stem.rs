@@ -156,7 +156,7 @@ fn a_contribution_whose_ways_are_all_dead_goes_to_the_operators_itself() {
 #[test]
 fn old_and_new_nodes_end_a_round_together_and_no_stem_reaches_an_old_one() {
     // Operators 0 and 2 and every second follower are old; people of old followers send to the operators themselves.
-    let topology = Topology { mesh: true, minor: |host| u8::from(host % 2 == 1) };
+    let topology = Topology { mesh: true, minor: |host| u8::from(host % 2 == 1), ..Topology::default() };
     let mut play = Scenario { topology, ..village(6, true) }.start();
     let ways = listen(&mut play, &[]);
 

@@ -194,6 +194,7 @@ impl From<NodeError> for ApiError {
             NodeError::NotFound(_) | NodeError::Network(_) | NodeError::Unfounded | NodeError::Stopped => {
                 Kind::Unavailable
             }
+            NodeError::NotWhole(_) => Kind::Refused,
             NodeError::Start(_) | NodeError::Randomness(_) => Kind::Internal,
             NodeError::Journal(_)
             | NodeError::JournalLost

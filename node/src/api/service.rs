@@ -155,12 +155,13 @@ impl Service {
     pub async fn status(&self) -> Result<view::Status, ApiError> {
         let person = self.person.clone();
         let key = person.as_ref().map(|person| person.key.public());
-        let (ledger, height, peers, operators_connected, operator, silent) = self
+        let (ledger, (begins_after, height), peers, operators_connected, operator, silent) = self
             .node
             .view_durably(|peer| {
                 let operators = peer.nodes().values().filter(|operator| operator.is_some()).count();
                 let (operator, silent) = (peer.operator(), peer.is_recovering());
-                (peer.ledger().clone(), peer.height(), peer.nodes().len(), operators, operator, silent)
+                let reach = (peer.log_start(), peer.height());
+                (peer.ledger().clone(), reach, peer.nodes().len(), operators, operator, silent)
             })
             .await?;
         let community = community(&ledger);
@@ -181,6 +182,7 @@ impl Service {
                 member: key.is_some_and(|key| ledger.is_member(&key)),
             },
             height: height.0,
+            begins_after: begins_after.0,
             members: ledger.members().len(),
             peers,
             operators_connected,
@@ -197,7 +199,11 @@ impl Service {
     ///
     /// Returns [`Kind::Internal`] if the node has stopped.
     pub async fn invite(&self, given: Vec<String>) -> Result<view::InviteView, ApiError> {
-        let genesis = self.node.view(|peer| peer.ledger().genesis().clone()).await?;
+        let look = |peer: &chorus_protocol::peer::Peer| {
+            let checkpoint = peer.newest_checkpoint().map(|(landmark, _)| landmark);
+            (peer.ledger().genesis().clone(), checkpoint)
+        };
+        let (genesis, checkpoint) = self.node.view_durably(look).await?;
         let mut addresses = given;
         if addresses.is_empty() && self.role.is_public() {
             addresses = reachable(self.node.addresses());
@@ -211,7 +217,7 @@ impl Service {
         addresses.retain(|address| seen.insert(address.clone()));
         addresses.truncate(MAX_ADDRESSES);
         let addresses = addresses.into_iter().map(|text| Address { text }).collect();
-        Ok(view::InviteView::of(&Invite { genesis, addresses, checkpoint: None }))
+        Ok(view::InviteView::of(&Invite { genesis, addresses, checkpoint }))
     }
 
     /// The person, who must be an operator to do `what`.

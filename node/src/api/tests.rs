@@ -16,7 +16,7 @@ use chorus_protocol::{
     id::RoundId,
     ledger::Proposer,
     log::consensus::Timeouts,
-    peer::Config,
+    peer::{Checkpoints, Config},
     registry::{
         attestation::Claim,
         flow::{SeedGroup, Vouching},
@@ -79,6 +79,7 @@ impl Fixture {
             blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
+            checkpoints: Checkpoints::default(),
             rng_seed: None,
         })
         .await

@@ -78,6 +78,8 @@ pub struct Status {
     pub node: Node,
     /// The height of the log.
     pub height: u64,
+    /// The height after which it begins here: 0 for a whole log.
+    pub begins_after: u64,
     /// Members.
     pub members: usize,
     /// Connected nodes.
@@ -546,6 +548,8 @@ pub struct InviteView {
     pub community: CommunityId,
     /// The addresses in it.
     pub addresses: Vec<String>,
+    /// The height of the checkpoint in it.
+    pub checkpoint: Option<u64>,
 }
 
 impl InviteView {
@@ -556,6 +560,7 @@ impl InviteView {
             short: invite.short().to_text(),
             community: invite.genesis.id(),
             addresses: invite.addresses().collect(),
+            checkpoint: invite.checkpoint.map(|landmark| landmark.height.0),
         }
     }
 }

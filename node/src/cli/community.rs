@@ -343,6 +343,10 @@ fn is_plain(text: &str) -> bool {
 pub(super) struct Join {
     /// The invitation; - reads it from standard input.
     invite: String,
+    /// Check the whole log, from the founding document on, and not only what follows the invitation's checkpoint. It takes
+    /// longer, and trusts nobody with what was before.
+    #[arg(long)]
+    whole_log: bool,
 }
 
 #[derive(Serialize)]
@@ -352,6 +356,7 @@ struct Joined {
     purpose: String,
     operators: usize,
     addresses: Vec<String>,
+    checkpoint: Option<u64>,
     warning: Option<&'static str>,
 }
 
@@ -370,7 +375,10 @@ fn invitation(text: &str) -> anyhow::Result<Invitation> {
 impl Join {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let dir = global.data_dir()?;
-        let invite = invitation(&values::text_or_stdin(&self.invite)?)?;
+        let mut invite = invitation(&values::text_or_stdin(&self.invite)?)?;
+        if self.whole_log {
+            invite.checkpoint = None;
+        }
         invite.genesis.validate().map_err(|error| Failure::Usage(error.to_string()))?;
         dir.write_community(&invite)?;
         let has_keys = dir.keystore().exists();
@@ -381,12 +389,16 @@ impl Join {
             purpose: genesis.purpose.clone(),
             operators: genesis.operators.len(),
             addresses: invite.addresses().collect(),
+            checkpoint: invite.checkpoint.map(|landmark| landmark.height.0),
             warning: (genesis.operators.len() == 1).then_some(ONE_OPERATOR),
         };
         global.output().print(&joined, |joined| {
             let mut lines = Lines::default();
             lines.field("community", &joined.name).field("purpose", &joined.purpose);
             lines.field("id", short(&joined.community)).field("operators", joined.operators);
+            if let Some(height) = joined.checkpoint {
+                lines.field("log", format!("from the checkpoint at height {height} on; all of it with --whole-log"));
+            }
             if let Some(warning) = joined.warning {
                 lines.line("").line(format!("Note: {warning}."));
             }

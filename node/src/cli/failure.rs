@@ -202,6 +202,7 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             | NodeError::ContributionLost(_)
             | NodeError::Blobs(_)
             | NodeError::Io(_) => Class::Store,
+            NodeError::NotWhole(_) => Class::Refused,
         });
     }
     if let Some(error) = cause.downcast_ref::<ImportError>() {

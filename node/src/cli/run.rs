@@ -13,7 +13,7 @@ use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     log::consensus::Timeouts,
     message::MINOR,
-    peer::{Config, Notice},
+    peer::{Checkpoints, Config, Notice},
 };
 use clap::{Args, ValueEnum as _};
 use serde::Serialize;
@@ -158,6 +158,7 @@ impl Run {
             blob_quota: bearing.blobs.limit().unwrap_or(u64::MAX),
             timeouts: Timeouts::default(),
             pass_millis: Config::PASS_MILLIS,
+            checkpoints: Checkpoints { begin_at: invite.checkpoint, ..Checkpoints::default() },
             rng_seed: global.seed,
         };
         let api = global.api.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
@@ -310,6 +311,12 @@ async fn report(mut notices: broadcast::Receiver<Notice>) {
             }
             Ok(Notice::NotCarried { number, why }) => {
                 eprintln!("warning: amendment {number} was adopted, but the members' vote does not carry it: {why}");
+            }
+            Ok(Notice::Arriving { landmark, why }) => {
+                let height = landmark.height;
+                eprintln!("warning: the log does not begin at the invitation's checkpoint, height {height}: {why}");
+                let join = "into an empty --data-dir, `chorus join` another invitation, or this one with --whole-log";
+                eprintln!("{}", if why.is_final() { join } else { "still asking" });
             }
             Ok(Notice::Halted(why)) => tracing::error!(why, "this node can no longer take part in ordering"),
             Err(RecvError::Lagged(_)) => {}

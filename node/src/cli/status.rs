@@ -27,7 +27,11 @@ fn text(status: &view::Status) -> String {
         "connected",
         format!("{}, {} of them operators", many(status.peers, "node"), status.operators_connected),
     );
-    lines.field("log", format!("height {}, {}", status.height, many(status.members, "member")));
+    let begins = match status.begins_after {
+        0 => String::new(),
+        after => format!(", here from {} on", after + 1),
+    };
+    lines.field("log", format!("height {}{begins}, {}", status.height, many(status.members, "member")));
     lines.field("you", who(node, &community.policy.admission));
     if let Some(key) = &node.key {
         lines.field("public key", key);

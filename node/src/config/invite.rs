@@ -5,11 +5,7 @@ use chorus_crypto::{
     wire_struct,
 };
 use chorus_protocol::{
-    config::Genesis,
-    id::{BatchId, CommunityId},
-    limits,
-    log::entry::Registration,
-    registry::attestation::Claim,
+    config::Genesis, id::CommunityId, limits, log::entry::Registration, peer::Landmark, registry::attestation::Claim,
 };
 use rand_core::CryptoRng;
 
@@ -38,8 +34,9 @@ pub struct Invite {
     pub genesis: Genesis,
     /// Where nodes of the community may be found.
     pub addresses: Vec<Address>,
-    /// A position of the log that whoever invites has checked.
-    pub checkpoint: Option<Checkpoint>,
+    /// A batch on the log of whoever invites that begins with a checkpoint: the log of whoever joins may begin there. To trust
+    /// it is to trust the same person as with the founding document.
+    pub checkpoint: Option<Landmark>,
 }
 wire_struct!(Invite { genesis, addresses[MAX_ADDRESSES], checkpoint });
 
@@ -66,16 +63,6 @@ impl Invite {
     }
 }
 
-/// A position of the log that somebody has checked: whoever trusts them need not check what is before it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Checkpoint {
-    /// The height.
-    pub height: u64,
-    /// The batch there.
-    pub batch: BatchId,
-}
-wire_struct!(Checkpoint { height, batch });
-
 /// Addresses in a short invitation: one more than may be down at a time, with as many operators as most communities have.
 pub const MAX_SHORT_ADDRESSES: usize = 3;
 
@@ -87,8 +74,8 @@ pub struct ShortInvite {
     pub community: CommunityId,
     /// Where nodes of the community may be found.
     pub addresses: Vec<Address>,
-    /// A position of the log that whoever invites has checked.
-    pub checkpoint: Option<Checkpoint>,
+    /// As in [`Invite::checkpoint`].
+    pub checkpoint: Option<Landmark>,
 }
 wire_struct!(ShortInvite { community, addresses[MAX_SHORT_ADDRESSES], checkpoint });
 

@@ -1,11 +1,13 @@
 use chorus_crypto::{credential::LeafSecret, sign::SecretKey};
 use chorus_protocol::{
     config::Policy,
+    log::batch::Height,
+    peer::Landmark,
     registry::{attestation::Claim, policy::Attester},
 };
 
 use super::{
-    invite::{Address, AttestationRequest, Checkpoint, MAX_SHORT_ADDRESSES, ShortInvite, SlotValue},
+    invite::{Address, AttestationRequest, MAX_SHORT_ADDRESSES, ShortInvite, SlotValue},
     *,
 };
 
@@ -36,7 +38,7 @@ fn a_short_invitation_is_completed_by_the_founding_document_and_by_no_other() {
             "/ip4/192.0.2.{number}/udp/4001/quic-v1/p2p/12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
         ),
     };
-    let checkpoint = Some(Checkpoint { height: 7, batch: BatchId::from([8; 32]) });
+    let checkpoint = Some(Landmark { height: Height(7), batch: BatchId::from([8; 32]) });
     let full = Invite { addresses: (0..9).map(address).collect(), checkpoint, ..invite("Choir") };
     let short = ShortInvite::from_text(&full.short().to_text()).expect("reads back");
 

@@ -11,7 +11,7 @@ use chorus_protocol::{
         consensus::Timeouts,
         entry::{Entry, Registration, SignedEntry},
     },
-    peer::{Config, Notice, Peer},
+    peer::{Checkpoints, Config, Notice, Peer},
     registry::{
         attestation::{Attestation, Claim},
         policy::{Admission, Attester, Quorum},
@@ -175,6 +175,7 @@ impl Community {
             // All nodes share one machine: they are slower than a network of machines, not faster.
             timeouts: Timeouts { propose: 4_000, prevote: 2_000, precommit: 2_000, ..Timeouts::default() },
             pass_millis: 4 * Config::PASS_MILLIS,
+            checkpoints: Checkpoints::default(),
             rng_seed: Some(rng.next_u64()),
         }
     }
@@ -193,6 +194,7 @@ async fn listen(
             Ok(Notice::NotCarried { why, .. }) => why.to_string(),
             Ok(Notice::NotStated { why, .. }) => why,
             Ok(Notice::NotKept { why, .. }) => why,
+            Ok(Notice::Arriving { why, .. }) => why.to_string(),
             Ok(Notice::NotPosted { why, .. }) => why.to_string(),
             Ok(Notice::Height(_) | Notice::Refused { .. } | Notice::Ahead { .. }) | Err(RecvError::Lagged(_)) => {
                 continue;

@@ -10,7 +10,7 @@ use rand_core::CryptoRng;
 use super::{
     NodeError,
     disk::decided,
-    log::{LogStore, Mark, MarkFile, Opened, exports},
+    log::{self, LogStore, Mark, MarkFile, Opened, exports},
     private::create_private_dir,
     records::Records,
 };
@@ -114,6 +114,15 @@ pub(crate) fn write_log(folder: &Path, out: &mut fs::File) -> Result<bool, NodeE
     let Some(newest) = exports(folder)?.pop() else { return Ok(false) };
     io::copy(&mut fs::File::open(newest)?, out)?;
     Ok(true)
+}
+
+/// Returns the height after which the log of a stopped node begins; `None` for a whole one, and for none.
+///
+/// # Errors
+///
+/// Returns a [`NodeError`] if the store cannot be read; it stays as it is.
+pub(crate) fn begins_after(folder: &Path) -> Result<Option<Height>, NodeError> {
+    log::begins_after(folder)
 }
 
 /// Reads a log that [`write_log`] wrote into a folder without one.

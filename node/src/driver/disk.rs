@@ -3,7 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | records that must not be forgotten | `journal` |
-//! | decisions | `store/` |
+//! | decisions, and the state before the first if that is not the founding document | `store/` |
 //! | public bodies | `blobs/` |
 //! | what was used of the month | `traffic`, by the network |
 //! | private parts of contributions | `private/<round>/<body>` |
@@ -103,13 +103,13 @@ impl Disk {
             Err(NodeError::Journal(JournalError::Missing(_))) => Self::first_journal(folder, who, rng)?,
             opened => opened?,
         };
-        let Opened { log, decisions, mark } = LogStore::open(folder)?;
+        let Opened { log, start, decisions, mark } = LogStore::open(folder)?;
         let is_current = is_current(&records, mark)? && is_current(&records, mark_file.read())?;
         if who.operator.is_some() && !is_current {
             return Err(NodeError::JournalOld);
         }
         let saved = records.load()?;
-        let height = decisions.len() as u64;
+        let height = start.as_ref().map_or(0, |start| start.height.0) + decisions.len() as u64;
         let behind = who.behind(height, &saved);
         let policy = if who.operator.is_some() { Policy::keep_all(quota) } else { Policy::cache(quota) };
         let blobs = Arc::new(BlobStore::open(&folder.join("blobs"), policy)?);
@@ -123,7 +123,7 @@ impl Disk {
         let (folder, waiting, community) = (folder.to_owned(), (Vec::new(), Vec::new()), who.community);
         let disk = Self { community, records, log, blobs, private, outbox, mark: mark_file, folder, height, waiting };
         disk.export_daily();
-        Ok((disk, Saved { decisions, records: saved, private: whole, relayed }, Doubts { behind, damaged }))
+        Ok((disk, Saved { start, decisions, records: saved, private: whole, relayed }, Doubts { behind, damaged }))
     }
 
     /// Decides what only the rules in force tell: whether others have what is lacking or damaged here. Nothing that the
@@ -199,6 +199,11 @@ impl Disk {
                 Effect::Persist(record) => self.persist(record)?,
                 // Nothing leaves before everything before it is durable anyway.
                 Effect::Sync => {}
+                Effect::Begin(start) => {
+                    self.flush()?;
+                    self.log.begin(&start)?;
+                    self.height = start.height.0;
+                }
                 Effect::Commit(decision) => self.waiting.1.push(*decision),
                 Effect::StoreBlob { bytes, ordinal } => {
                     if let Some(notice) = self.store_blob(&bytes, ordinal)? {

@@ -52,7 +52,8 @@ const UNPACKED: &str = ".importing";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// What is in the file does not verify: get it from somebody else. Nothing was taken in.
+    /// What is in the file does not verify: get it from somebody else. Nothing was taken in, unless it is a body: then the log
+    /// was, and the bodies before that one.
     #[error(transparent)]
     Verify(#[from] VerifyError),
     /// The file is of another community.

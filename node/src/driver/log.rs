@@ -12,7 +12,10 @@ use std::{
     io,
     ops::Bound,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -25,6 +28,7 @@ use chorus_protocol::{
     limits,
     log::{batch::Height, consensus::Decision},
     message::LogPart,
+    peer::Start,
 };
 
 use super::NodeError;
@@ -37,8 +41,12 @@ use crate::store::{
 const DECISIONS: Table = Table::new("decisions");
 const META: Table = Table::new("meta");
 const JOURNAL: &[u8] = b"journal";
+/// The state with which the log begins, in parts.
+const START: Table = Table::new("start");
+/// After which height the log begins, and how many parts the state has. Written after them.
+const BEGINNING: &[u8] = b"beginning";
 
-/// Bytes of one part of a decision.
+/// Bytes of one part of a decision or state.
 const PART: usize = 64 * 1024;
 
 /// Decisions that are appended in one batch: some ten megabytes, were all of them full.
@@ -85,17 +93,29 @@ const EXPORTS: usize = 3;
 /// Part of the names of unfinished exports.
 const PURPOSE: &str = "export";
 
+/// Where a log begins that is not whole.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Beginning {
+    after: Height,
+    parts: u32,
+}
+wire_struct!(Beginning { after, parts });
+
 /// The store of a node.
 #[derive(Clone, Debug)]
 pub(super) struct LogStore {
     store: Arc<SledStore>,
+    /// The height after which the log begins; 0 for a whole one.
+    begins_after: Arc<AtomicU64>,
 }
 
 /// What a store was opened with.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) log: Arc<LogStore>,
-    /// The decisions, from height 1.
+    /// What the log begins with; none for the founding document.
+    pub(super) start: Option<Start>,
+    /// The decisions, from there on.
     pub(super) decisions: Vec<Decision>,
     /// What it knows of the journal.
     pub(super) mark: Option<Mark>,
@@ -122,25 +142,33 @@ impl LogStore {
         if !store.integrity()?.is_sound() {
             return Err(NodeError::StoreDamaged);
         }
-        let log = Arc::new(Self { store: Arc::new(store) });
-        let (decisions, mark) = (log.decisions()?, log.mark()?);
-        Ok(Opened { log, decisions, mark })
+        Self::of(store).read()
+    }
+
+    fn of(store: SledStore) -> Self {
+        Self { store: Arc::new(store), begins_after: Arc::default() }
+    }
+
+    /// Reads all of it.
+    fn read(self) -> Result<Opened, NodeError> {
+        let start = self.start()?;
+        self.begins_after.store(start.as_ref().map_or(0, |start| start.height.0), Ordering::Release);
+        let (decisions, mark) = (self.decisions()?, self.mark()?);
+        Ok(Opened { log: Arc::new(self), start, decisions, mark })
     }
 
     /// Makes a new store of the newest export that is whole.
     fn rebuild(folder: &Path, path: &Path) -> Result<Opened, NodeError> {
         for export in exports(folder)?.into_iter().rev() {
-            let log = Arc::new(Self { store: Arc::new(SledStore::open(path)?) });
+            let log = Self::of(SledStore::open(path)?);
             let taken = log.import(&mut File::open(&export)?);
-            let decisions = taken.map_err(NodeError::from).and_then(|()| log.decisions());
-            match decisions {
-                Ok(decisions) => {
-                    tracing::warn!(height = decisions.len(), export = %export.display(), "an export was taken up");
-                    return Ok(Opened { log, decisions, mark: None });
+            match taken.map_err(NodeError::from).and_then(|()| log.read()) {
+                Ok(opened) => {
+                    tracing::warn!(decisions = opened.decisions.len(), export = %export.display(), "an export was taken up");
+                    return Ok(opened);
                 }
                 Err(error) => tracing::warn!(%error, export = %export.display(), "an export cannot be used"),
             }
-            drop(log);
             fs::remove_dir_all(path)?;
         }
         Self::open_whole(path)
@@ -187,8 +215,48 @@ impl LogStore {
         std::thread::Builder::new().name("export".into()).spawn(log_failure).map(drop)
     }
 
-    /// Returns the decisions, from height 1.
+    /// Returns the height after which the log begins; 0 for a whole one.
+    pub(super) fn begins_after(&self) -> Height {
+        Height(self.begins_after.load(Ordering::Acquire))
+    }
+
+    /// Stores what the log begins with, durably. There must be no decision yet. After a crash on the way there is no
+    /// beginning, and the next one takes its place.
+    pub(super) fn begin(&self, start: &Start) -> Result<(), StoreError> {
+        let bytes = start.to_bytes();
+        let mut parts = 0u32;
+        for group in bytes.chunks(PART * PAGE) {
+            let mut batch = Batch::new();
+            for part in group.chunks(PART) {
+                batch.put(START, parts.to_be_bytes(), part);
+                parts += 1;
+            }
+            self.store.commit(batch)?;
+        }
+        let mut batch = Batch::new();
+        batch.put(META, BEGINNING, Beginning { after: start.height, parts }.to_bytes());
+        self.store.commit(batch)?;
+        self.begins_after.store(start.height.0, Ordering::Release);
+        Ok(())
+    }
+
+    /// Returns what the log begins with.
+    fn start(&self) -> Result<Option<Start>, NodeError> {
+        let Some(beginning) = beginning(&self.store)? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        for part in 0..beginning.parts {
+            bytes.extend(self.store.get(START, &part.to_be_bytes())?.ok_or(NodeError::StoreDamaged)?);
+        }
+        let start = Start::from_bytes(&bytes).map_err(|_| NodeError::StoreDamaged)?;
+        if start.height != beginning.after {
+            return Err(NodeError::StoreDamaged);
+        }
+        Ok(Some(start))
+    }
+
+    /// Returns the decisions, from where the log begins.
     pub(super) fn decisions(&self) -> Result<Vec<Decision>, NodeError> {
+        let before = self.begins_after().0;
         let mut decisions = BTreeMap::<Vec<u8>, Vec<u8>>::new();
         let mut last: Option<Vec<u8>> = None;
         loop {
@@ -198,7 +266,8 @@ impl LogStore {
             last = Some(key.clone());
             for (key, part) in rows {
                 let height = key.first_chunk::<8>().ok_or(NodeError::StoreDamaged)?;
-                if u64::from_be_bytes(*height) > decisions.len() as u64 + 1 {
+                let number = u64::from_be_bytes(*height);
+                if number <= before || number > before + decisions.len() as u64 + 1 {
                     return Err(NodeError::StoreDamaged);
                 }
                 decisions.entry(height.to_vec()).or_default().extend(part);
@@ -260,6 +329,20 @@ fn put(batch: &mut Batch, decision: &Decision) {
         number.encode(&mut key);
         batch.put(DECISIONS, key, part);
     }
+}
+
+fn beginning(store: &SledStore) -> Result<Option<Beginning>, NodeError> {
+    let row = store.get(META, BEGINNING)?;
+    row.map(|row| Beginning::from_bytes(&row).map_err(|_| NodeError::StoreDamaged)).transpose()
+}
+
+/// Returns the height after which the log of a stopped node begins; `None` for a whole one.
+pub(super) fn begins_after(folder: &Path) -> Result<Option<Height>, NodeError> {
+    let path = folder.join("store");
+    if !path.try_exists()? {
+        return Ok(None);
+    }
+    Ok(beginning(&SledStore::open(&path)?)?.map(|beginning| beginning.after))
 }
 
 /// Moves a store out of the way.
@@ -339,6 +422,37 @@ mod tests {
         let batch = batch::Batch::new(Height(height), BatchId::default(), entries).expect("within bounds");
         let certificate = Certificate { height: Height(height), round: 0, value: batch.id(), signatures: Vec::new() };
         Decision { batch, certificate }
+    }
+
+    #[test]
+    fn a_log_that_begins_late_is_read_back_from_the_store_and_from_an_export() {
+        let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let start = Start { height: Height(9), batch: BatchId::from([1; 32]), ledger: vec![5; PART * PAGE + 7] };
+        let mark = Mark { journal: [0; 32], reached: None };
+        let log = [decision(10, PART), decision(11, PART)];
+        let Opened { log: store, start: none, .. } = LogStore::open(folder.path()).expect("opens");
+        assert_eq!((none, begins_after(other.path()).expect("reads")), (None, None));
+        store.begin(&start).expect("begins");
+        store.commit(&log, &mark).expect("commits");
+        let mut export = Vec::new();
+        store.export(&mut export).expect("exports");
+        drop(store);
+
+        assert_eq!(begins_after(folder.path()).expect("reads"), Some(Height(9)));
+        for of_export in [false, true] {
+            let path = if of_export { other.path() } else { folder.path() };
+            if of_export {
+                LogStore::open(path).expect("opens").log.import(&mut export.as_slice()).expect("imports");
+            }
+            let opened = LogStore::open(path).expect("opens");
+            assert_eq!((opened.start.as_ref(), opened.decisions.as_slice()), (Some(&start), log.as_slice()));
+            assert_eq!(opened.log.begins_after(), Height(9));
+            assert_eq!(opened.log.part(Height(3)).expect("reads").decisions, []);
+        }
+        // A decision that cannot be on such a log makes the store a damaged one.
+        let opened = LogStore::open(folder.path()).expect("opens");
+        opened.log.commit(&[decision(9, PART)], &mark).expect("commits");
+        assert!(matches!(opened.log.decisions(), Err(NodeError::StoreDamaged)));
     }
 
     #[test]

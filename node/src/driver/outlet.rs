@@ -81,6 +81,9 @@ impl Outlet {
             Notice::NotCarried { number, why } => {
                 tracing::error!(number, %why, "the operators adopted an amendment that the members' vote does not carry");
             }
+            Notice::Arriving { landmark, why } => {
+                tracing::warn!(height = %landmark.height, %why, "the log does not begin where the invitation says");
+            }
             Notice::Halted(why) => tracing::error!(why, "this node no longer takes part in ordering"),
         }
     }

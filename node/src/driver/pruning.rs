@@ -15,10 +15,14 @@ use chorus_protocol::{
     limits::MAX_HELD_BYTES,
     log::consensus::Timeouts,
     message::MINOR,
-    peer::{Config, Peer, Saved},
+    peer::{Checkpoints, Config, Peer, Saved},
 };
 
-use super::{NodeError, log::LogStore, threads};
+use super::{
+    NodeError,
+    log::{LogStore, Opened},
+    threads,
+};
 use crate::store::blobs::{BlobStore, Policy, Usage};
 
 /// Gives up bodies of all but the last `rounds` rounds. The node must not run. Returns how many, and the ordinal of the first
@@ -30,7 +34,7 @@ use crate::store::blobs::{BlobStore, Policy, Usage};
 /// log in it does not follow from the founding document; nothing is deleted then.
 pub(crate) fn prune(folder: &Path, genesis: Genesis, rounds: u64) -> Result<(Usage, u64), NodeError> {
     let blobs = BlobStore::open(&folder.join("blobs"), Policy::keep_all(u64::MAX))?;
-    let decisions = LogStore::open(folder)?.decisions;
+    let Opened { start, decisions, .. } = LogStore::open(folder)?;
     let config = Config {
         genesis,
         node: NodeId::ZERO,
@@ -39,8 +43,9 @@ pub(crate) fn prune(folder: &Path, genesis: Genesis, rounds: u64) -> Result<(Usa
         pass_millis: Config::PASS_MILLIS,
         held_bytes: MAX_HELD_BYTES,
         minor: MINOR,
+        checkpoints: Checkpoints::default(),
     };
-    let peer = Peer::new(config, threads::now(), Saved { decisions, ..Saved::default() })?;
+    let peer = Peer::new(config, threads::now(), Saved { start, decisions, ..Saved::default() })?;
     let ledger = peer.ledger();
     let before = first_whole(ledger, rounds);
     Ok((blobs.prune(before, &needed(ledger))?, before.max(blobs.pruned_before())))

@@ -6,7 +6,9 @@ use chorus_crypto::sign::SecretKey;
 use chorus_protocol::registry::policy::Attester;
 use chorus_protocol::{
     config::Policy,
+    ledger::MIN_CHECKPOINT_HEIGHTS,
     log::entry::{ClockReading, Entry, PollKind, PollOpening},
+    peer::{ArrivalError, Landmark},
     time::Timestamp,
 };
 
@@ -39,6 +41,7 @@ pub(super) fn options(folder: &Path, operator: Option<SecretKey>) -> NodeOptions
         blob_quota: NodeOptions::BLOB_QUOTA,
         timeouts: Timeouts::default(),
         pass_millis: Config::PASS_MILLIS,
+        checkpoints: Checkpoints::default(),
         rng_seed: None,
     }
 }
@@ -173,4 +176,57 @@ async fn a_body_that_does_not_fit_is_told_of_and_the_node_goes_on() {
     assert_eq!(node.meters().not_kept(), 1);
     post(&node, "still there?").await;
     node.shutdown().await;
+}
+
+/// Lets an operator's log grow until it has a checkpoint.
+async fn checkpoint(node: &NodeHandle) -> Landmark {
+    for number in 0.. {
+        if let Some((landmark, _)) = node.view(Peer::newest_checkpoint).await.expect("runs") {
+            return landmark;
+        }
+        post(node, &format!("question {number}")).await;
+    }
+    unreachable!("questions do not run out")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_begins_at_the_checkpoint_of_its_invitation_and_at_no_other() {
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().expect("a folder")).collect();
+    let every = MIN_CHECKPOINT_HEIGHTS;
+    let operator =
+        NodeOptions { checkpoints: Checkpoints { every, begin_at: None }, ..options(folders[0].path(), Some(key())) };
+    let operator = Node::start(operator).await.expect("starts");
+    let landmark = checkpoint(&operator).await;
+    let follower = |number: u8, begin_at| NodeOptions {
+        transport_seed: [2 + number; 32],
+        dial: operator.addresses(),
+        checkpoints: Checkpoints { every, begin_at: Some(begin_at) },
+        ..options(folders[usize::from(number)].path(), None)
+    };
+
+    let newcomer = Node::start(follower(1, landmark)).await.expect("starts");
+    assert!(newcomer.wait_until(|peer| peer.height() >= landmark.height, PATIENCE).await.expect("runs"));
+    newcomer.shutdown().await;
+    let after = copy::begins_after(folders[1].path()).expect("reads");
+    let newcomer = Node::start(follower(1, landmark)).await.expect("starts again");
+    let height = post(&operator, "one more").await;
+    assert!(newcomer.wait_until(|peer| peer.height().0 >= height, PATIENCE).await.expect("runs"));
+
+    assert_eq!(newcomer.view(|peer| peer.log_start().next()).await.expect("runs"), landmark.height);
+    assert_eq!(after.map(Height::next), Some(landmark.height));
+    let refused = newcomer.decisions().await;
+    assert!(matches!(refused, Err(NodeError::NotWhole(_))), "{refused:?}");
+    let wrong = Landmark { batch: [9; 32].into(), ..landmark };
+    let misled = Node::start(follower(2, wrong)).await.expect("starts");
+    let mut notices = misled.notices();
+    let told = timeout(PATIENCE, async move {
+        loop {
+            if let Ok(Notice::Arriving { why, .. }) = notices.recv().await {
+                return why;
+            }
+        }
+    });
+    assert_eq!(told.await, Ok(ArrivalError::OtherBatch));
+    assert!(misled.meters().is_halted());
+    assert_eq!(misled.view(Peer::height).await.expect("runs"), Height::GENESIS);
 }

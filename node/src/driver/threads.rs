@@ -178,6 +178,15 @@ fn wait_for(events: &Events, deadline: Option<Timestamp>, meters: &Meters) -> Op
     }
 }
 
+/// Whether a node can go on no more.
+fn ends(effect: &Effect) -> bool {
+    match effect {
+        Effect::Notice(Notice::Halted(_)) => true,
+        Effect::Notice(Notice::Arriving { why, .. }) => why.is_final(),
+        _ => false,
+    }
+}
+
 /// Performs effects until there are no more, or the disk fails.
 fn write(
     mut disk: Disk,
@@ -193,7 +202,7 @@ fn write(
             group.extend(more);
             number = later;
         }
-        if group.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Halted(_)))) {
+        if group.iter().any(ends) {
             meters.halt();
         }
         let done = || {

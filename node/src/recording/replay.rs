@@ -11,7 +11,7 @@ use chorus_crypto::codec::Decode as _;
 use chorus_protocol::{
     limits::MAX_HELD_BYTES,
     message::Message,
-    peer::{Config, Effect, Event, KeptPrivate, Peer, Saved},
+    peer::{Checkpoints, Config, Effect, Event, KeptPrivate, Peer, Saved},
     time::Timestamp,
 };
 use rand_chacha::ChaCha20Rng;
@@ -130,15 +130,17 @@ impl Recording {
     }
 
     /// Reads what was saved when the recording began, and when that was.
-    fn saved(&mut self) -> Result<(Saved, Timestamp), RecordingError> {
-        let mut saved = Saved::default();
+    fn saved(&mut self) -> Result<(Saved, Checkpoints, Timestamp), RecordingError> {
+        let (mut saved, mut checkpoints) = (Saved::default(), Checkpoints::default());
         loop {
             match self.next()? {
+                Ok(Part::Landmark(landmark)) => checkpoints.begin_at = Some(landmark),
+                Ok(Part::State(start)) => saved.start = Some(start),
                 Ok(Part::Decision(decision)) => saved.decisions.push(decision),
                 Ok(Part::Record(record)) => saved.records.push(record),
                 Ok(Part::Kept(Kept { round, body, bytes })) => saved.private.push(KeptPrivate { round, body, bytes }),
                 Ok(Part::Relayed(entry)) => saved.relayed.push(entry),
-                Ok(Part::Start(at)) => return Ok((saved, at)),
+                Ok(Part::Start(at)) => return Ok((saved, checkpoints, at)),
                 Ok(Part::Begin(_) | Part::Event(_)) | Err(_) => return Err(RecordingError::Damaged(self.position)),
             }
         }
@@ -151,7 +153,7 @@ impl Recording {
     ///
     /// Returns a [`RecordingError`] if the file is damaged or does not start a node.
     pub fn replay(mut self, mut see: impl FnMut(&Step)) -> Result<Outcome, RecordingError> {
-        let (saved, start) = self.saved()?;
+        let (saved, checkpoints, start) = self.saved()?;
         let begin = self.begin.clone();
         let config = Config {
             genesis: begin.genesis.clone(),
@@ -161,6 +163,7 @@ impl Recording {
             pass_millis: begin.pass_millis,
             held_bytes: MAX_HELD_BYTES,
             minor: begin.minor,
+            checkpoints,
         };
         let mut peer = Peer::new(config, start, saved)?;
         let mut rng = ChaCha20Rng::from_seed(begin.seed);

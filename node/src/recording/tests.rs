@@ -5,7 +5,7 @@ use chorus_protocol::{
     journal::RoundKeyRecord,
     log::batch::Height,
     message::{MINOR, Message, Tip},
-    peer::Peer,
+    peer::{Checkpoints, Peer},
     registry::policy::Attester,
 };
 use rand_chacha::ChaCha20Rng;
@@ -31,6 +31,7 @@ fn config(operator: Option<SecretKey>) -> Config {
         pass_millis: Config::PASS_MILLIS,
         held_bytes: limits::MAX_HELD_BYTES,
         minor: MINOR,
+        checkpoints: Checkpoints::default(),
     }
 }
 

@@ -124,6 +124,7 @@ impl Replay {
             | Entry::Beacon(_)
             | Entry::Canonical(_)
             | Entry::MergeCards(_)
+            | Entry::Checkpoint(_)
             | Entry::Amend(_) => {}
         }
     }
@@ -263,6 +264,7 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Beacon(_)
         | Entry::Canonical(_)
         | Entry::MergeCards(_)
+        | Entry::Checkpoint(_)
         | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }
 }

@@ -48,22 +48,22 @@ wire_struct!(Adopted { number, draft, item, round, adopted, effective });
 /// The charter in force and what may become of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Governance {
-    charter: Arc<Charter>,
-    policy: Digest,
+    pub(super) charter: Arc<Charter>,
+    pub(super) policy: Digest,
     /// The height of the last batch that was applied.
-    height: Height,
+    pub(super) height: Height,
     /// The log's time when the charter came into force: it never runs backwards.
-    since: Timestamp,
+    pub(super) since: Timestamp,
     /// What has been adopted, in order.
-    adopted: Vec<Adopted>,
+    pub(super) adopted: Vec<Adopted>,
     /// The amendment that waits for its height.
-    pending: Option<Arc<Amendment>>,
+    pub(super) pending: Option<Arc<Amendment>>,
     /// What each operator would have.
-    stated: BTreeMap<PublicKey, Arc<Amendment>>,
+    pub(super) stated: BTreeMap<PublicKey, Arc<Amendment>>,
     /// How often each operator has stated something on the strength of a vote since the last amendment was adopted.
-    times: BTreeMap<(PublicKey, RoundId), u8>,
+    pub(super) times: BTreeMap<PublicKey, BTreeMap<RoundId, u8>>,
     /// Everybody who ever was an operator.
-    served: BTreeSet<PublicKey>,
+    pub(super) served: BTreeSet<PublicKey>,
 }
 
 impl Governance {
@@ -136,6 +136,7 @@ impl Ledger {
     /// Ends a batch: the height is decided, and a charter that was to hold from the next one on comes into force.
     pub fn complete(&mut self, height: Height) {
         self.governance.height = height;
+        self.at_end = true;
         let next = height.next();
         let Some(pending) = self.governance.pending.take_if(|pending| pending.effective <= next) else { return };
         self.governance.since = self.time();
@@ -154,9 +155,9 @@ impl Ledger {
         if self.governance.stated.get(&author).is_some_and(|stated| stated.as_ref() == amendment) {
             return Err(Fault::Duplicate("this amendment"));
         }
-        let times = self.governance.times.get(&(author, amendment.round)).copied().unwrap_or_default();
-        bound("statements of one operator on one vote", MAX_STATEMENTS, usize::from(times) + 1)?;
-        self.governance.times.insert((author, amendment.round), times + 1);
+        let times = self.governance.times.entry(author).or_default().entry(amendment.round).or_default();
+        bound("statements of one operator on one vote", MAX_STATEMENTS, usize::from(*times) + 1)?;
+        *times += 1;
         let said = Arc::new(amendment.clone());
         self.governance.stated.insert(author, Arc::clone(&said));
         if self.governance.agreed(&said) {

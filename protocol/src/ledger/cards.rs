@@ -60,6 +60,12 @@ impl Cards {
         &self.merges
     }
 
+    /// Returns what follows from these statements in this order; `None` if a merge leads back to the card itself.
+    pub(super) fn of(statements: Vec<CardStatement>) -> Option<Self> {
+        let mut cards = Self::default();
+        statements.into_iter().all(|statement| cards.add(statement).is_ok()).then_some(cards)
+    }
+
     fn add(&mut self, statement: CardStatement) -> Result<(), Fault> {
         match statement.into {
             Some(into) if !self.merges.merge(statement.card, into) => {

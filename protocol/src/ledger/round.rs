@@ -199,7 +199,7 @@ pub struct RoundRecord {
     /// Results stated, by operator.
     pub results: BTreeMap<u8, RoundResult>,
     /// The first result that f + 1 operators stated; no later statement changes it.
-    agreed: Option<RoundResult>,
+    pub(super) agreed: Option<RoundResult>,
     /// Operators that erased their secrets.
     pub erased: BTreeSet<u8>,
     /// What splits the set into cohorts, by operator and index of T.
@@ -212,7 +212,8 @@ pub struct RoundRecord {
     pub assessments: BTreeMap<u8, Vec<GroupScore>>,
     /// What the first n − f assessments came to.
     pub verdict: Option<Verdict>,
-    seed_digests: BTreeSet<Digest>,
+    /// The seeds of all contributions that were accepted.
+    pub(super) seed_digests: BTreeSet<Digest>,
 }
 
 impl RoundRecord {
@@ -405,24 +406,34 @@ impl RoundRecord {
             return Err(Fault::Early { what: "an opening without every key", from: grace, now: rules.now });
         }
         let Pinned { snapshot, classes } = pinned;
-        let root = snapshot.root();
-        if opening.snapshot != root {
+        if opening.snapshot != snapshot.root() {
             return Err(Fault::Mismatch("the snapshot"));
         }
+        let deadline = rules.now.plus_millis(self.plan.duration_millis);
+        self.manifest = Some(self.pinned(rules.community, opening.keys.clone(), (snapshot, classes), deadline));
+        Ok(())
+    }
+
+    /// Returns what an opening pins.
+    pub(super) fn pinned(
+        &self,
+        community: CommunityId,
+        keys: Vec<Option<SealPublic>>,
+        (snapshot, classes): (Arc<Snapshot>, Vec<OpenClass>),
+        deadline: Timestamp,
+    ) -> Manifest {
         let purpose = match &self.collects {
             Collects::Ballots(_) => Purpose::Vote,
             Collects::Deltas(_) => Purpose::Delta,
         };
-        let scope = scope(rules.community, self.charter.policy_digest(), root, self.id, purpose);
+        let root = snapshot.root();
+        let scope = scope(community, self.charter.policy_digest(), root, self.id, purpose);
         let mut bytes = self.plan.to_bytes();
-        put_seq(&mut bytes, &opening.keys);
+        put_seq(&mut bytes, &keys);
         root.encode(&mut bytes);
         put_seq(&mut bytes, &classes.iter().map(|class| class.number).collect::<Vec<_>>());
         let digest = hash::digest_bytes(domain::OBJECT, &bytes);
-        let deadline = rules.now.plus_millis(self.plan.duration_millis);
-        let keys = opening.keys.clone();
-        self.manifest = Some(Manifest { keys, snapshot, root, classes, scope, digest, deadline });
-        Ok(())
+        Manifest { keys, snapshot, root, classes, scope, digest, deadline }
     }
 
     pub(super) fn accept(&mut self, accepted: &AcceptedContribution, rules: &Rules) -> Result<(), Fault> {
@@ -453,13 +464,18 @@ impl RoundRecord {
         if fresh.len() != header.seed_digests.len() || !fresh.is_disjoint(&self.seed_digests) {
             return Err(Fault::SeedReused);
         }
-        self.seed_digests.extend(fresh);
-        let contribution = SealedContribution {
+        self.take(SealedContribution {
             header: header.clone(),
             acknowledged_by: accepted.acknowledgements.iter().map(|(operator, _)| *operator).collect(),
-        };
-        self.contributions.entry(header.tag).or_default().insert(header.sequence, contribution);
+        });
         Ok(())
+    }
+
+    /// Takes a contribution that has been checked.
+    pub(super) fn take(&mut self, contribution: SealedContribution) {
+        let header = &contribution.header;
+        self.seed_digests.extend(header.seed_digests.iter().copied());
+        self.contributions.entry(header.tag).or_default().insert(header.sequence, contribution);
     }
 
     pub(super) fn close(&mut self, rules: &Rules) -> Result<(), Fault> {
@@ -470,6 +486,12 @@ impl RoundRecord {
         if rules.now < manifest.deadline {
             return Err(Fault::Early { what: "a closing", from: manifest.deadline, now: rules.now });
         }
+        self.sealed = Some(self.seal());
+        Ok(())
+    }
+
+    /// Returns the set that a closing seals: the last word of everybody who did not take theirs back.
+    pub(super) fn seal(&self) -> Sealed {
         let latest = self.contributions.values().filter_map(|attempts| attempts.values().next_back());
         let contributions: Vec<_> = latest.filter(|latest| !latest.header.is_withdrawal()).cloned().collect();
         let mut bytes = self.id.to_bytes();
@@ -478,8 +500,7 @@ impl RoundRecord {
             header.sequence.encode(&mut bytes);
             header.core.encode(&mut bytes);
         }
-        self.sealed = Some(Sealed { set: hash::digest_bytes(domain::SEALED_SET, &bytes).into(), contributions });
-        Ok(())
+        Sealed { set: hash::digest_bytes(domain::SEALED_SET, &bytes).into(), contributions }
     }
 
     fn sealed_as(&self, set: SetId) -> Result<&Sealed, Fault> {

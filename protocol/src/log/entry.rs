@@ -19,6 +19,7 @@ use crate::{
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, PollId, RoundId, SeriesId, SetId},
     limits,
+    log::batch::Height,
     registry::attestation::Attestation,
     time::Timestamp,
 };
@@ -142,6 +143,8 @@ pub enum Entry {
     Beacon(Beacon),
     /// An operator consents to another charter, for which the members voted.
     Amend(Box<Amendment>),
+    /// The state before this batch, whose first entry it is.
+    Checkpoint(Checkpoint),
     /// An operator says that a values card stands for itself.
     Canonical(CanonicalCard),
     /// An operator says that a values card says the same as another, which stands for both.
@@ -180,6 +183,7 @@ wire_enum!(Entry {
     30 => Assess(it),
     31 => Beacon(it),
     33 => Amend(it),
+    34 => Checkpoint(it),
     40 => Canonical(it),
     41 => MergeCards(it),
 });
@@ -600,6 +604,19 @@ pub struct Erasure {
     pub round: RoundId,
 }
 wire_struct!(Erasure { round });
+
+/// The state that the log leads to, by content. The certificate of a batch that begins with one proves the state: whoever
+/// has both can go on from there without what is before.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checkpoint {
+    /// The height up to which the log leads to the state: that of the batch before.
+    pub height: Height,
+    /// The encoded [`Ledger`](crate::ledger::Ledger).
+    pub state: BlobId,
+    /// Its bytes.
+    pub bytes: u32,
+}
+wire_struct!(Checkpoint { height, state, bytes });
 
 /// Two signed messages that contradict each other.
 #[derive(Clone, Debug, Eq, PartialEq)]

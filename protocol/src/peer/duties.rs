@@ -434,7 +434,8 @@ impl Peer {
 
     /// Follows a sealed round, doing an operator's part in it if this is one.
     fn follow(&mut self, round: &RoundRecord, operator: Option<u8>) {
-        if self.duties.followed.contains(&round.id) {
+        if self.duties.followed.contains(&round.id) || (operator.is_none() && self.ordering.is_before_start(&round.id))
+        {
             return;
         }
         if operator.is_some() && self.duties.dropped.insert(round.id) {

@@ -7,7 +7,6 @@ use super::{
     *,
 };
 use crate::{
-    id::BatchId,
     limits,
     log::{
         batch::Batch,
@@ -21,8 +20,14 @@ use rayon::prelude::*;
 
 pub(super) struct Ordering {
     consensus: Option<Consensus>,
+    /// The height after which the log begins here.
+    start: Height,
+    /// The rounds that were finished by then: their results come with the state.
+    before_start: BTreeSet<RoundId>,
     height: Height,
     tip: BatchId,
+    /// The newest checkpoint.
+    checkpoint: Option<(Landmark, Checkpoint)>,
     /// The newest decisions.
     recent: VecDeque<Arc<Decision>>,
     pool: Pool,
@@ -33,6 +38,8 @@ pub(super) struct Ordering {
     /// When to ask for more of the log, and how often that has been done: operators are asked in turn.
     ask_at: Timestamp,
     asked: usize,
+    /// Who was asked last.
+    asked_of: Option<NodeId>,
     /// Requests since the log last grew: a tip that nobody can show is forgotten.
     fruitless: usize,
     /// The height from which on the log was last asked for, and until when the answer is waited for.
@@ -157,10 +164,17 @@ impl Ordering {
         config: &super::Config,
         ledger: &mut Ledger,
         now: Timestamp,
-        decisions: Vec<Decision>,
+        (start, decisions): (Option<Start>, Vec<Decision>),
         records: &[Record],
     ) -> Result<Self, StartError> {
         let (mut height, mut tip) = (Height::GENESIS, start_of_log(ledger.community()));
+        let mut before_start = BTreeSet::new();
+        if let Some(start) = start {
+            *ledger = start.state(ledger.community())?;
+            before_start = finished(ledger);
+            (height, tip) = (start.height, start.batch);
+        }
+        let start = height;
         for decision in &decisions {
             let batch = &decision.batch;
             if batch.height() != height.next() || batch.previous() != tip || apply_certified(ledger, batch).is_err() {
@@ -179,18 +193,23 @@ impl Ordering {
                 Some(Consensus::new(config, now, resume)?)
             }
         };
+        let checkpoint = decisions.iter().rev().find_map(|decision| Landmark::of(&decision.batch));
         let older = decisions.len().saturating_sub(limits::RECENT_DECISIONS);
         let recent = decisions.into_iter().skip(older).map(Arc::new).collect();
         Ok(Self {
             consensus,
+            start,
+            before_start,
             height,
             tip,
+            checkpoint,
             recent,
             pool: Pool::default(),
             relayed: BTreeMap::new(),
             ahead: Height(0),
             ask_at: now,
             asked: 0,
+            asked_of: None,
             fruitless: 0,
             awaited: (Height::GENESIS, now),
             stuck: false,
@@ -216,6 +235,31 @@ impl Ordering {
         self.height
     }
 
+    pub(super) const fn start(&self) -> Height {
+        self.start
+    }
+
+    pub(super) const fn newest_checkpoint(&self) -> Option<(Landmark, Checkpoint)> {
+        self.checkpoint
+    }
+
+    /// Whether a round was finished before this node's log begins.
+    pub(super) fn is_before_start(&self, round: &RoundId) -> bool {
+        self.before_start.contains(round)
+    }
+
+    /// Begins where a state leads, in the place of the founding document.
+    pub(super) fn begin(&mut self, start: &Start, state: &Ledger) {
+        self.before_start = finished(state);
+        (self.start, self.height, self.tip) = (start.height, start.height, start.batch);
+    }
+
+    /// Follows no more.
+    pub(super) fn stop(&mut self) {
+        self.stuck = true;
+        self.consensus = None;
+    }
+
     pub(super) fn recent(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
         self.recent.iter()
     }
@@ -223,6 +267,7 @@ impl Ordering {
     /// Notes a decision that has been applied.
     fn push(&mut self, decision: Decision) {
         (self.height, self.tip) = (decision.batch.height(), decision.batch.id());
+        self.checkpoint = Landmark::of(&decision.batch).or(self.checkpoint);
         self.recent.push_back(Arc::new(decision));
         if self.recent.len() > limits::RECENT_DECISIONS {
             self.recent.pop_front();
@@ -239,6 +284,12 @@ impl Ordering {
         self.awaited = (next, now.plus_millis(patience));
         true
     }
+}
+
+/// Returns the rounds of a state that have a result.
+fn finished(state: &Ledger) -> BTreeSet<RoundId> {
+    let finished = state.rounds().values().filter(|round| round.agreed_result().is_some());
+    finished.map(|round| round.id).collect()
 }
 
 /// What the first batch names as its predecessor: the community's founding document.
@@ -268,6 +319,12 @@ fn write_ahead(records: &[Record]) -> (Vec<Vec<u8>>, Option<Height>) {
     (wal, pledged)
 }
 
+/// Returns the checkpoint with which a batch begins.
+pub(super) fn checkpoint_of(batch: &Batch) -> Option<Checkpoint> {
+    let first = SignedEntry::from_bytes(batch.entries().first()?).ok()?;
+    if let Entry::Checkpoint(checkpoint) = first.entry { Some(checkpoint) } else { None }
+}
+
 /// Applies all entries of a batch, or none.
 ///
 /// # Errors
@@ -286,7 +343,7 @@ pub(crate) fn apply_batch(ledger: &mut Ledger, batch: &Batch) -> Result<(), Faul
 
 /// As [`apply_batch`], with the signatures checked together first: what a quorum decided holds, so nothing is checked in
 /// vain.
-fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
+pub(super) fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), Fault> {
     if batch.entries().is_empty() {
         return Err(Fault::Mismatch("a batch without entries"));
     }
@@ -398,6 +455,10 @@ impl Peer {
         }
         let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
         self.entries.admit(self.now, from, is_operator)?;
+        // Whoever proposes a batch makes its checkpoint; to check one costs an encoding of the whole state.
+        if matches!(entry.entry, Entry::Checkpoint(_)) {
+            return Err(Fault::NotAllowed("a checkpoint without its batch"));
+        }
         // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
         // refused here, and what is on the log already is passed over.
         entry.verify(self.community)?;
@@ -486,6 +547,11 @@ impl Peer {
         let mut ledger = self.ledger.clone();
         let mut entries = Vec::new();
         let mut bytes_left = limits::MAX_BATCH_BYTES;
+        if let Some(checkpoint) = self.due_checkpoint(&mut ledger) {
+            bytes_left -= checkpoint.len();
+            entries.push(checkpoint);
+        }
+        let given = entries.len();
         // An opening names the members, who may be others than when it was put into the pool: it is made anew, and comes
         // before everything that changes them. Else one change in each batch would keep rounds from opening.
         let mut pool = self.due_openings();
@@ -518,9 +584,20 @@ impl Peer {
         pool.into_iter().for_each(|entry| {
             self.ordering.pool.insert(entry);
         });
-        if !entries.is_empty() {
+        // A checkpoint alone is no reason for a batch.
+        if entries.len() > given {
             self.feed_consensus(Input::Propose { height, round, entries });
         }
+    }
+
+    /// Returns the checkpoint with which a batch has to begin now, applied to `ledger`.
+    fn due_checkpoint(&self, ledger: &mut Ledger) -> Option<Vec<u8>> {
+        let key = self.config.operator.as_ref()?;
+        let every = self.config.checkpoints.every;
+        let (checkpoint, _) = self.ordering.height.0.is_multiple_of(every).then(|| ledger.checkpoint())??;
+        let signed = SignedEntry::sign(key, self.community, Entry::Checkpoint(checkpoint));
+        ledger.apply_verified(&signed).ok()?;
+        Some(signed.to_bytes())
     }
 
     fn on_decided(&mut self, decision: Decision) {
@@ -538,7 +615,7 @@ impl Peer {
     }
 
     /// Applies a decision that is known to be final. Returns whether it could be.
-    fn commit(&mut self, decision: Decision) -> bool {
+    pub(super) fn commit(&mut self, decision: Decision) -> bool {
         let mut contributions = Vec::new();
         for bytes in decision.batch.entries() {
             if let Ok(entry) = SignedEntry::from_bytes(bytes) {
@@ -554,7 +631,10 @@ impl Peer {
             return false;
         }
         let charter_before = Arc::clone(self.ledger.charter());
-        self.ledger = ledger;
+        let before = std::mem::replace(&mut self.ledger, ledger);
+        if checkpoint_of(&decision.batch).is_some() {
+            self.effects.push_back(Effect::StoreBlob { bytes: before.to_bytes().into(), ordinal: None });
+        }
         let height = decision.batch.height();
         self.effects.push_back(Effect::Commit(Box::new(decision.clone())));
         self.effects.push_back(Effect::Notice(Notice::Height(height)));
@@ -592,8 +672,7 @@ impl Peer {
         } else {
             format!("a quorum decided a batch that is invalid here: {fault}")
         };
-        self.ordering.stuck = true;
-        self.ordering.consensus = None;
+        self.ordering.stop();
         self.effects.push_back(Effect::Notice(Notice::Halted(what)));
     }
 
@@ -616,7 +695,7 @@ impl Peer {
                 return;
             }
             self.ordering.ahead = self.ordering.ahead.max(height);
-            if self.ordering.may_ask(self.now) {
+            if self.arriving.is_none() && self.ordering.may_ask(self.now) {
                 self.send(from, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
             }
         }
@@ -624,6 +703,10 @@ impl Peer {
 
     /// Asks the next operator in turn for what follows.
     fn ask_for_log(&mut self) {
+        if self.arriving.is_some() {
+            self.ordering.ask_at = self.now.plus_millis(ASK_MILLIS);
+            return self.ask_for_landmark();
+        }
         if self.ordering.fruitless >= BELIEVED_REQUESTS {
             self.ordering.ahead = self.ordering.height();
         }
@@ -637,16 +720,24 @@ impl Peer {
             self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
         self.ordering.asked = self.ordering.asked.wrapping_add(1);
         if let Some(node) = operators.get(self.ordering.asked.checked_rem(operators.len()).unwrap_or(0)) {
+            self.ordering.asked_of = Some(*node);
             self.send(*node, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
         }
     }
 
     pub(super) fn on_log_request(&mut self, from: NodeId, height: Height) {
         let height = height.max(Height(1));
+        if height > self.ordering.height() {
+            return;
+        }
         // A request is short and its answer long: whoever asks for more than it can take gets nothing.
         let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
-        if height > self.ordering.height() || !self.entries.admit_log_request(self.now, from, is_operator) {
+        if !self.entries.admit_log_request(self.now, from, is_operator) {
             return;
+        }
+        // What is before the start, others have.
+        if height <= self.ordering.start {
+            return self.send_nothing(from);
         }
         let oldest = self.ordering.recent.front().map(|decision| decision.batch.height());
         if oldest.is_none_or(|oldest| height < oldest) {
@@ -668,6 +759,17 @@ impl Peer {
     /// from where that changes.
     pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
         if self.ordering.stuck {
+            return Ok(());
+        }
+        if self.arriving.is_some() {
+            return self.on_landmark(part);
+        }
+        if part.decisions.is_empty() {
+            // It lacks what it was asked for: the next one may have it.
+            if self.ordering.asked_of.take_if(|asked| *asked == from).is_some() {
+                self.ordering.awaited.1 = self.now;
+                self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
+            }
             return Ok(());
         }
         let next = self.ordering.height().next();

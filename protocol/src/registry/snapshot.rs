@@ -50,6 +50,14 @@ impl LazyRing {
         }
     }
 
+    /// Returns its tags; none if it is made of leaves.
+    pub fn tags(&self) -> &[Tag] {
+        match &self.members {
+            Members::Leaves(_) => &[],
+            Members::Tags(tags) => tags,
+        }
+    }
+
     /// Returns whether it has no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -90,6 +98,9 @@ pub struct Snapshot {
     leaves: Vec<Leaf>,
     cohorts: Vec<LazyRing>,
     root: Digest,
+    policy: Digest,
+    /// What decided who shares a cohort, if there are several.
+    beacon: Option<Digest>,
 }
 
 impl Snapshot {
@@ -100,7 +111,9 @@ impl Snapshot {
         leaves.sort_unstable();
         let count = u64::try_from(leaves.len()).expect("lists are shorter than 2^64");
         let root = hash::digest(domain::SNAPSHOT, &((policy, count), merkle::root(&leaves)));
-        Self { cohorts: deal(&leaves, beacon), leaves, root }
+        let cohorts = deal(&leaves, beacon);
+        let beacon = (cohorts.len() > 1).then_some(beacon);
+        Self { cohorts, leaves, root, policy, beacon }
     }
 
     /// Returns the leaves, ascending.
@@ -111,6 +124,16 @@ impl Snapshot {
     /// Returns the digest that pins the snapshot: over the policy, the number of leaves and their Merkle root.
     pub const fn root(&self) -> Digest {
         self.root
+    }
+
+    /// Returns the digest of the policy under which it was taken.
+    pub const fn policy(&self) -> Digest {
+        self.policy
+    }
+
+    /// Returns what decided who shares a cohort; none if there is one cohort only.
+    pub const fn beacon(&self) -> Option<Digest> {
+        self.beacon
     }
 
     /// Returns the index of a leaf.

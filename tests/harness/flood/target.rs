@@ -14,7 +14,7 @@ use chorus_protocol::{
     ledger::RoundState,
     log::{consensus::Timeouts, entry::Entry, entry::PollKind},
     message::{MINOR, Message},
-    peer::{Command, Peer},
+    peer::{Checkpoints, Command, Peer},
 };
 use tempfile::TempDir;
 
@@ -75,6 +75,7 @@ impl Target {
             blob_quota: NodeOptions::BLOB_QUOTA,
             timeouts: Timeouts::default(),
             pass_millis: chorus_protocol::peer::Config::PASS_MILLIS,
+            checkpoints: Checkpoints::default(),
             rng_seed: None,
         };
         let node = Node::start_as(options, MINOR, limits).await.expect("starts");
