@@ -290,7 +290,8 @@ fn an_operator_that_missed_the_votes_asks_one_operator_at_a_time_for_each_body()
     play.network.kill(1);
     play.vote_all();
     assert!(play.wait(RoundState::Sealed, 80_000));
-    let asked: Rc<RefCell<BTreeMap<BlobId, Vec<(bool, Timestamp, usize)>>>> = Rc::default();
+    type Asked = BTreeMap<BlobId, Vec<(bool, Timestamp, usize)>>;
+    let asked: Rc<RefCell<Asked>> = Rc::default();
     let heard = Rc::clone(&asked);
     play.network.tamper(
         1,
