@@ -335,7 +335,8 @@ impl Task {
         let behaviour = self.swarm.behaviour_mut();
         behaviour.gossip.set_application_score(&peer, self.scores.score(&node, now));
         if sentence != Sentence::Nothing {
-            tracing::info!(peer = ?node, ?offence, banned = sentence == Sentence::Ban, "a peer is shut out for what it sent");
+            // Not at a level that is written by default: whoever floods a node would fill its operator's disk with it.
+            tracing::debug!(peer = ?node, ?offence, banned = sentence == Sentence::Ban, "a peer is shut out for what it sent");
             behaviour.banned.block_peer(peer);
             self.book.discourage(&peer);
         }

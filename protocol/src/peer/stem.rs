@@ -239,7 +239,13 @@ impl Peer {
         // An operator of the round whose key may speak; another one is a relay like any.
         let is_due = Body::round_of(&submission.body).is_some_and(|round| self.has_duties_in(&round));
         let at_the_end = hops_left == 0 && (is_due || self.knows_operators());
-        let next = if at_the_end { None } else { self.draw_relay(&[from], rng) };
+        // An own one that has come round goes the way it went: nobody else hears it from its author.
+        let own = self.stems.own.get(&BlobId::of(&submission.body)).and_then(|own| own.tried.last());
+        let next = match own.copied().filter(|relay| self.nodes.contains_key(relay)) {
+            Some(relay) => Some(relay),
+            None if at_the_end => None,
+            None => self.draw_relay(&[from], rng),
+        };
         match next {
             Some(next) => self.send(next, &Message::Stem(Stem { hops_left: hops_left.saturating_sub(1), submission })),
             // An operator checks it as it checks all that comes, and then sends it to the others.
