@@ -538,7 +538,7 @@ impl Peer {
         self.ordering.ahead().max(self.height())
     }
 
-    /// Returns the newest decisions, ascending: at most [`limits::RECENT_DECISIONS`](crate::limits::RECENT_DECISIONS).
+    /// Returns the newest decisions, ascending: at most [`limits::RECENT_DECISIONS`].
     pub fn recent_decisions(&self) -> impl ExactSizeIterator<Item = &Arc<Decision>> {
         self.ordering.recent()
     }

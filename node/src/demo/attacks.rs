@@ -90,11 +90,12 @@ impl Attackers {
 
     /// Those who are no members vote all the same.
     pub(super) async fn vote(&mut self, hosts: &Hosts, state: &(Ledger, Arc<RoundRecord>)) -> anyhow::Result<()> {
-        for somebody in self.invented.iter().chain([&self.revoked]) {
+        // Each at a node of its own: operators shut out a node that brings them one forgery after the other.
+        for (number, somebody) in self.invented.iter().chain([&self.revoked]).enumerate() {
             let record = pretend(&state.0, &state.1, &somebody.leaf)?;
             let votes = vec![chorus_crypto::ballot::Vote::Agree; record.plan.items().len()];
             let submission = Contributor::anonymous(&somebody.leaf).cast(&state.0, &record, &votes, &mut self.rng)?;
-            hosts.of(0).command(Command::Contribute(submission)).await?;
+            hosts.of(number).command(Command::Contribute(submission)).await?;
         }
         Ok(())
     }
