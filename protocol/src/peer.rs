@@ -574,9 +574,9 @@ impl Peer {
         round.charter.operator(&self.own_key()?)
     }
 
-    /// Returns whether this node has found a round's result itself, with this body.
-    pub fn has_found(&self, result: &BlobId) -> bool {
-        self.duties.has_found(result)
+    /// Returns whether this node has found a round's result, or what follows from one, itself, with this body.
+    pub fn has_found(&self, body: &BlobId) -> bool {
+        self.duties.has_found(body)
     }
 
     fn on_connected(&mut self, node: NodeId) {

@@ -42,7 +42,7 @@ pub enum Offence {
     /// Let a message that it had begun come to a halt. Bad links do that too.
     Stalled,
     /// Said again what it had said, or what is settled since, or of no use here. Honest nodes do that too, so it counts only
-    /// beyond what they do: [`REPEATS`] within a short time.
+    /// beyond what they do: 512 within a short time.
     Repeated,
 }
 

@@ -134,9 +134,9 @@ impl Duties {
         if self.changed { Some(Timestamp::default()) } else { self.next }
     }
 
-    /// Whether a round's result was found here, with this body.
-    pub(super) fn has_found(&self, result: &BlobId) -> bool {
-        self.concluded.values().any(|own| own.result == *result)
+    /// Whether a round's result, or what follows from one, was found here, with this body.
+    pub(super) fn has_found(&self, body: &BlobId) -> bool {
+        self.concluded.values().any(|own| own.result == *body || own.follows == Some(*body))
     }
 
     pub(super) fn round_key(&self, round: &RoundId) -> Option<&SealSecret> {

@@ -39,8 +39,11 @@ const HOLD_MILLIS: u64 = 2_000;
 /// How long a contribution may take to reach the log, besides the time that its bytes take, before it is sent another way.
 const PATIENCE_MILLIS: u64 = 10_000;
 
-/// How long a contribution that went to the operators directly may take to reach the log, before it is sent again.
+/// How long a contribution that went to the operators directly may take to reach the log, before it is sent again: this at
+/// first, and twice as long each time. What they refuse is not on the log either, and who brings it again and again is shut
+/// out.
 const RESEND_MILLIS: u64 = 3_000;
+const LONGEST_RESEND_MILLIS: u64 = 60_000;
 
 /// How often one looks whether there is anybody to send to, in milliseconds, and for how long one waits to hear what peers
 /// speak before they are taken to speak the oldest version.
@@ -72,8 +75,8 @@ struct Own {
     tried: Vec<NodeId>,
     /// How often nobody was there to send to.
     looked: u32,
-    /// Whether it went to the operators directly.
-    direct: bool,
+    /// How often it went to the operators directly.
+    direct: u32,
     next: Timestamp,
 }
 
@@ -148,7 +151,7 @@ impl Peer {
             submission: Arc::new(submission),
             tried: Vec::new(),
             looked: 0,
-            direct: false,
+            direct: 0,
             next: self.now,
         };
         self.stems.own.insert(BlobId::of(&own.submission.body), own);
@@ -159,7 +162,7 @@ impl Peer {
         let Some(key) = self.nodes.get(&to).copied().flatten() else { return };
         let rounds = self.ledger.rounds();
         let is_theirs = |own: &&Own| rounds.get(&own.attempt.0).is_some_and(|it| it.charter.operator(&key).is_some());
-        let direct = self.stems.own.values().filter(|own| own.direct).filter(is_theirs);
+        let direct = self.stems.own.values().filter(|own| own.direct > 0).filter(is_theirs);
         let direct = direct.map(|own| Arc::clone(&own.submission));
         for submission in direct.collect::<Vec<_>>() {
             self.send(to, &Message::Submission(submission.as_ref().clone()));
@@ -276,7 +279,7 @@ impl Peer {
     fn send_own(&mut self, body: BlobId, rng: &mut impl CryptoRng) {
         let Some(own) = self.stems.own.get(&body) else { return };
         let submission = Arc::clone(&own.submission);
-        let (tried, looked, round) = (own.tried.clone(), own.looked, own.attempt.0);
+        let (tried, looked, sent, round) = (own.tried.clone(), own.looked, own.direct, own.attempt.0);
         let relay = if tried.len() < PATHS { self.draw_relay(&tried, rng) } else { None };
         let unheard = self.nodes.keys().any(|node| !self.minors.contains_key(node));
         let is_due = self.has_duties_in(&round);
@@ -298,13 +301,13 @@ impl Peer {
                     let _ = self.collected.enqueue(self.config.node, submission.as_ref().clone(), false);
                 }
                 self.send_to_operators_of(round, &Message::Submission(submission.as_ref().clone()));
-                RESEND_MILLIS + wait * operators
+                RESEND_MILLIS.saturating_mul(1 << sent.min(16)).min(LONGEST_RESEND_MILLIS) + wait * operators
             }
         };
         let Some(own) = self.stems.own.get_mut(&body) else { return };
         own.next = now.plus_millis(next);
         own.looked = if relay.is_none() { looked.saturating_add(1) } else { looked };
-        own.direct = relay.is_none() && !nobody && !may_wait;
+        own.direct = if relay.is_none() && !nobody && !may_wait { sent.saturating_add(1) } else { 0 };
         own.tried.extend(relay);
     }
 }
