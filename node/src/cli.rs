@@ -17,6 +17,7 @@ mod failure;
 mod import;
 mod init;
 mod keys;
+mod open;
 mod output;
 mod polis;
 mod poll;
@@ -121,6 +122,8 @@ enum Command {
     Join(community::Join),
     /// Run the node until Ctrl-C.
     Run(run::Run),
+    /// Print a link to this node's page for a browser on this machine. It works once, within an hour.
+    Open,
     /// Show the community, this node, and all rounds.
     Status,
     /// Look for what may be wrong, and say what to do: keys, disk, clock, store, journal, ports, connections.
@@ -203,6 +206,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Invite(command) => command.carry_out(global),
         Command::Join(command) => command.carry_out(global),
         Command::Run(command) => block_on(command.carry_out(global)),
+        Command::Open => open::carry_out(global),
         Command::Status => status::carry_out(global),
         Command::Doctor => doctor::carry_out(global),
         Command::Attest(command) => command.carry_out(global),

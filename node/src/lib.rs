@@ -14,6 +14,7 @@ pub mod keystore;
 pub mod metrics;
 pub mod model;
 pub mod network;
+pub mod page;
 pub mod participation;
 pub mod polis;
 pub mod recording;

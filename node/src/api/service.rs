@@ -15,6 +15,7 @@ mod people;
 mod polls;
 mod proposals;
 mod results;
+mod showing;
 mod votes;
 
 use std::{
@@ -55,7 +56,7 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::classes::OTHER_NAME;
+pub use self::{classes::OTHER_NAME, showing::ballots_of};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
@@ -287,8 +288,6 @@ impl Service {
     }
 
     fn round(&self, ledger: &Ledger, round: &RoundRecord) -> view::Round {
-        let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
-        let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
         view::Round {
             id: round.id,
             poll: round.plan.ballots().map(|plan| plan.poll),
@@ -296,7 +295,7 @@ impl Service {
             ordinal: round.ordinal,
             state: round.state().into(),
             items: round.plan.items().len(),
-            ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
+            ballots: ballots_of(round),
             members: round.manifest.as_ref().map(|manifest| manifest.snapshot.leaves().len()),
             classes_by: round.plan.classes.as_ref().map(|plan| classes::told_apart(ledger, &plan.source)),
             closes_at: round.manifest.as_ref().map(|manifest| manifest.deadline.as_millis()),

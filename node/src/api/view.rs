@@ -3,10 +3,12 @@
 mod adapters;
 mod charter;
 mod people;
+mod showing;
 
 pub use adapters::*;
 pub use charter::*;
 pub use people::*;
+pub use showing::*;
 
 use chorus_protocol::{
     config::Policy,
