@@ -198,7 +198,7 @@ pub(super) async fn enter(
 pub(super) async fn leave(State(page): State<Page>, Extension(visit): Extension<Visit>) -> Response {
     page.sessions.leave(&visit.session);
     let cookie = format!("{}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0", page.session_cookie());
-    ([(header::SET_COOKIE, cookie)], Failed::Outside).into_response()
+    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 
 /// `POST /language`: chooses the language, and goes back.

@@ -52,18 +52,23 @@ async fn shown(page: &Page, visit: &Visit, made: Value) -> Result<Response, Fail
     page.show(visit, "members.html", context! { ..made, ..values }).await
 }
 
+/// Returns the attributes that a form states.
+async fn attributes(page: &Page, fields: &Fields) -> Result<Vec<(String, String)>, Failed> {
+    let people = page.service.people().await?;
+    let stated = |attribute: &view::AttributeView| {
+        let value = fields.text(&format!("attribute-{}", attribute.name));
+        (!value.is_empty()).then(|| (attribute.name.clone(), value.to_owned()))
+    };
+    Ok(people.attributes.iter().filter_map(stated).collect())
+}
+
 /// `POST /members/request`: writes a request to be handed to an attester.
 pub(super) async fn request(
     State(page): State<Page>,
     Extension(visit): Extension<Visit>,
     Extension(fields): Extension<Fields>,
 ) -> Result<Response, Failed> {
-    let people = page.service.people().await?;
-    let stated = |attribute: &view::AttributeView| {
-        let value = fields.text(&format!("attribute-{}", attribute.name));
-        (!value.is_empty()).then(|| (attribute.name.clone(), value.to_owned()))
-    };
-    let attributes = people.attributes.iter().filter_map(stated).collect();
+    let attributes = attributes(&page, &fields).await?;
     let asked = view::AskForAttestation { attributes, evidence: fields.text("evidence").to_owned(), recovers: None };
     let request = page.service.request_attestation(asked).await?;
     shown(&page, &visit, context! { request => request.request }).await
@@ -79,6 +84,7 @@ pub(super) async fn approve(
         request: fields.text("request").split_whitespace().collect(),
         subject: (!subject.is_empty()).then(|| subject.to_owned()),
         in_person: fields.is_on("in_person"),
+        attributes: attributes(&page, &fields).await?,
         ..view::Approve::default()
     };
     page.service.approve(asked).await?;

@@ -127,7 +127,8 @@ impl Page {
     /// Shows what went wrong.
     pub(super) async fn failure(&self, visit: &Visit, failed: &Failed) -> Response {
         let values = context! { key => failed.key(), detail => failed.detail() };
-        let is_in = !visit.csrf.is_empty();
+        // Whoever names this server otherwise may be a page elsewhere, with the cookie of a person who is in.
+        let is_in = !visit.csrf.is_empty() && failed.status() != StatusCode::MISDIRECTED_REQUEST;
         let shown = match is_in {
             true => self.show(visit, "failure.html", values.clone()).await,
             false => self.render(visit, "outside.html", values.clone()),

@@ -131,12 +131,9 @@ async fn a_statement_of_a_megabyte_is_refused_in_plain_words() {
     let path = format!("{poll}/propose");
 
     let long = browser.post(&path, &[("text", "x".repeat(1_000_000).as_str())]).await;
-    let huge = browser.post(&path, &[("text", "x".repeat(2_000_000).as_str())]).await;
 
     assert_eq!(long.status, 400);
     assert!(long.text.contains("at most 4096 bytes") && long.text.len() < 50_000);
-    assert_eq!(huge.status, 413);
-    assert!(huge.text.contains("too large"));
     shut(browser).await;
 }
 
