@@ -114,7 +114,7 @@ fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord,
 fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
     let poll = ledger.polls().get(&report.poll);
     let kind = poll.map_or(PollKind::Statement, |poll| poll.opening.kind);
-    let findings = report.findings();
+    let findings = report.findings(&ledger.meta_items(report.round));
     let groups = report.map().map(|map| map.groups.as_slice()).unwrap_or_default();
     let weighted = report.classes().map(ClassReport::weighted);
     let text = |id: &BlobId| {
