@@ -40,8 +40,7 @@ wire_struct!(PollRules { strict, items_per_member, characters, policy(limits::MA
 const MOST_ITEMS: u8 = 20;
 const MOST_CHARACTERS: u16 = 4_096;
 const _: () = assert!(
-    MOST_ITEMS as usize == limits::MAX_PROPOSALS_PER_MEMBER
-        && MOST_CHARACTERS as usize == limits::MAX_STATEMENT_BYTES
+    MOST_ITEMS as usize == limits::MAX_PROPOSALS_PER_MEMBER && MOST_CHARACTERS as usize == limits::MAX_STATEMENT_BYTES
 );
 
 impl Default for PollRules {

@@ -17,7 +17,7 @@ use chorus_crypto::{
 use super::{Ledger, Poll, Proposer};
 use crate::{
     canonical::{map, put_map},
-    facilitation::{Annotation, AnnotatedProposal, AnyProposal, Ground, Moderation, PollRules, StatedRules, Verdict},
+    facilitation::{AnnotatedProposal, Annotation, AnyProposal, Ground, Moderation, PollRules, StatedRules, Verdict},
     fault::{Fault, bound},
     id::{BlobId, PollId, RoundId},
     limits,
@@ -213,9 +213,10 @@ impl Ledger {
         let charter = Arc::clone(self.charter());
         let said = self.facilitation_mut(it.poll);
         said.stated.insert(operator, StatedByOne { times: it.number, rules: Some(it.rules.clone()) });
-        let alike = said.stated.iter().filter(|(key, by)| {
-            charter.operator(key).is_some() && by.rules.as_ref() == Some(&it.rules)
-        });
+        let alike = said
+            .stated
+            .iter()
+            .filter(|(key, by)| charter.operator(key).is_some() && by.rules.as_ref() == Some(&it.rules));
         if is_fresh || alike.count() > usize::from(charter.faulty()) {
             said.rules = it.rules.clone();
             said.stated.values_mut().for_each(|by| by.rules = None);

@@ -325,8 +325,7 @@ fn read(input: &mut Reader<'_>) -> Result<Ledger, DecodeError> {
     let is_named = rounds.iter().all(|(id, round)| *id == round.id);
     let cards = Cards::of(input.seq(limits::MAX_CARD_STATEMENTS)?).ok_or(DecodeError::OutOfRange("cards"))?;
     let convicted = set(input, MANY)?;
-    let facilitation =
-        if is_facilitated { super::facilitation::read(input, &polls)? } else { BTreeMap::new() };
+    let facilitation = if is_facilitated { super::facilitation::read(input, &polls)? } else { BTreeMap::new() };
     if !is_named || polls.iter().any(|(id, poll)| *id != poll.opening.id(community)) {
         return Err(DecodeError::NonCanonical("the id of a poll or round"));
     }
