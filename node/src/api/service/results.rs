@@ -79,7 +79,7 @@ impl Service {
             .map_err(|_| ApiError::new(Kind::Internal, "the bundle could not be written"))?
     }
 
-    async fn body(&self, id: BlobId) -> Result<Arc<[u8]>, ApiError> {
+    pub(super) async fn body(&self, id: BlobId) -> Result<Arc<[u8]>, ApiError> {
         Ok(self.node.fetch(id).await?)
     }
 }
@@ -114,7 +114,8 @@ fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord,
 fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
     let poll = ledger.polls().get(&report.poll);
     let kind = poll.map_or(PollKind::Statement, |poll| poll.opening.kind);
-    let findings = report.findings(&ledger.meta_items(report.round));
+    let meta = ledger.meta_items(report.round);
+    let findings = report.findings(&meta);
     let groups = report.map().map(|map| map.groups.as_slice()).unwrap_or_default();
     let weighted = report.classes().map(ClassReport::weighted);
     let text = |id: &BlobId| {
@@ -125,6 +126,7 @@ fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::P
         number: at + 1,
         id: *id,
         text: text(id).unwrap_or_default(),
+        meta: meta.get(at) == Some(&true),
         total: report.totals().and_then(|totals| tally(totals, at)),
         weighted: weighted.as_ref().and_then(|totals| tally(totals, at)),
         groups: groups.iter().filter_map(|totals| tally(totals, at)).collect(),
