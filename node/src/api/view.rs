@@ -526,6 +526,9 @@ pub struct ItemResult {
     pub groups: Vec<Tally>,
     /// The probability that one member drawn from each group agrees.
     pub consensus: Option<f64>,
+    /// The probability that one member drawn from each group disagrees.
+    #[serde(default)]
+    pub consensus_against: Option<f64>,
 }
 
 /// An opinion group.

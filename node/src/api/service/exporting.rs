@@ -9,7 +9,10 @@
 //! before it.
 
 use chorus_protocol::{
-    deliberation::tally::Totals,
+    deliberation::{
+        consensus::{Support, support},
+        tally::{Totals, Vote},
+    },
     id::{BlobId, PollId},
     ledger::Ledger,
     round::report::RoundReport,
@@ -141,6 +144,7 @@ fn statements(ledger: &Ledger, polls: &[PollId], told: &[Told<'_>]) -> Result<Ve
         "pass",
         "unseen",
         "consensus",
+        "consensus_against",
         "principle",
     ])?;
     let no_votes = std::collections::BTreeMap::new();
@@ -156,7 +160,10 @@ fn statements(ledger: &Ledger, polls: &[PollId], told: &[Told<'_>]) -> Result<Ve
     };
     for of in told {
         let (report, meta) = (of.report, ledger.meta_items(of.report.round));
-        let support = report.support();
+        let (agree, disagree) = (support(&report.groups(), Vote::Agree), support(&report.groups(), Vote::Disagree));
+        let share = |of: &[Support], place: usize| {
+            of.get(place).map_or_else(String::new, |support| format!("{:.6}", support.approximate()))
+        };
         let principles = principles(of);
         for (place, item) in report.items.iter().enumerate() {
             let tally = report.totals().and_then(|totals| totals.items.get(place));
@@ -176,7 +183,8 @@ fn statements(ledger: &Ledger, polls: &[PollId], told: &[Told<'_>]) -> Result<Ve
                 number(tally.map(|tally| tally.disagree)),
                 number(tally.map(|tally| tally.pass)),
                 number(tally.map(|tally| u64::from(report.ballots).saturating_sub(tally.seen()))),
-                support.get(place).map_or_else(String::new, |support| format!("{:.6}", support.approximate())),
+                share(&agree, place),
+                share(&disagree, place),
                 principles.contains(&place).to_string(),
             ])?;
         }
@@ -186,7 +194,7 @@ fn statements(ledger: &Ledger, polls: &[PollId], told: &[Told<'_>]) -> Result<Ve
         let is_told = |item: &BlobId| told.iter().any(|of| of.poll == *poll && of.report.items.contains(item));
         for (item, _, _) in items.iter().filter(|(item, _, _)| !is_told(item)) {
             let before = [poll.to_string(), String::new()];
-            let empty = core::iter::repeat_n(String::new(), 7);
+            let empty = core::iter::repeat_n(String::new(), 8);
             let row: Vec<String> = before.into_iter().chain(about(*poll, *item)).chain(empty).collect();
             rows.row(&row)?;
         }

@@ -131,6 +131,10 @@ fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::P
         weighted: weighted.as_ref().and_then(|totals| tally(totals, at)),
         groups: groups.iter().filter_map(|totals| tally(totals, at)).collect(),
         consensus: findings.as_ref().and_then(|findings| findings.agree.get(at)).map(|support| support.approximate()),
+        consensus_against: findings
+            .as_ref()
+            .and_then(|findings| findings.disagree.get(at))
+            .map(|support| support.approximate()),
     };
     let typical = |group: usize| -> Vec<(usize, view::Choice)> {
         let found = findings.as_ref().and_then(|findings| findings.representative.get(group));
