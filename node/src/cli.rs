@@ -18,6 +18,7 @@ mod import;
 mod init;
 mod keys;
 mod open;
+mod moderate;
 mod output;
 mod polis;
 mod poll;
@@ -146,13 +147,16 @@ enum Command {
     Poll(poll::Poll),
     /// Propose items for a poll.
     Propose(poll::Propose),
+    /// Accept and reject items, state a poll's rules, and show what operators have said about items.
+    #[command(subcommand)]
+    Moderate(moderate::Moderate),
     /// Vote. Nobody sees how, and at the anonymous level nobody sees that you did; voting again replaces your ballot wholly.
     Vote(vote::Vote),
     /// Take your ballot back.
     Withdraw(vote::Withdraw),
     /// Show what came of a poll.
     Result(result::ShowResult),
-    /// Write the audit bundle, with which anyone can check all results.
+    /// Write the audit bundle, with which anyone can check all results; or tables, none with a row per person.
     Export(result::Export),
     /// Take in the log of a community from a file, into a home that is new or behind. Every certificate in it is checked.
     Import(import::Import),
@@ -214,6 +218,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Config(command) => command.carry_out(global),
         Command::Poll(command) => command.carry_out(global),
         Command::Propose(command) => command.carry_out(global),
+        Command::Moderate(command) => command.carry_out(global),
         Command::Vote(command) => command.carry_out(global),
         Command::Withdraw(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),

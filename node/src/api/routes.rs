@@ -1,5 +1,7 @@
 //! The routes. Each hands its request to the [`Service`] and its answer back.
 
+mod facilitation;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
@@ -94,7 +96,8 @@ pub fn router(shared: Shared) -> Router {
         .route("/own-items", get(own_items))
         .route("/constitutions", get(constitutions))
         .route("/page", post(page_link))
-        .route("/bundle", get(bundle));
+        .route("/bundle", get(bundle))
+        .merge(facilitation::router());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
     let routes = routes

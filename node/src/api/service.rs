@@ -10,12 +10,15 @@ mod assessing;
 mod attest;
 mod classes;
 mod diary;
+mod exporting;
 mod membership;
+mod moderating;
 mod people;
 mod polls;
 mod proposals;
 mod results;
 mod showing;
+mod routing;
 mod votes;
 
 use std::{
@@ -36,7 +39,7 @@ use chorus_protocol::{
     peer::{Command, Peer},
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 
 use super::{
     ballots::Ballots,
@@ -56,7 +59,7 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::{classes::OTHER_NAME, showing::ballots_of};
+pub use self::{classes::OTHER_NAME, exporting::Table, routing::SoFar, showing::ballots_of};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
@@ -113,6 +116,8 @@ pub struct Service {
     desk: tokio::sync::Mutex<Option<Desk>>,
     /// The numbers of anonymous proposals that are on their way.
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
+    /// What the order in which items are shown is drawn from; nobody else has it.
+    order: [u8; 32],
 }
 
 impl Service {
@@ -135,7 +140,9 @@ impl Service {
         }
         let diary = Diary::new(dir.diary());
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed }))
+        let mut order = [0; 32];
+        randomness.generator("order of items", &[]).fill_bytes(&mut order);
+        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, order }))
     }
 
     /// Returns the node.

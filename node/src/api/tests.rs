@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 mod adapters;
 mod classes;
+mod facilitation;
 mod open;
 
 use super::{auth::Token, ballots::Ballots, *};

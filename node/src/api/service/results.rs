@@ -114,7 +114,8 @@ pub(super) fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&R
 pub(super) fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
     let poll = ledger.polls().get(&report.poll);
     let kind = poll.map_or(PollKind::Statement, |poll| poll.opening.kind);
-    let findings = report.findings();
+    let meta = ledger.meta_items(report.round);
+    let findings = report.findings(&meta);
     let groups = report.map().map(|map| map.groups.as_slice()).unwrap_or_default();
     let weighted = report.classes().map(ClassReport::weighted);
     let text = |id: &BlobId| {
@@ -125,10 +126,15 @@ pub(super) fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport)
         number: at + 1,
         id: *id,
         text: text(id).unwrap_or_default(),
+        meta: meta.get(at) == Some(&true),
         total: report.totals().and_then(|totals| tally(totals, at)),
         weighted: weighted.as_ref().and_then(|totals| tally(totals, at)),
         groups: groups.iter().filter_map(|totals| tally(totals, at)).collect(),
         consensus: findings.as_ref().and_then(|findings| findings.agree.get(at)).map(|support| support.approximate()),
+        consensus_against: findings
+            .as_ref()
+            .and_then(|findings| findings.disagree.get(at))
+            .map(|support| support.approximate()),
     };
     let typical = |group: usize| -> Vec<(usize, view::Choice)> {
         let found = findings.as_ref().and_then(|findings| findings.representative.get(group));
