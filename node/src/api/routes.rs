@@ -1,5 +1,7 @@
 //! The routes. Each hands its request to the [`Service`] and its answer back.
 
+mod values;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
@@ -86,7 +88,8 @@ pub fn router(shared: Shared) -> Router {
         .route("/diary/cards", post(add_card))
         .route("/diary/cards/remove", post(remove_card))
         .route("/result", get(result))
-        .route("/bundle", get(bundle));
+        .route("/bundle", get(bundle))
+        .merge(values::routes());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
     Router::new()

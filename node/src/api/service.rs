@@ -6,15 +6,18 @@
 
 mod adapters;
 mod amending;
+mod articulating;
 mod assessing;
 mod attest;
 mod classes;
 mod diary;
 mod membership;
+mod moral;
 mod people;
 mod polls;
 mod proposals;
 mod results;
+mod values;
 mod votes;
 
 use std::{
@@ -112,6 +115,7 @@ pub struct Service {
     desk: tokio::sync::Mutex<Option<Desk>>,
     /// The numbers of anonymous proposals that are on their way.
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
+    interview: articulating::Interview,
 }
 
 impl Service {
@@ -134,7 +138,8 @@ impl Service {
         }
         let diary = Diary::new(dir.diary());
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed }))
+        let interview = articulating::Interview::default();
+        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, interview }))
     }
 
     /// Returns the node.

@@ -3,10 +3,12 @@
 mod adapters;
 mod charter;
 mod people;
+mod values;
 
 pub use adapters::*;
 pub use charter::*;
 pub use people::*;
+pub use values::*;
 
 use chorus_protocol::{
     config::Policy,

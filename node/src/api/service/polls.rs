@@ -9,7 +9,7 @@ use chorus_protocol::{
     log::entry::{BallotPlan, ClassPlan, Entry, PollOpening, Proposal, RoundPlan, Subject},
 };
 
-use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+use super::{ApiError, Kind, Service, find_poll, latest_round, values::item_texts, view, wait};
 
 /// How long operators may take to offer their keys for a round before it opens without the missing ones.
 pub(super) const KEY_GRACE_MILLIS: u64 = 5_000;
@@ -69,9 +69,9 @@ impl Service {
         if let Some(duration) = asked.duration_millis {
             check_duration(duration)?;
         }
-        let texts = items(&asked.items)?;
         let mut ledger = self.ledger().await?;
         self.operator(&ledger, "open polls")?;
+        let texts = items(&item_texts(&ledger, asked.kind.into(), &asked.context, &asked.items)?)?;
         let opening =
             PollOpening { kind: asked.kind.into(), question: asked.question.trim().to_owned(), context: asked.context };
         let poll = opening.id(ledger.community());

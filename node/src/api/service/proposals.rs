@@ -10,10 +10,10 @@ use chorus_protocol::{
     contribution::{ContributeError, Level},
     id::{BlobId, PollId},
     ledger::{Ledger, Poll, Proposer},
-    log::entry::{AnonymousProposal, Entry, Proposal, SignedEntry},
+    log::entry::{AnonymousProposal, Entry, PollKind, Proposal, SignedEntry},
 };
 
-use super::{ApiError, Kind, Service, find_poll, polls::items, try_entries, view, wait};
+use super::{ApiError, Kind, Service, find_poll, polls::items, try_entries, values::item_texts, view, wait};
 use crate::participation::{Action, check};
 
 impl Service {
@@ -23,8 +23,7 @@ impl Service {
     ///
     /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
     pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Proposed, ApiError> {
-        let texts = items(&asked.items)?;
-        if texts.is_empty() {
+        if asked.items.is_empty() {
             return Err(ApiError::invalid("there is no text"));
         }
         let settings = self.settings()?;
@@ -32,6 +31,9 @@ impl Service {
         check(&settings, Action::Proposal(level))?;
         let mut ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
+        let opening = ledger.polls().get(&poll).map(|poll| &poll.opening);
+        let (kind, context) = opening.map_or((PollKind::Statement, ""), |it| (it.kind, it.context.as_str()));
+        let texts = items(&item_texts(&ledger, kind, context, &asked.items)?)?;
         let ids: Vec<BlobId> = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
         let is_operator = ledger.charter().operator(&self.person()?.key.public()).is_some();
         if asked.as_operator && !is_operator {
