@@ -19,6 +19,7 @@ mod init;
 mod keys;
 mod open;
 mod moderate;
+mod moral_graph;
 mod output;
 mod polis;
 mod poll;
@@ -28,6 +29,7 @@ mod result;
 mod rules;
 mod run;
 mod status;
+mod value;
 mod values;
 mod verify;
 mod vote;
@@ -154,6 +156,11 @@ enum Command {
     Vote(vote::Vote),
     /// Take your ballot back.
     Withdraw(vote::Withdraw),
+    /// Find words for what you value, propose it, and say which values are wise and which are wiser.
+    #[command(subcommand)]
+    Value(value::Value),
+    /// Show the moral graph: which values people find wiser than which, and where.
+    MoralGraph(moral_graph::MoralGraph),
     /// Show what came of a poll.
     Result(result::ShowResult),
     /// Write the audit bundle, with which anyone can check all results; or tables, none with a row per person.
@@ -221,6 +228,8 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Moderate(command) => command.carry_out(global),
         Command::Vote(command) => command.carry_out(global),
         Command::Withdraw(command) => command.carry_out(global),
+        Command::Value(command) => command.carry_out(global),
+        Command::MoralGraph(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
         Command::Import(command) => command.carry_out(global),

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod articulation;
 pub mod attester;
 pub mod backup;
 pub mod cli;
@@ -8,6 +9,7 @@ pub mod config;
 pub mod demo;
 pub mod diary;
 pub mod doctor;
+pub mod drawing;
 pub mod driver;
 pub mod health;
 pub mod keystore;

@@ -9,6 +9,7 @@ use chorus_protocol::{contribution::ContributeError, fault::Fault};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    articulation::ArticulationError,
     attester::{DeskError, evidence::EvidenceError, hook::HookError},
     diary::DiaryError,
     driver::NodeError,
@@ -159,6 +160,12 @@ impl From<DiaryError> for ApiError {
             DiaryError::Card(_) => Kind::Invalid,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ArticulationError> for ApiError {
+    fn from(error: ArticulationError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The routes. Each hands its request to the [`Service`] and its answer back.
 
 mod facilitation;
+mod values;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -97,7 +98,8 @@ pub fn router(shared: Shared) -> Router {
         .route("/constitutions", get(constitutions))
         .route("/page", post(page_link))
         .route("/bundle", get(bundle))
-        .merge(facilitation::router());
+        .merge(facilitation::router())
+        .merge(values::routes());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
     let routes = routes

@@ -6,6 +6,7 @@
 
 mod adapters;
 mod amending;
+mod articulating;
 mod assessing;
 mod attest;
 mod classes;
@@ -13,12 +14,14 @@ mod diary;
 mod exporting;
 mod membership;
 mod moderating;
+mod moral;
 mod people;
 mod polls;
 mod proposals;
 mod results;
 mod showing;
 mod routing;
+mod values;
 mod votes;
 
 use std::{
@@ -118,6 +121,7 @@ pub struct Service {
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
     /// What the order in which items are shown is drawn from; nobody else has it.
     order: [u8; 32],
+    interview: articulating::Interview,
 }
 
 impl Service {
@@ -142,7 +146,8 @@ impl Service {
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
         let mut order = [0; 32];
         randomness.generator("order of items", &[]).fill_bytes(&mut order);
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, order }))
+        let interview = articulating::Interview::default();
+        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, order, interview }))
     }
 
     /// Returns the node.

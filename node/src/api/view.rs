@@ -5,12 +5,14 @@ mod charter;
 mod facilitation;
 mod people;
 mod showing;
+mod values;
 
 pub use adapters::*;
 pub use charter::*;
 pub use facilitation::*;
 pub use people::*;
 pub use showing::*;
+pub use values::*;
 
 use chorus_protocol::{
     config::Policy,

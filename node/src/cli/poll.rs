@@ -284,7 +284,7 @@ fn is_meant(client: &Client, poll: &str, items: &[view::NewItem]) -> anyhow::Res
 }
 
 /// What was proposed, and what it shows.
-fn proposal(proposed: &view::Proposed) -> String {
+pub(super) fn proposal(proposed: &view::Proposed) -> String {
     let mut lines = Lines::default();
     let left =
         proposed.anonymous_left.map_or_else(String::new, |left| format!(" You may propose {left} more in this poll."));

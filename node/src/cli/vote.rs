@@ -104,7 +104,7 @@ impl Withdraw {
     }
 }
 
-fn send(global: &Global, path: &str, asked: &impl serde::Serialize, wait: Duration) -> anyhow::Result<()> {
+pub(super) fn send(global: &Global, path: &str, asked: &impl serde::Serialize, wait: Duration) -> anyhow::Result<()> {
     let (client, output) = (Client::new(global)?, global.output());
     let waiting = output.waiting("proving, sending, and waiting for the log");
     let cast: view::Cast = client.post(path, asked, wait)?;

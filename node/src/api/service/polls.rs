@@ -15,7 +15,7 @@ use chorus_protocol::{
     peer::Peer,
 };
 
-use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+use super::{ApiError, Kind, Service, find_poll, latest_round, values::item_texts, view, wait};
 
 /// How long operators may take to offer their keys for a round before it opens without the missing ones.
 pub(super) const KEY_GRACE_MILLIS: u64 = 5_000;
@@ -65,9 +65,10 @@ impl Service {
         if let Some(duration) = asked.duration_millis {
             check_duration(duration)?;
         }
-        let items = new_items(&asked.items, &asked.annotated)?;
         let mut ledger = self.ledger().await?;
         let key = self.operator(&ledger, "open polls")?;
+        let texts = item_texts(&ledger, asked.kind.into(), &asked.context, &asked.items)?;
+        let items = new_items(&texts, &asked.annotated)?;
         let opening =
             PollOpening { kind: asked.kind.into(), question: asked.question.trim().to_owned(), context: asked.context };
         let poll = opening.id(ledger.community());

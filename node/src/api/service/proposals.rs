@@ -11,14 +11,16 @@ use chorus_protocol::{
     facilitation::{AnnotatedProposal, AnyProposal},
     id::{BlobId, PollId},
     ledger::{Ledger, Poll, Proposer},
-    log::entry::{AnonymousProposal, Entry, SignedEntry},
+    log::entry::{AnonymousProposal, Entry, PollKind, SignedEntry},
 };
 
 use super::{
     ApiError, Kind, Service, find_poll,
     polls::{new_items, open_proposal},
     routing::similar_to,
-    try_entries, view, wait,
+    try_entries,
+    values::item_texts,
+    view, wait,
 };
 use crate::participation::{Action, check};
 
@@ -29,8 +31,7 @@ impl Service {
     ///
     /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
     pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Proposed, ApiError> {
-        let items = new_items(&asked.items, &asked.annotated)?;
-        if items.is_empty() {
+        if asked.items.is_empty() && asked.annotated.is_empty() {
             return Err(ApiError::invalid("there is no text"));
         }
         let settings = self.settings()?;
@@ -38,6 +39,9 @@ impl Service {
         check(&settings, Action::Proposal(level))?;
         let mut ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
+        let opening = ledger.polls().get(&poll).map(|poll| &poll.opening);
+        let (kind, context) = opening.map_or((PollKind::Statement, ""), |it| (it.kind, it.context.as_str()));
+        let items = new_items(&item_texts(&ledger, kind, context, &asked.items)?, &asked.annotated)?;
         let ids: Vec<BlobId> = items.iter().map(|item| BlobId::of(item.text.as_bytes())).collect();
         let similar = similar_to(&ledger, poll, &items);
         if let Some(same) = similar.iter().find(|similar| similar.same).filter(|_| !asked.anyway) {
