@@ -3,6 +3,7 @@
 pub mod api;
 pub mod attester;
 pub mod backup;
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod demo;

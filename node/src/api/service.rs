@@ -8,6 +8,7 @@ mod adapters;
 mod amending;
 mod assessing;
 mod attest;
+mod chat;
 mod classes;
 mod diary;
 mod membership;
@@ -55,7 +56,7 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::classes::OTHER_NAME;
+pub use self::{chat::Conversation, classes::OTHER_NAME};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
@@ -110,6 +111,9 @@ pub struct Service {
     dir: DataDir,
     /// An attester's books, opened when they are first needed. Whoever has the lock admits somebody; nobody else does.
     desk: tokio::sync::Mutex<Option<Desk>>,
+    /// The model on this machine, and the line before it.
+    model: Arc<crate::chat::Desk>,
+    cases: crate::chat::cases::Cases,
     /// The numbers of anonymous proposals that are on their way.
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
 }
@@ -134,7 +138,8 @@ impl Service {
         }
         let diary = Diary::new(dir.diary());
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed }))
+        let (model, cases) = (Arc::default(), crate::chat::cases::Cases::new(dir.cases()));
+        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, model, cases, proposed }))
     }
 
     /// Returns the node.

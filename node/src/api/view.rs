@@ -2,10 +2,12 @@
 
 mod adapters;
 mod charter;
+mod chat;
 mod people;
 
 pub use adapters::*;
 pub use charter::*;
+pub use chat::*;
 pub use people::*;
 
 use chorus_protocol::{

@@ -146,14 +146,8 @@ impl Peer {
     pub(super) fn contribute(&mut self, submission: Submission) {
         let Ok(body) = Body::from_bytes(&submission.body) else { return };
         let attempt = (body.round, body.tag, body.sequence);
-        let own = Own {
-            attempt,
-            submission: Arc::new(submission),
-            tried: Vec::new(),
-            looked: 0,
-            direct: 0,
-            next: self.now,
-        };
+        let own =
+            Own { attempt, submission: Arc::new(submission), tried: Vec::new(), looked: 0, direct: 0, next: self.now };
         self.stems.own.insert(BlobId::of(&own.submission.body), own);
     }
 
