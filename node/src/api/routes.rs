@@ -50,7 +50,7 @@ pub struct Shared {
     pub scratch: PathBuf,
 }
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Returns the router.
 pub fn router(shared: Shared) -> Router {
@@ -99,16 +99,18 @@ pub fn router(shared: Shared) -> Router {
         .route("/page", post(page_link))
         .route("/bundle", get(bundle))
         .merge(facilitation::router())
-        .merge(values::routes());
+        .merge(values::routes())
+        .merge(super::chat::routes());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
+    let openai = super::chat::openai(shared.clone());
     let routes = routes
         .fallback(|| async { ApiError::invalid("there is no such route: see the table in the README") })
         .method_not_allowed_fallback(|| async { ApiError::invalid("the route does not know this method") })
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter))
         .with_state(shared);
-    Router::new().nest(BASE, routes).merge(open)
+    Router::new().nest(BASE, routes).merge(open).merge(openai)
 }
 
 /// Lets in whoever names the server by its own address.
@@ -132,7 +134,7 @@ async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Respon
 }
 
 /// A request's JSON; what is wrong with it is answered as our own error.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
     type Rejection = Response;

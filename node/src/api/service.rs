@@ -9,6 +9,7 @@ mod amending;
 mod articulating;
 mod assessing;
 mod attest;
+mod chat;
 mod classes;
 mod diary;
 mod exporting;
@@ -62,7 +63,9 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::{classes::OTHER_NAME, exporting::Table, routing::SoFar, showing::ballots_of};
+pub use self::{
+    chat::Conversation, classes::OTHER_NAME, exporting::Table, routing::SoFar, showing::ballots_of,
+};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
@@ -117,6 +120,9 @@ pub struct Service {
     dir: DataDir,
     /// An attester's books, opened when they are first needed. Whoever has the lock admits somebody; nobody else does.
     desk: tokio::sync::Mutex<Option<Desk>>,
+    /// The model on this machine, and the line before it.
+    model: Arc<crate::chat::Desk>,
+    cases: crate::chat::cases::Cases,
     /// The numbers of anonymous proposals that are on their way.
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
     /// What the order in which items are shown is drawn from; nobody else has it.
@@ -147,7 +153,22 @@ impl Service {
         let mut order = [0; 32];
         randomness.generator("order of items", &[]).fill_bytes(&mut order);
         let interview = articulating::Interview::default();
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, order, interview }))
+        let (model, cases) = (Arc::default(), crate::chat::cases::Cases::new(dir.cases()));
+        Ok(Arc::new(Self {
+            node,
+            role,
+            person,
+            randomness,
+            ballots,
+            diary,
+            dir,
+            desk,
+            model,
+            cases,
+            proposed,
+            order,
+            interview,
+        }))
     }
 
     /// Returns the node.

@@ -3,6 +3,7 @@
 mod adapters;
 mod charter;
 mod facilitation;
+mod chat;
 mod people;
 mod showing;
 mod values;
@@ -10,6 +11,7 @@ mod values;
 pub use adapters::*;
 pub use charter::*;
 pub use facilitation::*;
+pub use chat::*;
 pub use people::*;
 pub use showing::*;
 pub use values::*;
