@@ -24,6 +24,7 @@ mod text;
 mod words;
 
 mod adapter;
+mod chat;
 mod constitution;
 mod home;
 mod members;
@@ -33,6 +34,7 @@ mod own;
 mod polls;
 mod propose;
 mod result;
+mod values;
 mod vote;
 
 #[cfg(test)]
@@ -107,6 +109,17 @@ pub fn router(page: Page) -> Router {
         .route("/operate/open", post(operate::open))
         .route("/operate/polls/{poll}/round", post(operate::begin))
         .route("/operate/polls/{poll}/close", post(operate::close))
+        .route("/operate/polls/{poll}", get(operate::poll))
+        .route("/operate/polls/{poll}/moderate", post(operate::moderate))
+        .route("/moderation", get(operate::log))
+        .route("/tables/{table}", get(result::table))
+        .route("/values", get(values::show))
+        .route("/values/dialogue", get(values::dialogue).post(values::say))
+        .route("/values/propose", post(values::propose))
+        .route("/values/graph", get(values::graph))
+        .route("/chat", get(chat::show).post(chat::ask))
+        .route("/chat/stream", post(chat::stream))
+        .route("/chat/cases", post(chat::compare))
         .fallback(async || Failed::nowhere())
         .method_not_allowed_fallback(async || Failed::nowhere())
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))

@@ -94,7 +94,6 @@ pub fn router(shared: Shared) -> Router {
         .route("/result", get(result))
         .route("/receipt", get(receipt))
         .route("/map", get(opinion_map))
-        .route("/own-items", get(own_items))
         .route("/constitutions", get(constitutions))
         .route("/page", post(page_link))
         .route("/bundle", get(bundle))
@@ -437,10 +436,6 @@ async fn receipt(State(shared): State<Shared>, Query(of): Query<OfPoll>) -> Answ
 
 async fn opinion_map(State(shared): State<Shared>, Query(of): Query<OfPoll>) -> Answer<Option<view::OpinionMap>> {
     shared.service.opinion_map(of.reference()).await.map(Json)
-}
-
-async fn own_items(State(shared): State<Shared>) -> Answer<Vec<view::OwnItem>> {
-    shared.service.own_items().await.map(Json)
 }
 
 async fn constitutions(State(shared): State<Shared>) -> Answer<Vec<view::Enacted>> {

@@ -20,8 +20,8 @@ mod people;
 mod polls;
 mod proposals;
 mod results;
-mod showing;
 mod routing;
+mod showing;
 mod values;
 mod votes;
 
@@ -63,9 +63,7 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::{
-    chat::Conversation, classes::OTHER_NAME, exporting::Table, routing::SoFar, showing::ballots_of,
-};
+pub use self::{chat::Conversation, classes::OTHER_NAME, exporting::Table, routing::SoFar, showing::ballots_of};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.

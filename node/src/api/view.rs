@@ -2,16 +2,16 @@
 
 mod adapters;
 mod charter;
-mod facilitation;
 mod chat;
+mod facilitation;
 mod people;
 mod showing;
 mod values;
 
 pub use adapters::*;
 pub use charter::*;
-pub use facilitation::*;
 pub use chat::*;
+pub use facilitation::*;
 pub use people::*;
 pub use showing::*;
 pub use values::*;

@@ -49,6 +49,7 @@ impl Failed {
         match self {
             Self::Service(error) => match error.kind {
                 Kind::TimedOut => "failed.timed_out",
+                Kind::Busy => "failed.busy",
                 Kind::Refused => "failed.refused",
                 Kind::Invalid => "failed.invalid",
                 Kind::Host => "failed.host",

@@ -20,6 +20,14 @@ struct Sheet {
     kind: &'static str,
 }
 
+/// A statement of the person's, with its poll.
+#[derive(Serialize)]
+struct Statement<'a> {
+    #[serde(flatten)]
+    statement: view::MyStatement,
+    poll: &'a view::Poll,
+}
+
 /// `GET /own`.
 pub(super) async fn show(State(page): State<Page>, Extension(visit): Extension<Visit>) -> Result<Response, Failed> {
     let diary = page.service.diary().await?;
@@ -37,6 +45,10 @@ pub(super) async fn show(State(page): State<Page>, Extension(visit): Extension<V
         }
     }
     let sheets: Vec<Sheet> = sheets.into_iter().rev().map(|(_, sheet)| sheet).collect();
-    let items = page.service.own_items().await?;
+    let mut items = Vec::new();
+    for poll in &polls {
+        let mine = page.service.mine(&poll.id.to_string()).await?;
+        items.extend(mine.statements.into_iter().map(|statement| Statement { statement, poll }));
+    }
     page.show(&visit, "own.html", context! { kept => diary.kept, sheets, items, cards => diary.cards }).await
 }

@@ -107,7 +107,13 @@ pub(super) async fn show(
 ) -> Result<Response, Failed> {
     let poll = page.service.poll(&poll).await?;
     let draft = draft(&page, &poll);
+    let is_hidden = |item: &&view::Item| item.state == view::ModerationState::Rejected;
+    let (hidden, open): (Vec<_>, Vec<_>) = poll.items.iter().partition(is_hidden);
+    let items = super::vote::described(&page, &poll, &open).await?;
     let values = context! {
+        items,
+        hidden,
+        rules => poll.rules,
         standing => standing(&poll),
         round => poll.rounds.last(),
         chosen => draft.len(),

@@ -1,5 +1,7 @@
 //! Proposing a statement.
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::{Extension, Path, State},
     response::{IntoResponse as _, Redirect, Response},
@@ -24,22 +26,26 @@ pub(super) async fn show(
     Path(reference): Path<String>,
 ) -> Result<Response, Failed> {
     let poll = page.service.poll(&reference).await?;
-    form(&page, &visit, poll, "", None).await
+    form(&page, &visit, poll, &Fields::default(), None).await
 }
 
 async fn form(
     page: &Page,
     visit: &Visit,
     poll: view::Poll,
-    text: &str,
+    fields: &Fields,
     refused: Option<&ApiError>,
 ) -> Result<Response, Failed> {
+    let text = fields.text("text");
     let shown: String = text.chars().take(MAX_SHOWN).collect();
     let values = context! {
         level => page.service.manner()?,
         most => MAX_STATEMENT_BYTES,
+        similar => if refused.is_some() { page.service.similar(&poll.id.to_string(), near(text)).await? } else { Vec::new() },
         is_long => text.len() > MAX_STATEMENT_BYTES,
+        topics => &poll.topics,
         text => shown,
+        fields => ["topic", "prompt", "failure"].map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
         refused => refused.map(|error| error.message.as_str()),
         poll,
     };
@@ -48,6 +54,22 @@ async fn form(
         *response.status_mut() = error.kind.status();
     }
     Ok(response)
+}
+
+/// Asks what is near to a text; of a long one, to its beginning.
+fn near(text: &str) -> view::AskSimilar {
+    view::AskSimilar { text: text.chars().take(MAX_STATEMENT_BYTES / 4).collect() }
+}
+
+/// Returns the statement of a form, with the topic and the prompt that speak for it.
+fn statement(fields: &Fields) -> view::NewItem {
+    let prompt = view::Prompt { prompt: fields.text("prompt").into(), failure: fields.text("failure").into() };
+    view::NewItem {
+        text: fields.text("text").replace("\r\n", "\n"),
+        topic: fields.text("topic").to_owned(),
+        meta: false,
+        prompts: if prompt.prompt.is_empty() { Vec::new() } else { vec![prompt] },
+    }
 }
 
 /// `POST /polls/{poll}/propose`.
@@ -60,16 +82,23 @@ pub(super) async fn propose(
     let poll = page.service.poll(&reference).await?;
     let text = fields.text("text");
     let asked = view::Propose {
-        items: vec![text.replace("\r\n", "\n")],
         open: fields.is_on("open"),
-        as_operator: false,
+        anyway: fields.is_on("anyway"),
+        annotated: vec![statement(&fields)],
         wait_seconds: Some(20),
+        ..view::Propose::default()
     };
+    let similar = page.service.similar(&poll.id.to_string(), near(text)).await?;
+    // Who has been shown what is near, and insists, is believed.
+    if !similar.is_empty() && !asked.anyway && text.len() <= MAX_STATEMENT_BYTES {
+        let refused = ApiError::refused("others have proposed nearly the same");
+        return form(&page, &visit, poll, &fields, Some(&refused)).await;
+    }
     let said = match page.service.propose(&poll.id.to_string(), asked).await {
         Ok(_) => "proposed",
         Err(ApiError { kind: Kind::TimedOut, .. }) => "on_its_way",
         Err(error) if matches!(error.kind, Kind::Invalid | Kind::Refused) => {
-            return form(&page, &visit, poll, text, Some(&error)).await;
+            return form(&page, &visit, poll, &fields, Some(&error)).await;
         }
         Err(error) => return Err(error.into()),
     };

@@ -18,8 +18,16 @@ use super::{
 use crate::api::{ApiError, Kind};
 
 /// All templates.
-pub(super) const TEMPLATES: [(&str, &str); 23] = [
+pub(super) const TEMPLATES: [(&str, &str); 31] = [
     ("layout.html", include_str!("templates/layout.html")),
+    ("item.html", include_str!("templates/item.html")),
+    ("beside.html", include_str!("templates/beside.html")),
+    ("moderate.html", include_str!("templates/moderate.html")),
+    ("moderation.html", include_str!("templates/moderation.html")),
+    ("values.html", include_str!("templates/values.html")),
+    ("dialogue.html", include_str!("templates/dialogue.html")),
+    ("graph.html", include_str!("templates/graph.html")),
+    ("chat.html", include_str!("templates/chat.html")),
     ("failure.html", include_str!("templates/failure.html")),
     ("outside.html", include_str!("templates/outside.html")),
     ("notice.html", include_str!("templates/notice.html")),

@@ -1,14 +1,18 @@
 //! What came of a round: map, groups, every statement; and the receipt of one's own part.
 
 use axum::{
-    extract::{Extension, Path, State},
-    response::Response,
+    extract::{Extension, Path, Query, State},
+    http::header,
+    response::{IntoResponse as _, Response},
 };
 use minijinja::context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Page, chart, failure::Failed, guard::Visit, vote::words_of};
-use crate::api::view::{self, Choice};
+use crate::api::{
+    service::Table,
+    view::{self, Choice},
+};
 
 /// A statement with what everybody, each group and the person said.
 #[derive(Serialize)]
@@ -76,6 +80,26 @@ fn line<'a>(
         divisive: result.divisive.contains(&item.number),
         item,
     }
+}
+
+/// Which poll a table is about.
+#[derive(Deserialize)]
+pub(super) struct OfPoll {
+    poll: Option<String>,
+}
+
+/// `GET /tables/{table}`: a table for a spreadsheet, without a row for any person.
+pub(super) async fn table(
+    State(page): State<Page>,
+    Path(name): Path<String>,
+    Query(of): Query<OfPoll>,
+) -> Result<Response, Failed> {
+    let table = Table::of_file(&name).ok_or_else(Failed::nowhere)?;
+    let rows = page.service.table(table, of.poll.as_deref()).await?;
+    let disposition = format!("attachment; filename=\"{}\"", table.file());
+    let headers =
+        [(header::CONTENT_TYPE, "text/csv; charset=utf-8"), (header::CONTENT_DISPOSITION, disposition.as_str())];
+    Ok((headers, rows).into_response())
 }
 
 /// `GET /polls/{poll}/receipt`.

@@ -45,6 +45,11 @@ pub(super) fn plain(text: &str) -> String {
     out
 }
 
+/// Does the same to a text whose lines are kept.
+pub(super) fn plain_lines(text: &str) -> String {
+    text.lines().flat_map(|line| [plain(line), "\n".to_owned()]).collect()
+}
+
 enum Piece {
     Plain(char),
     Hidden(u32),

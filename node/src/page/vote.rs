@@ -9,33 +9,50 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Page,
+    drafts::Draft,
     failure::Failed,
     guard::{Fields, Visit},
     polls::{self, draft, standing},
 };
 use crate::api::{
     ApiError, Kind,
+    service::SoFar,
     view::{self, Choice},
 };
 
 /// How long the page waits for the log before it says that a ballot is on its way, in seconds.
 const WAIT: u64 = 20;
 
+/// The most digits of a list of skipped statements.
+const MAX_SKIPPED: usize = 4_096;
+
 /// Which statement.
 #[derive(Deserialize)]
 pub(super) struct Which {
     /// This one, by its number.
     item: Option<usize>,
-    /// The next one without a vote after this number.
-    after: Option<usize>,
+    /// Numbers that are to come last, with dots between.
+    #[serde(default)]
+    skip: String,
+    /// The one before.
+    back: Option<usize>,
 }
 
-/// Returns the items of the ballot in the order in which they are shown.
+/// Returns the numbers in a list with dots between.
+fn numbers(list: &str) -> Vec<usize> {
+    list.get(..MAX_SKIPPED).unwrap_or(list).split('.').filter_map(|number| number.parse().ok()).collect()
+}
+
+fn listed(numbers: &[usize]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// Returns the items of the ballot in its order.
 fn ballot(poll: &view::Poll) -> Vec<&view::Item> {
     poll.items.iter().filter(|item| item.on_ballot).collect()
 }
 
-/// `GET /polls/{poll}/vote`: one statement.
+/// `GET /polls/{poll}/vote`: one statement, drawn on this machine by what public tallies say.
 pub(super) async fn card(
     State(page): State<Page>,
     Extension(visit): Extension<Visit>,
@@ -47,28 +64,76 @@ pub(super) async fn card(
         return Ok(Redirect::to(&format!("/polls/{}", poll.id)).into_response());
     }
     let (draft, items) = (draft(&page, &poll), ballot(&poll));
-    let position = |number: usize| items.iter().position(|item| item.number == number);
-    let begin = which.after.and_then(position).map_or(0, |at| at + 1);
-    let undecided = |at: &usize| items.get(*at).is_some_and(|item| !draft.contains_key(&item.id));
-    let at = match which.item {
-        Some(number) => position(number),
-        None => (begin..items.len()).find(undecided),
+    let known = |number: &usize| items.iter().any(|item| item.number == *number);
+    let mut skipped = numbers(&which.skip);
+    skipped.retain(known);
+    let chosen = match which.item {
+        Some(number) => Some(number),
+        None => next(&page, &poll, &draft, &skipped).await?,
     };
-    let Some((at, item)) = at.and_then(|at| Some((at, *items.get(at)?))) else {
+    let item = chosen.and_then(|number| items.iter().find(|item| item.number == number));
+    let Some(item) = item else {
         return Ok(Redirect::to(&format!("/polls/{}/review", poll.id)).into_response());
     };
+    let shown = described(&page, &poll, &[*item]).await?;
+    let skip = listed(&skipped);
+    if !skipped.contains(&item.number) {
+        skipped.push(item.number);
+    }
     let values = context! {
-        item,
-        position => at + 1,
+        item => shown.first(),
+        position => (draft.len() + usize::from(!draft.contains_key(&item.id))).min(items.len()),
         all => items.len(),
         chosen => draft.len(),
         choice => draft.get(&item.id),
-        previous => at.checked_sub(1).and_then(|at| items.get(at)).map(|item| item.number),
+        skip,
+        skip_this => listed(&skipped),
+        back => which.back.filter(known),
         kind => words_of(poll.kind),
         round => poll.rounds.last(),
         poll,
     };
     page.show(&visit, "card.html", values).await
+}
+
+/// Draws what to show next; none once everything is decided or skipped.
+async fn next(page: &Page, poll: &view::Poll, draft: &Draft, skipped: &[usize]) -> Result<Option<usize>, Failed> {
+    let so_far = SoFar {
+        answered: draft.keys().map(ToString::to_string).collect(),
+        skipped: skipped.iter().map(ToString::to_string).collect(),
+        topic: None,
+    };
+    let next = page.service.next_item(&poll.id.to_string(), so_far).await?;
+    Ok(next.item.map(|item| item.number).filter(|number| !skipped.contains(number)))
+}
+
+/// An item with what it stands for, if it is a values card or a move between two.
+#[derive(Serialize)]
+pub(super) struct Described<'a> {
+    #[serde(flatten)]
+    item: &'a view::Item,
+    card: Option<view::CardView>,
+    transition: Option<view::TransitionView>,
+}
+
+/// Returns items with what they stand for.
+pub(super) async fn described<'a>(
+    page: &Page,
+    poll: &view::Poll,
+    items: &[&'a view::Item],
+) -> Result<Vec<Described<'a>>, Failed> {
+    let of = || view::OfPoll { poll: Some(poll.id.to_string()) };
+    let (cards, moves) = match poll.kind {
+        view::Asks::Value => (page.service.cards(of()).await?, Vec::new()),
+        view::Asks::Transition => (Vec::new(), page.service.transitions(of()).await?),
+        view::Asks::Statement | view::Asks::Amendment => (Vec::new(), Vec::new()),
+    };
+    let one = |item: &&'a view::Item| Described {
+        item,
+        card: cards.iter().find(|card| card.id == item.id).cloned(),
+        transition: moves.iter().find(|transition| transition.id == item.id).cloned(),
+    };
+    Ok(items.iter().map(one).collect())
 }
 
 /// Returns which words a kind of poll has for its choices.
@@ -109,7 +174,10 @@ pub(super) async fn choose(
     page.drafts.keep(round.id, draft);
     let to = match fields.text("to") {
         "review" => format!("/polls/{}/review", poll.id),
-        _ => format!("/polls/{}/vote?after={}", poll.id, item.number),
+        _ => {
+            let skip = listed(&numbers(fields.text("skip")));
+            format!("/polls/{}/vote?skip={skip}&back={}", poll.id, item.number)
+        }
     };
     Ok(Redirect::to(&to).into_response())
 }
@@ -118,7 +186,7 @@ pub(super) async fn choose(
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(flatten)]
-    item: &'a view::Item,
+    item: Described<'a>,
     choice: Option<Choice>,
 }
 
@@ -133,7 +201,8 @@ pub(super) async fn review(
         return Ok(Redirect::to(&format!("/polls/{}", poll.id)).into_response());
     }
     let draft = draft(&page, &poll);
-    let lines = ballot(&poll).into_iter().map(|item| Line { item, choice: draft.get(&item.id).copied() });
+    let items = described(&page, &poll, &ballot(&poll)).await?;
+    let lines = items.into_iter().map(|item| Line { choice: draft.get(&item.item.id).copied(), item });
     let lines: Vec<Line<'_>> = lines.collect();
     let settings = page.service.manner()?;
     let values = context! {

@@ -9,8 +9,8 @@ use chorus_protocol::{
         bucket::BucketEdges,
         tally::{Vote, mu},
     },
-    id::{BlobId, PollId, RoundId},
-    ledger::{Collects, Ledger, Poll, Proposer, RoundRecord},
+    id::BlobId,
+    ledger::{Collects, RoundRecord},
     log::entry::PollKind,
     round::report::{MapReport, RoundReport},
 };
@@ -79,34 +79,6 @@ impl Service {
         })
     }
 
-    /// Returns the statements that the person proposed, the latest poll's last, and what became of each.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Kind::Unavailable`] if a result cannot be had.
-    pub async fn own_items(&self) -> Result<Vec<view::OwnItem>, ApiError> {
-        let ledger = self.ledger().await?;
-        let mut items = Vec::new();
-        for (id, poll) in ledger.polls() {
-            let tags = self.proposal_tags(&ledger, *id, poll);
-            let own = poll.items.iter().filter(|(_, _, by)| match by {
-                Proposer::Key(key) => Some(*key) == self.key(),
-                Proposer::Anonymous(tag) => tags.contains(tag),
-            });
-            let own: Vec<&(BlobId, String, Proposer)> = own.collect();
-            if own.is_empty() {
-                continue;
-            }
-            let result = match super::results::latest_result(&ledger, Some(*id)) {
-                Some((_, result)) => Some(self.round_report(result).await?),
-                None => None,
-            };
-            let shown = result.as_ref().map(|report| result_view(&ledger, BlobId::of(&[]), report));
-            items.extend(own.into_iter().map(|item| own_item(&ledger, (*id, poll), item, shown.as_ref())));
-        }
-        Ok(items)
-    }
-
     /// Returns all constitutions, the newest first.
     ///
     /// # Errors
@@ -154,14 +126,6 @@ impl Service {
         let leaf = self.person.as_ref()?.vault.in_snapshot(&manifest.snapshot)?;
         Some(leaf.tag(&manifest.scope))
     }
-
-    /// The tags of all anonymous proposals that the person can make for a poll.
-    fn proposal_tags(&self, ledger: &Ledger, id: PollId, poll: &Poll) -> Vec<Tag> {
-        let leaf = self.person.as_ref().and_then(|person| person.vault.in_snapshot(&poll.snapshot));
-        let Some(leaf) = leaf else { return Vec::new() };
-        let numbers = 0..ledger.charter().policy.anonymous_proposals;
-        numbers.filter_map(|number| Some(leaf.tag(&ledger.proposal_scope(id, number)?))).collect()
-    }
 }
 
 /// Returns how many contributions a round has: of the sealed set once there is one.
@@ -169,31 +133,6 @@ pub fn ballots_of(round: &RoundRecord) -> usize {
     let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
     let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
     round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len())
-}
-
-fn own_item(
-    ledger: &Ledger,
-    (id, poll): (PollId, &Poll),
-    (item, text, by): &(BlobId, String, Proposer),
-    result: Option<&view::PollResult>,
-) -> view::OwnItem {
-    let asked = |round: &&RoundId| ledger.rounds().get(*round).is_some_and(|round| round.plan.items().contains(item));
-    let round = poll.rounds.iter().rev().find(asked).and_then(|round| ledger.rounds().get(round));
-    let found = result.and_then(|result| result.items.iter().find(|found| found.id == *item));
-    let constitution = result.and_then(|result| result.constitution.as_ref());
-    let is_in = |constitution: &&view::ConstitutionView| {
-        found.is_some_and(|found| constitution.principles.iter().any(|principle| principle.item == found.number))
-    };
-    view::OwnItem {
-        poll: id,
-        question: poll.opening.question.clone(),
-        item: *item,
-        text: text.clone(),
-        open: matches!(by, Proposer::Key(_)),
-        round: round.map(|round| (round.id, round.state().into())),
-        total: found.and_then(|found| found.total),
-        constitution: constitution.filter(is_in).map(|constitution| constitution.version),
-    }
 }
 
 fn map_view(report: &RoundReport, map: &MapReport, own: &BTreeMap<BlobId, view::Choice>) -> view::OpinionMap {

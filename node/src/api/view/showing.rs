@@ -3,7 +3,7 @@
 use chorus_protocol::id::{BlobId, PollId, RoundId, SetId};
 use serde::{Deserialize, Serialize};
 
-use super::{Asks, Choice, ConstitutionView, Own, RoundState, Tally};
+use super::{Asks, Choice, ConstitutionView, Own, RoundState};
 
 /// The opinion map of a round. Which ballot is whose, nobody knows; where the person would stand, their own node alone.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -84,34 +84,6 @@ pub struct PageLink {
 impl core::fmt::Debug for PageLink {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("PageLink").finish_non_exhaustive()
-    }
-}
-
-/// A statement that the person proposed, and what became of it.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub struct OwnItem {
-    /// The poll.
-    pub poll: PollId,
-    /// Its question.
-    pub question: String,
-    /// The item.
-    pub item: BlobId,
-    /// Its text.
-    pub text: String,
-    /// Whether it shows who proposed it.
-    pub open: bool,
-    /// The latest round that asked for it, and where that stands.
-    pub round: Option<(RoundId, RoundState)>,
-    /// How all voted on it, once that is known.
-    pub total: Option<Tally>,
-    /// The version of the newest constitution that it is in.
-    pub constitution: Option<u32>,
-}
-
-/// Does not tell what somebody proposed.
-impl core::fmt::Debug for OwnItem {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("OwnItem").field("poll", &self.poll).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,20 @@ use super::{Browser, field, shut};
 async fn every_page_is_shown_in_both_languages() {
     let (browser, poll) = Browser::voting(&["Be kind", "Be brief"]).await;
     let of_poll = ["", "/vote", "/vote?item=2", "/review", "/propose", "/receipt"].map(|page| format!("{poll}{page}"));
-    let others = ["/", "/polls", "/constitution", "/own", "/members", "/adapter", "/network", "/operate"];
+    let others = [
+        "/",
+        "/polls",
+        "/constitution",
+        "/own",
+        "/members",
+        "/adapter",
+        "/network",
+        "/operate",
+        "/values",
+        "/values/graph",
+        "/chat",
+        "/moderation",
+    ];
 
     for path in others.into_iter().chain(of_poll.iter().map(String::as_str)) {
         for (language, word) in [("en", "Constitution"), ("de-AT", "Verfassung")] {
@@ -24,16 +37,16 @@ async fn a_person_votes_card_by_card_changes_and_casts() {
     let (browser, poll) = Browser::voting(&["Be kind", "Be brief", "Be bold"]).await;
     let vote = format!("{poll}/vote");
 
-    let first = browser.get(&vote).await.text;
+    let first = browser.get(&format!("{vote}?item=1")).await.text;
     assert!(first.contains("Statement 1 of 3") && first.contains("Be kind"));
     let item = field(&first, "/vote\">", "item");
     let chosen = browser.post(&vote, &[("item", item), ("choice", "agree")]).await;
-    assert_eq!((chosen.status, chosen.header("location")), (303, format!("{vote}?after=1").as_str()));
-    let second = browser.get(&format!("{vote}?after=1")).await.text;
+    assert_eq!((chosen.status, chosen.header("location")), (303, format!("{vote}?skip=&back=1").as_str()));
+    let second = browser.get(chosen.header("location")).await.text;
     assert!(second.contains("Statement 2 of 3") && second.contains("1 of 3 decided"));
-    let skipped = browser.get(&format!("{vote}?after=2")).await.text;
-    assert!(skipped.contains("Be bold"));
-    let last = browser.get(&format!("{vote}?after=3")).await;
+    let skipped = browser.get(&format!("{vote}?skip=2&back=2")).await.text;
+    assert!(skipped.contains("Be bold") && skipped.contains("item=2"));
+    let last = browser.get(&format!("{vote}?skip=2.3&back=3")).await;
     assert_eq!((last.status, last.header("location")), (303, format!("{poll}/review").as_str()));
     assert!(browser.get(&poll).await.text.contains("on this machine only"));
 
@@ -66,6 +79,90 @@ async fn a_statement_is_proposed_and_its_fate_is_shown() {
     assert!(own.contains("Be curious") && own.contains("waits for the next round") && own.contains("anonymous"));
     let empty = browser.post(&format!("{poll}/propose"), &[("text", " ")]).await;
     assert_eq!(empty.status, 400);
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_proposes_what_others_said_is_shown_it_first_and_may_insist() {
+    let (browser, poll) = Browser::voting(&["The AI should be kind to everybody"]).await;
+    let path = format!("{poll}/propose");
+
+    let warned = browser.post(&path, &[("text", "the ai should be kind to everybody!"), ("topic", "Manners")]).await;
+    let insisted = browser.post(&path, &[("text", "the ai should be kind to everybody!"), ("anyway", "1")]).await;
+
+    assert_eq!(warned.status, 409);
+    assert!(warned.text.contains("nearly the same") && warned.text.contains("value=\"Manners\""));
+    assert_eq!(insisted.header("location"), format!("{poll}?said=proposed"), "{}", insisted.text);
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_rejects_a_statement_and_everybody_reads_why() {
+    let (browser, poll) = Browser::voting(&["Be kind", "Buy my pills"]).await;
+    let page = browser.get(&format!("/operate{poll}")).await.text;
+    let (_, pills) = page.split_once("Buy my pills").expect("the statement");
+
+    let fields =
+        [("item", field(pills, "<form", "item")), ("say", "reject"), ("category", "spam"), ("reason", "An <ad>")];
+    let rejected = browser.post(&format!("/operate{poll}/moderate"), &fields).await;
+    assert_eq!(rejected.header("location"), format!("/operate{poll}?said=moderated"), "{}", rejected.text);
+
+    for path in ["/moderation", &format!("/operate{poll}")] {
+        let page = browser.get(path).await.text;
+        assert!(page.contains("An &lt;ad&gt;") && page.contains("advertising or nonsense"), "{path}");
+    }
+    assert!(browser.get(&poll).await.text.contains("1 statement is rejected"));
+    let table = browser.get("/tables/moderation.csv").await;
+    assert_eq!((table.status, table.header("content-type")), (200, "text/csv; charset=utf-8"));
+    assert_eq!(browser.get("/tables/votes.csv").await.status, 404);
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dialogue_ends_in_a_card_that_is_proposed() {
+    let browser = Browser::enter().await;
+    browser.fixture.admit_self().await;
+    let poll = serde_json::json!({ "kind": "value", "question": "How to help?" });
+    let (status, poll) = browser.fixture.post("/polls", poll).await;
+    assert_eq!(status, 200, "{poll}");
+
+    let begun = browser.post("/values/dialogue", &[("say", "begin"), ("poll", "")]).await;
+    assert_eq!(begun.header("location"), "/values/dialogue", "{}", begun.text);
+    let words =
+        ["Listen", "My teacher did", "Her eyes", "MOMENTS of doubt", "Patience", "Waits until somebody is done"];
+    for text in words {
+        let answered = browser.post("/values/dialogue", &[("say", "answer"), ("text", text)]).await;
+        assert_eq!(answered.status, 303, "{}", answered.text);
+    }
+    let review = browser.get("/values/dialogue").await.text;
+    assert!(review.contains("Yes, this is what I mean") && review.contains("MOMENTS of doubt"));
+    let card = [
+        ("say", "accept"),
+        ("title", "Patience"),
+        ("instruction", "Waits"),
+        ("policies", "MOMENTS of doubt\r\nPAUSES that say something"),
+    ];
+    let accepted = browser.post("/values/dialogue", &card).await;
+    assert_eq!(accepted.header("location"), "/values?said=saved", "{}", accepted.text);
+    let poll = poll["id"].as_str().expect("an id");
+    let proposed = browser.post("/values/propose", &[("title", "Patience"), ("poll", poll)]).await;
+
+    assert_eq!(proposed.header("location"), format!("/polls/{poll}?said=proposed"), "{}", proposed.text);
+    let page = browser.get(&format!("/polls/{poll}")).await.text;
+    assert!(page.contains("PAUSES that say something"));
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_model_the_page_says_what_to_do() {
+    let browser = Browser::enter().await;
+
+    let page = browser.get("/chat").await.text;
+    let asked = browser.post("/chat", &[("text", "Hello"), ("history", "")]).await;
+    let odd = browser.post("/chat", &[("text", "Hello"), ("history", "[{")]).await;
+
+    assert!(page.contains("No model is set up"));
+    assert_eq!((asked.status, odd.status), (200, 400));
     shut(browser).await;
 }
 
