@@ -14,6 +14,7 @@
 
 pub mod auth;
 pub mod ballots;
+pub mod chat;
 pub mod error;
 pub mod open;
 pub mod routes;
@@ -38,4 +39,4 @@ pub const MAX_DELTA_BYTES: usize = 4 * chorus_protocol::limits::MAX_ADAPTER_ENTR
 pub const BASE: &str = "/api/v1";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

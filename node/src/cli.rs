@@ -17,6 +17,9 @@ mod failure;
 mod import;
 mod init;
 mod keys;
+mod moderate;
+mod moral_graph;
+mod open;
 mod output;
 mod polis;
 mod poll;
@@ -26,6 +29,7 @@ mod result;
 mod rules;
 mod run;
 mod status;
+mod value;
 mod values;
 mod verify;
 mod vote;
@@ -121,6 +125,8 @@ enum Command {
     Join(community::Join),
     /// Run the node until Ctrl-C.
     Run(run::Run),
+    /// Print a link to this node's page for a browser on this machine. It works once, within an hour.
+    Open,
     /// Show the community, this node, and all rounds.
     Status,
     /// Look for what may be wrong, and say what to do: keys, disk, clock, store, journal, ports, connections.
@@ -143,13 +149,21 @@ enum Command {
     Poll(poll::Poll),
     /// Propose items for a poll.
     Propose(poll::Propose),
+    /// Accept and reject items, state a poll's rules, and show what operators have said about items.
+    #[command(subcommand)]
+    Moderate(moderate::Moderate),
     /// Vote. Nobody sees how, and at the anonymous level nobody sees that you did; voting again replaces your ballot wholly.
     Vote(vote::Vote),
     /// Take your ballot back.
     Withdraw(vote::Withdraw),
+    /// Find words for what you value, propose it, and say which values are wise and which are wiser.
+    #[command(subcommand)]
+    Value(value::Value),
+    /// Show the moral graph: which values people find wiser than which, and where.
+    MoralGraph(moral_graph::MoralGraph),
     /// Show what came of a poll.
     Result(result::ShowResult),
-    /// Write the audit bundle, with which anyone can check all results.
+    /// Write the audit bundle, with which anyone can check all results; or tables, none with a row per person.
     Export(result::Export),
     /// Take in the log of a community from a file, into a home that is new or behind. Every certificate in it is checked.
     Import(import::Import),
@@ -203,6 +217,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Invite(command) => command.carry_out(global),
         Command::Join(command) => command.carry_out(global),
         Command::Run(command) => block_on(command.carry_out(global)),
+        Command::Open => open::carry_out(global),
         Command::Status => status::carry_out(global),
         Command::Doctor => doctor::carry_out(global),
         Command::Attest(command) => command.carry_out(global),
@@ -210,8 +225,11 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Config(command) => command.carry_out(global),
         Command::Poll(command) => command.carry_out(global),
         Command::Propose(command) => command.carry_out(global),
+        Command::Moderate(command) => command.carry_out(global),
         Command::Vote(command) => command.carry_out(global),
         Command::Withdraw(command) => command.carry_out(global),
+        Command::Value(command) => command.carry_out(global),
+        Command::MoralGraph(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
         Command::Import(command) => command.carry_out(global),

@@ -13,11 +13,14 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use chorus_protocol::id::{BlobId, PollId, RoundId};
+use chorus_protocol::{
+    deliberation::moral_graph::{ValuesCard, card::CardError},
+    id::{BlobId, PollId, RoundId},
+};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{api::view::Choice, store::files};
+use crate::{api::view::Choice, articulation::Articulation, store::files};
 
 /// The most bytes of the file: 200 rounds of 500 items, and all cards.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
@@ -53,7 +56,7 @@ pub enum DiaryError {
 }
 
 /// Something that a person cares about, in their own words (Meaning Alignment Institute's value cards).
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValueCard {
     /// What it is called.
@@ -65,7 +68,23 @@ pub struct ValueCard {
     pub policies: Vec<String>,
 }
 
+impl From<&ValuesCard> for ValueCard {
+    fn from(card: &ValuesCard) -> Self {
+        let policies = card.policies().to_vec();
+        Self { title: card.title().to_owned(), instruction: card.instruction().to_owned(), policies }
+    }
+}
+
 impl ValueCard {
+    /// Returns the card as it can be proposed to a value poll.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`CardError`] if a part is empty or too long, or holds an invisible character.
+    pub fn card(&self) -> Result<ValuesCard, CardError> {
+        ValuesCard::new(&self.title, &self.instruction, &self.policies)
+    }
+
     /// Checks that the card says something, and not too much.
     ///
     /// # Errors
@@ -104,6 +123,9 @@ pub struct Entries {
     pub ballots: BTreeMap<RoundId, OwnBallot>,
     /// Value cards.
     pub cards: Vec<ValueCard>,
+    /// The dialogue that is under way, in which a card comes to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub articulation: Option<Articulation>,
 }
 
 /// Shows no vote.

@@ -1,19 +1,23 @@
 #![doc = include_str!("../README.md")]
 
 pub mod api;
+pub mod articulation;
 pub mod attester;
 pub mod backup;
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod diary;
 pub mod doctor;
+pub mod drawing;
 pub mod driver;
 pub mod health;
 pub mod keystore;
 pub mod metrics;
 pub mod model;
 pub mod network;
+pub mod page;
 pub mod participation;
 pub mod polis;
 pub mod recording;

@@ -77,12 +77,35 @@ pub struct Statement {
     pub moderated: i8,
     /// Whether it asks about the participant.
     pub is_meta: bool,
+    /// What it is about; empty where the export has no topics.
+    pub topic: String,
 }
 
 impl Statement {
     /// Returns whether Polis leaves it out of map, groups and lists.
     pub const fn is_hidden(&self) -> bool {
         self.moderated < 0 || self.is_meta
+    }
+}
+
+/// What a conversation was about: its statements, also those that nobody voted on, and not one vote.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listing {
+    /// The entries of `summary.csv`: topic, url, description and counts.
+    pub summary: BTreeMap<String, String>,
+    /// The statements, by number.
+    pub statements: Vec<Statement>,
+}
+
+impl Listing {
+    /// Reads `comments.csv` and `summary.csv` of an export.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`PolisError`] that names the file, and the line if there is one, that could not be understood.
+    pub fn read(dir: &Path) -> Result<Self, PolisError> {
+        let statements = read_statements(&dir.join("comments.csv"))?.into_values().collect();
+        Ok(Self { summary: read_summary(&dir.join("summary.csv"))?, statements })
     }
 }
 
@@ -253,6 +276,7 @@ fn read_statements(path: &Path) -> Result<BTreeMap<u64, Statement>, PolisError> 
             author: row.parse("author-id")?,
             moderated: row.parse("moderated")?,
             is_meta,
+            topic: row.field("topic").unwrap_or_default().trim().to_owned(),
         };
         statements.insert(statement.id, statement);
         Ok(())

@@ -25,6 +25,7 @@
 //! | [`constitution`] | the statements that pass the community's bar |
 //! | [`moral_graph`] | from value and transition polls: which values people find wiser than which |
 //! | [`analyze`] | the same on a clear vote matrix, with a PCA in full precision |
+//! | [`similar`] | which statements say nearly the same |
 //! | [`simulate`] | the secret pipeline in the clear, for experiments |
 //!
 //! The formulas of group-aware consensus, representative statements and routing are those of Polis (Small et al.,
@@ -44,6 +45,7 @@ pub mod matrix;
 pub mod moral_graph;
 pub mod pca;
 pub mod routing;
+pub mod similar;
 pub mod simulate;
 pub mod statistics;
 pub mod tally;

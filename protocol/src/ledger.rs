@@ -6,6 +6,7 @@
 
 mod amend;
 mod cards;
+mod facilitation;
 mod round;
 mod state;
 
@@ -26,6 +27,7 @@ use chorus_crypto::{
 use self::amend::Governance;
 pub use self::amend::{Adopted, MAX_AMENDMENT_BYTES, MAX_HEIGHTS_AHEAD, MAX_STATEMENTS};
 pub use self::cards::{CardStatement, Cards};
+pub use self::facilitation::{Facilitation, ItemState, Standing as ItemStanding, StatedByOne, Word};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
@@ -104,6 +106,7 @@ pub struct Ledger {
     series: Arc<BTreeMap<SeriesId, Arc<Series>>>,
     rounds: Arc<BTreeMap<RoundId, Arc<RoundRecord>>>,
     cards: Arc<Cards>,
+    facilitation: Arc<BTreeMap<PollId, Arc<Facilitation>>>,
     convicted: BTreeSet<PublicKey>,
     /// Whether no entry has been applied since the last batch came to its end.
     at_end: bool,
@@ -122,6 +125,7 @@ impl Ledger {
             series: Arc::default(),
             rounds: Arc::default(),
             cards: Arc::default(),
+            facilitation: Arc::default(),
             convicted: BTreeSet::new(),
             at_end: true,
         }
@@ -393,6 +397,15 @@ impl Ledger {
                 self.operator(author, "statements about values cards")?;
                 self.state_card(CardStatement::merge(author, it))
             }
+            Entry::PollRules(it) => {
+                self.operator(author, "the rules of a poll")?;
+                self.state_rules(author, it)
+            }
+            Entry::Moderate(it) => {
+                self.operator(author, "words on items")?;
+                self.moderate(author, it)
+            }
+            Entry::ProposeWith(it) => self.propose_with(author, it),
             Entry::Assess(it) => self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it)),
             Entry::Amend(it) => self.amend(author, it),
             Entry::Checkpoint(it) => {
@@ -532,8 +545,10 @@ impl Ledger {
         let proposer = Proposer::Key(author);
         let own = poll.items.iter().filter(|(_, _, by)| *by == proposer).count();
         if !privileged {
-            bound("items of one member", limits::MAX_PROPOSALS_PER_MEMBER, own + 1)?;
+            let most = self.facilitation(proposal.poll).rules().items_per_member;
+            bound("items of one member", most.into(), own + 1)?;
         }
+        self.admits_item(proposal.poll, &proposal.text, privileged)?;
         self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
     }
 
@@ -543,9 +558,15 @@ impl Ledger {
         Ok(Arc::make_mut(poll))
     }
 
+    /// Returns how many items a member may propose anonymously for a poll.
+    pub fn anonymous_items(&self, poll: PollId) -> u8 {
+        self.charter().policy.anonymous_proposals.min(self.facilitation(poll).rules().items_per_member)
+    }
+
     fn propose_anonymously(&mut self, author: PublicKey, proposal: &AnonymousProposal) -> Result<(), Fault> {
-        let most = usize::from(self.charter().policy.anonymous_proposals);
-        bound("anonymous items of one member", most, usize::from(proposal.number) + 1)?;
+        let most = self.anonymous_items(proposal.poll);
+        bound("anonymous items of one member", most.into(), usize::from(proposal.number) + 1)?;
+        self.admits_item(proposal.poll, &proposal.text, false)?;
         let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
         let proposer = Proposer::Anonymous(proposal.tag);
         if poll.items.iter().any(|(_, _, by)| *by == proposer) {
@@ -591,6 +612,8 @@ impl Ledger {
             return Err(Fault::Mismatch("the round's items"));
         }
         let kind = poll.opening.kind;
+        self.check_asked_items(plan.poll, &plan.items)?;
+        self.pin_meta(id, plan.poll, &plan.items);
         self.poll_mut(plan.poll)?.rounds.push(id);
         Ok(Collects::Ballots(kind))
     }
@@ -673,7 +696,6 @@ impl Ledger {
 
 impl Poll {
     fn check(&self, text: &str) -> Result<BlobId, Fault> {
-        bound("items", limits::MAX_ITEMS, self.items.len() + 1)?;
         if text.trim().is_empty() {
             return Err(Fault::Mismatch("an item's text"));
         }

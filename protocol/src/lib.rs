@@ -7,6 +7,7 @@ pub mod charter;
 pub mod config;
 pub mod contribution;
 pub mod deliberation;
+pub mod facilitation;
 pub mod fault;
 pub mod id;
 pub mod journal;

@@ -184,5 +184,24 @@ pub const MAX_SERIES: usize = 256;
 /// of reasons at the most.
 pub const MAX_CARD_STATEMENTS: usize = 4_096;
 
+/// Items of a poll with those that operators rejected: as many are asked at the most as `MAX_ITEMS`, and what is rejected makes
+/// room for others.
+pub const MAX_PROPOSED: usize = 4 * MAX_ITEMS;
+
+/// Bytes of an operator's reason for a word on an item.
+pub const MAX_REASON_BYTES: usize = 512;
+
+/// Words of one operator on one item: it may change its mind this often, and all of them stay on the log.
+pub const MAX_WORDS_PER_ITEM: usize = 4;
+
+/// Words of one operator on the rules of one poll.
+pub const MAX_STATED_RULES: usize = 16;
+
+/// Prompts that a proposal may cite.
+pub const MAX_PROMPTS: usize = 5;
+
+/// Bytes of a prompt that a proposal cites.
+pub const MAX_PROMPT_BYTES: usize = 2_048;
+
 /// How often one operator may state a weighing of the classes of one adapter round.
 pub const MAX_WEIGHINGS: usize = 8;

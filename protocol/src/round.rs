@@ -344,15 +344,20 @@ impl Course<'_> {
     /// Runs the passes of the secret PCA; `None` if the round ends with totals only.
     fn map(&self, sealed: &Sealed, totals: &Totals) -> Step_<Option<Map>> {
         let (items, ballots) = (totals.items.len(), sealed.contributions.len());
-        let Some(plan) = PcaPlan::new(items, ballots, self.round.charter.policy.group_floor as usize) else {
+        // What asks about the voter shapes no axis.
+        let meta = self.ledger.meta_items(self.round.id);
+        let shaping = items - meta.iter().filter(|is_meta| **is_meta).count();
+        let Some(plan) = PcaPlan::new(shaping, ballots, self.round.charter.policy.group_floor as usize) else {
             return Ok(None);
         };
         let seed = hash::digest(domain::OMEGA, &sealed.set);
-        let Ok(mut omega) = omega_first(seed, items, plan.columns) else { return Ok(None) };
+        let Ok(omega) = omega_first(seed, items, plan.columns) else { return Ok(None) };
+        let mut omega = omega.hiding(&meta);
         for pass in 0..plan.passes {
             let Some(product) = self.pass(u8::try_from(pass).unwrap_or(u8::MAX), &omega, &mu(totals))? else {
                 return Ok(None);
             };
+            let product = product.hiding(&meta);
             if pass + 1 == plan.passes {
                 return Ok(Map::from_last_pass(&omega, &product, ballots).unwrap_or(None));
             }

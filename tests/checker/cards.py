@@ -22,10 +22,10 @@ def is_card(text):
     if not 2 <= len(lines) <= 2 + MAX_POLICIES or len(text.encode()) > MAX_STATEMENT:
         return False
     parts = zip(lines, prefixes, bounds, strict=True)
-    return all(line.startswith(prefix) and _is_line(line[len(prefix) :], most) for line, prefix, most in parts)
+    return all(line.startswith(prefix) and is_line(line[len(prefix) :], most) for line, prefix, most in parts)
 
 
-def _is_line(text, most):
+def is_line(text, most):
     """Tell whether a part is one line that shows what it holds: single spaces, nothing that nobody sees."""
     hidden = any(
         unicodedata.category(one) == "Cc" or any(first <= ord(one) <= last for first, last in INVISIBLE) for one in text

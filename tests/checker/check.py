@@ -23,6 +23,7 @@ import group
 import leaf
 import link
 import merlin
+import moderation
 import ristretto
 import snapshot
 import transcript
@@ -30,7 +31,7 @@ from codec import Refused
 
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
-    *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, contribution),
+    *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, moderation, contribution),
     amendment,
 ]
 """What tests itself before it judges anything."""
@@ -48,6 +49,7 @@ SUITES = {
     "delta": delta.check,
     "ballot": contribution.check,
     "cards": contribution.check_log,
+    "moderation": contribution.check_log,
     "amendment": amendment.check,
 }
 """The check of each file of vectors."""

@@ -9,6 +9,7 @@ from codec import data, sequence, uint
 from credential import LEAVES, ring
 from group import content, digest, point, require
 from leaf import SLOTS
+from moderation import Items
 from link import MAX_SUBSETS, Link, Shape, subsets
 from transcript import Transcript
 
@@ -73,11 +74,12 @@ class Plan:
         self.encoded = reader.since(start)
 
 
-class Poll:
+class Poll(Items):
     """A poll, its items and how many rounds it has had."""
 
-    def __init__(self, kind):
-        self.kind, self.items, self.rounds = kind, [], 0
+    def __init__(self, kind, opened_by):
+        super().__init__(kind, opened_by)
+        self.rounds = 0
 
 
 class Log:
@@ -94,7 +96,8 @@ class Log:
         tag = reader.uint(1)
         by_operators = {2: self._poll, 4: self._plan, 5: self._key, 6: self._open, 8: self._clock}
         by_operators |= {40: self.cards.canonical, 41: self.cards.merge}
-        by_others = {1: self._register, 3: self._propose}
+        by_operators |= {50: self._rules, 51: self._moderate}
+        by_others = {1: self._register, 3: self._propose, 52: self._propose_with}
         require(tag in by_operators | by_others, f"log: entries of kind {tag} are not checked here")
         require(tag in by_others or author in self.genesis.operators, "log: author is no operator")
         (by_operators | by_others)[tag](reader, author)
@@ -121,9 +124,9 @@ class Log:
         now = self.time()
         return [person for person in self.people.values() if self.genesis.admits(person, now)]
 
-    def _poll(self, reader, _author):
+    def _poll(self, reader, author):
         start = reader.position
-        poll = Poll(reader.tag("PollKind", (1, 2, 3, 4)))
+        poll = Poll(reader.tag("PollKind", (1, 2, 3, 4)), author)
         require(reader.text(MAX_TEXT).strip(), "log: question")
         reader.text(MAX_STATEMENT)
         identity = digest("poll", self.genesis.community + content(reader.since(start)))
@@ -135,10 +138,26 @@ class Log:
         require(author in self.genesis.operators or is_member, "log: proposer")
         poll, text = reader.digest(), reader.text(MAX_STATEMENT)
         require(poll in self.polls and text.strip(), "log: item")
-        require(content(text.encode()) not in self.polls[poll].items, "log: an item that is there")
-        self.polls[poll].items.append(content(text.encode()))
+        self.polls[poll].propose(content(text.encode()), text, author, self.genesis.operators)
         if self.polls[poll].kind == VALUES:
             self.cards.propose(text)
+        return self.polls[poll], content(text.encode())
+
+    def _propose_with(self, reader, author):
+        require(reader.uint(1) == 1, "log: anonymous proposals are not checked here")
+        poll, item = self._propose(reader, author)
+        poll.annotate(reader, item, author in self.genesis.operators)
+
+    def _poll_of(self, reader):
+        poll = reader.digest()
+        require(poll in self.polls, "log: poll of a word")
+        return self.polls[poll]
+
+    def _rules(self, reader, author):
+        self._poll_of(reader).state_rules(reader, author, self.genesis.operators)
+
+    def _moderate(self, reader, author):
+        self._poll_of(reader).moderate(reader, author, self.genesis.operators)
 
     def _plan(self, reader, _author):
         plan = Plan(reader)
@@ -146,6 +165,8 @@ class Log:
         poll, items = self.polls[plan.poll], set(plan.items)
         require(plan.number == poll.rounds + 1, "log: number of a round")
         require(items and len(items) == len(plan.items) and items <= set(poll.items), "log: items of a round")
+        asked = [poll.is_asked(item, self.genesis.operators) for item in plan.items]
+        require(all(asked), "log: a round asks what is kept out")
         poll.rounds += 1
         self.plans[digest("round", self.genesis.community + content(plan.encoded))] = plan
 

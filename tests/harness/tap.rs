@@ -104,6 +104,9 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::Beacon(_)
         | Entry::Canonical(_)
         | Entry::MergeCards(_)
+        | Entry::PollRules(_)
+        | Entry::Moderate(_)
+        | Entry::ProposeWith(_)
         | Entry::Checkpoint(_)
         | Entry::Amend(_) => return None,
     })

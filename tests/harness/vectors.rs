@@ -13,6 +13,7 @@ mod credential;
 mod delta;
 mod leaf;
 mod link;
+mod moderation;
 mod proof;
 mod signature;
 mod snapshot;
@@ -87,7 +88,7 @@ pub struct Case {
 /// The name of a suite, how it is made, and how the crates judge a case of it.
 type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
 
-const SUITES: [Entry; 13] = [
+const SUITES: [Entry; 14] = [
     ("signature", signature::suite, signature::check),
     ("leaf", leaf::suite, leaf::check),
     ("rotation", leaf::rotation_suite, leaf::check_rotation),
@@ -100,6 +101,7 @@ const SUITES: [Entry; 13] = [
     ("delta", delta::suite, delta::check),
     ("ballot", ballot::suite, ballot::check),
     ("cards", cards::suite, cards::check),
+    ("moderation", moderation::suite, moderation::check),
     ("amendment", amendment::suite, amendment::check),
 ];
 

@@ -14,6 +14,7 @@ mod governance;
 mod holding;
 mod late;
 mod ledger;
+mod moderation;
 mod moral_graph;
 mod registry;
 mod regressions;

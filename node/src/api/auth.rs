@@ -1,11 +1,11 @@
 //! Who may use the interface: whoever can read the token file, naming the server by its own address.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, net::SocketAddr, path::Path, time::Instant};
 
 use axum::http::{HeaderMap, header};
 
 use super::error::{ApiError, Kind};
-use crate::store::files;
+use crate::{page::session::Sessions, store::files};
 
 /// The token: 32 random bytes in hexadecimal. Wiped when dropped, never printed.
 #[derive(Clone)]
@@ -57,13 +57,18 @@ impl fmt::Debug for Token {
 #[derive(Clone, Debug)]
 pub struct Gate {
     token: Token,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Gate {
-    /// Returns the gate of a server on `port`.
-    pub const fn new(token: Token, port: u16) -> Self {
-        Self { token, port }
+    /// Returns the gate of a server at `address`.
+    pub const fn new(token: Token, address: SocketAddr) -> Self {
+        Self { token, address }
+    }
+
+    /// Returns the port of the server.
+    pub const fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Checks that a request names the server by its own address.
@@ -72,11 +77,16 @@ impl Gate {
     ///
     /// Returns [`Kind::Host`] if it names another host.
     pub fn check_host(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", self.port));
+        let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", self.port()));
         if !own.iter().any(|own| own == text(headers, header::HOST)) {
             return Err(ApiError::new(Kind::Host, "this server answers to its loopback address alone"));
         }
         Ok(())
+    }
+
+    /// Returns a link to the page, which lets one browser in once.
+    pub fn page_link(&self, sessions: &Sessions) -> String {
+        format!("http://{}/enter?token={}", self.address, sessions.link(Instant::now()).as_str())
     }
 
     /// Checks a request's headers.

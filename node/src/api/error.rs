@@ -9,6 +9,7 @@ use chorus_protocol::{contribution::ContributeError, fault::Fault};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    articulation::ArticulationError,
     attester::{DeskError, evidence::EvidenceError, hook::HookError},
     diary::DiaryError,
     driver::NodeError,
@@ -34,6 +35,8 @@ pub enum Kind {
     TimedOut,
     /// The network does not give what is needed.
     Unavailable,
+    /// Too many ask at once.
+    Busy,
     /// The disk failed.
     Store,
     /// The node has stopped, or has a bug.
@@ -50,6 +53,7 @@ impl Kind {
             Self::Refused => StatusCode::CONFLICT,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Store => StatusCode::INSUFFICIENT_STORAGE,
             Self::Configuration | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -159,6 +163,12 @@ impl From<DiaryError> for ApiError {
             DiaryError::Card(_) => Kind::Invalid,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<ArticulationError> for ApiError {
+    fn from(error: ArticulationError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

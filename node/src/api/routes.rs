@@ -1,5 +1,8 @@
 //! The routes. Each hands its request to the [`Service`] and its answer back.
 
+mod facilitation;
+mod values;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
@@ -28,6 +31,7 @@ use super::{
 use crate::{
     diary::ValueCard,
     doctor::{Reach, SelfReport},
+    page::session::Sessions,
 };
 
 /// Bytes of a bundle that are read at once.
@@ -40,11 +44,13 @@ pub struct Shared {
     pub service: Arc<Service>,
     /// Who is let in.
     pub gate: Gate,
+    /// Who may look at the page.
+    pub sessions: Arc<Sessions>,
     /// Where a bundle is put together.
     pub scratch: PathBuf,
 }
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Returns the router.
 pub fn router(shared: Shared) -> Router {
@@ -86,17 +92,24 @@ pub fn router(shared: Shared) -> Router {
         .route("/diary/cards", post(add_card))
         .route("/diary/cards/remove", post(remove_card))
         .route("/result", get(result))
-        .route("/bundle", get(bundle));
+        .route("/receipt", get(receipt))
+        .route("/map", get(opinion_map))
+        .route("/constitutions", get(constitutions))
+        .route("/page", post(page_link))
+        .route("/bundle", get(bundle))
+        .merge(facilitation::router())
+        .merge(values::routes())
+        .merge(super::chat::routes());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
-    Router::new()
-        .nest(BASE, routes)
+    let openai = super::chat::openai(shared.clone());
+    let routes = routes
         .fallback(|| async { ApiError::invalid("there is no such route: see the table in the README") })
         .method_not_allowed_fallback(|| async { ApiError::invalid("the route does not know this method") })
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter))
-        .with_state(shared)
-        .merge(open)
+        .with_state(shared);
+    Router::new().nest(BASE, routes).merge(open).merge(openai)
 }
 
 /// Lets in whoever names the server by its own address.
@@ -120,7 +133,7 @@ async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Respon
 }
 
 /// A request's JSON; what is wrong with it is answered as our own error.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
     type Rejection = Response;
@@ -402,6 +415,36 @@ async fn remove_card(State(shared): State<Shared>, Asked(asked): Asked<view::Rem
 async fn result(State(shared): State<Shared>, Query(query): Query<ResultQuery>) -> Answer<view::PollResult> {
     let wait = query.wait_seconds.map(|seconds| Duration::from_secs(seconds).min(super::service::LONGEST_WAIT));
     shared.service.result(query.poll.as_deref(), wait).await.map(Json)
+}
+
+/// The query of what belongs to one poll.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfPoll {
+    poll: Option<String>,
+}
+
+impl OfPoll {
+    fn reference(&self) -> &str {
+        self.poll.as_deref().unwrap_or("-")
+    }
+}
+
+async fn receipt(State(shared): State<Shared>, Query(of): Query<OfPoll>) -> Answer<view::Receipt> {
+    shared.service.receipt(of.reference()).await.map(Json)
+}
+
+async fn opinion_map(State(shared): State<Shared>, Query(of): Query<OfPoll>) -> Answer<Option<view::OpinionMap>> {
+    shared.service.opinion_map(of.reference()).await.map(Json)
+}
+
+async fn constitutions(State(shared): State<Shared>) -> Answer<Vec<view::Enacted>> {
+    shared.service.constitutions().await.map(Json)
+}
+
+/// Gives out a link to the page, which lets one browser in once.
+async fn page_link(State(shared): State<Shared>) -> Json<view::PageLink> {
+    Json(view::PageLink { url: shared.gate.page_link(&shared.sessions) })
 }
 
 async fn bundle(State(shared): State<Shared>) -> Result<Response, ApiError> {

@@ -7,14 +7,18 @@ use std::{
     sync::Arc,
 };
 
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 use super::{
     auth::{Gate, Token},
     routes::{Shared, router},
     service::Service,
 };
-use crate::{config::DataDir, store::files};
+use crate::{
+    config::DataDir,
+    page::{self, Page, session::Sessions},
+    store::files,
+};
 
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +54,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     gate: Gate,
+    sessions: Arc<Sessions>,
     dir: DataDir,
 }
 
@@ -77,12 +82,18 @@ impl Server {
         let path = dir.api_address();
         files::replace(&path, "address", address.to_string().as_bytes())
             .map_err(|source| ServerError::Write { path, source })?;
-        Ok(Self { listener, address, gate: Gate::new(token, address.port()), dir: dir.clone() })
+        let (gate, sessions) = (Gate::new(token, address), Arc::default());
+        Ok(Self { listener, address, gate, sessions, dir: dir.clone() })
     }
 
     /// Returns where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns a link to the page, which lets one browser in once.
+    pub fn page_link(&self) -> String {
+        self.gate.page_link(&self.sessions)
     }
 
     /// Answers until `stop` is done; then finishes what it is answering.
@@ -95,8 +106,16 @@ impl Server {
         service: Arc<Service>,
         stop: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
-        let shared = Shared { service, gate: self.gate, scratch: self.dir.root().to_owned() };
-        let served = axum::serve(self.listener, router(shared)).with_graceful_shutdown(stop).await;
+        let (close, closing) = watch::channel(false);
+        let page = Page::new(service.clone(), self.gate.clone(), self.sessions.clone(), closing);
+        let shared = Shared { service, gate: self.gate, sessions: self.sessions, scratch: self.dir.root().to_owned() };
+        let routes = router(shared).merge(page::router(page));
+        let stop = async move {
+            stop.await;
+            // Browsers that listen to live numbers would keep the server for ever.
+            let _ = close.send(true);
+        };
+        let served = axum::serve(self.listener, routes).with_graceful_shutdown(stop).await;
         // Whoever looks next is told that no node runs, instead of being refused by a port.
         let _ = std::fs::remove_file(self.dir.api_address());
         served.map_err(ServerError::Serve)

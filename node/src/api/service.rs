@@ -6,15 +6,23 @@
 
 mod adapters;
 mod amending;
+mod articulating;
 mod assessing;
 mod attest;
+mod chat;
 mod classes;
 mod diary;
+mod exporting;
 mod membership;
+mod moderating;
+mod moral;
 mod people;
 mod polls;
 mod proposals;
 mod results;
+mod routing;
+mod showing;
+mod values;
 mod votes;
 
 use std::{
@@ -35,7 +43,7 @@ use chorus_protocol::{
     peer::{Command, Peer},
 };
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng as _;
+use rand_core::{Rng as _, SeedableRng as _};
 
 use super::{
     ballots::Ballots,
@@ -55,7 +63,7 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::classes::OTHER_NAME;
+pub use self::{chat::Conversation, classes::OTHER_NAME, exporting::Table, routing::SoFar, showing::ballots_of};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
@@ -110,8 +118,14 @@ pub struct Service {
     dir: DataDir,
     /// An attester's books, opened when they are first needed. Whoever has the lock admits somebody; nobody else does.
     desk: tokio::sync::Mutex<Option<Desk>>,
+    /// The model on this machine, and the line before it.
+    model: Arc<crate::chat::Desk>,
+    cases: crate::chat::cases::Cases,
     /// The numbers of anonymous proposals that are on their way.
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
+    /// What the order in which items are shown is drawn from; nobody else has it.
+    order: [u8; 32],
+    interview: articulating::Interview,
 }
 
 impl Service {
@@ -134,7 +148,25 @@ impl Service {
         }
         let diary = Diary::new(dir.diary());
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed }))
+        let mut order = [0; 32];
+        randomness.generator("order of items", &[]).fill_bytes(&mut order);
+        let interview = articulating::Interview::default();
+        let (model, cases) = (Arc::default(), crate::chat::cases::Cases::new(dir.cases()));
+        Ok(Arc::new(Self {
+            node,
+            role,
+            person,
+            randomness,
+            ballots,
+            diary,
+            dir,
+            desk,
+            model,
+            cases,
+            proposed,
+            order,
+            interview,
+        }))
     }
 
     /// Returns the node.
@@ -287,8 +319,6 @@ impl Service {
     }
 
     fn round(&self, ledger: &Ledger, round: &RoundRecord) -> view::Round {
-        let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
-        let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
         view::Round {
             id: round.id,
             poll: round.plan.ballots().map(|plan| plan.poll),
@@ -296,7 +326,7 @@ impl Service {
             ordinal: round.ordinal,
             state: round.state().into(),
             items: round.plan.items().len(),
-            ballots: round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len()),
+            ballots: ballots_of(round),
             members: round.manifest.as_ref().map(|manifest| manifest.snapshot.leaves().len()),
             classes_by: round.plan.classes.as_ref().map(|plan| classes::told_apart(ledger, &plan.source)),
             closes_at: round.manifest.as_ref().map(|manifest| manifest.deadline.as_millis()),

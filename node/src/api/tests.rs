@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 mod adapters;
 mod classes;
+mod facilitation;
 mod open;
 
 use super::{auth::Token, ballots::Ballots, *};
@@ -38,15 +39,15 @@ use crate::{
 };
 
 /// A node with its server, and what a client needs.
-struct Fixture {
+pub(crate) struct Fixture {
     folder: tempfile::TempDir,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     token: String,
-    service: Arc<Service>,
+    pub(crate) service: Arc<Service>,
 }
 
 impl Fixture {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(Policy {
             attributes: vec![Attribute::new("region", &["north", "south"])],
             anonymous_proposals: 2,
@@ -55,7 +56,7 @@ impl Fixture {
         .await
     }
 
-    async fn start_with(policy: Policy) -> Self {
+    pub(crate) async fn start_with(policy: Policy) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let dir = DataDir::new(folder.path().to_owned());
         let key = SecretKey::from_seed(&[5; 32]);
@@ -118,16 +119,16 @@ impl Fixture {
         tokio::task::spawn_blocking(asking).await.expect("no panic")
     }
 
-    async fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.ask("GET", path, Value::Null, vec![("Authorization", self.token.clone())]).await
     }
 
-    async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (u16, Value) {
         self.ask("POST", path, body, vec![("Authorization", self.token.clone())]).await
     }
 
     /// Waits until nothing is kept any more: the log has what was on its way.
-    async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         let ballots = self.folder.path().join("ballots");
         let kept = || std::fs::read_dir(&ballots).expect("readable").count();
         let began = std::time::Instant::now();
@@ -143,7 +144,7 @@ impl Fixture {
         self.post("/attest/approve", body).await
     }
 
-    async fn admit_self(&self) {
+    pub(crate) async fn admit_self(&self) {
         let (_, request) = self.post("/attest/request", json!({})).await;
         let request = request["request"].as_str().expect("a request");
         let (status, answer) = self.approve(request, json!({ "in_person": true, "subject": "me" })).await;
@@ -164,7 +165,7 @@ impl Fixture {
         AttestationRequest::new(community, claim, leaf, evidence.into(), &mut rand::rng()).to_text()
     }
 
-    fn set(&self, name: settings::Name, value: &str) {
+    pub(crate) fn set(&self, name: settings::Name, value: &str) {
         let path = self.folder.path().join("config.toml");
         let mut settings = settings::Settings::read(&path).expect("read");
         settings.set(name, value).expect("a value");
@@ -172,7 +173,7 @@ impl Fixture {
     }
 
     /// Admits the person, opens a poll of two items, and begins to vote.
-    async fn open_voting(&self) {
+    pub(crate) async fn open_voting(&self) {
         self.admit_self().await;
         let poll = json!({ "question": "What?", "items": ["Be kind", "Be brief"], "duration_millis": 600_000 });
         let (status, poll) = self.post("/polls", poll).await;

@@ -2,11 +2,19 @@
 
 mod adapters;
 mod charter;
+mod chat;
+mod facilitation;
 mod people;
+mod showing;
+mod values;
 
 pub use adapters::*;
 pub use charter::*;
+pub use chat::*;
+pub use facilitation::*;
 pub use people::*;
+pub use showing::*;
+pub use values::*;
 
 use chorus_protocol::{
     config::Policy,
@@ -229,6 +237,12 @@ pub struct Poll {
     pub context: String,
     /// How many items were proposed.
     pub item_count: usize,
+    /// The rules for its items.
+    #[serde(default)]
+    pub rules: Rules,
+    /// What its items are about, as far as somebody said so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topics: Vec<String>,
     /// The items, in ballot order if a round was planned, else in order of their proposal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Item>,
@@ -250,10 +264,25 @@ pub struct Item {
     /// How the person voted on it in the latest round, if their diary says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<Choice>,
+    /// What operators say about it.
+    #[serde(default)]
+    pub state: ModerationState,
+    /// Whether a round that is planned now may ask it.
+    #[serde(default)]
+    pub asked: bool,
+    /// Whether it asks about the voter: it is counted, and shapes neither map nor constitution.
+    #[serde(default)]
+    pub meta: bool,
+    /// What it is about; empty if nobody said so.
+    #[serde(default)]
+    pub topic: String,
+    /// Prompts that a model fails today, cited in favour of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<Prompt>,
 }
 
 /// `POST polls`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenPoll {
     /// What it asks for.
@@ -267,6 +296,12 @@ pub struct OpenPoll {
     /// The first items.
     #[serde(default)]
     pub items: Vec<String>,
+    /// More first items, with what is said beside them.
+    #[serde(default)]
+    pub annotated: Vec<NewItem>,
+    /// The rules for items; the usual ones if none are given.
+    #[serde(default)]
+    pub rules: Option<Rules>,
     /// If given, voting over these items begins at once and takes this long.
     #[serde(default)]
     pub duration_millis: Option<u64>,
@@ -311,11 +346,18 @@ pub enum ClassBy {
 }
 
 /// `POST polls/{id}/items`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Propose {
     /// The texts.
+    #[serde(default)]
     pub items: Vec<String>,
+    /// More items, with what is said beside them: topic, prompts that a model fails.
+    #[serde(default)]
+    pub annotated: Vec<NewItem>,
+    /// Propose even what says the same as another item but for case, accents, punctuation and spaces.
+    #[serde(default)]
+    pub anyway: bool,
     /// Propose in the open, with one's key; at the open level this is so anyhow.
     #[serde(default)]
     pub open: bool,
@@ -340,6 +382,9 @@ pub struct Proposed {
     /// How many items the person may still propose anonymously in this poll; none if that was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anonymous_left: Option<usize>,
+    /// Items of others that say nearly the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub similar: Vec<Similar>,
 }
 
 /// `POST polls/{id}/vote`. Items left out are unseen. A ballot replaces the earlier one wholly.
@@ -475,6 +520,9 @@ pub struct ItemResult {
     pub id: BlobId,
     /// Its text.
     pub text: String,
+    /// Whether it asks about the voter: it is counted, and shapes neither map nor constitution.
+    #[serde(default)]
+    pub meta: bool,
     /// All ballots.
     pub total: Option<Tally>,
     /// All ballots, those of each class with its weight; none in a round without classes.
@@ -484,6 +532,9 @@ pub struct ItemResult {
     pub groups: Vec<Tally>,
     /// The probability that one member drawn from each group agrees.
     pub consensus: Option<f64>,
+    /// The probability that one member drawn from each group disagrees.
+    #[serde(default)]
+    pub consensus_against: Option<f64>,
 }
 
 /// An opinion group.

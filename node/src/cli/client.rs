@@ -136,6 +136,23 @@ impl Client {
     }
 }
 
+/// Returns a query of those that have a value, with everything escaped that means something in one.
+pub(super) fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let mut query = String::new();
+    for (name, value) in pairs.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        for byte in value.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b',' => query.push(byte.into()),
+                _ => query.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    query
+}
+
 fn body<T: DeserializeOwned>(response: &mut ureq::http::Response<ureq::Body>) -> Result<T, Failure> {
     let json = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_json();
     json.map_err(|error| Failure::Answer(io::Error::other(error)))

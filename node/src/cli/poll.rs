@@ -4,14 +4,19 @@
 //! question begins the poll, `poll open POLL --vote --duration D` the round. A round closes by itself at its deadline, and
 //! the protocol knows no other way, so `poll close` only tells.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::{
     Failure, Global,
     client::Client,
-    output::{Lines, many, short},
+    output::{Lines, Output, many, short},
     values,
 };
 use crate::api::view;
@@ -26,6 +31,8 @@ pub(super) enum Poll {
         #[arg(value_parser = values::poll)]
         poll: String,
     },
+    /// Show a poll: rules, items by topic and where they stand, your votes, and what has become of your statements.
+    Show(Show),
     /// List all polls, or one poll with its items.
     List {
         /// The poll: its id or the beginning of it, or - for the only one.
@@ -54,6 +61,18 @@ pub(super) struct Open {
     /// A file with one item on each line.
     #[arg(long = "items", value_name = "FILE", requires = "question")]
     file: Option<PathBuf>,
+    /// In the new poll, ask an item only once an operator has accepted it.
+    #[arg(long, requires = "question")]
+    strict: bool,
+    /// Items that a member may propose in the new poll.
+    #[arg(long, value_name = "NUMBER", requires = "question")]
+    items_per_member: Option<u8>,
+    /// Characters that an item of a member may have in the new poll.
+    #[arg(long, value_name = "NUMBER", requires = "question")]
+    characters: Option<u16>,
+    /// What is moderated in the new poll and why, for everybody to read; - reads standard input.
+    #[arg(long, value_name = "TEXT", requires = "question")]
+    policy: Option<String>,
     /// Begin voting, over the items proposed so far.
     #[arg(long, requires = "duration")]
     vote: bool,
@@ -84,6 +103,7 @@ impl Poll {
                 let poll: view::Poll = client.post(&format!("/polls/{poll}/close"), &(), Duration::ZERO)?;
                 output.print(&poll, |poll| format!("Voting on {} is over: see `chorus result`.", short(&poll.id)))
             }
+            Self::Show(show) => show.carry_out(&client, output),
             Self::List { poll: None } => {
                 let polls: Vec<view::Poll> = client.get("/polls")?;
                 output.print(&polls, |polls| {
@@ -124,13 +144,22 @@ impl Open {
                 if let Some(file) = &self.file {
                     items.extend(values::read_lines(file)?);
                 }
+                let usual = view::Rules::default();
+                let rules = view::Rules {
+                    strict: self.strict,
+                    items_per_member: self.items_per_member.unwrap_or(usual.items_per_member),
+                    characters: self.characters.unwrap_or(usual.characters),
+                    policy: self.policy.map(|policy| values::text_or_stdin(&policy)).transpose()?.unwrap_or_default(),
+                };
                 let asked = view::OpenPoll {
                     kind: self.kind,
                     question,
                     context: self.context,
                     items,
+                    rules: Some(rules),
                     duration_millis,
                     wait_seconds,
+                    ..view::OpenPoll::default()
                 };
                 client.post("/polls", &asked, wait)?
             }
@@ -171,6 +200,21 @@ pub(super) struct Propose {
     /// A file with one item on each line.
     #[arg(long = "items", value_name = "FILE")]
     file: Option<PathBuf>,
+    /// What the items are about, in a word or two.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    topic: String,
+    /// A prompt that a model fails today, in favour of the item; may be repeated.
+    #[arg(long = "prompt", value_name = "TEXT")]
+    prompts: Vec<String>,
+    /// What is wrong with the answer to the prompt at the same place.
+    #[arg(long = "failure", value_name = "TEXT", requires = "prompts")]
+    failures: Vec<String>,
+    /// The items ask about the voter: they are counted, and shape neither map nor constitution. Operators only.
+    #[arg(long, requires = "as_operator")]
+    meta: bool,
+    /// Propose even what says the same as another item but for case, accents, punctuation and spaces.
+    #[arg(long)]
+    anyway: bool,
     /// Show that the items are yours. Refused while your level is anonymous.
     #[arg(long)]
     open: bool,
@@ -190,7 +234,26 @@ impl Propose {
             items.extend(values::read_lines(file)?);
         }
         let (open, as_operator, wait_seconds) = (self.open, self.as_operator, Some(self.wait.as_secs()));
-        let asked = view::Propose { items, open, as_operator, wait_seconds };
+        let failures = self.failures.into_iter().chain(core::iter::repeat(String::new()));
+        let prompts: Vec<view::Prompt> =
+            self.prompts.into_iter().zip(failures).map(|(prompt, failure)| view::Prompt { prompt, failure }).collect();
+        let beside =
+            |text| view::NewItem { text, topic: self.topic.clone(), meta: self.meta, prompts: prompts.clone() };
+        let annotated = items.into_iter().map(beside).collect();
+        let mut asked = view::Propose {
+            annotated,
+            open,
+            as_operator,
+            anyway: self.anyway,
+            wait_seconds,
+            ..view::Propose::default()
+        };
+        if !self.anyway && io::stdin().is_terminal() && !output.is_json() {
+            asked.anyway = is_meant(&client, &self.poll, &asked.annotated)?;
+            if !asked.anyway {
+                return output.print(&(), |()| "Nothing was proposed.".to_owned());
+            }
+        }
         let waiting = output.waiting("waiting for the log");
         let proposed: view::Proposed = client.post(&format!("/polls/{}/items", self.poll), &asked, self.wait)?;
         drop(waiting);
@@ -198,15 +261,152 @@ impl Propose {
     }
 }
 
+/// Shows what says nearly the same, and asks whether the items are to be proposed all the same.
+fn is_meant(client: &Client, poll: &str, items: &[view::NewItem]) -> anyhow::Result<bool> {
+    let mut near: Vec<view::Similar> = Vec::new();
+    for item in items {
+        let asked = view::AskSimilar { text: item.text.clone() };
+        near.extend(client.post::<Vec<view::Similar>>(&format!("/polls/{poll}/similar"), &asked, Duration::ZERO)?);
+    }
+    if near.is_empty() {
+        return Ok(true);
+    }
+    let mut out = io::stderr().lock();
+    writeln!(out, "These say nearly the same:")?;
+    for similar in &near {
+        writeln!(out, "  {}{}", similar.text, state_note(similar.state))?;
+    }
+    write!(out, "Propose it all the same? [y/N] ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
 /// What was proposed, and what it shows.
-fn proposal(proposed: &view::Proposed) -> String {
+pub(super) fn proposal(proposed: &view::Proposed) -> String {
     let mut lines = Lines::default();
     let left =
         proposed.anonymous_left.map_or_else(String::new, |left| format!(" You may propose {left} more in this poll."));
     let whose = if proposed.open { "everybody can see that it was you" } else { "nobody learns by whom" };
     lines.line(format!("Proposed {}; {whose}.{left}", many(proposed.proposed, "item")));
+    if !proposed.similar.is_empty() {
+        lines.line("Nearly the same stands there too:");
+        proposed.similar.iter().for_each(|similar| {
+            lines.line(format!("  {}{}", similar.text, state_note(similar.state)));
+        });
+    }
     lines.line("").line(with_items(&proposed.poll).trim_end());
     lines.finish()
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The poll: its id or the beginning of it, or - for the only one.
+    #[arg(value_parser = values::poll)]
+    poll: String,
+    /// Only items of this topic.
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
+    /// Only items that stand so.
+    #[arg(long, value_name = "STATE")]
+    state: Option<ShownState>,
+}
+
+/// Where items stand.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+enum ShownState {
+    Undecided,
+    Accepted,
+    Rejected,
+}
+
+impl ShownState {
+    const fn is(self, state: view::ModerationState) -> bool {
+        matches!(
+            (self, state),
+            (Self::Undecided, view::ModerationState::Undecided)
+                | (Self::Accepted, view::ModerationState::Accepted)
+                | (Self::Rejected, view::ModerationState::Rejected)
+        )
+    }
+}
+
+/// A poll, and what is the person's own in it.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    poll: view::Poll,
+    mine: view::Mine,
+}
+
+impl Show {
+    fn carry_out(self, client: &Client, output: Output) -> anyhow::Result<()> {
+        let mut poll: view::Poll = client.get(&format!("/polls/{}", self.poll))?;
+        let mine: view::Mine = client.get(&format!("/polls/{}/mine", self.poll))?;
+        poll.items.retain(|item| {
+            self.topic.as_ref().is_none_or(|topic| item.topic == *topic)
+                && self.state.is_none_or(|state| state.is(item.state))
+        });
+        output.print(&Shown { poll, mine }, shown)
+    }
+}
+
+fn shown(shown: &Shown) -> String {
+    let mut lines = Lines::default();
+    lines.line(with_items(&shown.poll).trim_end());
+    for item in shown.poll.items.iter().filter(|item| !item.prompts.is_empty()) {
+        lines.line("").line(format!("In favour of {}, a model fails today:", item.number));
+        for cited in &item.prompts {
+            lines.line(format!("  {:?} {}", cited.prompt, cited.failure));
+        }
+    }
+    let rules = &shown.poll.rules;
+    if !rules.policy.is_empty() {
+        lines.line("").line(format!("Moderation: {}", rules.policy));
+    }
+    let mine = &shown.mine;
+    if !mine.votes.is_empty() {
+        let until = if mine.changeable { "you can change them until voting ends" } else { "voting is over" };
+        lines.line("").line(format!("Your votes ({until}):"));
+        for vote in &mine.votes {
+            lines.line(format!("  {:>3}  {:<9} {}", vote.number, choice_name(vote.choice), vote.text));
+        }
+    }
+    if !mine.statements.is_empty() {
+        lines.line("").line("Your statements:");
+    }
+    for statement in &mine.statements {
+        let fate = match (statement.fate, statement.constitution) {
+            (view::Fate::Waiting, _) => "waits for an operator to accept it".to_owned(),
+            (view::Fate::NextRound, _) => "is asked in the next round".to_owned(),
+            (view::Fate::Rejected, _) => "is rejected".to_owned(),
+            (view::Fate::Asked, _) => "is being asked".to_owned(),
+            (view::Fate::Counted, _) => "was asked, and is no principle".to_owned(),
+            (view::Fate::Principle, version) => format!("is in the constitution, version {}", version.unwrap_or(0)),
+        };
+        lines.line(format!("  {}: {fate}", statement.text));
+        for word in statement.words.iter().filter(|word| !word.reason.is_empty()) {
+            lines.line(format!("       an operator: {:?}", word.reason));
+        }
+    }
+    lines.finish()
+}
+
+const fn choice_name(choice: view::Choice) -> &'static str {
+    match choice {
+        view::Choice::Agree => "agree",
+        view::Choice::Disagree => "disagree",
+        view::Choice::Pass => "pass",
+    }
+}
+
+/// What is to be said beside a text about where it stands.
+const fn state_note(state: view::ModerationState) -> &'static str {
+    match state {
+        view::ModerationState::Rejected => "  (rejected)",
+        view::ModerationState::Undecided | view::ModerationState::Accepted => "",
+    }
 }
 
 pub(super) fn millis(duration: Duration) -> u64 {
@@ -220,8 +420,16 @@ pub(super) fn with_items(poll: &view::Poll) -> String {
         lines.line(format!("  {}", poll.context));
     }
     for item in &poll.items {
-        let later = if item.on_ballot || poll.rounds.is_empty() { "" } else { "  (next round)" };
-        lines.line(format!("  {:>3}  {}{later}", item.number, item.text));
+        let later = match (item.on_ballot, item.asked, item.state) {
+            (_, _, view::ModerationState::Rejected) => "  (rejected)",
+            (true, _, _) => "",
+            (false, false, _) => "  (waits for an operator to accept it)",
+            (false, true, _) if poll.rounds.is_empty() => "",
+            (false, true, _) => "  (next round)",
+        };
+        let topic = if item.topic.is_empty() { String::new() } else { format!("  [{}]", item.topic) };
+        let meta = if item.meta { "  (about you)" } else { "" };
+        lines.line(format!("  {:>3}  {}{topic}{meta}{later}", item.number, item.text));
     }
     lines.finish()
 }

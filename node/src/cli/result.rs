@@ -18,7 +18,10 @@ use super::{
     values,
 };
 use crate::{
-    api::{service::OTHER_NAME, view},
+    api::{
+        service::{OTHER_NAME, Table},
+        view,
+    },
     store::files,
 };
 
@@ -58,9 +61,16 @@ impl ShowResult {
 
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// The file to write.
+    /// The file to write; with --csv, the folder.
     file: PathBuf,
-    /// Replace the file if it is there.
+    /// Write tables instead of the bundle: items with their totals, the tallies of groups, the moderation log, the history of the
+    /// constitution. None has a row per person.
+    #[arg(long)]
+    csv: bool,
+    /// Only of this poll: its id or the beginning of it, or - for the only one.
+    #[arg(long, value_name = "POLL", value_parser = values::poll, requires = "csv")]
+    poll: Option<String>,
+    /// Replace files that are there.
     #[arg(long)]
     force: bool,
 }
@@ -73,6 +83,9 @@ struct Exported {
 
 impl Export {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
+        if self.csv {
+            return self.tables(global);
+        }
         if !self.force && self.file.exists() {
             let taken =
                 format!("{} is there already: name another file, or replace it with --force", self.file.display());
@@ -82,6 +95,31 @@ impl Export {
         let exported = Exported { file: self.file.display().to_string(), bytes };
         global.output().print(&exported, |exported| {
             format!("{} bytes in {}\nCheck them with `chorus verify {}`.", exported.bytes, exported.file, exported.file)
+        })
+    }
+}
+
+impl Export {
+    /// Writes the tables into a folder.
+    fn tables(self, global: &Global) -> anyhow::Result<()> {
+        let client = Client::new(global)?;
+        let refused = |path: &Path, source| Failure::File { path: path.to_owned(), source };
+        fs::create_dir_all(&self.file).map_err(|source| refused(&self.file, source))?;
+        let paths = Table::ALL.map(|table| (table, self.file.join(table.file())));
+        if !self.force {
+            paths.iter().try_for_each(|(_, path)| free(path))?;
+        }
+        let query = self.poll.map_or_else(String::new, |poll| format!("?poll={poll}"));
+        let mut exported = Vec::new();
+        for (table, path) in &paths {
+            let rows = client.octets(&format!("/export/{}{query}", table.file()))?;
+            let mut file = files::Unfinished::create(files::parent(path), "table").map_err(|it| refused(path, it))?;
+            file.file().write_all(&rows).map_err(|source| refused(path, source))?;
+            file.rename(path).map_err(|source| refused(path, source))?;
+            exported.push(Exported { file: path.display().to_string(), bytes: rows.len() as u64 });
+        }
+        global.output().print(&exported, |exported| {
+            exported.iter().map(|one| format!("{} bytes in {}\n", one.bytes, one.file)).collect()
         })
     }
 }

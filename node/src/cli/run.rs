@@ -94,6 +94,7 @@ struct Ready {
     node: String,
     addresses: Vec<String>,
     api: String,
+    page: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<String>,
     warning: Option<&'static str>,
@@ -190,6 +191,7 @@ impl Run {
             node: node.node_id().to_string(),
             addresses: node.addresses(),
             api: format!("http://{}", server.address()),
+            page: server.page_link(),
             metrics: open.as_ref().map(|open| format!("http://{}/metrics", open.address())),
             warning: (invite.genesis.operators.len() == 1).then_some(ONE_OPERATOR),
         };
@@ -240,14 +242,17 @@ fn tell(global: &Global, ready: &Ready, name: &str) -> anyhow::Result<()> {
         for address in &ready.addresses {
             lines.field("listening", address);
         }
-        lines.field("interface", &ready.api);
+        lines.field("interface", &ready.api).field("page", &ready.page);
         if let Some(metrics) = &ready.metrics {
             lines.field("metrics", metrics);
         }
         if let Some(warning) = ready.warning {
             lines.line("").line(format!("Note: {warning}."));
         }
-        lines.line("").line("Running; Ctrl-C stops. Other commands work in another window: try `chorus status`.");
+        lines
+            .line("")
+            .line("Open the page's link in a browser on this machine; it works once, and `chorus open` gives another.");
+        lines.line("Running; Ctrl-C stops. Other commands work in another window: try `chorus status`.");
         lines.finish()
     })
 }

@@ -17,6 +17,13 @@ fn durations_are_numbers_with_units() {
 }
 
 #[test]
+fn queries_are_escaped() {
+    let query = client::query(&[("a", Some("when & where?\u{e9}".into())), ("b", None), ("c", Some("1,2".into()))]);
+
+    assert_eq!(query, "?a=when%20%26%20where%3F%C3%A9&c=1,2");
+}
+
+#[test]
 fn polls_are_named_by_hexadecimal_digits() {
     assert_eq!(values::poll("AB12"), Ok("ab12".into()));
     assert_eq!(values::poll("-"), Ok("-".into()));

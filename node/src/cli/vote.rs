@@ -1,6 +1,13 @@
 //! `chorus vote` and `chorus withdraw`.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+mod cards;
+
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use chorus_protocol::contribution::Level;
 use clap::{Args, ValueEnum as _};
@@ -16,12 +23,16 @@ pub(super) struct Vote {
     /// The poll: its id or the beginning of it, or - for the only one.
     #[arg(value_parser = values::poll)]
     poll: String,
-    /// Votes: an item's number (see `chorus poll list POLL`) or the beginning of its id, and agree, disagree or pass.
+    /// Votes: an item's number (see `chorus poll show POLL`) or the beginning of its id, and agree, disagree or pass. Without
+    /// any, and at a terminal, you are asked about one item after the other.
     #[arg(value_name = "ITEM=CHOICE", value_parser = vote)]
     votes: Vec<(String, Choice)>,
     /// A file with a ballot in JSON, as in {"1": "agree", "2": "pass"}; - reads standard input.
     #[arg(long, value_name = "FILE")]
     ballot: Option<PathBuf>,
+    /// When you are asked: only about items of this topic.
+    #[arg(long, value_name = "TOPIC")]
+    topic: Option<String>,
     /// Show your ballot as a point on the opinion map: about 10 bits of it become public. Anonymous ballots are on the map
     /// anyhow, as nobody can tell whose point it is; an open one only with this consent.
     #[arg(long)]
@@ -61,6 +72,13 @@ impl Vote {
             let ballot: BTreeMap<String, Choice> = serde_json::from_str(&text)
                 .map_err(|error| Failure::Usage(format!("{} is no ballot: {error}", path.display())))?;
             votes.extend(ballot);
+        } else if votes.is_empty() && io::stdin().is_terminal() && !global.output().is_json() {
+            let client = Client::new(global)?;
+            let (mut input, mut out) = (io::stdin().lock(), io::stdout().lock());
+            match cards::ask(&client, &self.poll, self.topic.as_deref(), (&mut input, &mut out))? {
+                Some(asked) => votes = asked,
+                None => return Ok(()),
+            }
         }
         let on_map = (self.on_map || self.off_map).then_some(self.on_map);
         let (open, hide_class, wait_seconds) = (self.open, self.hide_class, Some(self.wait.as_secs()));
@@ -86,7 +104,7 @@ impl Withdraw {
     }
 }
 
-fn send(global: &Global, path: &str, asked: &impl serde::Serialize, wait: Duration) -> anyhow::Result<()> {
+pub(super) fn send(global: &Global, path: &str, asked: &impl serde::Serialize, wait: Duration) -> anyhow::Result<()> {
     let (client, output) = (Client::new(global)?, global.output());
     let waiting = output.waiting("proving, sending, and waiting for the log");
     let cast: view::Cast = client.post(path, asked, wait)?;

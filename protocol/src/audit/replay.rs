@@ -7,6 +7,7 @@ use chorus_crypto::{codec::Decode as _, credential::Tag, sign::PublicKey};
 use super::VerifyError;
 use crate::{
     config::Genesis,
+    facilitation::AnyProposal,
     fault::Fault,
     id::{BatchId, BlobId, RoundId},
     ledger::{Ledger, RoundState, SealedContribution},
@@ -124,6 +125,9 @@ impl Replay {
             | Entry::Beacon(_)
             | Entry::Canonical(_)
             | Entry::MergeCards(_)
+            | Entry::PollRules(_)
+            | Entry::Moderate(_)
+            | Entry::ProposeWith(_)
             | Entry::Checkpoint(_)
             | Entry::Amend(_) => {}
         }
@@ -241,6 +245,9 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Expel(_)
         | Entry::Census(_)
         | Entry::ProposeAnonymously(_) => VerifyError::Registration { height, index, fault },
+        Entry::ProposeWith(it) if matches!(it.proposal, AnyProposal::Anonymous(_)) => {
+            VerifyError::Registration { height, index, fault }
+        }
         Entry::Poll(_)
         | Entry::Propose(_)
         | Entry::Plan(_)
@@ -264,6 +271,9 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::Beacon(_)
         | Entry::Canonical(_)
         | Entry::MergeCards(_)
+        | Entry::PollRules(_)
+        | Entry::Moderate(_)
+        | Entry::ProposeWith(_)
         | Entry::Checkpoint(_)
         | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }

@@ -20,13 +20,17 @@
 //! | [`entry`] | how operators say so on the log |
 //! | [`entropy`] | logarithms and entropies in integers |
 //! | [`export`] | the published JSON form |
+//! | [`showing`] | what somebody is shown next |
+//! | [`nearness`] | how near cards are in their words |
 
 pub mod card;
 pub mod entropy;
 pub mod entry;
 pub mod export;
 pub mod merges;
+pub mod nearness;
 mod rank;
+pub mod showing;
 #[cfg(test)]
 mod tests;
 pub mod votes;

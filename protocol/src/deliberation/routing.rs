@@ -61,6 +61,34 @@ pub fn priorities(groups: &[Totals], extremity: &[f64], meta: &[bool]) -> Vec<f6
     extremity.iter().enumerate().map(one).collect()
 }
 
+/// Returns the weight of an item that nobody has been asked about yet.
+pub fn fresh_priority(is_meta: bool) -> f64 {
+    if is_meta { META_PRIORITY } else { priority(Tally::default(), 0.0) }
+}
+
+/// Draws one of several items with chances in proportion to their weights. `ticket` is uniform in [0, 1); weights that are
+/// no positive numbers are never drawn, unless there are no others: then the chances are equal.
+pub fn draw(weights: &[f64], ticket: f64) -> Option<usize> {
+    let usable = |weight: f64| if weight.is_finite() && weight > 0.0 { weight } else { 0.0 };
+    let total = weights.iter().fold(0.0, |sum, weight| sum + usable(*weight));
+    if total <= 0.0 || !total.is_finite() {
+        let all = real(i128::try_from(weights.len()).ok()?);
+        let place = (0..weights.len()).take_while(|place| real(*place as i128 + 1) <= ticket * all).count();
+        return (!weights.is_empty()).then(|| place.min(weights.len() - 1));
+    }
+    let mut left = ticket * total;
+    let mut last = None;
+    for (place, weight) in weights.iter().map(|weight| usable(*weight)).enumerate().filter(|(_, weight)| *weight > 0.0)
+    {
+        last = Some(place);
+        if left < weight {
+            break;
+        }
+        left -= weight;
+    }
+    last
+}
+
 fn priority(tally: Tally, extremity: f64) -> f64 {
     let share = |count: u64| (real(count.into()) + 1.0) / (real(tally.seen().into()) + 2.0);
     let importance = (1.0 - share(tally.pass)) * (1.0 + extremity) * share(tally.agree);
@@ -100,6 +128,19 @@ mod tests {
         assert!((weights[3] - 49.0).abs() < f64::EPSILON);
         // Nobody saw item 1: (1 − ½)·1.5·½·9, squared.
         assert!((weights[1] - (0.375 * 9.0_f64).powi(2)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn items_are_drawn_in_proportion_to_their_weights() {
+        let weights = [1.0, 0.0, 3.0, f64::NAN, 4.0, f64::INFINITY];
+        let mut drawn = [0u32; 6];
+
+        (0..800).for_each(|ticket| drawn[draw(&weights, f64::from(ticket) / 800.0).expect("an item")] += 1);
+
+        assert_eq!(drawn, [100, 0, 300, 0, 400, 0]);
+        assert_eq!([0.0, 0.4, 0.99].map(|ticket| draw(&[0.0, f64::NAN, -1.0], ticket)), [Some(0), Some(1), Some(2)]);
+        assert_eq!(draw(&[], 0.5), None);
+        assert!(fresh_priority(true) > fresh_priority(false));
     }
 
     #[test]

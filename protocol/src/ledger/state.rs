@@ -53,6 +53,9 @@ const MANY: usize = MAX_STATE_BYTES;
 /// The version of the encoding, which is its first byte.
 const VERSION: u8 = 1;
 
+/// The version of a state in which rules of polls or words on items stand: it ends with them.
+const FACILITATED: u8 = 2;
+
 wire_enum!(Proposer { 1 => Key(key), 2 => Anonymous(tag) });
 wire_struct!(CardStatement { operator, card, into, reason(limits::MAX_TEXT_BYTES) });
 
@@ -157,7 +160,7 @@ impl Told<'_> {
     fn poll(&self, input: &mut Reader<'_>) -> Result<Poll, DecodeError> {
         let (opening, opened_by) = (Decode::decode(input)?, Decode::decode(input)?);
         let mut items = Vec::new();
-        for _ in 0..input.count(limits::MAX_ITEMS)? {
+        for _ in 0..input.count(limits::MAX_PROPOSED)? {
             let text = input.text(limits::MAX_STATEMENT_BYTES)?;
             items.push((BlobId::of(text.as_bytes()), text, Decode::decode(input)?));
         }
@@ -239,10 +242,11 @@ impl Encode for Ledger {
             series,
             rounds,
             cards,
+            facilitation,
             convicted,
             at_end: _,
         } = self;
-        out.push(VERSION);
+        out.push(if facilitation.is_empty() { VERSION } else { FACILITATED });
         genesis.encode(out);
         registry.as_ref().encode(out);
         put_count(out, tables.charters.len());
@@ -266,6 +270,9 @@ impl Encode for Ledger {
         put_count(out, cards.statements().count());
         cards.statements().for_each(|statement| statement.encode(out));
         put_set(out, convicted);
+        if !facilitation.is_empty() {
+            super::facilitation::put(out, facilitation);
+        }
     }
 }
 
@@ -285,10 +292,11 @@ impl Decode for Ledger {
 }
 
 fn read(input: &mut Reader<'_>) -> Result<Ledger, DecodeError> {
-    match u8::decode(input)? {
-        VERSION => {}
+    let is_facilitated = match u8::decode(input)? {
+        VERSION => false,
+        FACILITATED => true,
         found => return Err(DecodeError::UnknownTag { of: "state", found: found.into() }),
-    }
+    };
     let genesis = Genesis::decode(input)?;
     let community = genesis.id();
     let registry = Registry::decode(input)?;
@@ -317,6 +325,7 @@ fn read(input: &mut Reader<'_>) -> Result<Ledger, DecodeError> {
     let is_named = rounds.iter().all(|(id, round)| *id == round.id);
     let cards = Cards::of(input.seq(limits::MAX_CARD_STATEMENTS)?).ok_or(DecodeError::OutOfRange("cards"))?;
     let convicted = set(input, MANY)?;
+    let facilitation = if is_facilitated { super::facilitation::read(input, &polls)? } else { BTreeMap::new() };
     if !is_named || polls.iter().any(|(id, poll)| *id != poll.opening.id(community)) {
         return Err(DecodeError::NonCanonical("the id of a poll or round"));
     }
@@ -330,6 +339,7 @@ fn read(input: &mut Reader<'_>) -> Result<Ledger, DecodeError> {
         series: Arc::new(series),
         rounds: Arc::new(rounds),
         cards: Arc::new(cards),
+        facilitation: Arc::new(facilitation),
         convicted,
         at_end: true,
     })

@@ -29,6 +29,7 @@ pub use crate::adapter::{
     manifest::AdapterManifest,
 };
 pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
+pub use crate::facilitation::{AnnotatedProposal, Moderation, StatedRules};
 pub use crate::registry::entry::{
     AttesterRemoval, Census, Expulsion, LeafRotation, Registration, Revocation, Veto, Vouch,
 };
@@ -149,6 +150,12 @@ pub enum Entry {
     Canonical(CanonicalCard),
     /// An operator says that a values card says the same as another, which stands for both.
     MergeCards(MergeCards),
+    /// An operator states the rules for the items of a poll.
+    PollRules(StatedRules),
+    /// An operator says what is to become of an item.
+    Moderate(Moderation),
+    /// Somebody proposes an item, and says something beside it.
+    ProposeWith(Box<AnnotatedProposal>),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -186,6 +193,9 @@ wire_enum!(Entry {
     34 => Checkpoint(it),
     40 => Canonical(it),
     41 => MergeCards(it),
+    50 => PollRules(it),
+    51 => Moderate(it),
+    52 => ProposeWith(it),
 });
 
 /// What a poll asks for.

@@ -1,6 +1,6 @@
 //! The moral graph of a community: from the public results of its rounds, and what its operators say about cards.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::report::RoundReport;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
         moral_graph::{MoralGraph, MoralVotes, Options, Transition, ValuesCard},
         tally::Tally,
     },
-    id::BlobId,
+    id::{BlobId, PollId},
     ledger::Ledger,
     log::entry::PollKind,
 };
@@ -53,6 +53,15 @@ pub fn moral_votes<'a>(ledger: &Ledger, reports: impl IntoIterator<Item = &'a Ro
         }
     }
     votes
+}
+
+/// Returns the cards of a case: the items of a value poll that are values cards; with merges, each as the card that stands
+/// for it.
+pub fn cards_of_case(ledger: &Ledger, case: &PollId, is_merged: bool) -> BTreeSet<BlobId> {
+    let poll = ledger.polls().get(case).filter(|poll| poll.opening.kind == PollKind::Value);
+    let items = poll.into_iter().flat_map(|poll| &poll.items);
+    let cards = items.filter(|(_, text, _)| ValuesCard::from_text(text).is_ok());
+    cards.map(|(id, _, _)| if is_merged { ledger.cards().merges().canonical(*id) } else { *id }).collect()
 }
 
 /// Returns the moral graph of a community with the merges that count, and the votes that it was made from.

@@ -231,13 +231,14 @@ impl RoundReport {
         support(&self.groups(), Vote::Agree)
     }
 
-    /// Returns everything that follows from the tallies.
-    pub fn findings(&self) -> Option<Findings> {
+    /// Returns everything that follows from the tallies. `meta` are the items that ask about the voter
+    /// ([`Ledger::meta_items`]).
+    pub fn findings(&self, meta: &[bool]) -> Option<Findings> {
         let totals = self.totals()?;
         let groups = self.groups();
         let sizes = self.map().map_or_else(|| vec![self.ballots as usize], MapReport::sizes);
         let extremity = map_extremity(&mu(totals), self.map().map(|report| &report.map));
-        let moderation = Moderation::default();
+        let moderation = Moderation { hidden: meta.to_vec(), meta: meta.to_vec() };
         Some(Findings::new(Tallied {
             totals,
             groups: &groups,
@@ -280,6 +281,9 @@ impl RoundReport {
             let id = self.items.get(item)?;
             poll.items.iter().find(|(known, _, _)| known == id).map(|(_, text, _)| text.clone())
         };
-        Some(Constitution::draft(preamble, criteria, &self.groups(), &self.seen_by_few(policy.min_seen), text))
+        let (few, meta) = (self.seen_by_few(policy.min_seen), ledger.meta_items(self.round));
+        let is_out = |item: usize| [&few, &meta].iter().any(|out| out.get(item) == Some(&true));
+        let out: Vec<bool> = (0..self.items.len()).map(is_out).collect();
+        Some(Constitution::draft(preamble, criteria, &self.groups(), &out, text))
     }
 }

@@ -71,6 +71,7 @@ impl Service {
             items: vec![item.clone()],
             duration_millis: Some(asked.duration_millis),
             wait_seconds: asked.wait_seconds,
+            ..view::OpenPoll::default()
         };
         let poll = self.open_poll(opening).await?;
         Ok(view::DraftView { number, draft: draft.id(), item, poll: poll.id })

@@ -15,7 +15,7 @@ impl Service {
     /// Returns [`Kind::Configuration`](super::Kind::Configuration) if the diary is damaged.
     pub async fn diary(&self) -> Result<view::Diary, ApiError> {
         let kept = self.settings()?.diary.is_on();
-        let Entries { ballots, cards } = if kept { self.diary.read()? } else { Entries::default() };
+        let Entries { ballots, cards, .. } = if kept { self.diary.read()? } else { Entries::default() };
         let ledger = self.ledger().await?;
         let mut votes = Vec::new();
         let mut ballots: Vec<(RoundId, OwnBallot)> = ballots.into_iter().collect();
@@ -80,7 +80,7 @@ impl Service {
         entries.ballots.get(&round).map(|ballot| ballot.votes.clone()).unwrap_or_default()
     }
 
-    fn kept(&self) -> Result<(), ApiError> {
+    pub(super) fn kept(&self) -> Result<(), ApiError> {
         let kept = self.settings()?.diary.is_on();
         kept.then_some(()).ok_or_else(|| ApiError::refused("your diary is off: see `chorus config set diary on`"))
     }

@@ -1,15 +1,21 @@
 //! Polls: opening, proposing, planning a round of voting.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chorus_protocol::{
+    facilitation::{AnnotatedProposal, AnyProposal, PollRules},
     id::{BlobId, PollId},
     ledger::{Ledger, Poll, RoundState},
     limits,
-    log::entry::{BallotPlan, ClassPlan, Entry, PollOpening, Proposal, RoundPlan, Subject},
+    log::entry::{BallotPlan, ClassPlan, Entry, PollOpening, Proposal, RoundPlan, StatedRules, Subject},
+    peer::Peer,
 };
 
-use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+use super::{ApiError, Kind, Service, find_poll, latest_round, values::item_texts, view, wait};
 
 /// How long operators may take to offer their keys for a round before it opens without the missing ones.
 pub(super) const KEY_GRACE_MILLIS: u64 = 5_000;
@@ -38,20 +44,10 @@ impl Service {
         let id = find_poll(&ledger, reference)?;
         let poll = ledger.polls().get(&id).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
         let mut view = self.poll_view(&ledger, id, poll);
-        let ballot = latest_round(&ledger, id).map(|round| round.plan.items().to_vec()).unwrap_or_default();
         let voted = latest_round(&ledger, id).map(|round| self.own_votes(round.id)).unwrap_or_default();
-        let text = |id: &BlobId| poll.items.iter().find(|(known, _, _)| known == id).map(|(_, text, _)| text.clone());
-        let later = poll.items.iter().map(|(id, _, _)| *id).filter(|id| !ballot.contains(id));
-        view.items = (1..)
-            .zip(ballot.iter().copied().chain(later))
-            .map(|(number, id)| view::Item {
-                number,
-                id,
-                text: text(&id).unwrap_or_default(),
-                on_ballot: number <= ballot.len(),
-                own: voted.get(&id).copied(),
-            })
-            .collect();
+        let numbered = numbered(&ledger, id);
+        view.items =
+            (1..).zip(&numbered).map(|(number, item)| item_view(&ledger, id, (number, *item), &voted)).collect();
         Ok(view)
     }
 
@@ -69,26 +65,35 @@ impl Service {
         if let Some(duration) = asked.duration_millis {
             check_duration(duration)?;
         }
-        let texts = items(&asked.items)?;
         let mut ledger = self.ledger().await?;
-        self.operator(&ledger, "open polls")?;
+        let key = self.operator(&ledger, "open polls")?;
+        let texts = item_texts(&ledger, asked.kind.into(), &asked.context, &asked.items)?;
+        let items = new_items(&texts, &asked.annotated)?;
         let opening =
             PollOpening { kind: asked.kind.into(), question: asked.question.trim().to_owned(), context: asked.context };
         let poll = opening.id(ledger.community());
-        let proposals = texts.iter().map(|text| Entry::Propose(Proposal { poll, text: text.clone() }));
-        let entries = core::iter::once(Entry::Poll(opening)).chain(proposals).collect();
-        self.say(&mut ledger, entries).await?;
-        let count = texts.len();
+        let mut first = vec![Entry::Poll(opening)];
+        if let Some(rules) = asked.rules.map(PollRules::from).filter(|rules| *rules != PollRules::default()) {
+            // Before the first item: from then on, other operators have to state the same.
+            first.push(Entry::PollRules(StatedRules { poll, number: 1, rules }));
+            self.say(&mut ledger, first).await?;
+            let stated = move |peer: &Peer| peer.ledger().facilitation(poll).stated_rules().contains_key(&key);
+            self.until(stated, wait).await?;
+            first = Vec::new();
+        }
+        let proposals = items.iter().map(|item| open_proposal(poll, item));
+        self.say(&mut ledger, first.into_iter().chain(proposals).collect()).await?;
+        let count = items.len();
         let there = move |poll: &Arc<Poll>| poll.items.len() >= count;
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(there), wait).await?;
         if let Some(duration) = asked.duration_millis {
-            let ballot = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
+            let ballot = items.iter().map(|item| BlobId::of(item.text.as_bytes())).collect();
             self.plan(poll, ballot, duration, None, wait).await?;
         }
         self.poll(&poll.to_string()).await
     }
 
-    /// Begins a round of voting over all items proposed so far.
+    /// Begins a round of voting over all items proposed so far that moderation admits.
     ///
     /// # Errors
     ///
@@ -99,8 +104,11 @@ impl Service {
         let ledger = self.ledger().await?;
         self.operator(&ledger, "begin voting")?;
         let id = find_poll(&ledger, reference)?;
-        let items: Vec<BlobId> =
-            ledger.polls().get(&id).map(|poll| poll.items.iter().map(|(id, _, _)| *id).collect()).unwrap_or_default();
+        let mut items = ledger.asked(id);
+        items.truncate(limits::MAX_ITEMS);
+        if items.is_empty() && ledger.polls().get(&id).is_some_and(|poll| !poll.items.is_empty()) {
+            return Err(ApiError::refused("no operator has accepted an item yet: see `chorus moderate accept`"));
+        }
         if items.is_empty() {
             return Err(ApiError::refused("nothing has been proposed yet: see `chorus propose`"));
         }
@@ -168,10 +176,94 @@ impl Service {
             question: poll.opening.question.clone(),
             context: poll.opening.context.clone(),
             item_count: poll.items.len(),
+            rules: ledger.facilitation(id).rules().clone().into(),
+            topics: topics(ledger, id, poll),
             items: Vec::new(),
             rounds: rounds.map(|round| self.round(ledger, round)).collect(),
         }
     }
+}
+
+/// Returns the items of a poll by number: in ballot order, then those that the latest round does not ask.
+pub(super) fn numbered(ledger: &Ledger, poll: PollId) -> Vec<BlobId> {
+    let ballot = latest_round(ledger, poll).map(|round| round.plan.items().to_vec()).unwrap_or_default();
+    let items = ledger.polls().get(&poll).map(|poll| poll.items.as_slice()).unwrap_or_default();
+    let on_ballot: BTreeSet<BlobId> = ballot.iter().copied().collect();
+    let later = items.iter().map(|(id, _, _)| *id).filter(|id| !on_ballot.contains(id));
+    ballot.into_iter().chain(later).collect()
+}
+
+/// Shows an item.
+pub(super) fn item_view(
+    ledger: &Ledger,
+    poll: PollId,
+    (number, id): (usize, BlobId),
+    voted: &BTreeMap<BlobId, view::Choice>,
+) -> view::Item {
+    let record = ledger.polls().get(&poll);
+    let text = record.and_then(|poll| poll.items.iter().find(|(known, _, _)| *known == id));
+    let round = latest_round(ledger, poll);
+    let (said, state) = (ledger.facilitation(poll), ledger.item_state(poll, &id));
+    let annotation = said.annotation(&id);
+    // Of what a round asks, it is the round that says what is about the voter.
+    let place = round.and_then(|round| round.plan.items().iter().position(|asked| *asked == id));
+    let pinned = round.zip(place).map(|(round, place)| ledger.meta_items(round.id).get(place) == Some(&true));
+    view::Item {
+        number,
+        id,
+        text: text.map(|(_, text, _)| text.clone()).unwrap_or_default(),
+        on_ballot: place.is_some(),
+        own: voted.get(&id).copied(),
+        state: state.map_or(view::ModerationState::Undecided, |state| state.standing.into()),
+        asked: state.is_some_and(|state| state.is_asked),
+        meta: pinned.unwrap_or(state.is_some_and(|state| state.is_meta)),
+        topic: annotation.map(|beside| beside.topic.clone()).unwrap_or_default(),
+        prompts: annotation.map(|beside| beside.prompts.iter().map(view::Prompt::from).collect()).unwrap_or_default(),
+    }
+}
+
+fn topics(ledger: &Ledger, id: PollId, poll: &Poll) -> Vec<String> {
+    let said = ledger.facilitation(id);
+    let topics = poll.items.iter().filter_map(|(item, _, _)| Some(said.annotation(item)?.topic.clone()));
+    topics.filter(|topic| !topic.is_empty()).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// Returns the entry that proposes an item with one's key.
+pub(super) fn open_proposal(poll: PollId, item: &view::NewItem) -> Entry {
+    let (proposal, annotation) = (Proposal { poll, text: item.text.clone() }, item.annotation());
+    if annotation.is_empty() {
+        return Entry::Propose(proposal);
+    }
+    Entry::ProposeWith(Box::new(AnnotatedProposal { proposal: AnyProposal::Open(proposal), annotation }))
+}
+
+/// Returns items without and with something beside them, trimmed and checked.
+pub(super) fn new_items(texts: &[String], annotated: &[view::NewItem]) -> Result<Vec<view::NewItem>, ApiError> {
+    let all: Vec<String> = texts.iter().chain(annotated.iter().map(|item| &item.text)).cloned().collect();
+    let texts = items(&all)?;
+    let beside = (0..texts.len() - annotated.len()).map(|_| view::NewItem::default()).chain(annotated.iter().cloned());
+    let items: Vec<view::NewItem> =
+        texts.into_iter().zip(beside).map(|(text, item)| view::NewItem { text, ..item }).collect();
+    for item in &items {
+        if item.prompts.len() > limits::MAX_PROMPTS {
+            return Err(ApiError::invalid(format!("at most {} prompts can be cited", limits::MAX_PROMPTS)));
+        }
+        for cited in &item.prompts {
+            bounded("a prompt", &cited.prompt, limits::MAX_PROMPT_BYTES)?;
+            if cited.failure.trim().len() > limits::MAX_TEXT_BYTES {
+                let most = limits::MAX_TEXT_BYTES;
+                return Err(ApiError::invalid(format!("what is wrong with an answer has at most {most} bytes")));
+            }
+        }
+        if item.topic.len() > limits::MAX_NAME_BYTES {
+            return Err(ApiError::invalid(format!("a topic has at most {} bytes", limits::MAX_NAME_BYTES)));
+        }
+        let annotation = item.annotation();
+        if !annotation.is_empty() {
+            annotation.validate().map_err(|fault| ApiError::invalid(fault.to_string()))?;
+        }
+    }
+    Ok(items)
 }
 
 pub(super) fn check_duration(millis: u64) -> Result<(), ApiError> {

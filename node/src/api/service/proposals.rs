@@ -8,12 +8,20 @@ use std::{
 use chorus_crypto::sign::SecretKey;
 use chorus_protocol::{
     contribution::{ContributeError, Level},
+    facilitation::{AnnotatedProposal, AnyProposal},
     id::{BlobId, PollId},
     ledger::{Ledger, Poll, Proposer},
-    log::entry::{AnonymousProposal, Entry, Proposal, SignedEntry},
+    log::entry::{AnonymousProposal, Entry, PollKind, SignedEntry},
 };
 
-use super::{ApiError, Kind, Service, find_poll, polls::items, try_entries, view, wait};
+use super::{
+    ApiError, Kind, Service, find_poll,
+    polls::{new_items, open_proposal},
+    routing::similar_to,
+    try_entries,
+    values::item_texts,
+    view, wait,
+};
 use crate::participation::{Action, check};
 
 impl Service {
@@ -23,8 +31,7 @@ impl Service {
     ///
     /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
     pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Proposed, ApiError> {
-        let texts = items(&asked.items)?;
-        if texts.is_empty() {
+        if asked.items.is_empty() && asked.annotated.is_empty() {
             return Err(ApiError::invalid("there is no text"));
         }
         let settings = self.settings()?;
@@ -32,25 +39,36 @@ impl Service {
         check(&settings, Action::Proposal(level))?;
         let mut ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
-        let ids: Vec<BlobId> = texts.iter().map(|text| BlobId::of(text.as_bytes())).collect();
+        let opening = ledger.polls().get(&poll).map(|poll| &poll.opening);
+        let (kind, context) = opening.map_or((PollKind::Statement, ""), |it| (it.kind, it.context.as_str()));
+        let items = new_items(&item_texts(&ledger, kind, context, &asked.items)?, &asked.annotated)?;
+        let ids: Vec<BlobId> = items.iter().map(|item| BlobId::of(item.text.as_bytes())).collect();
+        let similar = similar_to(&ledger, poll, &items);
+        if let Some(same) = similar.iter().find(|similar| similar.same).filter(|_| !asked.anyway) {
+            return Err(ApiError::refused(format!(
+                "that stands there already, but for case, accents, punctuation or spaces: {:?} (propose it anyway with \
+                 `--anyway`)",
+                same.text
+            )));
+        }
         let is_operator = ledger.charter().operator(&self.person()?.key.public()).is_some();
         if asked.as_operator && !is_operator {
             return Err(ApiError::refused("you are no operator of this community"));
         }
-        let (proposed, open) = (texts.len(), level == Level::Open || asked.as_operator);
+        let (proposed, open) = (items.len(), level == Level::Open || asked.as_operator);
         if open && !is_operator && !ledger.is_member(&self.person()?.key.public()) {
             return Err(ApiError::refused("only members propose, and you are none yet: see `chorus attest request`"));
         }
         if open {
-            let proposals = texts.into_iter().map(|text| Entry::Propose(Proposal { poll, text })).collect();
+            let proposals = items.iter().map(|item| open_proposal(poll, item)).collect();
             self.say(&mut ledger, proposals).await?;
         } else {
-            self.propose_anonymously(ledger, poll, texts).await?;
+            self.propose_anonymously(ledger, poll, items).await?;
         }
         let there = move |poll: &Arc<Poll>| ids.iter().all(|id| poll.items.iter().any(|(known, _, _)| known == id));
         self.until(move |peer| peer.ledger().polls().get(&poll).is_some_and(&there), wait(asked.wait_seconds)).await?;
         let anonymous_left = if open { None } else { Some(self.anonymous_left(poll).await?) };
-        Ok(view::Proposed { poll: self.poll(&poll.to_string()).await?, proposed, open, anonymous_left })
+        Ok(view::Proposed { poll: self.poll(&poll.to_string()).await?, proposed, open, anonymous_left, similar })
     }
 
     /// How many items the person may still propose anonymously.
@@ -61,7 +79,12 @@ impl Service {
         Ok(self.free_numbers(&ledger, poll, &leaf)?.len())
     }
 
-    async fn propose_anonymously(&self, mut ledger: Ledger, poll: PollId, texts: Vec<String>) -> Result<(), ApiError> {
+    async fn propose_anonymously(
+        &self,
+        mut ledger: Ledger,
+        poll: PollId,
+        items: Vec<view::NewItem>,
+    ) -> Result<(), ApiError> {
         let person = self.person()?;
         let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
         let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &record.snapshot).map_err(|why| {
@@ -70,26 +93,34 @@ impl Service {
             ApiError::new(kind, format!("{message} ({rule})"))
         })?;
         let free = self.free_numbers(&ledger, poll, &leaf)?;
-        if free.len() < texts.len() {
-            let most = ledger.charter().policy.anonymous_proposals;
+        if free.len() < items.len() {
+            let most = ledger.anonymous_items(poll);
             return Err(ApiError::refused(format!(
                 "you have {} of {most} anonymous proposals for this poll left",
                 free.len()
             )));
         }
-        let numbered: Vec<(String, u8)> = texts.into_iter().zip(free).collect();
-        let said: String = numbered.iter().map(|(text, _)| text.as_str()).collect();
+        let numbered: Vec<(view::NewItem, u8)> = items.into_iter().zip(free).collect();
+        let said: String = numbered.iter().map(|(item, _)| item.text.as_str()).collect();
         let detail = [&poll.as_ref()[..], said.as_bytes()].concat();
         let mut rng = self.randomness.generator("anonymous proposal", &detail);
         let taken: BTreeSet<(PollId, u8)> = numbered.iter().map(|(_, number)| (poll, *number)).collect();
         let make = move || -> Result<Vec<SignedEntry>, ApiError> {
             let mut entries = Vec::with_capacity(numbered.len());
-            for (text, number) in numbered {
+            for (item, number) in numbered {
                 // A key for this one entry: nobody has seen it, and it is forgotten.
                 let author = SecretKey::random(&mut rng);
                 let proposal =
-                    AnonymousProposal::make(&ledger, poll, &text, (&leaf, number), author.public(), &mut rng)?;
-                entries.push(SignedEntry::sign(&author, ledger.community(), Entry::ProposeAnonymously(proposal)));
+                    AnonymousProposal::make(&ledger, poll, &item.text, (&leaf, number), author.public(), &mut rng)?;
+                let annotation = item.annotation();
+                let entry = if annotation.is_empty() {
+                    Entry::ProposeAnonymously(proposal)
+                } else {
+                    // Signed with the key for which the item is proved: nobody can put something else beside it.
+                    let proposal = AnyProposal::Anonymous(proposal);
+                    Entry::ProposeWith(Box::new(AnnotatedProposal { proposal, annotation }))
+                };
+                entries.push(SignedEntry::sign(&author, ledger.community(), entry));
                 try_entries(&mut ledger, entries.get(entries.len() - 1..).unwrap_or_default())?;
             }
             Ok(entries)
@@ -115,6 +146,6 @@ impl Service {
             let used = record.items.iter().any(|(_, _, by)| matches!(by, Proposer::Anonymous(by) if Some(*by) == tag));
             !used && !on_their_way.contains(&(poll, *number))
         };
-        Ok((0..ledger.charter().policy.anonymous_proposals).filter(is_free).collect())
+        Ok((0..ledger.anonymous_items(poll)).filter(is_free).collect())
     }
 }

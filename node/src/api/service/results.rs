@@ -79,7 +79,7 @@ impl Service {
             .map_err(|_| ApiError::new(Kind::Internal, "the bundle could not be written"))?
     }
 
-    async fn body(&self, id: BlobId) -> Result<Arc<[u8]>, ApiError> {
+    pub(super) async fn body(&self, id: BlobId) -> Result<Arc<[u8]>, ApiError> {
         Ok(self.node.fetch(id).await?)
     }
 }
@@ -98,7 +98,7 @@ fn ends(ledger: &Ledger, poll: Option<PollId>) -> String {
 }
 
 /// Returns the latest finished round, of one poll or of all, and its result.
-fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord, BlobId)> {
+pub(super) fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord, BlobId)> {
     let of_poll =
         |round: &&RoundRecord| round.plan.ballots().is_some_and(|plan| poll.is_none_or(|poll| plan.poll == poll));
     let finished = |round| RoundRecord::agreed_result(round).map(|result| (round, result.result));
@@ -111,10 +111,11 @@ fn latest_result(ledger: &Ledger, poll: Option<PollId>) -> Option<(&RoundRecord,
         .max_by_key(|(round, _)| round.ordinal)
 }
 
-fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
+pub(super) fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::PollResult {
     let poll = ledger.polls().get(&report.poll);
     let kind = poll.map_or(PollKind::Statement, |poll| poll.opening.kind);
-    let findings = report.findings();
+    let meta = ledger.meta_items(report.round);
+    let findings = report.findings(&meta);
     let groups = report.map().map(|map| map.groups.as_slice()).unwrap_or_default();
     let weighted = report.classes().map(ClassReport::weighted);
     let text = |id: &BlobId| {
@@ -125,10 +126,15 @@ fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport) -> view::P
         number: at + 1,
         id: *id,
         text: text(id).unwrap_or_default(),
+        meta: meta.get(at) == Some(&true),
         total: report.totals().and_then(|totals| tally(totals, at)),
         weighted: weighted.as_ref().and_then(|totals| tally(totals, at)),
         groups: groups.iter().filter_map(|totals| tally(totals, at)).collect(),
         consensus: findings.as_ref().and_then(|findings| findings.agree.get(at)).map(|support| support.approximate()),
+        consensus_against: findings
+            .as_ref()
+            .and_then(|findings| findings.disagree.get(at))
+            .map(|support| support.approximate()),
     };
     let typical = |group: usize| -> Vec<(usize, view::Choice)> {
         let found = findings.as_ref().and_then(|findings| findings.representative.get(group));

@@ -268,7 +268,7 @@ fn ballot(round: &RoundRecord, votes: &BTreeMap<usize, view::Choice>) -> Vec<Vot
 }
 
 /// Finds an item by its number on the ballot or the beginning of its id (at least 6 digits).
-fn find_item(items: &[BlobId], reference: &str) -> Result<usize, ApiError> {
+pub(super) fn find_item(items: &[BlobId], reference: &str) -> Result<usize, ApiError> {
     if reference.len() < 6 {
         let number = reference.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         return number.filter(|number| *number < items.len()).ok_or_else(|| {

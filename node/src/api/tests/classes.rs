@@ -6,7 +6,7 @@ use chorus_protocol::{contribution::Contributor, id::RoundId, ledger::Ledger, pe
 use super::*;
 
 /// How long votes are taken: long enough for a slow machine, as the protocol has no other end.
-const VOTING_MILLIS: u64 = 8_000;
+pub(super) const VOTING_MILLIS: u64 = 8_000;
 
 /// A community with regions, in which two people are enough for a class.
 async fn start() -> Fixture {
@@ -52,7 +52,7 @@ impl Fixture {
     }
 
     /// Casts the ballots of people who are not at this node, and waits until they are on the log.
-    async fn others_vote(&self, round: &Value, ballots: Vec<(&LeafSecret, Vec<Vote>)>) {
+    pub(super) async fn others_vote(&self, round: &Value, ballots: Vec<(&LeafSecret, Vec<Vote>)>) {
         let id: RoundId = round["id"].as_str().expect("an id").parse().expect("an id");
         let node = self.service.node();
         let ledger: Ledger = node.view(|peer| peer.ledger().clone()).await.expect("runs");
@@ -66,7 +66,7 @@ impl Fixture {
         assert!(node.wait_until(logged, patience).await.expect("runs"), "the others' ballots are on the log");
     }
 
-    async fn result(&self, path: &str) -> Value {
+    pub(super) async fn result(&self, path: &str) -> Value {
         let poll = path.trim_start_matches("/polls/");
         let (status, result) = self.get(&format!("/result?poll={poll}&wait_seconds=60")).await;
         assert_eq!(status, 200, "{result}");

@@ -193,6 +193,11 @@ impl Transition {
     }
 }
 
+/// Returns whether a text is one line that shows what it holds: single spaces, and nothing that nobody sees.
+pub(crate) fn is_line(text: &str, most: usize) -> bool {
+    line("the line", text, most).is_ok_and(|line| line == text)
+}
+
 /// Reduces a text to one line that shows what it holds.
 fn line(what: &'static str, text: &str, most: usize) -> Result<String, CardError> {
     // Before anything is copied: a text may be as long as its sender likes.

@@ -88,6 +88,22 @@ impl MoralVotes {
         merged
     }
 
+    /// Returns the part that is about these cards alone: what was said about them, and about moving between two of them.
+    #[must_use]
+    pub fn among(&self, cards: &BTreeSet<BlobId>) -> Self {
+        let is_about = |question: &Question| cards.contains(&question.from) && cards.contains(&question.to);
+        let mut part = self.clone();
+        part.cards.retain(|id, _| cards.contains(id));
+        part.endorsements.retain(|id, _| cards.contains(id));
+        part.transitions.retain(|question, _| is_about(question));
+        part
+    }
+
+    /// Returns the contexts in which somebody was asked.
+    pub fn contexts(&self) -> BTreeSet<&str> {
+        self.transitions.keys().map(|question| question.context.as_str()).collect()
+    }
+
     /// Counts each ordered pair about which somebody answered, in one direction or the other; in one context, or in all.
     pub(super) fn pairs(&self, rule: CountingRule, context: Option<&str>) -> Vec<Edge> {
         let mut pairs = BTreeMap::<(BlobId, BlobId), (Counts, BTreeSet<String>)>::new();

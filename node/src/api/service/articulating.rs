@@ -1,0 +1,148 @@
+//! The guided dialogue, kept in the diary from one question to the next.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chorus_protocol::{ledger::Poll, log::entry::PollKind};
+
+use super::{ApiError, Service, values::poll_of, view};
+use crate::{
+    articulation::{self, Articulation, Interviewer, Step},
+    diary::{DiaryError, ValueCard},
+};
+
+/// How long a model may take before the script goes on without it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a dialogue needs besides the diary.
+#[derive(Debug, Default)]
+pub(super) struct Interview {
+    /// One answer at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// The model that takes part.
+    model: Mutex<Option<Arc<dyn Interviewer>>>,
+}
+
+impl Interview {
+    fn model(&self) -> Option<Arc<dyn Interviewer>> {
+        self.model.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Service {
+    /// Lets a model take part in dialogues about values, or none.
+    pub fn set_interviewer(&self, model: Option<Arc<dyn Interviewer>>) {
+        *self.interview.model.lock().unwrap_or_else(PoisonError::into_inner) = model;
+    }
+
+    /// Returns the dialogue that is under way.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Refused`](super::Kind::Refused) if no diary is kept.
+    pub async fn dialogue(&self) -> Result<view::Articulated, ApiError> {
+        self.kept()?;
+        let dialogue = self.diary.read()?.articulation;
+        Ok(view::Articulated { dialogue: dialogue.map(|dialogue| self.dialogue_view(&dialogue)), card: None })
+    }
+
+    /// Takes what the person says in the dialogue, and returns what is asked next.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Kind::Invalid`](super::Kind::Invalid) if the answer cannot be taken, and
+    /// [`Kind::Refused`](super::Kind::Refused) if no dialogue is under way or no diary is kept. Nothing has changed then.
+    pub async fn articulate(&self, said: view::Speak) -> Result<view::Articulated, ApiError> {
+        self.kept()?;
+        let _turn = self.interview.turn.lock().await;
+        let dialogue = match said {
+            view::Speak::Begin { poll } => self.begin(poll.as_deref()).await?,
+            view::Speak::Answer { text } => {
+                let mut dialogue = self.under_way()?;
+                dialogue.answer(&text)?;
+                self.let_model_speak(&mut dialogue).await;
+                dialogue
+            }
+            view::Speak::Back => {
+                let mut dialogue = self.under_way()?;
+                dialogue.back();
+                dialogue
+            }
+            view::Speak::Edit { card } => {
+                let mut dialogue = self.under_way()?;
+                dialogue.edit(&card)?;
+                dialogue
+            }
+            view::Speak::Accept => {
+                let card = ValueCard::from(&self.under_way()?.finished()?);
+                self.diary.add_card(card.clone())?;
+                self.keep_dialogue(None)?;
+                return Ok(view::Articulated { dialogue: None, card: Some(card) });
+            }
+            view::Speak::Discard => {
+                self.keep_dialogue(None)?;
+                return Ok(view::Articulated::default());
+            }
+        };
+        let view = self.dialogue_view(&dialogue);
+        self.keep_dialogue(Some(dialogue))?;
+        Ok(view::Articulated { dialogue: Some(view), card: None })
+    }
+
+    async fn begin(&self, poll: Option<&str>) -> Result<Articulation, ApiError> {
+        let Some(reference) = poll else { return Ok(Articulation::about(None, "")) };
+        let ledger = self.ledger().await?;
+        let id = poll_of(&ledger, reference, PollKind::Value)?;
+        let case = |poll: &Arc<Poll>| match poll.opening.context.trim() {
+            "" => poll.opening.question.clone(),
+            context => format!("{}\n{context}", poll.opening.question),
+        };
+        Ok(Articulation::about(Some(id), &ledger.polls().get(&id).map(case).unwrap_or_default()))
+    }
+
+    fn under_way(&self) -> Result<Articulation, ApiError> {
+        let begin = "no dialogue is under way: begin one with `chorus value articulate`";
+        self.diary.read()?.articulation.ok_or_else(|| ApiError::refused(begin))
+    }
+
+    /// A model that fails, or takes too long, is not waited for: the script goes on.
+    async fn let_model_speak(&self, dialogue: &mut Articulation) {
+        let Some(model) = self.interview.model() else { return };
+        let asked = tokio::time::timeout(PATIENCE, articulation::follow_up(model.as_ref(), dialogue)).await;
+        if let Ok(Some(question)) = asked {
+            dialogue.follow_up(&question);
+        } else if dialogue.step() == Step::Policies {
+            let suggested = tokio::time::timeout(PATIENCE, articulation::suggestion(model.as_ref(), dialogue)).await;
+            if let Ok(Some(card)) = suggested {
+                dialogue.suggest(&card);
+            }
+        }
+    }
+
+    fn keep_dialogue(&self, dialogue: Option<Articulation>) -> Result<(), DiaryError> {
+        self.diary.change(|entries| {
+            entries.articulation = dialogue;
+            Ok(())
+        })
+    }
+
+    fn dialogue_view(&self, dialogue: &Articulation) -> view::DialogueView {
+        let step = dialogue.step();
+        view::DialogueView {
+            poll: dialogue.poll(),
+            case: dialogue.case().to_owned(),
+            step,
+            number: Step::ALL.iter().position(|known| *known == step).map_or(1, |at| at + 1),
+            steps: Step::ALL.len(),
+            question: dialogue.question(),
+            hint: dialogue.hint().to_owned(),
+            follow_up: dialogue.is_follow_up(),
+            suggested: dialogue.suggested(),
+            turns: dialogue.turns().to_vec(),
+            card: dialogue.card().clone(),
+            model: self.interview.model().is_some(),
+        }
+    }
+}

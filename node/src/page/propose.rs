@@ -1,0 +1,106 @@
+//! Proposing a statement.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    extract::{Extension, Path, State},
+    response::{IntoResponse as _, Redirect, Response},
+};
+use chorus_protocol::limits::MAX_STATEMENT_BYTES;
+use minijinja::context;
+
+use super::{
+    Page,
+    failure::Failed,
+    guard::{Fields, Visit},
+};
+use crate::api::{ApiError, Kind, view};
+
+/// How much of a refused text is shown again.
+const MAX_SHOWN: usize = 2 * MAX_STATEMENT_BYTES;
+
+/// `GET /polls/{poll}/propose`.
+pub(super) async fn show(
+    State(page): State<Page>,
+    Extension(visit): Extension<Visit>,
+    Path(reference): Path<String>,
+) -> Result<Response, Failed> {
+    let poll = page.service.poll(&reference).await?;
+    form(&page, &visit, poll, &Fields::default(), None).await
+}
+
+async fn form(
+    page: &Page,
+    visit: &Visit,
+    poll: view::Poll,
+    fields: &Fields,
+    refused: Option<&ApiError>,
+) -> Result<Response, Failed> {
+    let text = fields.text("text");
+    let shown: String = text.chars().take(MAX_SHOWN).collect();
+    let values = context! {
+        level => page.service.manner()?,
+        most => MAX_STATEMENT_BYTES,
+        similar => if refused.is_some() { page.service.similar(&poll.id.to_string(), near(text)).await? } else { Vec::new() },
+        is_long => text.len() > MAX_STATEMENT_BYTES,
+        topics => &poll.topics,
+        text => shown,
+        fields => ["topic", "prompt", "failure"].map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
+        refused => refused.map(|error| error.message.as_str()),
+        poll,
+    };
+    let mut response = page.show(visit, "propose.html", values).await?;
+    if let Some(error) = refused {
+        *response.status_mut() = error.kind.status();
+    }
+    Ok(response)
+}
+
+/// Asks what is near to a text; of a long one, to its beginning.
+fn near(text: &str) -> view::AskSimilar {
+    view::AskSimilar { text: text.chars().take(MAX_STATEMENT_BYTES / 4).collect() }
+}
+
+/// Returns the statement of a form, with the topic and the prompt that speak for it.
+fn statement(fields: &Fields) -> view::NewItem {
+    let prompt = view::Prompt { prompt: fields.text("prompt").into(), failure: fields.text("failure").into() };
+    view::NewItem {
+        text: fields.text("text").replace("\r\n", "\n"),
+        topic: fields.text("topic").to_owned(),
+        meta: false,
+        prompts: if prompt.prompt.is_empty() { Vec::new() } else { vec![prompt] },
+    }
+}
+
+/// `POST /polls/{poll}/propose`.
+pub(super) async fn propose(
+    State(page): State<Page>,
+    Extension(visit): Extension<Visit>,
+    Extension(fields): Extension<Fields>,
+    Path(reference): Path<String>,
+) -> Result<Response, Failed> {
+    let poll = page.service.poll(&reference).await?;
+    let text = fields.text("text");
+    let asked = view::Propose {
+        open: fields.is_on("open"),
+        anyway: fields.is_on("anyway"),
+        annotated: vec![statement(&fields)],
+        wait_seconds: Some(20),
+        ..view::Propose::default()
+    };
+    let similar = page.service.similar(&poll.id.to_string(), near(text)).await?;
+    // Who has been shown what is near, and insists, is believed.
+    if !similar.is_empty() && !asked.anyway && text.len() <= MAX_STATEMENT_BYTES {
+        let refused = ApiError::refused("others have proposed nearly the same");
+        return form(&page, &visit, poll, &fields, Some(&refused)).await;
+    }
+    let said = match page.service.propose(&poll.id.to_string(), asked).await {
+        Ok(_) => "proposed",
+        Err(ApiError { kind: Kind::TimedOut, .. }) => "on_its_way",
+        Err(error) if matches!(error.kind, Kind::Invalid | Kind::Refused) => {
+            return form(&page, &visit, poll, &fields, Some(&error)).await;
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Redirect::to(&format!("/polls/{}?said={said}", poll.id)).into_response())
+}
