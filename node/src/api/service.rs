@@ -118,6 +118,8 @@ pub struct Service {
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
     /// What the order in which items are shown is drawn from; nobody else has it.
     order: [u8; 32],
+    /// The priorities that follow from finished rounds.
+    ranked: Mutex<routing::Ranked>,
 }
 
 impl Service {
@@ -142,7 +144,19 @@ impl Service {
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
         let mut order = [0; 32];
         randomness.generator("order of items", &[]).fill_bytes(&mut order);
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, order }))
+        Ok(Arc::new(Self {
+            node,
+            role,
+            person,
+            randomness,
+            ballots,
+            diary,
+            dir,
+            desk,
+            proposed,
+            order,
+            ranked: Mutex::default(),
+        }))
     }
 
     /// Returns the node.
