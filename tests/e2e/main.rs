@@ -4,4 +4,5 @@ mod cli;
 mod community;
 mod durability;
 mod governance;
+mod moderation;
 mod operations;
