@@ -458,4 +458,6 @@ fn words(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
+pub(crate) mod stub;
+#[cfg(test)]
 mod tests;
