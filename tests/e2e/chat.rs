@@ -57,7 +57,7 @@ fn with_a_constitution(folder: &TempDir) -> (Person, Person) {
 fn a_constitution_governs_what_existing_clients_and_the_command_line_are_told() {
     let folder = TempDir::new().expect("a folder");
     let (founder, _member) = with_a_constitution(&folder);
-    assert_eq!(founder.fails(&["chat", "Why?"]), (5, "network".into()), "no model is configured");
+    assert_eq!(founder.fails(&["chat", "Why?"]), (3, "configuration".into()), "no model");
     let model = model(&folder);
     founder.ok(&["config", "set", "model.path", model.to_str().expect("text")]);
 

@@ -137,7 +137,7 @@ fn principles_questions_and_drafts_are_text_and_never_templates() {
         Message::new(Role::User, odd),
     ];
     let prompts = prompts::Prompts::new(&constitution, &messages).expect("a conversation");
-    let verdicts = verdict::read("1. VIOLATES: {{ x }}", &constitution.principles);
+    let verdicts = verdict::read("1. VIOLATES: see {{ x }} there", &constitution.principles);
 
     let all = [
         prompts.analyse().expect("written"),
@@ -155,7 +155,7 @@ fn principles_questions_and_drafts_are_text_and_never_templates() {
     );
     assert_eq!(all[0][0].content.matches(odd).count(), 2, "the principle, and what the application says");
     assert!(all[0][0].content.contains(&format!("1. {odd}")));
-    assert!(all[4][3].content.contains("1. does not follow it: {{ x }}"), "{}", all[4][3].content);
+    assert!(all[4][3].content.contains("1. does not follow it: see {{ x }} there"), "{}", all[4][3].content);
     assert!(all.iter().all(|messages| messages.last().expect("a question").content.contains(odd)));
 }
 
