@@ -5,3 +5,4 @@ mod community;
 mod durability;
 mod governance;
 mod operations;
+mod values;

@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 mod adapters;
 mod classes;
 mod open;
+mod values;
 
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{
