@@ -88,7 +88,7 @@ impl Value {
             Self::Vote(ballot) => ballot.carry_out(&client, global, view::Asks::Value),
             Self::Wiser(ballot) => ballot.carry_out(&client, global, view::Asks::Transition),
             Self::Similar => {
-                let pairs: Vec<view::Similar> = client.get("/values/similar")?;
+                let pairs: Vec<view::SimilarCards> = client.get("/values/similar")?;
                 output.print(&pairs, |pairs| similar(pairs))
             }
             Self::Merge { card, into, reason } => state(&client, global, "merge", (card, Some(into), reason)),
@@ -165,7 +165,7 @@ fn listed(cards: &[view::CardView]) -> String {
     lines.finish()
 }
 
-fn similar(pairs: &[view::Similar]) -> String {
+fn similar(pairs: &[view::SimilarCards]) -> String {
     let mut lines = Lines::default();
     if pairs.is_empty() {
         lines.line("No two cards are near one another in their words.");

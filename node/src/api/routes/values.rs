@@ -32,7 +32,7 @@ async fn dialogue(State(shared): State<Shared>) -> Answer<view::Articulated> {
     shared.service.dialogue().await.map(Json)
 }
 
-async fn articulate(State(shared): State<Shared>, Asked(said): Asked<view::Say>) -> Answer<view::Articulated> {
+async fn articulate(State(shared): State<Shared>, Asked(said): Asked<view::Speak>) -> Answer<view::Articulated> {
     shared.service.articulate(said).await.map(Json)
 }
 
@@ -51,7 +51,7 @@ async fn next(State(shared): State<Shared>, Query(asked): Query<view::AskNext>) 
     shared.service.next_values(asked).await.map(Json)
 }
 
-async fn similar(State(shared): State<Shared>) -> Answer<Vec<view::Similar>> {
+async fn similar(State(shared): State<Shared>) -> Answer<Vec<view::SimilarCards>> {
     shared.service.similar_cards().await.map(Json)
 }
 

@@ -54,34 +54,34 @@ impl Service {
     ///
     /// Returns [`Kind::Invalid`](super::Kind::Invalid) if the answer cannot be taken, and
     /// [`Kind::Refused`](super::Kind::Refused) if no dialogue is under way or no diary is kept. Nothing has changed then.
-    pub async fn articulate(&self, said: view::Say) -> Result<view::Articulated, ApiError> {
+    pub async fn articulate(&self, said: view::Speak) -> Result<view::Articulated, ApiError> {
         self.kept()?;
         let _turn = self.interview.turn.lock().await;
         let dialogue = match said {
-            view::Say::Begin { poll } => self.begin(poll.as_deref()).await?,
-            view::Say::Answer { text } => {
+            view::Speak::Begin { poll } => self.begin(poll.as_deref()).await?,
+            view::Speak::Answer { text } => {
                 let mut dialogue = self.under_way()?;
                 dialogue.answer(&text)?;
                 self.let_model_speak(&mut dialogue).await;
                 dialogue
             }
-            view::Say::Back => {
+            view::Speak::Back => {
                 let mut dialogue = self.under_way()?;
                 dialogue.back();
                 dialogue
             }
-            view::Say::Edit { card } => {
+            view::Speak::Edit { card } => {
                 let mut dialogue = self.under_way()?;
                 dialogue.edit(&card)?;
                 dialogue
             }
-            view::Say::Accept => {
+            view::Speak::Accept => {
                 let card = ValueCard::from(&self.under_way()?.finished()?);
                 self.diary.add_card(card.clone())?;
                 self.keep_dialogue(None)?;
                 return Ok(view::Articulated { dialogue: None, card: Some(card) });
             }
-            view::Say::Discard => {
+            view::Speak::Discard => {
                 self.keep_dialogue(None)?;
                 return Ok(view::Articulated::default());
             }

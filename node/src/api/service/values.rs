@@ -107,7 +107,7 @@ impl Service {
     /// # Errors
     ///
     /// Returns [`Kind::Internal`](super::Kind::Internal) if the node has stopped.
-    pub async fn similar_cards(&self) -> Result<Vec<view::Similar>, ApiError> {
+    pub async fn similar_cards(&self) -> Result<Vec<view::SimilarCards>, ApiError> {
         let ledger = self.ledger().await?;
         let merges = ledger.cards().merges().clone();
         let cards: Vec<ValuesCard> = all_cards(&ledger)
@@ -120,7 +120,7 @@ impl Service {
             let texts: Vec<String> = cards.iter().map(words).collect();
             let pairs = Nearness::of(&texts).pairs(SIMILAR);
             let view = |(one, other, near): (usize, usize, f64)| {
-                Some(view::Similar { one: cards.get(one)?.into(), other: cards.get(other)?.into(), near })
+                Some(view::SimilarCards { one: cards.get(one)?.into(), other: cards.get(other)?.into(), near })
             };
             pairs.into_iter().take(MOST_SIMILAR).filter_map(view).collect()
         });

@@ -15,7 +15,7 @@ use crate::{
 /// `POST values/dialogue`: what somebody says in the dialogue.
 #[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Say {
+pub enum Speak {
     /// Begin anew, about the case of a value poll or about none.
     Begin {
         /// The value poll: its id or the beginning of it.
@@ -41,9 +41,9 @@ pub enum Say {
 }
 
 /// Shows nothing of what somebody said.
-impl core::fmt::Debug for Say {
+impl core::fmt::Debug for Speak {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Say").finish_non_exhaustive()
+        f.debug_struct("Speak").finish_non_exhaustive()
     }
 }
 
@@ -226,7 +226,7 @@ pub struct AskNext {
 
 /// Two cards that may mean the same.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Similar {
+pub struct SimilarCards {
     /// One.
     pub one: NamedCard,
     /// The other.

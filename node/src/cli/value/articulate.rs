@@ -13,7 +13,7 @@ use clap::Args;
 use super::super::{Failure, Global, client::Client, output::Lines, values};
 use super::{card_lines, poll_of};
 use crate::{
-    api::view::{self, Articulated, DialogueView, Say},
+    api::view::{self, Articulated, DialogueView, Speak},
     articulation::Step,
     diary::ValueCard,
 };
@@ -42,7 +42,7 @@ impl Articulate {
         let known: Articulated = client.get(ROUTE)?;
         let answer = match known.dialogue {
             Some(dialogue) if !self.restart => Articulated { dialogue: Some(dialogue), card: None },
-            Some(_) | None => client.post(ROUTE, &Say::Begin { poll }, WAIT)?,
+            Some(_) | None => client.post(ROUTE, &Speak::Begin { poll }, WAIT)?,
         };
         let mut input = io::stdin().lock();
         let end = converse(client, answer, &mut input)?;
@@ -123,26 +123,26 @@ fn read(input: &mut impl BufRead, lines: bool) -> Result<Option<String>, Failure
 }
 
 /// What somebody means; nothing if they stop here.
-fn understood(dialogue: &DialogueView, text: &str) -> Option<Say> {
+fn understood(dialogue: &DialogueView, text: &str) -> Option<Speak> {
     let text = text.trim();
     let command = if dialogue.step == Step::Review { Some(text) } else { text.strip_prefix('/') };
-    let Some(command) = command else { return Some(Say::Answer { text: text.to_owned() }) };
+    let Some(command) = command else { return Some(Speak::Answer { text: text.to_owned() }) };
     let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
     let (mut card, rest) = (dialogue.card.clone(), rest.trim());
     match word {
         "quit" => return None,
-        "back" => return Some(Say::Back),
-        "discard" => return Some(Say::Discard),
-        _ if dialogue.step != Step::Review => return Some(Say::Answer { text: text.to_owned() }),
-        "accept" => return Some(Say::Accept),
+        "back" => return Some(Speak::Back),
+        "discard" => return Some(Speak::Discard),
+        _ if dialogue.step != Step::Review => return Some(Speak::Answer { text: text.to_owned() }),
+        "accept" => return Some(Speak::Accept),
         "title" => card.title = rest.to_owned(),
         "instruction" => card.instruction = rest.to_owned(),
         "attend" => card.policies.push(rest.to_owned()),
         "drop" => drop_policy(&mut card, rest),
         // The node says what can be said.
-        _ => return Some(Say::Answer { text: text.to_owned() }),
+        _ => return Some(Speak::Answer { text: text.to_owned() }),
     }
-    Some(Say::Edit { card })
+    Some(Speak::Edit { card })
 }
 
 fn drop_policy(card: &mut ValueCard, number: &str) {
@@ -210,14 +210,14 @@ mod tests {
     fn commands_are_told_from_answers() {
         let say = |step, text: &str| understood(&dialogue(step), text);
         let edited = |text: &str| match say(Step::Review, text) {
-            Some(Say::Edit { card }) => (card.title, card.policies.join(",")),
+            Some(Speak::Edit { card }) => (card.title, card.policies.join(",")),
             other => panic!("{other:?}"),
         };
 
         assert!(say(Step::Story, "/quit\n").is_none() && say(Step::Review, "quit").is_none());
-        assert_eq!(say(Step::Story, "/back\n"), Some(Say::Back));
-        assert_eq!(say(Step::Story, "accept"), Some(Say::Answer { text: "accept".into() }));
-        assert_eq!(say(Step::Review, " accept "), Some(Say::Accept));
+        assert_eq!(say(Step::Story, "/back\n"), Some(Speak::Back));
+        assert_eq!(say(Step::Story, "accept"), Some(Speak::Answer { text: "accept".into() }));
+        assert_eq!(say(Step::Review, " accept "), Some(Speak::Accept));
         assert_eq!(edited("title New one"), ("New one".into(), "A,B".into()));
         assert_eq!(edited("attend C"), ("T".into(), "A,B,C".into()));
         assert_eq!(edited("drop 1").1, "B");
