@@ -14,6 +14,7 @@
 
 pub mod auth;
 pub mod ballots;
+pub mod chat;
 pub mod error;
 pub mod open;
 pub mod routes;

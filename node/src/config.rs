@@ -4,6 +4,7 @@
 //! keystore        signing key, transport key and the first leaf, under a passphrase
 //! leaves          the person's leaves, under a key derived from the signing key
 //! config.toml     what has been chosen: level, participation, evidence, profile, network
+//! cases.json      what models say to prompts that the community cites, before and after
 //! attester/       what an attester keeps: keyed tags of clients, codes, counts
 //! community       the invitation this node joined with, as text
 //! ballots/        own contributions on their way to the log: <round>/<sequence>
@@ -145,6 +146,11 @@ impl DataDir {
     /// Returns the directory of own adapters.
     pub fn adapters(&self) -> PathBuf {
         self.root.join("adapters")
+    }
+
+    /// Returns the path of what models say to the prompts that the community cites.
+    pub fn cases(&self) -> PathBuf {
+        self.root.join("cases.json")
     }
 
     /// Returns the directory of what an attester keeps.

@@ -4,6 +4,7 @@ pub mod api;
 pub mod articulation;
 pub mod attester;
 pub mod backup;
+pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod demo;

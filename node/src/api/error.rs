@@ -35,6 +35,8 @@ pub enum Kind {
     TimedOut,
     /// The network does not give what is needed.
     Unavailable,
+    /// Too many ask at once.
+    Busy,
     /// The disk failed.
     Store,
     /// The node has stopped, or has a bug.
@@ -51,6 +53,7 @@ impl Kind {
             Self::Refused => StatusCode::CONFLICT,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Store => StatusCode::INSUFFICIENT_STORAGE,
             Self::Configuration | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }

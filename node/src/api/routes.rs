@@ -46,7 +46,7 @@ pub struct Shared {
     pub scratch: PathBuf,
 }
 
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Returns the router.
 pub fn router(shared: Shared) -> Router {
@@ -89,9 +89,11 @@ pub fn router(shared: Shared) -> Router {
         .route("/diary/cards/remove", post(remove_card))
         .route("/result", get(result))
         .route("/bundle", get(bundle))
-        .merge(values::routes());
+        .merge(values::routes())
+        .merge(super::chat::routes());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
+    let openai = super::chat::openai(shared.clone());
     Router::new()
         .nest(BASE, routes)
         .fallback(|| async { ApiError::invalid("there is no such route: see the table in the README") })
@@ -100,6 +102,7 @@ pub fn router(shared: Shared) -> Router {
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter))
         .with_state(shared)
         .merge(open)
+        .merge(openai)
 }
 
 /// Lets in whoever names the server by its own address.
@@ -123,7 +126,7 @@ async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Respon
 }
 
 /// A request's JSON; what is wrong with it is answered as our own error.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
     type Rejection = Response;

@@ -9,6 +9,7 @@ mod amending;
 mod articulating;
 mod assessing;
 mod attest;
+mod chat;
 mod classes;
 mod diary;
 mod membership;
@@ -58,7 +59,7 @@ use crate::{
     vault::Vault,
 };
 
-pub use self::classes::OTHER_NAME;
+pub use self::{chat::Conversation, classes::OTHER_NAME};
 pub use crate::network::Role;
 
 /// How long the log is waited for if nobody says how long.
@@ -113,6 +114,9 @@ pub struct Service {
     dir: DataDir,
     /// An attester's books, opened when they are first needed. Whoever has the lock admits somebody; nobody else does.
     desk: tokio::sync::Mutex<Option<Desk>>,
+    /// The model on this machine, and the line before it.
+    model: Arc<crate::chat::Desk>,
+    cases: crate::chat::cases::Cases,
     /// The numbers of anonymous proposals that are on their way.
     proposed: Mutex<BTreeSet<(PollId, u8)>>,
     interview: articulating::Interview,
@@ -139,7 +143,21 @@ impl Service {
         let diary = Diary::new(dir.diary());
         let (dir, desk, proposed) = (dir.clone(), tokio::sync::Mutex::default(), Mutex::default());
         let interview = articulating::Interview::default();
-        Ok(Arc::new(Self { node, role, person, randomness, ballots, diary, dir, desk, proposed, interview }))
+        let (model, cases) = (Arc::default(), crate::chat::cases::Cases::new(dir.cases()));
+        Ok(Arc::new(Self {
+            node,
+            role,
+            person,
+            randomness,
+            ballots,
+            diary,
+            dir,
+            desk,
+            model,
+            cases,
+            proposed,
+            interview,
+        }))
     }
 
     /// Returns the node.
@@ -193,6 +211,7 @@ impl Service {
             operators_connected,
             rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
             transfers: transfers(&self.node),
+            model: self.settings().ok().and_then(|settings| chat::answering(&settings)),
             community,
         })
     }

@@ -26,6 +26,7 @@ use chorus_protocol::{
 use serde_json::{Value, json};
 
 mod adapters;
+mod chat;
 mod classes;
 mod open;
 mod values;

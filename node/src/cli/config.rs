@@ -52,6 +52,8 @@ fn readable(settings: &Settings, name: Name) -> Result<(), Failure> {
     let file = match name {
         Name::AllowList => settings.attester.allow_list.clone(),
         Name::BaseModel => settings.base_model.clone(),
+        Name::ModelPath => settings.model.path.clone(),
+        Name::ModelKeyFile => settings.model.key_file.clone(),
         Name::Hook => settings.attester.hook.as_ref().filter(|hook| !hook.starts_with("http://")).map(PathBuf::from),
         _ => None,
     };

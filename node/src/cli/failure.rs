@@ -167,7 +167,7 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             Kind::Invalid => Class::Usage,
             Kind::Unauthorized | Kind::Host | Kind::Configuration => Class::Configuration,
             Kind::Refused => Class::Refused,
-            Kind::TimedOut => Class::TimedOut,
+            Kind::TimedOut | Kind::Busy => Class::TimedOut,
             Kind::Unavailable => Class::Network,
             Kind::Store => Class::Store,
             Kind::Internal => Class::Bug,

@@ -221,7 +221,7 @@ pub(super) fn with_items(poll: &view::Poll) -> String {
     }
     for item in &poll.items {
         let later = if item.on_ballot || poll.rounds.is_empty() { "" } else { "  (next round)" };
-        lines.line(format!("  {:>3}  {}{later}", item.number, item.text));
+        lines.line(format!("  {:>3}  {}{later}", item.number, item.text.replace('\n', "\n       ")));
     }
     lines.finish()
 }

@@ -21,6 +21,9 @@
 //!
 //! [storage]
 //! blobs = "8GiB"
+//!
+//! [model]
+//! path = "/home/ada/SmolLM2-135M-Instruct"
 //! ```
 
 mod name;
@@ -42,7 +45,7 @@ use super::{
     ConfigError,
     profile::{Bearing, NetworkSettings, Profile, StorageSettings},
 };
-use crate::{participation::Participation, store::files};
+use crate::{chat::answer::Place, participation::Participation, store::files};
 
 /// The most bytes of the file.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -82,6 +85,9 @@ pub struct Settings {
     /// Who may look at the node's health.
     #[serde(skip_serializing_if = "is_default")]
     pub metrics: MetricsSettings,
+    /// What the community's model is, for conversations.
+    #[serde(skip_serializing_if = "is_default")]
+    pub model: ModelSettings,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -137,7 +143,39 @@ pub struct MetricsSettings {
     pub address: Option<SocketAddr>,
 }
 
+/// Which model answers.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct ModelSettings {
+    /// Where it computes. An endpoint is asked only if this says `outside`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Place>,
+    /// A model on this machine: a folder in Hugging Face's layout, or a GGUF file; if none is named, the base model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<PathBuf>,
+    /// An endpoint, up to `/v1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// What the endpoint calls its model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A file whose first line is the endpoint's key; the environment's `CHORUS_MODEL_KEY` goes before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<PathBuf>,
+    /// How many tokens the endpoint's model reads and writes together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<u32>,
+    /// The most tokens of an answer if whoever asks does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+}
+
 impl Settings {
+    /// Returns where the model on this machine is, for conversations.
+    pub fn model_path(&self) -> Option<&Path> {
+        self.model.path.as_deref().or(self.base_model.as_deref())
+    }
+
     /// Reads the file, and what the environment says instead; without both, everything is as usual.
     ///
     /// # Errors

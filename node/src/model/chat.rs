@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use minijinja::{Environment, Error, ErrorKind, context};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The most bytes of a template; the longest in use have some 10 kB.
 pub const MAX_TEMPLATE_BYTES: usize = 1 << 20;
@@ -19,7 +19,7 @@ const MAX_INSTRUCTIONS: u64 = 1_000_000;
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The rules of the conversation.
@@ -31,7 +31,8 @@ pub enum Role {
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,

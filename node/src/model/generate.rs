@@ -208,6 +208,40 @@ impl Generator {
         Ok(Tensor::cat(&parts, 0)?)
     }
 
+    /// Returns the logits of the token that follows a prompt; nothing if `on_step` breaks the reading off.
+    ///
+    /// # Errors
+    ///
+    /// Returns a [`GenerateError`] if the prompt is empty, too long or has unknown tokens.
+    pub fn next(
+        &self,
+        prompt: &[u32],
+        mut on_step: impl FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Vec<f32>>, GenerateError> {
+        self.check(prompt)?;
+        let mut cache = Cache::new(self.config(), prompt.len())?;
+        let last = self.read(prompt, &mut cache, &mut on_step)?;
+        Ok(last.map(|last| self.network.last_logits(&last)).transpose()?)
+    }
+
+    /// Reads a prompt, and returns what its last part led to; nothing if it is broken off.
+    fn read(
+        &self,
+        prompt: &[u32],
+        cache: &mut Cache,
+        on_step: &mut impl FnMut(Step) -> ControlFlow<()>,
+    ) -> Result<Option<Tensor>, GenerateError> {
+        let (mut last, mut done) = (None, 0);
+        for chunk in prompt.chunks(CHUNK) {
+            last = Some(self.network.forward(chunk, cache)?);
+            done += chunk.len();
+            if on_step(Step::Prompt { done, total: prompt.len() }).is_break() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(last.ok_or(GenerateError::EmptyPrompt)?))
+    }
+
     /// Answers a prompt, telling `on_step` of each step; it may [break](ControlFlow::Break) the answer off. Returns the
     /// answer's tokens without the one that ended it.
     ///
@@ -226,17 +260,10 @@ impl Generator {
         let room = context.saturating_sub(prompt.len()).min(settings.max_tokens);
         let mut cache = Cache::new(self.config(), prompt.len() + room)?;
         let mut answer = Vec::new();
-        let mut last = None;
-        let mut done = 0;
-        for chunk in prompt.chunks(CHUNK) {
-            last = Some(self.network.forward(chunk, &mut cache)?);
-            done += chunk.len();
-            if on_step(Step::Prompt { done, total: prompt.len() }).is_break() {
-                return Ok((answer, End::Cancelled));
-            }
-        }
+        let Some(mut last) = self.read(prompt, &mut cache, &mut on_step)? else {
+            return Ok((answer, End::Cancelled));
+        };
         let mut rng = ChaCha20Rng::seed_from_u64(settings.seed);
-        let mut last = last.ok_or(GenerateError::EmptyPrompt)?;
         while answer.len() < room {
             let token = settings.sampling.choose(&self.network.last_logits(&last)?, &mut rng)?;
             if stops.contains(&token) {

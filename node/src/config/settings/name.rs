@@ -7,10 +7,17 @@ use chorus_protocol::contribution::Level;
 use clap::ValueEnum;
 
 use super::{Keeping, LONGEST_HOOK_SECONDS, Settings};
-use crate::{network::check_address, participation::Participation};
+use crate::{
+    chat::{MAX_TOKENS, answer::Place, outside},
+    network::check_address,
+    participation::Participation,
+};
 
 /// The most addresses of one setting.
 const MAX_ADDRESSES: usize = 64;
+
+/// The most bytes of a model's name.
+const MAX_MODEL_NAME: usize = 200;
 
 /// Something that can be chosen.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -85,6 +92,27 @@ pub enum Name {
     /// Where /livez, /readyz and /metrics are answered besides the local interface, such as `127.0.0.1:9464`.
     #[value(name = "metrics.address")]
     MetricsAddress,
+    /// `local` (conversations stay on this machine) or `outside` (they go to the endpoint of model.url).
+    #[value(name = "model.provider")]
+    ModelProvider,
+    /// Where the model for conversations is, if not the base model: a folder in Hugging Face's layout, or a GGUF file.
+    #[value(name = "model.path")]
+    ModelPath,
+    /// An endpoint that speaks OpenAI's chat completions, such as https://models.example.org/v1.
+    #[value(name = "model.url")]
+    ModelUrl,
+    /// What the endpoint calls its model.
+    #[value(name = "model.name")]
+    ModelName,
+    /// A file whose first line is the endpoint's key; CHORUS_MODEL_KEY in the node's environment goes before.
+    #[value(name = "model.key-file")]
+    ModelKeyFile,
+    /// How many tokens the endpoint's model reads and writes together.
+    #[value(name = "model.context")]
+    ModelContext,
+    /// The most tokens of an answer if whoever asks does not say.
+    #[value(name = "model.max-tokens")]
+    ModelMaxTokens,
 }
 
 /// A value that a setting does not take.
@@ -112,6 +140,13 @@ impl Name {
                 | Self::AllowList
                 | Self::Hook
                 | Self::HookTimeout
+                | Self::ModelProvider
+                | Self::ModelPath
+                | Self::ModelUrl
+                | Self::ModelName
+                | Self::ModelKeyFile
+                | Self::ModelContext
+                | Self::ModelMaxTokens
         )
     }
 }
@@ -124,6 +159,7 @@ impl fmt::Display for Name {
 
 const LEVELS: [(&str, Level); 2] = [("anonymous", Level::Anonymous), ("open", Level::Open)];
 const PARTICIPATIONS: [(&str, Participation); 2] = [("basic", Participation::Basic), ("full", Participation::Full)];
+const PLACES: [(&str, Place); 2] = [("local", Place::Local), ("outside", Place::Outside)];
 const SWITCH: &str = "on or off";
 const RATE: &str = "a rate such as 2Mbit/s or 250kB/s, or unlimited";
 const AMOUNT: &str = "an amount such as 500MB or 8GiB, or unlimited";
@@ -241,6 +277,17 @@ impl Settings {
             Name::Memory => shown(&self.network.memory),
             Name::Blobs => shown(&self.storage.blobs),
             Name::MetricsAddress => shown(&self.metrics.address),
+            Name::ModelProvider => match self.model.provider {
+                None => String::new(),
+                Some(Place::Local) => "local".into(),
+                Some(Place::Outside) => "outside".into(),
+            },
+            Name::ModelPath => path(&self.model.path).unwrap_or_default(),
+            Name::ModelUrl => shown(&self.model.url),
+            Name::ModelName => shown(&self.model.name),
+            Name::ModelKeyFile => path(&self.model.key_file).unwrap_or_default(),
+            Name::ModelContext => shown(&self.model.context),
+            Name::ModelMaxTokens => shown(&self.model.max_tokens),
         }
     }
 
@@ -284,6 +331,25 @@ impl Settings {
             Name::Blobs => self.storage.blobs = value.parse(AMOUNT, |_| true)?,
             Name::MetricsAddress => {
                 self.metrics.address = value.parse("an address such as 127.0.0.1:9464", |_| true)?;
+            }
+            Name::ModelProvider => {
+                self.model.provider = match value.0 {
+                    "" => None,
+                    _ => Some(value.one_of(&PLACES, "local or outside")?),
+                };
+            }
+            Name::ModelPath => self.model.path = value.path()?,
+            Name::ModelUrl => {
+                let possible = "the address of an endpoint, such as https://models.example.org/v1";
+                self.model.url = value.parse(possible, |url: &String| outside::host(url).is_some())?;
+            }
+            Name::ModelName => self.model.name = value.parse("a name", |name: &String| name.len() <= MAX_MODEL_NAME)?,
+            Name::ModelKeyFile => self.model.key_file = value.path()?,
+            Name::ModelContext => {
+                self.model.context = value.parse("512 to 10000000", |tokens| (512..=10_000_000).contains(tokens))?;
+            }
+            Name::ModelMaxTokens => {
+                self.model.max_tokens = value.parse("1 to 8192", |tokens| (1..=MAX_TOKENS).contains(tokens))?;
             }
         }
         Ok(())

@@ -27,6 +27,13 @@ fn example(name: Name) -> &'static str {
         Name::Upload | Name::Download => "250kB/s",
         Name::Monthly | Name::Memory | Name::Blobs => "3GiB",
         Name::MetricsAddress => "127.0.0.1:9464",
+        Name::ModelProvider => "outside",
+        Name::ModelPath => "/models/small",
+        Name::ModelUrl => "https://models.example.org/v1",
+        Name::ModelName => "large",
+        Name::ModelKeyFile => "/keys/model",
+        Name::ModelContext => "4096",
+        Name::ModelMaxTokens => "64",
     }
 }
 

@@ -1,0 +1,239 @@
+//! The routes of the community's model: our own, and those of OpenAI's protocol for the chat clients that there are.
+//!
+//! `/v1/chat/completions` and `/v1/models` stand at the root, where such clients look (`base_url = http://127.0.0.1:PORT/v1`,
+//! `api_key =` the token in `api.token`). They check host and token as everything else does, and answer in OpenAI's shapes,
+//! errors too.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State, rejection::JsonRejection},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{
+        IntoResponse, Response,
+        sse::{self, KeepAlive, Sse},
+    },
+    routing::{get, post},
+};
+use futures::stream;
+use serde_json::{Value, json};
+
+use super::{
+    error::{ApiError, Kind},
+    routes::{Answer, Asked, Shared},
+    service::{Conversation, Service},
+    view,
+};
+use crate::chat::{
+    ChatError, Event,
+    openai::{self, Head, MODELS},
+};
+
+/// Bytes of a request: a conversation as long as any is, with what JSON adds.
+const MAX_REQUEST_BYTES: usize = 4 * crate::chat::MAX_CONVERSATION_BYTES;
+
+/// How long the first event is waited for before an answer begins: what goes wrong until then has a status of its own.
+const FIRST: Duration = Duration::from_secs(5);
+
+/// Returns our own routes.
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/chat", get(status).post(chat))
+        .route("/chat/cases", get(cases).post(compare))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+}
+
+/// Returns the routes of OpenAI's protocol.
+pub(super) fn openai(shared: Shared) -> Router {
+    Router::new()
+        .route("/v1/models", get(models))
+        .route("/v1/models/{model}", get(model))
+        .route("/v1/chat/completions", post(complete))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .layer(middleware::from_fn_with_state(shared.clone(), enter))
+        .with_state(shared)
+}
+
+/// Lets in who may come in.
+async fn enter(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let mut response = match shared.gate.check(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => {
+            let code = if error.kind == Kind::Host { "wrong_host" } else { "invalid_api_key" };
+            refuse(error.kind.status(), &error.message, code, None)
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}
+
+async fn status(State(shared): State<Shared>) -> Answer<view::ModelStatus> {
+    shared.service.model_status().await.map(Json)
+}
+
+async fn cases(State(shared): State<Shared>) -> Answer<Vec<view::Pair>> {
+    shared.service.compared().map(Json)
+}
+
+async fn compare(State(shared): State<Shared>, Asked(asked): Asked<view::CompareModels>) -> Answer<Vec<view::Pair>> {
+    Ok(Json(shared.service.compare(asked).await?))
+}
+
+/// Answers in server-sent events, each an [`Event`] in JSON.
+async fn chat(State(shared): State<Shared>, Asked(asked): Asked<view::AskModel>) -> Result<Response, ApiError> {
+    let (first, conversation) = begin(&shared.service, asked).await?;
+    let write = |event: Result<Event, ChatError>| {
+        let event = event.unwrap_or_else(|error| Event::Failed(error.into()));
+        vec![serde_json::to_value(event).unwrap_or_default()]
+    };
+    Ok(events(first, conversation, write, None))
+}
+
+/// Puts a conversation to the model, and waits a little for the first event.
+async fn begin(service: &Arc<Service>, asked: view::AskModel) -> Result<(Option<Event>, Conversation), ChatError> {
+    let mut conversation = service.chat(asked)?;
+    match tokio::time::timeout(FIRST, conversation.next()).await {
+        Ok(Some(Err(error))) => Err(error),
+        Ok(Some(Ok(event))) => Ok((Some(event), conversation)),
+        Ok(None) | Err(_) => Ok((None, conversation)),
+    }
+}
+
+/// Returns events as they come. Whoever does not read on any more ends the making of the answer.
+fn events(
+    first: Option<Event>,
+    conversation: Conversation,
+    write: impl Fn(Result<Event, ChatError>) -> Vec<Value> + Send + 'static,
+    end: Option<&'static str>,
+) -> Response {
+    let state = (first.map(Ok), conversation, write, end);
+    let parts = stream::unfold(state, |(first, mut conversation, write, end)| async move {
+        let event = match first {
+            Some(event) => Some(event),
+            None => conversation.next().await,
+        };
+        let data: Vec<String> = match event {
+            Some(event) => write(event).iter().map(Value::to_string).collect(),
+            None => vec![end?.to_owned()],
+        };
+        let next = if data.first().is_some_and(|data| Some(data.as_str()) == end) { None } else { end };
+        let parts = data.into_iter().map(|data| Ok::<_, Infallible>(sse::Event::default().data(data)));
+        Some((stream::iter(parts.collect::<Vec<_>>()), (None, conversation, write, next)))
+    });
+    Sse::new(futures::StreamExt::flatten(parts)).keep_alive(KeepAlive::default()).into_response()
+}
+
+fn refuse(status: StatusCode, message: &str, code: &str, parameter: Option<&str>) -> Response {
+    (status, Json(openai::error(status.as_u16(), message, code, parameter))).into_response()
+}
+
+/// An error in OpenAI's shape.
+struct Refusal(ChatError);
+
+impl From<ChatError> for Refusal {
+    fn from(error: ChatError) -> Self {
+        Self(error)
+    }
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match &self.0 {
+            ChatError::UnknownModel(_) => StatusCode::NOT_FOUND,
+            ChatError::NotConfigured => StatusCode::SERVICE_UNAVAILABLE,
+            error => error.kind().status(),
+        }
+    }
+
+    fn parameter(&self) -> Option<&'static str> {
+        match &self.0 {
+            ChatError::Unsupported { parameter, .. } => Some(parameter),
+            ChatError::UnknownModel(_) => Some("model"),
+            ChatError::TooLong(_) => Some("messages"),
+            _ => None,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        refuse(self.status(), &self.0.to_string(), self.0.code(), self.parameter())
+    }
+}
+
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+async fn list(shared: &Shared) -> Result<Vec<Value>, Refusal> {
+    let status = shared.service.model_status().await?;
+    let Some(answering) = &status.answering else { return Ok(Vec::new()) };
+    let card = |(name, shape): (&str, view::Shape)| {
+        json!({
+            "id": name, "object": "model", "created": 0, "owned_by": "chorus",
+            "chorus": {
+                "provider": answering.provider, "host": answering.host, "model": answering.model,
+                "constitution": status.constitution.as_ref().filter(|_| shape.constitution),
+                "adapters": status.adapters.iter().filter(|_| shape.adapter).collect::<Vec<_>>(),
+                "notes": status.notes,
+            },
+        })
+    };
+    Ok(MODELS.into_iter().map(card).collect())
+}
+
+async fn models(State(shared): State<Shared>) -> Result<Json<Value>, Refusal> {
+    Ok(Json(json!({ "object": "list", "data": list(&shared).await? })))
+}
+
+async fn model(
+    State(shared): State<Shared>,
+    axum::extract::Path(name): axum::extract::Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let found = list(&shared).await?.into_iter().find(|card| card["id"] == name.as_str());
+    found.map(Json).ok_or_else(|| ChatError::UnknownModel(name.chars().take(100).collect()).into())
+}
+
+async fn complete(
+    State(shared): State<Shared>,
+    asked: Result<Json<openai::Request>, JsonRejection>,
+) -> Result<Response, Response> {
+    let Json(request) =
+        asked.map_err(|rejection| refuse(rejection.status(), &rejection.body_text(), "invalid_request", None))?;
+    answer(&shared, request).await.map_err(IntoResponse::into_response)
+}
+
+async fn answer(shared: &Shared, request: openai::Request) -> Result<Response, Refusal> {
+    let id = data_encoding::HEXLOWER.encode(&rand::random::<[u8; 12]>());
+    let head = Head { id: format!("chatcmpl-{id}"), created: seconds(), model: request.model.clone() };
+    let (streams, wants_usage) = (request.stream == Some(true), request.wants_usage());
+    let asked = request.into_asked()?;
+    if !streams {
+        let answer = shared.service.chat(asked)?.finish().await?;
+        return Ok(Json(head.whole(&answer)).into_response());
+    }
+    let (first, conversation) = begin(&shared.service, asked).await?;
+    let write = move |event: Result<Event, ChatError>| match event {
+        Ok(event) => head.chunks(&event, wants_usage),
+        Err(error) => {
+            let refusal = Refusal(error);
+            let (status, parameter) = (refusal.status().as_u16(), refusal.parameter());
+            vec![openai::error(status, &refusal.0.to_string(), refusal.0.code(), parameter)]
+        }
+    };
+    Ok(events(first, conversation, write, Some("[DONE]")))
+}
