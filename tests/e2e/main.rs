@@ -7,3 +7,4 @@ mod durability;
 mod governance;
 mod moderation;
 mod operations;
+mod values;

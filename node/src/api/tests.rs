@@ -30,6 +30,7 @@ mod chat;
 mod classes;
 mod facilitation;
 mod open;
+mod values;
 
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{
