@@ -223,6 +223,8 @@ async function seeMap() {
   await promisify(execFile)(BINARY, demo, { maxBuffer: 64 * 1024 * 1024 });
   const home = await Home.create("map");
   await home.chorus("init");
+  const { stdout } = await promisify(execFile)("python3", ["invite.py", bundle]);
+  await home.chorus("join", stdout.trim(), "--whole-log");
   await home.chorus("import", bundle);
   await rm(folder, { recursive: true });
   await home.run();
