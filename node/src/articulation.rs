@@ -11,7 +11,8 @@
 //!
 //! # Security
 //!
-//! Everything that is said here stays in the diary until the person proposes the card, and then the card alone leaves. What
+//! Everything that is said here stays in the diary until the person proposes the card, and then the card alone leaves. A
+//! model is told all of it: if one at an endpoint elsewhere is configured, it goes there, and whoever asks is told where. What
 //! a model answers is a text like any other: bounded, checked as a card is, shown and never carried out.
 
 mod interviewer;

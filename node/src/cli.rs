@@ -8,6 +8,7 @@ mod adapter;
 mod amend;
 mod attest;
 mod backup;
+mod chat;
 mod client;
 mod community;
 mod config;
@@ -178,6 +179,11 @@ enum Command {
     /// Train your part of the community's adapter, use what came of it, and work with adapters in PEFT's format.
     #[command(subcommand)]
     Adapter(adapter::Adapters),
+    /// Talk with the community's model, which answers by the constitution in force and shows how it came to its answer.
+    ///
+    /// Without a question it is a conversation, until the end of the input. The model is one on this machine (`model.path`,
+    /// or the base model) or an endpoint (`model.provider outside`, `model.url`, `model.name`); each answer says which.
+    Chat(chat::Chat),
     /// Bring in or analyse a Polis conversation.
     #[command(subcommand)]
     Polis(polis::Polis),
@@ -238,6 +244,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Prune(command) => command.carry_out(global),
         Command::Verify(command) => command.carry_out(global),
         Command::Adapter(command) => command.carry_out(global),
+        Command::Chat(command) => command.carry_out(global),
         Command::Polis(command) => command.carry_out(global),
         Command::Replay(command) => command.carry_out(global),
         Command::Demo(command) => block_on(command.carry_out(global)),

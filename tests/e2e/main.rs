@@ -1,7 +1,9 @@
 //! Real nodes and real processes over real sockets: few tests, on ports that the system picks, and none that sleeps.
 
+mod chat;
 mod cli;
 mod community;
 mod durability;
 mod governance;
 mod operations;
+mod values;

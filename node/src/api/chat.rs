@@ -154,6 +154,7 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match &self.0 {
             ChatError::UnknownModel(_) => StatusCode::NOT_FOUND,
+            ChatError::NotConfigured => StatusCode::SERVICE_UNAVAILABLE,
             error => error.kind().status(),
         }
     }
@@ -180,14 +181,12 @@ fn seconds() -> u64 {
 
 async fn list(shared: &Shared) -> Result<Vec<Value>, Refusal> {
     let status = shared.service.model_status().await?;
-    if status.provider.is_none() {
-        return Ok(Vec::new());
-    }
+    let Some(answering) = &status.answering else { return Ok(Vec::new()) };
     let card = |(name, shape): (&str, view::Shape)| {
         json!({
             "id": name, "object": "model", "created": 0, "owned_by": "chorus",
             "chorus": {
-                "provider": status.provider, "host": status.host, "model": status.model,
+                "provider": answering.provider, "host": answering.host, "model": answering.model,
                 "constitution": status.constitution.as_ref().filter(|_| shape.constitution),
                 "adapters": status.adapters.iter().filter(|_| shape.adapter).collect::<Vec<_>>(),
                 "notes": status.notes,

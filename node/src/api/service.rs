@@ -220,6 +220,7 @@ impl Service {
             operators_connected,
             rounds: rounds.into_iter().map(|round| self.round(&ledger, round)).collect(),
             transfers: transfers(&self.node),
+            model: self.settings().ok().and_then(|settings| chat::answering(&settings)),
             community,
         })
     }

@@ -26,9 +26,11 @@ use chorus_protocol::{
 use serde_json::{Value, json};
 
 mod adapters;
+mod chat;
 mod classes;
 mod facilitation;
 mod open;
+mod values;
 
 use super::{auth::Token, ballots::Ballots, *};
 use crate::{

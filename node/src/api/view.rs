@@ -98,6 +98,9 @@ pub struct Status {
     pub rounds: Vec<Round>,
     /// Bodies that are being fetched in pieces.
     pub transfers: Vec<Transfer>,
+    /// What conversations are put to; none if no model is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Answering>,
     /// What people should know, in plain words.
     pub warnings: Vec<String>,
 }

@@ -53,11 +53,10 @@ fn conversation(task: &str, dialogue: &Articulation) -> Vec<Message> {
     vec![Message::new(Role::System, task), Message::new(Role::User, said)]
 }
 
-/// Reads a card from what a model said, whatever it said around it.
+/// Reads a card from what a model said, whatever it said around it; models like to write names in bold.
 fn read(said: &str) -> Option<ValuesCard> {
-    let part = |name: &'static str| {
-        said.lines().filter_map(move |line| line.trim().trim_matches('*').strip_prefix(name)).map(str::trim)
-    };
+    let said = said.replace("**", "");
+    let part = |name: &'static str| said.lines().filter_map(move |line| line.trim().strip_prefix(name)).map(str::trim);
     let policies: Vec<&str> = part("Attend to:").filter(|line| !line.is_empty()).take(MAX_POLICIES).collect();
     ValuesCard::new(part("Value:").next()?, part("Instruction:").next()?, &policies).ok()
 }

@@ -23,7 +23,7 @@ pub(super) fn question(step: Step, case: &str) -> String {
 pub(super) const fn hint(step: Step) -> &'static str {
     match step {
         Step::Case => "Say what you hope for, not what you want to forbid. There is no right answer.",
-        Step::Story => "A small moment is enough: a teacher, a friend, a stranger. It stays on this machine.",
+        Step::Story => "A small moment is enough: a teacher, a friend, a stranger.",
         Step::Attention => {
             "What one can notice while acting, not goals or rules: \"the moment when she stopped joking\", rather than \"to be \
              kind\". One on each line."
@@ -34,6 +34,6 @@ pub(super) const fn hint(step: Step) -> &'static str {
         }
         Step::Title => "As in \"Honest help\" or \"Room to grow\".",
         Step::Instruction => "As in \"Help people see the choices that they have, so that what they do is their own\".",
-        Step::Review => "The card alone leaves this machine, and only when you propose it.",
+        Step::Review => "Of all that you said, the card alone is proposed, and only when you say so.",
     }
 }

@@ -114,9 +114,7 @@ async fn only_what_is_a_question_or_a_card_is_taken_from_a_model() {
     assert_eq!(asked(Some(long)).await, None);
 
     let model = Parrot {
-        says: Some(
-            "Here it is:\n**Value:** no\nValue: Kindness\nInstruction: Be kind.\nAttend to: TEARS\nAttend to:\nBye",
-        ),
+        says: Some("Here it is:\n**Value:** Kindness\nInstruction: Be kind.\nAttend to: TEARS\nAttend to:\nBye"),
         ..Parrot::default()
     };
     let card = suggestion(&model, &dialogue).await.expect("a card");

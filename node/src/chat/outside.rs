@@ -38,6 +38,9 @@ const MAX_WORDS: usize = 300;
 /// How long the connection may take.
 const CONNECTING: Duration = Duration::from_secs(15);
 
+/// How long it may say nothing: large models think before they speak.
+const SILENCE: Duration = Duration::from_secs(5 * 60);
+
 /// How often it is looked at whether anybody still waits.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -149,6 +152,7 @@ impl Endpoint {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .timeout_connect(Some(CONNECTING))
+            .timeout_per_read(Some(SILENCE))
             .timeout_global(Some(LONGEST_ANSWER));
         if encrypted {
             config = config.tls_config(trust()?);
@@ -457,5 +461,7 @@ fn words(body: &[u8]) -> String {
     if text.trim().is_empty() { "it does not say why".into() } else { text }
 }
 
+#[cfg(test)]
+pub(crate) mod stub;
 #[cfg(test)]
 mod tests;

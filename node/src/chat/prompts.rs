@@ -119,7 +119,6 @@ impl<'a> Prompts<'a> {
             before.iter().cloned().partition(|message| message.role == Role::System);
         let application: Vec<String> = system.into_iter().map(|message| message.content).collect();
         let mut environment = Environment::empty();
-        environment.set_trim_blocks(true);
         for (name, source) in [
             ("system", SYSTEM),
             ("analyse", ANALYSE),

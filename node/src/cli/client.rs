@@ -1,6 +1,11 @@
 //! Asking the running node, by its local interface.
 
-use std::{fs, io, time::Duration};
+use std::{
+    fs,
+    io::{self, BufRead as _},
+    ops::ControlFlow,
+    time::Duration,
+};
 
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -80,6 +85,35 @@ impl Client {
         }
         let octets = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
         Ok(octets.map_err(|error| Failure::Answer(io::Error::other(error)))?)
+    }
+
+    /// Asks for something that comes in events, and hands each to `on_event` until it has had enough.
+    pub(super) fn events<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        mut on_event: impl FnMut(T) -> anyhow::Result<ControlFlow<()>>,
+    ) -> anyhow::Result<()> {
+        let request = self.agent.post(self.url(path)).header("Authorization", self.token.header().as_str());
+        let mut response = request.send_json(body).map_err(|error| self.unreachable(error))?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&mut response));
+        }
+        let reader = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).reader();
+        for line in io::BufReader::new(reader).lines() {
+            let line = line.map_err(Failure::Answer)?;
+            let Some(data) = line.strip_prefix("data:") else { continue };
+            let event = serde_json::from_str(data).map_err(|error| Failure::Answer(io::Error::other(error)))?;
+            if on_event(event)?.is_break() {
+                return Ok(());
+            }
+        }
+        Err(Failure::Answer(io::ErrorKind::UnexpectedEof.into()).into())
+    }
+
+    /// Returns where the node is asked, and what shows that one may.
+    pub(super) fn address_and_token(&self) -> (&str, &Token) {
+        (&self.address, &self.token)
     }
 
     /// Downloads something long, and calls `progress` with the bytes so far and their number.

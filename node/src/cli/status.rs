@@ -36,6 +36,9 @@ fn text(status: &view::Status) -> String {
     if let Some(key) = &node.key {
         lines.field("public key", key);
     }
+    if let Some(model) = &status.model {
+        lines.field("model", model);
+    }
     for address in &node.addresses {
         lines.field("listening", address);
     }

@@ -31,7 +31,7 @@ const MAX_ARROWS: usize = 600;
 const MAX_SENTENCES: usize = 30;
 
 /// Columns of a line of a title, and lines.
-const COLUMNS: usize = 24;
+const COLUMNS: usize = 22;
 const LINES: usize = 3;
 
 const LINE_HEIGHT: i64 = 18;
@@ -110,7 +110,7 @@ fn opening(width: i64, height: i64, description: &str) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"moral-graph\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\" aria-labelledby=\"moral-graph-title moral-graph-text\" font-family=\"system-ui, \
-         sans-serif\" font-size=\"14\" color=\"currentColor\">\n\
+         sans-serif\" font-size=\"14\">\n\
          <title id=\"moral-graph-title\">Moral graph</title>\n\
          <desc id=\"moral-graph-text\">{}</desc>\n\
          <defs><marker id=\"moral-graph-arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"9\" \

@@ -6,33 +6,45 @@ use std::{
 };
 
 use chorus_protocol::{ledger::Poll, log::entry::PollKind};
+use futures::future::BoxFuture;
 
-use super::{ApiError, Service, values::poll_of, view};
+use super::{ApiError, Service, chat::answering, values::poll_of, view};
 use crate::{
     articulation::{self, Articulation, Interviewer, Step},
     diary::{DiaryError, ValueCard},
+    model::chat::Message,
 };
 
 /// How long a model may take before the script goes on without it.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The most tokens of what it says: a card has some hundreds.
+const MOST_TOKENS: u32 = 400;
 
 /// What a dialogue needs besides the diary.
 #[derive(Debug, Default)]
 pub(super) struct Interview {
     /// One answer at a time.
     turn: tokio::sync::Mutex<()>,
-    /// The model that takes part.
+    /// The model that takes part in place of the configured one.
     model: Mutex<Option<Arc<dyn Interviewer>>>,
 }
 
-impl Interview {
-    fn model(&self) -> Option<Arc<dyn Interviewer>> {
-        self.model.lock().unwrap_or_else(PoisonError::into_inner).clone()
+/// The model that is configured for conversations, as it is: without constitution and adapter.
+#[derive(Debug)]
+struct Configured(Arc<Service>);
+
+impl Interviewer for Configured {
+    fn say<'a>(&'a self, conversation: &'a [Message]) -> BoxFuture<'a, Option<String>> {
+        Box::pin(async move {
+            let answer = self.0.ask_plainly(conversation.to_vec(), MOST_TOKENS).await;
+            answer.ok().map(|answer| answer.text().to_owned())
+        })
     }
 }
 
 impl Service {
-    /// Lets a model take part in dialogues about values, or none.
+    /// Lets a model take part in dialogues about values, in place of the one that is configured for conversations.
     pub fn set_interviewer(&self, model: Option<Arc<dyn Interviewer>>) {
         *self.interview.model.lock().unwrap_or_else(PoisonError::into_inner) = model;
     }
@@ -54,7 +66,7 @@ impl Service {
     ///
     /// Returns [`Kind::Invalid`](super::Kind::Invalid) if the answer cannot be taken, and
     /// [`Kind::Refused`](super::Kind::Refused) if no dialogue is under way or no diary is kept. Nothing has changed then.
-    pub async fn articulate(&self, said: view::Speak) -> Result<view::Articulated, ApiError> {
+    pub async fn articulate(self: &Arc<Self>, said: view::Speak) -> Result<view::Articulated, ApiError> {
         self.kept()?;
         let _turn = self.interview.turn.lock().await;
         let dialogue = match said {
@@ -108,8 +120,8 @@ impl Service {
     }
 
     /// A model that fails, or takes too long, is not waited for: the script goes on.
-    async fn let_model_speak(&self, dialogue: &mut Articulation) {
-        let Some(model) = self.interview.model() else { return };
+    async fn let_model_speak(self: &Arc<Self>, dialogue: &mut Articulation) {
+        let Some(model) = self.interviewer() else { return };
         let asked = tokio::time::timeout(PATIENCE, articulation::follow_up(model.as_ref(), dialogue)).await;
         if let Ok(Some(question)) = asked {
             dialogue.follow_up(&question);
@@ -119,6 +131,16 @@ impl Service {
                 dialogue.suggest(&card);
             }
         }
+    }
+
+    fn interviewer(self: &Arc<Self>) -> Option<Arc<dyn Interviewer>> {
+        let set = self.interview.model.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        set.or_else(|| self.configured().map(|_| Arc::new(Configured(self.clone())) as Arc<dyn Interviewer>))
+    }
+
+    /// The model that is configured for conversations.
+    fn configured(&self) -> Option<view::Answering> {
+        self.settings().ok().as_ref().and_then(answering)
     }
 
     fn keep_dialogue(&self, dialogue: Option<Articulation>) -> Result<(), DiaryError> {
@@ -142,7 +164,7 @@ impl Service {
             suggested: dialogue.suggested(),
             turns: dialogue.turns().to_vec(),
             card: dialogue.card().clone(),
-            model: self.interview.model().is_some(),
+            model: self.configured(),
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         self, About, Answer, ChatError, Event, LONGEST_ANSWER, MAX_TOKENS,
         answer::{Governing, Place, Wearing},
         cases::{MAX_PROMPT_BYTES, MAX_PROMPTS},
-        outside::{Endpoint, USUAL_CONTEXT},
+        outside::{self, Endpoint, USUAL_CONTEXT},
         prompts::Constitution,
         provider::{Manner, Patience, Provider},
         steps,
@@ -114,23 +114,17 @@ impl Service {
     pub async fn model_status(&self) -> Result<view::ModelStatus, ApiError> {
         let settings = self.settings()?;
         let mut notes = Vec::new();
-        let (provider, host, model) = match source(&settings) {
-            Ok(Source::Local(path)) => (Some(Place::Local), None, Some(name_of(&path))),
-            Ok(Source::Outside(endpoint)) => {
-                notes.extend(endpoint.notes());
-                (Some(Place::Outside), Some(endpoint.host().to_owned()), Some(endpoint.model().to_owned()))
-            }
-            Err(error) => {
-                notes.push(error.to_string());
-                (None, None, None)
-            }
-        };
+        match source(&settings) {
+            Ok(Source::Local(_)) => {}
+            Ok(Source::Outside(endpoint)) => notes.extend(endpoint.notes()),
+            Err(error) => notes.push(error.to_string()),
+        }
         let constitution = self.constitution_in_force().await?;
         notes.extend(no_constitution(constitution.as_ref()));
         let ledger = self.ledger().await?;
         let adapters = adopted(&ledger).into_iter().map(|(_, wearing)| wearing).collect();
         let constitution = constitution.map(|constitution| constitution.governing);
-        Ok(view::ModelStatus { provider, host, model, constitution, adapters, notes })
+        Ok(view::ModelStatus { answering: answering(&settings), constitution, adapters, notes })
     }
 
     /// Puts a conversation to the community's model. The answer comes in events, and is made for as long as what is
@@ -361,6 +355,19 @@ async fn blocking<R: Send + 'static>(
 ) -> Result<R, ChatError> {
     let done = tokio::task::spawn_blocking(act).await;
     done.map_err(|_| ChatError::Internal("the model could not be computed".into()))?
+}
+
+/// Returns what would answer.
+pub(super) fn answering(settings: &Settings) -> Option<view::Answering> {
+    let provider = settings.model.provider.unwrap_or(Place::Local);
+    let (host, model) = match provider {
+        Place::Local => (None, name_of(settings.model_path()?)),
+        Place::Outside => {
+            let (host, _, _) = outside::host(settings.model.url.as_deref()?)?;
+            (Some(host), settings.model.name.clone()?)
+        }
+    };
+    Some(view::Answering { provider, host, model })
 }
 
 /// Returns who computes, as it is configured.

@@ -56,15 +56,31 @@ impl core::fmt::Debug for AskModel {
     }
 }
 
+/// The model that is configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answering {
+    /// Where it computes.
+    pub provider: Place,
+    /// The host that conversations are sent to; none of a model on this machine.
+    pub host: Option<String>,
+    /// Its name.
+    pub model: String,
+}
+
+impl core::fmt::Display for Answering {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match (self.provider, &self.host) {
+            (Place::Outside, Some(host)) => write!(f, "{}, to which what is said goes at {host}", self.model),
+            (Place::Outside, None) | (Place::Local, _) => write!(f, "{} on this machine", self.model),
+        }
+    }
+}
+
 /// `GET chat`: what would answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelStatus {
-    /// Where the model computes; none if none is configured.
-    pub provider: Option<Place>,
-    /// The host that conversations would be sent to.
-    pub host: Option<String>,
-    /// The model's name.
-    pub model: Option<String>,
+    /// The model; none if none is configured.
+    pub answering: Option<Answering>,
     /// The constitution in force.
     pub constitution: Option<Governing>,
     /// The community's adapters that are in use; a model on this machine wears the one that is for it.

@@ -6,7 +6,7 @@ use chorus_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Asks, Choice, Tally};
+use super::{Answering, Asks, Choice, Tally};
 use crate::{
     articulation::{Step, Turn},
     diary::ValueCard,
@@ -48,7 +48,7 @@ impl core::fmt::Debug for Speak {
 }
 
 /// `GET values/dialogue`, and what `POST values/dialogue` answers.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Articulated {
     /// The dialogue that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub struct Articulated {
 }
 
 /// A dialogue.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct DialogueView {
     /// The value poll that it is about.
     pub poll: Option<PollId>,
@@ -84,8 +84,9 @@ pub struct DialogueView {
     pub turns: Vec<Turn>,
     /// The card as far as it is worded.
     pub card: ValueCard,
-    /// Whether a model takes part.
-    pub model: bool,
+    /// The model that takes part, and is told what is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<Answering>,
 }
 
 /// Shows nothing of what somebody said.

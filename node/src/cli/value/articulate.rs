@@ -52,6 +52,9 @@ impl Articulate {
 
 /// Asks and answers until there is a card, or nothing more is said.
 fn converse(client: &Client, mut answer: Articulated, input: &mut impl BufRead) -> anyhow::Result<Articulated> {
+    if let Some(model) = answer.dialogue.as_ref().and_then(|dialogue| dialogue.model.as_ref()) {
+        writeln!(io::stderr(), "A model takes part, and is told what you answer: {model}.")?;
+    }
     while let Some(dialogue) = answer.dialogue.clone() {
         ask(&dialogue)?;
         let Some(text) = read(input, takes_lines(&dialogue))? else { break };
@@ -190,7 +193,7 @@ mod tests {
             suggested: None,
             turns: Vec::new(),
             card: ValueCard { title: "T".into(), instruction: "I".into(), policies: vec!["A".into(), "B".into()] },
-            model: false,
+            model: None,
         }
     }
 

@@ -163,6 +163,21 @@ fn a_graph_of_one_context_counts_that_context() {
 }
 
 #[test]
+fn the_part_about_some_cards_holds_what_was_said_about_them_alone() {
+    let mut votes =
+        votes(&[(0, 1, "here", tally(3, 0, 0)), (1, 2, "there", tally(2, 1, 0)), (2, 0, "", tally(1, 0, 0))]);
+    votes.add_endorsement(id(1), tally(4, 0, 0));
+    votes.add_endorsement(id(2), tally(5, 0, 0));
+
+    let part = votes.among(&BTreeSet::from([id(0), id(1)]));
+
+    assert_eq!(part.cards().keys().copied().collect::<BTreeSet<_>>(), BTreeSet::from([id(0), id(1)]));
+    assert_eq!(part.endorsements().keys().collect::<Vec<_>>(), [&id(1)]);
+    assert_eq!(part.transitions().keys().collect::<Vec<_>>(), [&question(0, 1, "here")]);
+    assert_eq!((part.contexts(), votes.contexts().len()), (BTreeSet::from(["here"]), 3));
+}
+
+#[test]
 fn merged_cards_count_as_one_and_a_question_about_them_is_none() {
     let votes = votes(&[
         (0, 1, "here", tally(3, 0, 0)),
