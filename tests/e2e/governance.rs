@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::cli::{LOCAL, Person, RULES};
 
 /// Four operators, who are the members as well, each at a node of its own.
-fn operators(folder: &TempDir) -> Vec<Person> {
+pub(super) fn operators(folder: &TempDir) -> Vec<Person> {
     let (mut operators, keys): (Vec<Person>, Vec<String>) =
         (1..=4).map(|number| Person::public_key(folder, &format!("operator-{number}"))).unzip();
     let mut create = vec!["community", "create", "--name", "Quay", "--purpose", "To last"];

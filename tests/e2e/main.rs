@@ -5,5 +5,6 @@ mod cli;
 mod community;
 mod durability;
 mod governance;
+mod moderation;
 mod operations;
 mod values;

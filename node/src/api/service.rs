@@ -126,6 +126,8 @@ pub struct Service {
     /// What the order in which items are shown is drawn from; nobody else has it.
     order: [u8; 32],
     interview: articulating::Interview,
+    /// The priorities that follow from finished rounds.
+    ranked: Mutex<routing::Ranked>,
 }
 
 impl Service {
@@ -166,6 +168,7 @@ impl Service {
             proposed,
             order,
             interview,
+            ranked: Mutex::default(),
         }))
     }
 

@@ -2,7 +2,10 @@
 //!
 //! All of it is computed here, from what is public and from the diary: nobody learns what somebody was shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{MutexGuard, PoisonError},
+};
 
 use chorus_crypto::{codec::Decode as _, hash};
 use chorus_protocol::{
@@ -22,6 +25,12 @@ use super::{
     view,
     votes::find_item,
 };
+
+/// The priorities that follow from finished rounds.
+pub(super) type Ranked = BTreeMap<RoundId, Vec<(BlobId, f64)>>;
+
+/// Rounds of which they are kept.
+const MOST_RANKED: usize = 64;
 
 /// What somebody has done with a poll's items so far, beside what the diary has.
 #[derive(Clone, Debug, Default)]
@@ -90,34 +99,54 @@ impl Service {
 
     /// Returns the priority of each item that an earlier round of the poll asked: by its latest tally.
     async fn priorities(&self, ledger: &Ledger, poll: PollId) -> Result<BTreeMap<BlobId, f64>, ApiError> {
+        let finished = finished_rounds(ledger, poll);
         let mut known = BTreeMap::new();
-        for (round, report) in self.reports(ledger, poll).await? {
-            let Some(findings) = report.findings(&ledger.meta_items(round)) else { continue };
-            known.extend(report.items.iter().copied().zip(findings.priorities));
+        for (round, result) in finished {
+            // What is finished never changes.
+            if let Some(found) = self.ranked().get(&round) {
+                known.extend(found.iter().copied());
+                continue;
+            }
+            let Some(report) = self.result_of(round, result).await? else { continue };
+            let findings = report.findings(&ledger.meta_items(round));
+            let priorities = findings.map(|findings| findings.priorities).unwrap_or_default();
+            let found: Vec<(BlobId, f64)> = report.items.iter().copied().zip(priorities).collect();
+            known.extend(found.iter().copied());
+            let mut ranked = self.ranked();
+            if ranked.len() >= MOST_RANKED {
+                ranked.clear();
+            }
+            ranked.insert(round, found);
         }
         Ok(known)
+    }
+
+    fn ranked(&self) -> MutexGuard<'_, Ranked> {
+        // A panic cannot leave the map half changed.
+        self.ranked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the reports of a poll's finished rounds, the latest last. One that cannot be had is left out.
     pub(super) async fn reports(&self, ledger: &Ledger, poll: PollId) -> Result<Vec<(RoundId, RoundReport)>, ApiError> {
         let mut reports = Vec::new();
-        let rounds = ledger.polls().get(&poll).map(|poll| poll.rounds.clone()).unwrap_or_default();
-        for id in rounds {
-            let result = ledger.rounds().get(&id).and_then(|round| round.agreed_result());
-            let Some(result) = result.map(|result| result.result) else { continue };
-            match self.body(result).await {
-                Ok(body) => {
-                    let report = RoundReport::from_bytes(&body)
-                        .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
-                    reports.push((id, report));
-                }
-                Err(error) if error.kind == Kind::Unavailable => {
-                    tracing::debug!(round = %id, "the result of an earlier round cannot be had");
-                }
-                Err(error) => return Err(error),
-            }
+        for (round, result) in finished_rounds(ledger, poll) {
+            reports.extend(self.result_of(round, result).await?.map(|report| (round, report)));
         }
         Ok(reports)
+    }
+
+    /// Returns the report of a round; `None` if nobody has it at hand.
+    async fn result_of(&self, round: RoundId, result: BlobId) -> Result<Option<RoundReport>, ApiError> {
+        match self.body(result).await {
+            Ok(body) => RoundReport::from_bytes(&body)
+                .map(Some)
+                .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}"))),
+            Err(error) if error.kind == Kind::Unavailable => {
+                tracing::debug!(%round, "the result of an earlier round cannot be had");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the items of a poll that say nearly the same as a text, the nearest first.
@@ -181,6 +210,13 @@ impl Service {
             .filter_map(|number| ledger.proposal_scope(poll, number));
         scopes.map(|scope| leaf.tag(&scope)).collect()
     }
+}
+
+/// Returns the finished rounds of a poll with their results, the latest last.
+fn finished_rounds(ledger: &Ledger, poll: PollId) -> Vec<(RoundId, BlobId)> {
+    let rounds = ledger.polls().get(&poll).map(|poll| poll.rounds.as_slice()).unwrap_or_default();
+    let result = |round: &RoundId| Some((*round, ledger.rounds().get(round)?.agreed_result()?.result));
+    rounds.iter().filter_map(result).collect()
 }
 
 /// Returns what has become of an item, the latest round that asked it, and the constitution that has it.

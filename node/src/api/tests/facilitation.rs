@@ -36,7 +36,7 @@ async fn a_strict_poll_asks_what_an_operator_accepts_and_the_proposer_sees_what_
     let fixture = Fixture::start().await;
     fixture.admit_self().await;
     let path = fixture.strict_poll().await;
-    let fate = async || fixture.get(&format!("{path}/mine")).await.1["statements"][0].clone();
+    let fate = async || fixture.get(&format!("{path}/mine")).await.1["statements"][2].clone();
 
     assert_eq!(fate().await["fate"], "waiting");
     let spam = json!({ "items": ["3"], "say": "reject", "category": "spam", "reason": "An advertisement." });
@@ -117,7 +117,7 @@ async fn items_come_in_turn_and_tables_have_no_row_per_person() {
     fixture.post(&format!("{path}/vote"), json!({ "votes": [["3", "agree"]] })).await;
     let (_, mine) = fixture.get(&format!("{path}/mine")).await;
     assert_eq!((&mine["changeable"], &mine["votes"][0]["choice"]), (&json!(true), &json!("agree")));
-    assert_eq!(mine["statements"][0]["fate"], "asked");
+    assert_eq!(mine["statements"][2]["fate"], "asked");
     let all = [Vote::Disagree, Vote::Agree, Vote::Agree, Vote::Pass];
     fixture.others_vote(&poll["rounds"][0], others.iter().map(|leaf| (leaf, all.to_vec())).collect()).await;
     let result = fixture.result(&path).await;
@@ -126,7 +126,7 @@ async fn items_come_in_turn_and_tables_have_no_row_per_person() {
     let principles = result["constitution"]["principles"].as_array().expect("a constitution");
     assert_eq!(principles.iter().map(|it| &it["text"]).collect::<Vec<_>>(), [TEXT], "what is about voters is none");
     let (_, mine) = fixture.get(&format!("{path}/mine")).await;
-    let statement = &mine["statements"][0];
+    let statement = &mine["statements"][2];
     assert_eq!((&statement["fate"], &statement["constitution"]), (&json!("principle"), &json!(1)), "{mine}");
     // Five people voted on four items: tables have four rows, or one.
     let [statements, groups, moderation, constitution] = [
