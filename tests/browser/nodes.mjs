@@ -30,7 +30,7 @@ export class Home {
       env: { ...process.env, CHORUS_PASSPHRASE: "a browser test" },
       maxBuffer: 64 * 1024 * 1024,
     });
-    return stdout.trim() ? JSON.parse(stdout.trim().split("\n").at(-1)) : undefined;
+    return stdout.trim() ? JSON.parse(stdout) : undefined;
   }
 
   /** Starts the node, and waits until it is ready. */

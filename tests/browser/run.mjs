@@ -263,7 +263,7 @@ async function withoutScript(home) {
   await plain.page.getByRole("link", { name: "Start voting" }).first().click();
   await press(plain.page, "Agree");
   assert.match(plain.page.url(), /back=/u);
-  await plain.page.getByText("1 of 20 decided").first().waitFor();
+  await plain.page.getByText("Statement 2 of 20").waitFor();
 }
 
 try {
