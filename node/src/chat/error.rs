@@ -135,7 +135,9 @@ impl ChatError {
             | Self::UnknownModel(_)
             | Self::Prompt(_) => Kind::Invalid,
             Self::Busy(_) => Kind::Busy,
-            Self::NotConfigured | Self::Settings(_) | Self::Key { .. } | Self::Base(_) | Self::Adapter(_) => Kind::Configuration,
+            Self::NotConfigured | Self::Settings(_) | Self::Key { .. } | Self::Base(_) | Self::Adapter(_) => {
+                Kind::Configuration
+            }
             Self::Outside(_) => Kind::Unavailable,
             Self::TimedOut(_) => Kind::TimedOut,
             Self::Node(error) => error.kind,
