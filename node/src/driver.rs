@@ -3,7 +3,7 @@
 //! ```text
 //!  network ──▶ inbox ──▶ protocol's thread ──▶ effects, in order ──▶ disk's thread ──▶ network, notices
 //!  commands ──┘    ▲      (owns the Peer)                            (owns the disk)        │
-//!                  └───────────────── bodies that were wanted ◀────────────────────────────┘
+//!                  └──────── bodies that were wanted, proofs that were verified ◀──────────┘
 //! ```
 //!
 //! [`Node::start`] opens the data folder, takes up what was saved, connects, and returns a [`NodeHandle`]: to look at the

@@ -231,7 +231,8 @@ impl From<&Event> for What {
                 let submission = submission.as_deref().cloned();
                 Self::Private(Private { round: *round, body: *body, submission })
             }
-            Event::Tick => Self::Tick,
+            // Operators verify, and are not recorded: to any other node it is no more than a tick.
+            Event::Verified(_) | Event::Tick => Self::Tick,
         }
     }
 }
@@ -449,6 +450,7 @@ fn encoded(effect: &Effect) -> (u8, Vec<u8>) {
         Effect::Publish(bytes) => (9, bytes.clone()),
         Effect::Want(id) => (10, id.to_bytes()),
         Effect::ReadPrivate { round, body } => (16, [round.to_bytes(), body.to_bytes()].concat()),
+        Effect::Verify(verification) => (19, verification.bodies().flat_map(|body| body.to_bytes()).collect()),
         Effect::SendPrivate { to, round, body, .. } => {
             (17, [to.to_bytes(), round.to_bytes(), body.to_bytes()].concat())
         }
@@ -472,6 +474,7 @@ const fn effect_name(effect: &Effect) -> &'static str {
         Effect::ErasePrivate { .. } => "erase private",
         Effect::ReadPrivate { .. } => "read private",
         Effect::SendPrivate { .. } => "send private",
+        Effect::Verify(_) => "verify",
         Effect::EraseRound(_) => "erase round",
         Effect::StoreEntry(_) => "store entry",
         Effect::DropEntry(_) => "drop entry",

@@ -24,6 +24,7 @@ mod recalling;
 mod reconciling;
 mod recovery;
 mod stem;
+mod verifying;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -49,11 +50,12 @@ use self::{
     reconciling::Reconciling,
     recovery::Recovery,
     stem::Stems,
+    verifying::Intake,
 };
 use crate::{
     charter::NotCarried,
     config::Genesis,
-    contribution::{Body, Submission},
+    contribution::{Body, Submission, Verdicts, Verification},
     fault::Fault,
     id::{BatchId, BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Lock, Record},
@@ -151,6 +153,8 @@ pub enum Event {
         /// The body.
         bytes: Arc<[u8]>,
     },
+    /// Contributions were [verified](Effect::Verify).
+    Verified(Box<Verdicts>),
     /// A private part was [read](Effect::ReadPrivate).
     Private {
         /// Its round.
@@ -214,6 +218,9 @@ pub enum Effect {
         /// What to keep.
         submission: Arc<Submission>,
     },
+    /// [Verify](Verification::run) contributions, on another thread, and hand in what was found as [`Event::Verified`]. The
+    /// next one comes after that.
+    Verify(Box<Verification>),
     /// Read a contribution's private part and hand it in as [`Event::Private`].
     ReadPrivate {
         /// Its round.
@@ -358,6 +365,7 @@ pub struct Peer {
     ordering: Ordering,
     arriving: Option<Arriving>,
     collected: Collected,
+    intake: Intake,
     duties: Duties,
     reconciling: Reconciling,
     recovery: Recovery,
@@ -416,6 +424,7 @@ impl Peer {
         let mut peer = Self {
             community: ledger.community(),
             collected: Collected::default(),
+            intake: Intake::default(),
             duties: Duties::resume(&saved.records),
             reconciling: Reconciling::default(),
             recovery: Recovery::resume(&config, &ledger, now, &saved.records),
@@ -436,7 +445,7 @@ impl Peer {
         };
         peer.collected.resume(&saved.records);
         peer.effects.extend(erasures.into_iter().map(Effect::EraseRound));
-        peer.collected.requeue(saved.private);
+        peer.intake.requeue(saved.private);
         if let Some(until) = peer.recovery.silent_until() {
             peer.silence_consensus(until);
         }
@@ -473,6 +482,7 @@ impl Peer {
                 }
             }
             Event::Blob { id, bytes } => self.on_blob(id, bytes),
+            Event::Verified(verdicts) => self.on_verified(*verdicts),
             Event::Private { round, body, submission } => self.on_private(round, body, submission),
             Event::Command(command) => self.on_command(command),
             Event::Tick => {}
@@ -483,6 +493,7 @@ impl Peer {
         }
         self.tick_consensus();
         self.move_stems(rng);
+        self.hand_round(rng);
         self.verify_pending(rng);
         self.reconcile();
         self.do_duties(rng);
@@ -495,7 +506,12 @@ impl Peer {
 
     /// Returns when [`Event::Tick`] is due, if ever.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let speaking = [self.ordering.speaking_deadline(), self.duties.next_deadline(), self.collected.next_deadline()];
+        let speaking = [
+            self.ordering.speaking_deadline(),
+            self.duties.next_deadline(),
+            self.collected.next_deadline(),
+            self.intake.next_deadline(),
+        ];
         // Whoever listens does nothing before it may speak.
         let speaking = speaking.into_iter().flatten().map(|at| at.max(self.recovery.listens_until())).min();
         let others = [
@@ -596,7 +612,7 @@ impl Peer {
             Message::Hello(hello) => self.on_hello(from, &hello),
             Message::Consensus(message) => self.on_consensus(message.bytes),
             Message::Entry(entry) => self.on_entry(from, entry),
-            Message::Submission(submission) => self.collected.enqueue(from, submission, false),
+            Message::Submission(submission) => self.intake.enqueue(from, submission, false),
             Message::Stem(stem) => self.on_stem(from, stem),
             Message::Acknowledgement(acknowledgement) => self.on_acknowledgement(from, acknowledgement),
             Message::Tip(tip) => {

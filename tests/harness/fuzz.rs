@@ -112,6 +112,7 @@ pub const fn stores(effect: &Effect) -> bool {
         | Effect::SendPrivate { .. }
         | Effect::StoreEntry(_) => true,
         Effect::Sync
+        | Effect::Verify(_)
         | Effect::ErasePrivate { .. }
         | Effect::EraseRound(_)
         | Effect::DropEntry(_)

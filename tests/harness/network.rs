@@ -12,7 +12,7 @@ use std::{
 use chorus_crypto::{codec::Encode, sign::SecretKey};
 use chorus_protocol::{
     config::Genesis,
-    contribution::Submission,
+    contribution::{Submission, Verification},
     id::{BlobId, EntryId, NodeId, RoundId},
     journal::{Record, RestoredRecord, for_backup, needed},
     log::{
@@ -154,6 +154,7 @@ enum Happening {
     Fetch { host: usize, id: BlobId },
     Archive { host: usize, id: BlobId },
     Read { host: usize, round: RoundId, body: BlobId },
+    Verify { host: usize, verification: Box<Verification> },
 }
 
 /// The network.
@@ -500,6 +501,9 @@ impl Network {
                 let submission = self.hosts[host].disk.private.get(&(round, body)).cloned();
                 self.handle(host, Event::Private { round, body, submission });
             }
+            Some(Happening::Verify { host, verification }) => {
+                self.handle(host, Event::Verified(Box::new(verification.run())));
+            }
             None => {}
         }
     }
@@ -589,6 +593,7 @@ impl Network {
             Effect::StorePrivate { round, body, submission } => {
                 disk.private.insert((round, body), submission);
             }
+            Effect::Verify(verification) => self.schedule(1, Happening::Verify { host, verification }),
             Effect::ReadPrivate { round, body } => self.schedule(1, Happening::Read { host, round, body }),
             Effect::SendPrivate { to, round, body, handover } => {
                 if let Some(submission) = disk.private.get(&(round, body)).map(|it| it.as_ref().clone()) {

@@ -27,7 +27,7 @@ use std::{
 use chorus_crypto::sign::PublicKey;
 use chorus_protocol::{
     charter::Charter,
-    contribution::Submission,
+    contribution::{Submission, Verification},
     id::{BlobId, CommunityId, NodeId, RoundId},
     journal::{Record, RestoredRecord},
     ledger::Ledger,
@@ -61,6 +61,8 @@ pub(super) enum Outgoing {
     Publish(Vec<u8>),
     /// A body to be found.
     Want(BlobId),
+    /// Contributions to be verified, for the protocol.
+    Verify(Box<Verification>),
     /// What was read of a contribution, for the protocol.
     Private(Box<Event>),
     /// Bodies to be kept once they were found.
@@ -217,6 +219,7 @@ impl Disk {
                     }
                 }
                 Effect::StorePrivate { round, body, submission } => self.store_private(round, body, &submission)?,
+                Effect::Verify(verification) => leave(self, Outgoing::Verify(verification)),
                 Effect::ReadPrivate { round, body } => {
                     let submission = self.private.read(round, body)?.map(Arc::new);
                     leave(self, Outgoing::Private(Box::new(Event::Private { round, body, submission })));

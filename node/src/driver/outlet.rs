@@ -3,8 +3,9 @@
 use chorus_protocol::{
     fault::Fault,
     id::{BlobId, NodeId},
-    peer::Notice,
+    peer::{Event, Notice},
 };
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 use tokio::{
     runtime,
     sync::{broadcast, mpsc},
@@ -12,6 +13,9 @@ use tokio::{
 
 use super::{disk::Outgoing, inbox::Inbox, network_id, wants::Wants};
 use crate::network::{NetworkError, Offence, Topic};
+
+/// How many steps of niceness the threads that verify stand behind others.
+const BEHIND: i32 = 5;
 
 /// The way out.
 #[derive(Debug)]
@@ -22,6 +26,8 @@ pub(super) struct Outlet {
     notices: broadcast::Sender<Notice>,
     local: NodeId,
     archive: mpsc::UnboundedSender<Vec<BlobId>>,
+    /// The threads that verify, once there was something to verify.
+    verifiers: Option<ThreadPool>,
 }
 
 impl Outlet {
@@ -34,7 +40,7 @@ impl Outlet {
     ) -> Self {
         let (archive, lacking) = mpsc::unbounded_channel();
         runtime.spawn(wants.clone().archive(lacking));
-        Self { runtime, wants, inbox, notices, local, archive }
+        Self { runtime, wants, inbox, notices, local, archive, verifiers: None }
     }
 
     /// Sends, publishes, asks or tells. Blocks while the network is busy; what cannot be sent is said again by the
@@ -47,11 +53,18 @@ impl Outlet {
             }
             Outgoing::Publish(bytes) => report(self.runtime.block_on(network.publish(Topic::Control, bytes))),
             Outgoing::Want(id) => self.wants.find(&self.runtime, id, self.inbox.clone()),
-            Outgoing::Private(event) => {
-                let inbox = self.inbox.clone();
-                // Not here: the protocol may be waiting for the disk. An error says that the node is stopping.
-                self.runtime.spawn(async move { inbox.put(*event).await });
+            Outgoing::Verify(verification) => {
+                let (runtime, inbox) = (self.runtime.clone(), self.inbox.clone());
+                let work = move || hand_in(&runtime, inbox, Event::Verified(Box::new(verification.run())));
+                match self.verifiers() {
+                    Ok(pool) => pool.spawn(work),
+                    Err(error) => {
+                        tracing::debug!(%error, "no threads of their own for proofs");
+                        rayon::spawn(work);
+                    }
+                }
             }
+            Outgoing::Private(event) => hand_in(&self.runtime, self.inbox.clone(), *event),
             // An error says that the node is stopping.
             Outgoing::Archive(ids) => drop(self.archive.send(ids)),
             Outgoing::Notice(notice) => {
@@ -60,6 +73,19 @@ impl Outlet {
                 let _ = self.notices.send(notice);
             }
         }
+    }
+
+    /// The threads that verify. Proofs can wait, whoever sends them; what keeps a community together cannot.
+    fn verifiers(&mut self) -> Result<&ThreadPool, ThreadPoolBuildError> {
+        let behind = |_| {
+            // Where the system has no such thing, they are threads like others.
+            let _ = rustix::process::nice(BEHIND);
+        };
+        let pool = match self.verifiers.take() {
+            Some(pool) => pool,
+            None => ThreadPoolBuilder::new().thread_name(|_| "verifier".into()).start_handler(behind).build()?,
+        };
+        Ok(self.verifiers.insert(pool))
     }
 
     fn tell(&self, notice: &Notice) {
@@ -87,6 +113,11 @@ impl Outlet {
             Notice::Halted(why) => tracing::error!(why, "this node no longer takes part in ordering"),
         }
     }
+}
+
+/// Hands the protocol what it asked for. Not here: it may be waiting for the disk. An error says that the node is stopping.
+fn hand_in(runtime: &runtime::Handle, inbox: Inbox, event: Event) {
+    runtime.spawn(async move { inbox.put(event).await });
 }
 
 fn report(sent: Result<(), NetworkError>) {

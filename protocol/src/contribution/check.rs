@@ -1,5 +1,7 @@
 //! What everybody does with a contribution: decode it, check its equations, and, as an operator, its seeds.
 
+use std::sync::Arc;
+
 use chorus_crypto::{
     Scalar,
     batch::Batch,
@@ -313,6 +315,55 @@ pub fn split_seeds(bytes: &[u8], count: usize) -> Option<Vec<Seed>> {
         return None;
     }
     bytes.chunks_exact(32).map(|chunk| chunk.try_into().ok().map(Seed::from_bytes)).collect()
+}
+
+/// Bodies whose equations wait to be verified, with all that this takes: it may be done on any thread.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    ledger: Ledger,
+    forms: Vec<Arc<CheckedForm>>,
+    seed: [u8; 32],
+}
+
+impl Verification {
+    /// Puts bodies together. `seed` is as for [`verify_all`], and names this verification among all others.
+    pub const fn new(ledger: Ledger, forms: Vec<Arc<CheckedForm>>, seed: [u8; 32]) -> Self {
+        Self { ledger, forms, seed }
+    }
+
+    /// Returns what it verifies.
+    pub fn bodies(&self) -> impl ExactSizeIterator<Item = BlobId> {
+        self.forms.iter().map(|form| form.header.body)
+    }
+
+    /// Verifies, on all cores of the pool that it is called in.
+    pub fn run(&self) -> Verdicts {
+        let forms: Vec<&CheckedForm> = self.forms.iter().map(AsRef::as_ref).collect();
+        Verdicts { seed: self.seed, verdicts: verify_all(&self.ledger, &forms, &self.seed) }
+    }
+}
+
+/// Verifications of the same bodies with the same weights are the same.
+impl PartialEq for Verification {
+    fn eq(&self, other: &Self) -> bool {
+        self.seed == other.seed && self.bodies().eq(other.bodies())
+    }
+}
+
+impl Eq for Verification {}
+
+/// What a [`Verification`] found.
+#[derive(Clone, Debug)]
+pub struct Verdicts {
+    seed: [u8; 32],
+    verdicts: Vec<Result<Equations, Fault>>,
+}
+
+impl Verdicts {
+    /// Returns the verdict of each body, in order, if this is what that verification found.
+    pub(crate) fn of(self, seed: &[u8; 32]) -> Option<Vec<Result<Equations, Fault>>> {
+        (self.seed == *seed).then_some(self.verdicts)
+    }
 }
 
 /// Bodies whose equations are verified by one multi-scalar multiplication: enough that its buckets pay, and not so many

@@ -1,4 +1,4 @@
-//! Collecting: contributions arrive, are checked together, acknowledged once, and become entries.
+//! Collecting: contributions arrive, are [verified](super::verifying) together, acknowledged once, and become entries.
 //!
 //! An operator acknowledges a contribution when proofs, link and credential hold, its own seeds agree, and the whole
 //! body is durable ([`Effect::StorePrivate`] before [`Effect::Sync`] before the acknowledgement leaves). It
@@ -23,13 +23,6 @@ use chorus_crypto::{domain, sign::Signature};
 /// How long contributions gather before they are verified together, in milliseconds.
 const GATHER_MILLIS: u64 = 20;
 
-/// How many are verified together at most: the gain of doing so has long been had.
-const VERIFIED_AT_ONCE: usize = 64;
-
-/// Contributions of one node that are verified together and do not hold, after which what else of it waits is not looked at.
-/// Honest nodes verify what they pass on.
-const MOST_BAD: usize = 8;
-
 /// How long an operator that acknowledged a contribution may take to pass it on before the next is asked.
 const ASK_NEXT_MILLIS: u64 = 500;
 
@@ -53,7 +46,7 @@ pub(super) const fn transfer_millis(bytes: usize) -> u64 {
 
 /// A contribution whose public part holds.
 pub(super) struct Held {
-    pub(super) form: CheckedForm,
+    pub(super) form: Arc<CheckedForm>,
     pub(super) equations: Equations,
     /// The whole of it, if there was room for it in memory: it is on the disk as well.
     submission: Option<Arc<Submission>>,
@@ -74,16 +67,6 @@ struct Lacking {
     ask_at: Timestamp,
 }
 
-/// A contribution that waits to be checked.
-struct Pending {
-    from: NodeId,
-    submission: Arc<Submission>,
-    /// Whether it was kept before a restart.
-    kept: bool,
-    /// Whether this operator tells the others of it if it holds: a stem ended here.
-    spread: bool,
-}
-
 /// When other operators were last asked for what is lacking of a sealed contribution, and how often.
 #[derive(Clone, Copy, Default)]
 struct Asked {
@@ -100,16 +83,10 @@ pub(super) const fn attempt(header: &ContributionHeader) -> Attempt {
 
 #[derive(Default)]
 pub(super) struct Collected {
-    pending: Vec<Pending>,
-    /// What was kept before a restart, and is read as soon as there is room for it.
-    unread: VecDeque<KeptPrivate>,
-    /// What is being read for that, and how many bytes it has.
-    taking_up: BTreeMap<BlobId, usize>,
     /// Bytes of what is held in memory as a whole.
     held_bytes: usize,
     /// What is being read, or was and is about to be used.
     pub(super) recalled: Recalled,
-    verify_at: Option<Timestamp>,
     pub(super) held: BTreeMap<BlobId, Held>,
     acknowledged: BTreeMap<Attempt, BlobId>,
     /// The body held of each tag and sequence number.
@@ -136,51 +113,6 @@ impl Collected {
         }
     }
 
-    /// Takes stored contributions up again after a restart.
-    pub(super) fn requeue(&mut self, kept: Vec<KeptPrivate>) {
-        if !kept.is_empty() {
-            self.verify_at = Some(Timestamp::default());
-        }
-        self.unread = kept.into();
-    }
-
-    /// Returns what is to be read now of what was kept before a restart: what waits to be checked has one bound, whoever it
-    /// came from.
-    fn next_unread(&mut self) -> Vec<KeptPrivate> {
-        let waiting: usize = self.pending.iter().map(|pending| pending.submission.size()).sum();
-        let mut bytes = waiting + self.taking_up.values().sum::<usize>();
-        let mut due = Vec::new();
-        while let Some(next) = self.unread.front() {
-            let size = usize::try_from(next.bytes).unwrap_or(usize::MAX);
-            let places = self.pending.len() + self.taking_up.len();
-            let fits = bytes.saturating_add(size) <= limits::MAX_PENDING_BYTES && places < limits::MAX_PENDING;
-            // One that is over the bound by itself is read when there is nothing else.
-            if !fits && places > 0 {
-                break;
-            }
-            bytes = bytes.saturating_add(size);
-            self.taking_up.insert(next.body, size);
-            due.extend(self.unread.pop_front());
-        }
-        due
-    }
-
-    /// Takes what was read of a contribution that was kept. Returns whether it was.
-    pub(super) fn take_up(&mut self, body: &BlobId, submission: Option<&Arc<Submission>>) -> bool {
-        if self.taking_up.remove(body).is_none() {
-            return false;
-        }
-        let kept = submission.map(|it| Pending {
-            from: NodeId::default(),
-            submission: Arc::clone(it),
-            kept: true,
-            spread: false,
-        });
-        self.pending.extend(kept);
-        self.verify_at = Some(Timestamp::default());
-        true
-    }
-
     /// Returns a contribution as a whole, if it is in memory.
     pub(super) fn whole(&self, body: &BlobId) -> Option<Arc<Submission>> {
         self.held.get(body)?.submission.clone()
@@ -194,33 +126,17 @@ impl Collected {
         true
     }
 
-    /// Returns how many bytes of contributions are in memory as a whole.
+    /// Returns how many bytes of contributions are held in memory as a whole.
     pub(super) fn bytes_in_memory(&self) -> usize {
-        let pending: usize = self.pending.iter().map(|pending| pending.submission.size()).sum();
-        self.held_bytes + pending + self.taking_up.values().sum::<usize>() + self.recalled.bytes()
-    }
-
-    /// Takes a contribution that a node sent, or this one. No node fills the room of all: each has a quarter of it.
-    pub(super) fn enqueue(&mut self, from: NodeId, submission: Submission, spread: bool) -> Result<(), Fault> {
-        let bytes = |pending: &Pending| pending.submission.size();
-        let of_node = || self.pending.iter().filter(|pending| pending.from == from);
-        bound("contributions waiting", limits::MAX_PENDING, self.pending.len() + 1)?;
-        bound("contributions of one node waiting", limits::MAX_PENDING / 4, of_node().count() + 1)?;
-        let waiting: usize = self.pending.iter().map(bytes).sum();
-        bound("bytes of contributions waiting", limits::MAX_PENDING_BYTES, waiting + submission.size())?;
-        let waiting: usize = of_node().map(bytes).sum();
-        bound("bytes of one node's contributions", limits::MAX_PENDING_BYTES / 4, waiting + submission.size())?;
-        self.pending.push(Pending { from, submission: Arc::new(submission), kept: false, spread });
-        Ok(())
+        self.held_bytes + self.recalled.bytes()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Timestamp> {
-        let ask = self.lacking.values().map(|lacking| lacking.ask_at).min();
-        [self.verify_at, ask].into_iter().flatten().min()
+        self.lacking.values().map(|lacking| lacking.ask_at).min()
     }
 
     /// Stops asking for a body that does not hold, and forgets who acknowledged it: no honest operator did.
-    fn give_up(&mut self, body: &BlobId) {
+    pub(super) fn give_up(&mut self, body: &BlobId) {
         let Some(Lacking { attempt: Some(attempt), .. }) = self.lacking.remove(body) else { return };
         if let Some(said) = self.acknowledgements.get_mut(&attempt) {
             said.retain(|_, (header, _)| header.body != *body);
@@ -228,11 +144,6 @@ impl Collected {
                 self.acknowledgements.remove(&attempt);
             }
         }
-    }
-
-    /// Whether contributions that were kept before a restart still wait to be taken up.
-    pub(super) fn is_taking_up(&self) -> bool {
-        !self.unread.is_empty() || !self.taking_up.is_empty() || self.pending.iter().any(|pending| pending.kept)
     }
 
     /// Returns the bodies held of a round.
@@ -251,6 +162,11 @@ impl Collected {
             let lacking = Lacking { attempt: None, patience: LISTED_PATIENCE, request, acknowledgers, ask_at: now };
             self.lacking.entry(body).or_insert(lacking);
         }
+    }
+
+    /// Stops asking for a body that has come.
+    pub(super) fn is_found(&mut self, body: &BlobId) {
+        self.lacking.remove(body);
     }
 
     /// Whether the log has settled what becomes of an attempt.
@@ -272,8 +188,8 @@ impl Collected {
 }
 
 impl Peer {
-    /// Verifies what has gathered, acknowledges what holds.
-    pub(super) fn verify_pending(&mut self, rng: &mut impl CryptoRng) {
+    /// Asks for what is lacking, and answers those who wait for seeds.
+    pub(super) fn hand_round(&mut self, rng: &mut impl CryptoRng) {
         self.ask_for_lacking();
         for (to, request) in std::mem::take(&mut self.collected.handovers) {
             if let Some(handover) = self.hand_over(&request, rng) {
@@ -286,101 +202,11 @@ impl Peer {
                 }
             }
         }
-        if self.own_key().is_some() && self.recovery.listens(self.now) {
-            return;
-        }
-        if self.own_key().is_none() || self.is_recovering() {
-            self.collected.pending.clear();
-            self.collected.unread.clear();
-            self.collected.taking_up.clear();
-            self.collected.verify_at = None;
-            return;
-        }
-        for KeptPrivate { round, body, .. } in self.collected.next_unread() {
-            self.effects.push_back(Effect::ReadPrivate { round, body });
-        }
-        if self.collected.pending.is_empty() {
-            self.collected.verify_at = None;
-            return;
-        }
-        let at = *self.collected.verify_at.get_or_insert(self.now.plus_millis(GATHER_MILLIS));
-        if at > self.now && self.collected.pending.len() < VERIFIED_AT_ONCE {
-            return;
-        }
-        self.collected.verify_at = None;
-        let mut waiting = Vec::new();
-        let mut forms: Vec<CheckedForm> = Vec::new();
-        let mut acknowledgements = Vec::new();
-        // No more at a time than are quickly done: after a restart all that was kept waits here.
-        let now = self.collected.pending.len().min(VERIFIED_AT_ONCE);
-        let rest = self.collected.pending.split_off(now);
-        if !rest.is_empty() {
-            self.collected.verify_at = Some(self.now);
-        }
-        for pending in std::mem::replace(&mut self.collected.pending, rest) {
-            let Pending { from, submission, .. } = &pending;
-            let (from, body) = (*from, BlobId::of(&submission.body));
-            if self.collected.held.contains_key(&body) {
-                // Sent again because it is not on the log yet: the acknowledgement may have been lost.
-                acknowledgements.extend(self.acknowledge_again(&body));
-                continue;
-            }
-            match CheckedForm::new(&self.ledger, &submission.body).and_then(|form| self.admit(form)) {
-                Ok(form) => {
-                    forms.push(form);
-                    waiting.push(pending);
-                }
-                Err(fault) => {
-                    // A body that is late or doubled may hold: others may still count who acknowledged it.
-                    if matches!(fault, Fault::Duplicate(_) | Fault::Phase(_) | Fault::Unknown(_)) {
-                        self.collected.lacking.remove(&body);
-                    } else {
-                        self.collected.give_up(&body);
-                    }
-                    self.refuse(from, fault);
-                }
-            }
-        }
-        let mut seed = [0; 32];
-        rng.fill_bytes(&mut seed);
-        let verdicts = verify_all(&self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
-        let mut bad: BTreeMap<NodeId, usize> = BTreeMap::new();
-        for ((pending, form), verdict) in waiting.into_iter().zip(forms).zip(verdicts) {
-            let Pending { from, submission, spread, .. } = pending;
-            // Whoever passed it on: a body that does not hold is not asked for again.
-            if verdict.is_err() {
-                self.collected.give_up(&form.header.body);
-                *bad.entry(from).or_default() += 1;
-            }
-            let (body, round) = (form.header.body, form.header.round);
-            match verdict.and_then(|equations| self.hold(form, equations, Arc::clone(&submission))) {
-                Ok(acknowledgement) => {
-                    acknowledgements.extend(acknowledgement);
-                    if spread && self.collected.held.contains_key(&body) {
-                        self.send_to_operators_of(round, &Message::Submission(Arc::unwrap_or_clone(submission)));
-                    }
-                }
-                Err(fault) => self.refuse(from, fault),
-            }
-        }
-        // What was kept before a restart has no sender, and what came by a stem has another one.
-        let nobodies = [NodeId::default(), self.config.node];
-        bad.retain(|from, count| *count >= MOST_BAD && !nobodies.contains(from));
-        self.collected.pending.retain(|pending| !bad.contains_key(&pending.from));
-        if acknowledgements.is_empty() {
-            return;
-        }
-        self.effects.push_back(Effect::Sync);
-        for acknowledgement in acknowledgements {
-            let round = acknowledgement.header.round;
-            self.send_to_operators_of(round, &Message::Acknowledgement(acknowledgement.clone()));
-            self.count_acknowledgement(acknowledgement);
-        }
     }
 
     /// Lets in what could still be of use: one body per tag and sequence number while the round is open, and the bodies
     /// of the sealed set after that. So nobody can make an operator hold more, and nothing superseded comes back.
-    fn admit(&self, form: CheckedForm) -> Result<CheckedForm, Fault> {
+    pub(super) fn admit(&self, form: &CheckedForm) -> Result<(), Fault> {
         let header = &form.header;
         if self.recovery.bars(&header.round) {
             return Err(Fault::Phase("a contribution to a round that began before this operator was put back"));
@@ -396,7 +222,7 @@ impl Peer {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
                 Err(Fault::Phase("a contribution"))
             }
-            Some(_) => Ok(form),
+            Some(_) => Ok(()),
             None if logged.is_some_and(|(last, _)| *last > header.sequence) => {
                 Err(Fault::Phase("a contribution after which a later one is on the log"))
             }
@@ -405,12 +231,12 @@ impl Peer {
             {
                 Err(Fault::Duplicate("a contribution with this tag and sequence"))
             }
-            None => Ok(form),
+            None => Ok(()),
         }
     }
 
     /// The acknowledgement of a contribution that is held, if it may still be of use.
-    fn acknowledge_again(&mut self, body: &BlobId) -> Option<Acknowledgement> {
+    pub(super) fn acknowledge_again(&mut self, body: &BlobId) -> Option<Acknowledgement> {
         let held = self.collected.held.get(body)?;
         let header = held.form.header.clone();
         let round = self.ledger.rounds().get(&header.round)?;
@@ -439,14 +265,14 @@ impl Peer {
     }
 
     /// Keeps a contribution whose equations hold; acknowledges it if its seeds hold too.
-    fn hold(
+    pub(super) fn hold(
         &mut self,
-        form: CheckedForm,
+        form: Arc<CheckedForm>,
         equations: Equations,
         submission: Arc<Submission>,
     ) -> Result<Option<Acknowledgement>, Fault> {
         // Once more: another one may have been held since it was let in.
-        let form = self.admit(form)?;
+        self.admit(&form)?;
         let header = form.header.clone();
         let round = self.ledger.rounds().get(&header.round).ok_or(Fault::Unknown("round"))?;
         let operator = self.operator_in(round).ok_or(Fault::Unknown("operator"))?;
@@ -543,7 +369,7 @@ impl Peer {
     }
 
     /// Counts; with enough, the contribution becomes an entry.
-    fn count_acknowledgement(&mut self, acknowledgement: Acknowledgement) {
+    pub(super) fn count_acknowledgement(&mut self, acknowledgement: Acknowledgement) {
         let Acknowledgement { header, operator, signature } = acknowledgement;
         let said = self.collected.acknowledgements.entry(attempt(&header)).or_default();
         said.entry(operator).or_insert_with(|| (header.clone(), signature));
@@ -623,13 +449,14 @@ impl Peer {
         let Some(operator) = self.operator_in(round) else { return Ok(()) };
         let held_by_this = round.charter.sharing().held_by(operator);
         if let Some(submission) = handover.submission.filter(|_| !self.collected.held.contains_key(&body)) {
-            let form = self.admit(CheckedForm::new(&self.ledger, &submission.body)?)?;
+            let form = CheckedForm::new(&self.ledger, &submission.body)?;
+            self.admit(&form)?;
             if form.header.body != body {
                 return Err(Fault::Mismatch("the body of a handover"));
             }
             // A hash of the whole body: the core alone leaves the responses free, to be made for the weights.
             let verdict = verify_all(&self.ledger, &[&form], body.as_ref()).pop().ok_or(Fault::Proof)??;
-            self.hold(form, verdict, Arc::new(submission))?;
+            self.hold(Arc::new(form), verdict, Arc::new(submission))?;
         }
         let held = self.collected.held.get_mut(&body).ok_or(Fault::Unknown("contribution"))?;
         let key = self.duties.round_key(&held.form.header.round).ok_or(Fault::Phase("a handover"))?;

@@ -504,7 +504,7 @@ impl Peer {
     /// Whether all seeds that this operator should hold are there; asks for them if not.
     fn has_all_seeds(&mut self, round: RoundId, operator: u8) -> bool {
         // What is kept here need not be asked for.
-        if self.collected.is_taking_up() {
+        if self.intake.is_taking_up() {
             return false;
         }
         let Some(record) = self.ledger.rounds().get(&round) else { return false };

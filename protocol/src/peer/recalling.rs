@@ -32,7 +32,7 @@ impl Recalled {
 impl Peer {
     /// Returns how many bytes of contributions this node holds in memory as a whole.
     pub fn contributions_in_memory(&self) -> usize {
-        self.collected.bytes_in_memory()
+        self.collected.bytes_in_memory() + self.intake.bytes()
     }
 
     /// Returns a contribution of a round as a whole, the first of those that are needed one after the other; none while it is
@@ -65,7 +65,7 @@ impl Peer {
 
     /// Takes what was read. What does not read is let go, to be asked for again from the others.
     pub(super) fn on_private(&mut self, round: RoundId, body: BlobId, submission: Option<Arc<Submission>>) {
-        if self.collected.take_up(&body, submission.as_ref()) {
+        if self.intake.take_up(&body, submission.as_ref()) {
             return;
         }
         if !self.collected.recalled.parts.contains_key(&body) {

@@ -247,7 +247,7 @@ impl Peer {
             Some(next) => self.send(next, &Message::Stem(Stem { hops_left: hops_left.saturating_sub(1), submission })),
             // An operator checks it as it checks all that comes, and then sends it to the others.
             None if is_due => {
-                let _ = self.collected.enqueue(self.config.node, submission, true);
+                let _ = self.intake.enqueue(self.config.node, submission, true);
             }
             None => self.send_if_it_holds(submission, rng),
         }
@@ -292,7 +292,7 @@ impl Peer {
             None if nobody || may_wait => LOOK_MILLIS,
             None => {
                 if is_due {
-                    let _ = self.collected.enqueue(self.config.node, submission.as_ref().clone(), false);
+                    let _ = self.intake.enqueue(self.config.node, submission.as_ref().clone(), false);
                 }
                 self.send_to_operators_of(round, &Message::Submission(submission.as_ref().clone()));
                 RESEND_MILLIS.saturating_mul(1 << sent.min(16)).min(LONGEST_RESEND_MILLIS) + wait * operators

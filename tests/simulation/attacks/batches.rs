@@ -186,7 +186,8 @@ fn attack_10_a_flood_of_invalid_proofs_holds_nothing_up() {
     assert!(accepted, "all honest ballots, one of them of the flood's own tag, are on the log");
     for host in 0..4 {
         let refused = |(at, notice): &&(usize, Notice)| *at == host && matches!(notice, Notice::Refused { .. });
-        assert_eq!(play.network.notices.iter().filter(refused).count(), FLOOD as usize, "operator {host}");
+        let refused = play.network.notices.iter().filter(refused).count();
+        assert!((8..=32).contains(&refused), "operator {host} verifies enough of {FLOOD} to cut it off: {refused}");
         let (_, private) = play.network.disk(host);
         assert_eq!(private.len(), 4, "operator {host} keeps nothing of the flood");
     }
