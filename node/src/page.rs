@@ -122,7 +122,8 @@ pub fn router(page: Page) -> Router {
         .route("/chat/cases", post(chat::compare))
         .fallback(async || Failed::nowhere())
         .method_not_allowed_fallback(async || Failed::nowhere())
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(page.clone(), guard::guard))
+        // Around the guard, which reads the forms.
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(page)
 }

@@ -28,7 +28,7 @@ use chorus_protocol::{
     log::entry::{BallotPlan, CanonicalCard, Entry, MergeCards, PollKind, PollOpening, Proposal, RoundPlan, Subject},
     peer::Command,
     round::{
-        moral::{moral_graph, moral_votes},
+        moral::{cards_of_case, moral_graph, moral_votes},
         report::{Outcome, RoundReport},
     },
 };
@@ -514,4 +514,20 @@ fn of_two_rounds_that_asked_the_same_the_later_counts() {
     assert_eq!(votes.transitions().len(), 6);
     let agree = |transition: usize| votes.transitions()[&case.small.transitions[transition].question()].agree;
     assert_eq!([agree(0), agree(1)], [8, 5]);
+}
+
+#[test]
+fn the_cards_of_a_case_are_those_of_its_poll_each_as_the_one_that_stands_for_it() {
+    let mut case = Case::new();
+    assert_eq!(case.say(0, case.small.merge(0, 1)), Ok(()));
+    let ledger = &case.town.ledger;
+    let of = |kind| {
+        let polls = ledger.polls().iter().filter(|(_, poll)| poll.opening.kind == kind).map(|(id, _)| *id);
+        polls.collect::<Vec<_>>()[0]
+    };
+    let ids = |cards: &[usize]| cards.iter().map(|card| case.small.id(*card)).collect::<BTreeSet<BlobId>>();
+
+    assert_eq!(cards_of_case(ledger, &of(PollKind::Value), true), ids(&[1, 2, 3, 4]));
+    assert_eq!(cards_of_case(ledger, &of(PollKind::Value), false), ids(&[0, 1, 2, 3, 4]));
+    assert_eq!(cards_of_case(ledger, &of(PollKind::Statement), true), BTreeSet::new());
 }

@@ -208,13 +208,11 @@ async fn model(
     found.map(Json).ok_or_else(|| ChatError::UnknownModel(name.chars().take(100).collect()).into())
 }
 
-async fn complete(
-    State(shared): State<Shared>,
-    asked: Result<Json<openai::Request>, JsonRejection>,
-) -> Result<Response, Response> {
-    let Json(request) =
-        asked.map_err(|rejection| refuse(rejection.status(), &rejection.body_text(), "invalid_request", None))?;
-    answer(&shared, request).await.map_err(IntoResponse::into_response)
+async fn complete(State(shared): State<Shared>, asked: Result<Json<openai::Request>, JsonRejection>) -> Response {
+    match asked {
+        Ok(Json(request)) => answer(&shared, request).await.unwrap_or_else(IntoResponse::into_response),
+        Err(rejection) => refuse(rejection.status(), &rejection.body_text(), "invalid_request", None),
+    }
 }
 
 async fn answer(shared: &Shared, request: openai::Request) -> Result<Response, Refusal> {

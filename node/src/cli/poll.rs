@@ -429,7 +429,8 @@ pub(super) fn with_items(poll: &view::Poll) -> String {
         };
         let topic = if item.topic.is_empty() { String::new() } else { format!("  [{}]", item.topic) };
         let meta = if item.meta { "  (about you)" } else { "" };
-        lines.line(format!("  {:>3}  {}{topic}{meta}{later}", item.number, item.text.replace('\n', "\n       ")));
+        let text = item.text.replace('\n', "\n       ");
+        lines.line(format!("  {:>3}  {text}{topic}{meta}{later}", item.number));
     }
     lines.finish()
 }

@@ -45,7 +45,7 @@ async fn form(
         is_long => text.len() > MAX_STATEMENT_BYTES,
         topics => &poll.topics,
         text => shown,
-        fields => ["topic", "prompt", "failure"].map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
+        fields => ["topic", "prompt", "failure", "anyway"].map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
         refused => refused.map(|error| error.message.as_str()),
         poll,
     };

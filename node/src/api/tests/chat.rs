@@ -161,6 +161,7 @@ async fn an_endpoint_is_asked_only_if_it_is_configured_and_answers_say_so() {
         .chat(serde_json::from_value(json!({"messages": hello(json!({}))["messages"]})).expect("asked"))
         .expect("begun");
     let about = conversation.next().await.expect("an event").expect("no error");
+    while !matches!(conversation.next().await, Some(Ok(crate::chat::Event::Text { .. }))) {}
     drop(conversation);
     let next =
         tokio::time::timeout(Duration::from_secs(20), fixture.complete(hello(json!({})))).await.expect("in time");

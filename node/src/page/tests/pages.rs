@@ -74,7 +74,7 @@ async fn a_statement_is_proposed_and_its_fate_is_shown() {
     let proposed = browser.post(&format!("{poll}/propose"), &[("text", " Be curious ")]).await;
     assert_eq!(proposed.header("location"), format!("{poll}?said=proposed"), "{}", proposed.text);
 
-    assert!(browser.get(&proposed.header("location")).await.text.contains("Your statement is proposed"));
+    assert!(browser.get(proposed.header("location")).await.text.contains("Your statement is proposed"));
     let own = browser.get("/own").await.text;
     assert!(own.contains("Be curious") && own.contains("waits for the next round") && own.contains("anonymous"));
     let empty = browser.post(&format!("{poll}/propose"), &[("text", " ")]).await;
