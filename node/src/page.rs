@@ -2,15 +2,15 @@
 //!
 //! It is rendered here, works without script for reading and voting, and asks the same [`Service`] as the JSON interface;
 //! scripts of its own add shortcuts and live numbers. One module and one template make one page. Texts come from a
-//! [catalogue](words), in English and German.
+//! catalogue (`words`), in English and German.
 //!
 //! # Security
 //!
 //! The server answers to its loopback address alone ([`Gate::check_host`]), and only to a browser that came in by a link
-//! which the node gave out once ([`session`]). What changes something must come from the page itself: the [guard] reads
+//! which the node gave out once ([`session`]). What changes something must come from the page itself: the `guard` reads
 //! every posted form, and lets nothing through without the session's token and the browser's word on where it comes from.
 //! What people wrote is escaped by the templates, and characters that are invisible or turn text round are shown as marks
-//! ([`text`]). No script, style or picture comes from elsewhere, and none stands in the page.
+//! (`text`). No script, style or picture comes from elsewhere, and none stands in the page.
 
 mod assets;
 mod chart;

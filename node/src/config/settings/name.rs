@@ -98,7 +98,7 @@ pub enum Name {
     /// Where the model for conversations is, if not the base model: a folder in Hugging Face's layout, or a GGUF file.
     #[value(name = "model.path")]
     ModelPath,
-    /// An endpoint that speaks OpenAI's chat completions, such as https://models.example.org/v1.
+    /// An endpoint that speaks OpenAI's chat completions, such as `https://models.example.org/v1`.
     #[value(name = "model.url")]
     ModelUrl,
     /// What the endpoint calls its model.
