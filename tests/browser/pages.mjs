@@ -24,7 +24,7 @@ export let looked = 0;
 export async function inspect(page, name) {
   for (const look of LOOKS) {
     await page.setViewportSize(look.viewport);
-    await page.emulateMedia({ colorScheme: look.colorScheme });
+    await page.emulateMedia({ colorScheme: look.colorScheme, reducedMotion: "reduce" });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     if (wide > 0) findings.push(`${name} (${look.name}): ${wide} pixels wider than the screen`);
     // By the debugger, which the page's own policy does not bind.

@@ -289,6 +289,8 @@ try {
     say(`the newcomer voted, proposed and changed a vote in ${Math.round((Date.now() - began) / 1000)} s, pictures included`);
     await chair.at("/");
     await chair.page.getByRole("link", { name: "Go on voting" }).first().click();
+    // Keys work once the page's script has run.
+    await chair.page.waitForURL(/\/vote/);
     for (let card = 1; card < STATEMENTS.length; card += 1) {
       const before = chair.page.url();
       await chair.page.keyboard.press("1");
