@@ -14,6 +14,7 @@ mod identity;
 mod idle;
 mod late_joiner;
 mod network;
+mod page;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -37,6 +38,8 @@ enum Topic {
     /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps; what it takes to join late, and what
     /// a node costs that has nothing to do.
     Network,
+    /// The page: how fast it answers with a long log, how soon somebody new votes, and the published moral graph.
+    Page,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
 }
@@ -99,6 +102,12 @@ struct Arguments {
     /// The rounds of the past of `network`.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
+    /// The contributions on the log of the node whose pages `page` looks at.
+    #[arg(long, default_value_t = 10_000)]
+    contributions: usize,
+    /// How often `page` looks at each of them.
+    #[arg(long, default_value_t = 300)]
+    looks: usize,
     /// The connections of one address by which `network` floods a node.
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
@@ -138,6 +147,7 @@ impl Arguments {
                     flood::figures(self.connections, |figures| show(printed(figures)));
                 }
             }
+            Topic::Page => page::figures(self.contributions, self.looks, self.seed, show),
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }
