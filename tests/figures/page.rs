@@ -27,6 +27,7 @@ use tokio::runtime::Runtime;
 
 use self::{browser::get, town::Town};
 use crate::{
+    Part,
     figure::Figure,
     idle::Node,
     table::{Printed, Table},
@@ -41,14 +42,24 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// What a page may take, for 99 of 100 looks, in seconds.
 const BOUND: f64 = 0.05;
 
-/// Measures, and shows what is found.
-pub(crate) fn figures(contributions: usize, looks: usize, seed: u64, mut show: impl FnMut(Vec<Printed>)) {
+/// Measures what is wanted, and shows what is found.
+pub(crate) fn figures(
+    (contributions, looks, seed): (usize, usize, u64),
+    is_wanted: impl Fn(Part) -> bool,
+    mut show: impl FnMut(Vec<Printed>),
+) {
     let failed = |what: &str, error: anyhow::Error| {
         vec![Figure::new(format!("{what}: {error:#}"), 1.0, "ratio").at_most(0.0).into()]
     };
-    show(graph::figures());
-    show(arrival::figures().unwrap_or_else(|error| failed("first vote", error)));
-    show(answers(contributions, looks, seed).unwrap_or_else(|error| failed("pages", error)));
+    if is_wanted(Part::Graph) {
+        show(graph::figures());
+    }
+    if is_wanted(Part::Arrival) {
+        show(arrival::figures().unwrap_or_else(|error| failed("first vote", error)));
+    }
+    if is_wanted(Part::Answers) {
+        show(answers(contributions, looks, seed).unwrap_or_else(|error| failed("pages", error)));
+    }
 }
 
 /// How fast a node with a long log answers.
