@@ -6,11 +6,14 @@ use chorus_tests::published::{Answer, Published};
 
 use crate::{figure::Figure, table::Printed};
 
+/// A part of the reference, what it is of, and which answers it counts.
+type Part = (&'static str, &'static str, fn(&Answer) -> bool);
+
 /// Returns the figures, or that the data set is not there.
 pub(crate) fn figures() -> Vec<Printed> {
     let Some(published) = Published::read() else { return Vec::new() };
     let mut figures = Vec::new();
-    let parts: [(&str, &str, fn(&Answer) -> bool); 2] =
+    let parts: [Part; 2] =
         [("published", "the published votes", |answer| answer.is_published), ("all", "all votes", |_| true)];
     for (part, what, is_counted) in parts {
         let found = published.compare(part, is_counted);

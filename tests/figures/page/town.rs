@@ -205,7 +205,7 @@ impl Town {
                 .par_iter_mut()
                 .zip(group)
                 .map(|(person, number)| {
-                    let level = if number % 10 == 0 { Level::Anonymous } else { Level::Open };
+                    let level = if number.is_multiple_of(10) { Level::Anonymous } else { Level::Open };
                     let manner = Contributor { level, on_map: true, ..Contributor::anonymous(&person.leaf) };
                     manner.cast(&ledger, &ledger.rounds()[&poll.round], &votes[*number], &mut person.rng)
                 })
@@ -348,8 +348,8 @@ async fn begin(node: &NodeHandle, poll: &Poll) -> anyhow::Result<()> {
 
 /// The person at the node votes on four of five items, and keeps it in their diary.
 async fn own_vote(service: &Arc<Service>, poll: &Poll) -> anyhow::Result<()> {
-    let choice = |item: usize| if item % 3 == 0 { view::Choice::Disagree } else { view::Choice::Agree };
-    let items = (1..=poll.proposals.len()).filter(|item| item % 5 != 0);
+    let choice = |item: usize| if item.is_multiple_of(3) { view::Choice::Disagree } else { view::Choice::Agree };
+    let items = (1..=poll.proposals.len()).filter(|item| !item.is_multiple_of(5));
     let votes = items.map(|item| (item.to_string(), choice(item))).collect();
     let cast = view::CastVote { votes, on_map: Some(true), open: false, hide_class: false, wait_seconds: Some(120) };
     service.vote(&poll.poll.to_string(), cast).await.map(drop).context("the operator votes")

@@ -182,7 +182,9 @@ impl Service {
         };
         let votes = (1..).zip(numbered(&ledger, poll)).filter_map(vote).collect();
         let reports = self.reports(&ledger, poll).await?;
-        let tags = self.own_tags(&ledger, poll);
+        // Each tag is a group element to compute.
+        let has_anonymous = record.items.iter().any(|(_, _, by)| matches!(by, Proposer::Anonymous(_)));
+        let tags = if has_anonymous { self.own_tags(&ledger, poll) } else { Vec::new() };
         let key = self.person().ok().map(|person| person.key.public());
         let statement = |(item, text, by): &(BlobId, String, Proposer)| {
             let open = match by {
