@@ -387,7 +387,9 @@ impl Ledger {
                 self.operator(author, "a series of adapter rounds")?;
                 self.begin_series(author, manifest)
             }
-            Entry::Weigh(it) => self.in_round(it.round, author, |round, operator| round.on_weighed(operator, it)),
+            Entry::Weigh(it) => {
+                self.in_round(it.weighed.round, author, |round, operator| round.on_weighed(operator, it))
+            }
             Entry::Beacon(it) => self.in_round(it.round, author, |round, operator| round.on_beacon(operator, it)),
             Entry::Canonical(it) => {
                 self.operator(author, "statements about values cards")?;

@@ -4,7 +4,7 @@ mod refused;
 
 use chorus_protocol::{
     adapter::{
-        entry::{Assessment, GroupScore, WeighedAdapter},
+        entry::{Assessment, GroupScore, WeighedAdapter, Weighing},
         gate::Standing,
         manifest::{AdapterManifest, Centre, Combination, Gate, Noise, Weights},
         report::{AdapterOutcome, AdapterReport, VariantKind},
@@ -215,7 +215,7 @@ pub(crate) fn regions() -> Scenario {
 }
 
 pub(crate) fn by_region(play: &mut Play, series: SeriesId) -> AdapterReport {
-    let census = Entry::Census(Census { slot: 0, counts: vec![9, 7] });
+    let census = Entry::Census(Census { slot: 0, number: 1, counts: vec![9, 7] });
     let census = SignedEntry::sign(&play.community.attesters[0], play.community.id(), census);
     play.network.command(0, Command::Relay(census));
     play.network.run_until(10_000, |_| false);
@@ -277,7 +277,7 @@ fn classes_are_weighed_once_f_plus_one_operators_say_how() {
     let weights = vec![0, 1, 2];
     let values = averages.weighed(&[0, 1, 2]).expect("one weight for each class");
     let said = WeighedAdapter { round: report.round, weights, adapter: values.to_blob().0 };
-    play.post(0, Entry::Weigh(said.clone()));
+    play.post(0, Entry::Weigh(Weighing { number: 1, weighed: said.clone() }));
     let known = |play: &mut Play| {
         play.network.run_until(30_000, |network| {
             let ledger = network.peer(5).ledger();
@@ -306,7 +306,7 @@ fn an_operator_that_weighs_wrongly_is_alone() {
         adapter: report.variant(VariantKind::PerPerson).expect("an adapter"),
     };
 
-    play.post(0, Entry::Weigh(wrong));
+    play.post(0, Entry::Weigh(Weighing { number: 1, weighed: wrong }));
     play.network.run_until(30_000, |_| false);
 
     assert_eq!(play.round().map(|round| round.weighed.len()), Some(1));

@@ -8,7 +8,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     audit::{self, Bundle, VerifyError},
-    charter::{Amendment, Charter, ClassWeights, Draft, NotCarried},
+    charter::{Amendment, Charter, ClassWeights, Consent, Draft, NotCarried},
     config::{Attribute, Policy},
     deliberation::{consensus::Bar, constitution::Constitution, tally::Tally},
     fault::Fault,
@@ -122,9 +122,13 @@ fn amendment(play: &Play, draft: &Draft, round: RoundId) -> Amendment {
     Amendment { draft: draft.clone(), round, effective: Height(ledger(play).height().0 + AHEAD) }
 }
 
+fn stated(amendment: &Amendment, number: u8) -> Entry {
+    Entry::Amend(Box::new(Consent { amendment: amendment.clone(), number }))
+}
+
 fn consent(play: &mut Play, hosts: &[usize], amendment: &Amendment) {
     for host in hosts {
-        play.network.command(*host, Command::Post(Entry::Amend(Box::new(amendment.clone()))));
+        play.network.command(*host, Command::Post(stated(amendment, 1)));
     }
 }
 
@@ -308,8 +312,8 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn say(&mut self, host: usize, amendment: &Amendment) -> Result<(), Fault> {
-        let entry = Entry::Amend(Box::new(amendment.clone()));
         let keys = [self.play.community.operators.as_slice(), self.play.community.candidates.as_slice()].concat();
+        let entry = stated(amendment, self.ledger.consents_of(&keys[host].public(), amendment.round) + 1);
         self.ledger.apply(&SignedEntry::sign(&keys[host], self.play.community.id(), entry))
     }
 }
@@ -431,7 +435,7 @@ fn a_vote_that_was_lost_changes_nothing_and_operators_who_say_otherwise_are_foun
     // Operators who all lie pass their own nodes by.
     let amendment = Amendment { effective: Height(ledger(&play).height().0 + AHEAD), ..amendment };
     for host in 0..3 {
-        let entry = Entry::Amend(Box::new(amendment.clone()));
+        let entry = stated(&amendment, 1);
         let signed = SignedEntry::sign(&play.community.operators[host], play.community.id(), entry);
         play.network.command(host, Command::Relay(signed));
     }

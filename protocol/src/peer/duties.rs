@@ -20,7 +20,7 @@ use crate::{
     ledger::{RoundRecord, RoundState, Sealed, Series},
     log::entry::{
         Beacon, ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing,
-        RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject,
+        RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject, Weighing,
     },
     opening::{MaskPart, OpeningPlan, Uncovering},
     round::{
@@ -300,8 +300,10 @@ impl Peer {
             let adapter = averages(&self.ledger, round, &self.blobs).and_then(|averages| averages.of_entry(&stated));
             let Some((adapter, bytes)) = adapter.map(|values| values.to_blob()) else { continue };
             if adapter == stated.adapter {
+                let last = self.operator_in(round).and_then(|operator| round.weighed.get(&operator));
+                let number = last.map_or(0, |(_, times)| *times).saturating_add(1);
                 self.keep_blob(bytes.into(), Some(ordinal));
-                self.say(id, "weigh", 0, Entry::Weigh(stated));
+                self.say(id, "weigh", 0, Entry::Weigh(Weighing { number, weighed: stated }));
             } else {
                 self.duties.misweighed.insert((id, stated.adapter));
             }

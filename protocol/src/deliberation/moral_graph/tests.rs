@@ -251,7 +251,7 @@ fn the_export_has_the_published_form() {
 
 #[test]
 fn the_entries_read_back() {
-    let merge = MergeCards { card: id(1), into: id(2), reason: "The same policies.".into() };
+    let merge = MergeCards { card: id(1), into: id(2), number: 3, reason: "The same policies.".into() };
 
     assert_eq!(MergeCards::from_bytes(&merge.to_bytes()), Ok(merge));
 }
