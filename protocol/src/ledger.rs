@@ -256,7 +256,7 @@ impl Ledger {
         &self.convicted
     }
 
-    /// Returns the latest clock reading of an operator in office.
+    /// Returns the latest clock reading of an operator, in office or not: who comes back says none of the old ones again.
     pub fn clock(&self, operator: &PublicKey) -> Timestamp {
         self.clocks.get(operator).copied().unwrap_or_default()
     }

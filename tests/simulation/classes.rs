@@ -81,6 +81,7 @@ fn classes(report: &RoundReport) -> Vec<ClassTotals> {
 
 fn verify(play: &Play) {
     let _ = play.assert_restores();
+    play.assert_nothing_replays();
     let bundle = play.bundle(0);
     audit::verify(&mut bundle.as_slice(), &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
 }

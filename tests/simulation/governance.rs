@@ -170,6 +170,7 @@ fn assert_sound(play: &Play) {
 
 fn verify(play: &Play) -> audit::Report {
     let _ = play.assert_restores();
+    play.assert_nothing_replays();
     audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {}).expect("the bundle holds")
 }
 
@@ -312,9 +313,19 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn say(&mut self, host: usize, amendment: &Amendment) -> Result<(), Fault> {
-        let keys = [self.play.community.operators.as_slice(), self.play.community.candidates.as_slice()].concat();
-        let entry = stated(amendment, self.ledger.consents_of(&keys[host].public(), amendment.round) + 1);
-        self.ledger.apply(&SignedEntry::sign(&keys[host], self.play.community.id(), entry))
+        let key = self.key(host).public();
+        let number = self.ledger.consents_of(&key, amendment.round) + 1;
+        self.say_as(host, amendment, number)
+    }
+
+    fn key(&self, host: usize) -> SecretKey {
+        let community = &self.play.community;
+        [community.operators.as_slice(), community.candidates.as_slice()].concat()[host].clone()
+    }
+
+    fn say_as(&mut self, host: usize, amendment: &Amendment, number: u8) -> Result<(), Fault> {
+        let entry = stated(amendment, number);
+        self.ledger.apply(&SignedEntry::sign(&self.key(host), self.play.community.id(), entry))
     }
 }
 
@@ -385,6 +396,14 @@ fn an_operator_says_no_more_than_so_many_heights_for_one_vote() {
         assert_eq!(words.say(0, &at(later)), Ok(()));
     }
 
+    let last = words.ledger.stated_amendments().clone();
+    let old = Err(Fault::Duplicate("word on an amendment"));
+    for later in 0..MAX_STATEMENTS as u64 {
+        assert_eq!(words.say_as(0, &at(later), later as u8 + 1), old, "nobody says an older word again in its name");
+    }
+    assert_eq!(words.say_as(0, &at(100), 0), old);
+    assert_eq!(words.say_as(1, &at(100), 2), Err(Fault::Phase("word on an amendment")), "one is left out");
+    assert_eq!(*words.ledger.stated_amendments(), last);
     assert!(matches!(words.say(0, &at(100)), Err(Fault::Bound { .. })), "the log is no place to count");
     assert_eq!((words.say(1, &at(100)), words.say(2, &at(100)), words.say(3, &at(100))), (Ok(()), Ok(()), Ok(())));
     assert_eq!(words.ledger.amendments().len(), 1, "it keeps the others from nothing");

@@ -379,6 +379,7 @@ fn every_node_and_verifier_gets_the_same_graph_with_the_merges_that_operators_st
         assert_eq!(json(&graph, &votes), expected, "host {host}");
     }
     audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {}).expect("the log with a merge verifies");
+    play.assert_nothing_replays();
 }
 
 /// A log with the small town's polls.

@@ -227,3 +227,53 @@ impl Ledger {
         if found < needed { Err(Fault::NotAllowed("an amendment that too few voted on")) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chorus_crypto::sign::Signature;
+
+    use super::*;
+    use crate::{
+        charter::Draft,
+        config::{Genesis, Policy},
+        log::entry::{ClockReading, Entry, SignedEntry},
+    };
+
+    fn operators(of: core::ops::RangeInclusive<u8>) -> Vec<PublicKey> {
+        of.map(|byte| [byte; 32].into()).collect()
+    }
+
+    fn read(ledger: &mut Ledger, operator: u8, millis: u64) -> Result<(), Fault> {
+        let entry = Entry::Clock(ClockReading { time: Timestamp::from_millis(millis) });
+        ledger.apply_verified(&SignedEntry {
+            author: [operator; 32].into(),
+            entry,
+            signature: Signature::from([0; 64]),
+        })
+    }
+
+    /// Lets another committee come into force.
+    fn replace(ledger: &mut Ledger, operators: Vec<PublicKey>) {
+        let charter = Charter { operators, ..ledger.charter().as_ref().clone() };
+        let effective = ledger.height().next();
+        let draft = Draft { number: 1, charter };
+        ledger.governance.pending = Some(Arc::new(Amendment { draft, round: RoundId::ZERO, effective }));
+        ledger.complete(effective);
+    }
+
+    #[test]
+    fn an_operator_that_left_and_came_back_has_not_read_its_clock_anew() {
+        let (name, purpose) = ("Harbour".into(), "To sail".into());
+        let (attesters, policy) = (Vec::new(), Policy::default());
+        let mut ledger = Ledger::new(Genesis { name, purpose, operators: operators(1..=4), attesters, policy });
+        (1..=4).for_each(|operator| assert_eq!(read(&mut ledger, operator, 5), Ok(())));
+        replace(&mut ledger, operators(2..=5));
+        assert_eq!(read(&mut ledger, 1, 6), Err(Fault::NotAllowed("a clock reading")));
+        replace(&mut ledger, operators(1..=4));
+
+        let old = read(&mut ledger, 1, 5);
+
+        assert_eq!(old, Err(Fault::Duplicate("a later clock reading")));
+        assert_eq!(read(&mut ledger, 1, 6), Ok(()));
+    }
+}
