@@ -330,3 +330,6 @@ pub(super) fn read(
         Err(DecodeError::NonCanonical("what was said about a poll that there is not"))
     }
 }
+
+#[cfg(test)]
+mod tests;

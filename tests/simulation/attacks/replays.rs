@@ -111,10 +111,10 @@ fn attack_15_of_attestations_that_were_taken_back_none_comes_back() {
     let (attester, key) = (town.community.attesters[0].clone(), town.community.people[0].key.clone());
     let first = town.community.attestation(&attester, town.claim(0));
     said(&mut town, &attester, Entry::Revoke(Revocation::of(&first, "seen twice".into())));
-    let later = said(&mut town, &attester, Entry::Attest(attestation(&town, (8, 90))));
-    let before = town.say(&attester, Entry::Attest(attestation(&town, (2, 99))));
+    let [later, earlier, last] = [(8, 90), (2, 99), (8, 99)].map(|days| attestation(&town, days));
+    let later = said(&mut town, &attester, Entry::Attest(later));
+    let before = town.say(&attester, Entry::Attest(earlier));
     assert_eq!(before, Err(Fault::Duplicate("this attestation")), "the last one begins last");
-    let last = attestation(&town, (8, 99));
     let longer = said(&mut town, &attester, Entry::Attest(last));
     said(&mut town, &attester, Entry::Revoke(Revocation::of(&last, "seen twice".into())));
     town.pass(9 * DAY);
