@@ -416,7 +416,7 @@ impl Registry {
         if scene.charter.attester(&author).is_none() {
             return Err(Fault::NotAllowed("a revocation"));
         }
-        if !person.attestations.get(&author).is_some_and(|stands| stands.valid_from <= revocation.until) {
+        if person.attestations.get(&author).is_none_or(|stands| stands.valid_from > revocation.until) {
             return Err(Fault::Duplicate("the revocation of an attestation"));
         }
         // One that was to count later must not be said again either.

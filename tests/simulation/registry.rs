@@ -290,7 +290,10 @@ fn people_leave_and_are_expelled_by_enough_operators() {
     let mut town = town(3, [0; 4], policy());
     town.register_all();
     let (leaver, fake) = (town.community.people[0].key.clone(), town.community.people[1].key.public());
-    town.say(&leaver, Entry::Revoke(Revocation::leaving(leaver.public(), String::new()))).expect("leaves");
+    let leaving = Revocation::leaving(leaver.public(), String::new());
+    let dated = Revocation { until: Timestamp::from_millis(1), ..leaving.clone() };
+    assert_eq!(town.say(&leaver, Entry::Revoke(dated)), Err(Fault::Mismatch("the time of a departure")));
+    town.say(&leaver, Entry::Revoke(leaving)).expect("leaves");
     let expulsion = Entry::Expel(Expulsion { key: fake, reason: "made up".into() });
     let operators = town.community.operators.clone();
     operators[..2].iter().for_each(|operator| town.say(operator, expulsion.clone()).expect("a word"));
