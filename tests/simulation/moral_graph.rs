@@ -478,8 +478,9 @@ fn statements_about_cards_that_say_nothing_or_the_impossible_are_refused() {
     let silent = Entry::Canonical(CanonicalCard { card: a, number: 1, reason: " ".into() });
     assert_eq!(case.say(1, silent), Err(Fault::Mismatch("the reason")));
     let member = case.town.community.people[0].key.clone();
-    let verdict = case.town.say(&member, case.small.canonical(0, 1));
-    assert_eq!(verdict, Err(Fault::NotAllowed("statements about values cards")));
+    for entry in [case.small.canonical(0, 1), case.small.merge(2, 3, 1)] {
+        assert_eq!(case.town.say(&member, entry), Err(Fault::NotAllowed("statements about values cards")));
+    }
 }
 
 #[test]

@@ -66,13 +66,53 @@ fn rules_need_the_words_of_those_in_office() {
     assert_eq!(ledger.facilitation(poll).rules(), &rules);
 }
 
+fn state(ledger: &mut Ledger, operator: u8, number: u8, rules: &PollRules) -> Result<(), Fault> {
+    let poll = *ledger.polls().keys().next().expect("a poll");
+    say(ledger, operator, Entry::PollRules(StatedRules { poll, number, rules: rules.clone() }))
+}
+
 #[test]
-fn a_state_says_nothing_of_polls_that_there_are_not() {
+fn the_first_rules_are_the_openers_and_words_on_them_are_few_and_new() {
     let (mut ledger, poll) = begun();
-    Arc::make_mut(&mut ledger.facilitation).insert(poll, Arc::new(Facilitation::default()));
-    assert!(Ledger::from_bytes(&ledger.to_bytes()).is_ok());
+    let strict = PollRules { strict: true, ..PollRules::default() };
+    assert_eq!(state(&mut ledger, 2, 1, &strict), Ok(()));
+    assert_eq!(ledger.facilitation(poll).rules(), &PollRules::default(), "another operator opened it");
+    assert_eq!(state(&mut ledger, 2, 2, &strict), Err(Fault::Duplicate("these rules of a poll")));
+    for number in 2..=16u8 {
+        let rules = PollRules { characters: number.into(), ..strict.clone() };
+        assert_eq!(state(&mut ledger, 2, number, &rules), Ok(()));
+    }
+    assert!(matches!(state(&mut ledger, 2, 17, &strict), Err(Fault::Bound { .. })));
+    assert_eq!(state(&mut ledger, 1, 1, &strict), Ok(()));
+    assert_eq!(ledger.facilitation(poll).rules(), &strict);
+}
 
-    Arc::make_mut(&mut ledger.facilitation).insert(PollId::ZERO, Arc::new(Facilitation::default()));
+#[test]
+fn words_on_rules_start_anew_once_some_have_come_into_force() {
+    let (mut ledger, poll) = begun();
+    propose(&mut ledger, 1, poll, "Be kind");
+    let [one, other] = [10, 20].map(|characters| PollRules { characters, ..PollRules::default() });
+    for (operator, rules) in [(2, &one), (3, &one), (4, &other), (1, &other)] {
+        assert_eq!(state(&mut ledger, operator, 1, rules), Ok(()));
+    }
 
-    assert!(Ledger::from_bytes(&ledger.to_bytes()).is_err());
+    assert_eq!(state(&mut ledger, 2, 2, &one), Ok(()));
+
+    assert_eq!(ledger.facilitation(poll).rules(), &other, "the third said so before the others came into force");
+}
+
+#[test]
+fn what_asks_about_the_voter_is_asked_in_a_strict_poll_too() {
+    let (mut ledger, poll) = begun();
+    assert_eq!(state(&mut ledger, 1, 1, &PollRules { strict: true, ..PollRules::default() }), Ok(()));
+    let item = propose(&mut ledger, 1, poll, "I am over sixty");
+    let (verdict, reason) = (Verdict::Meta, String::from("It asks for the voter's age."));
+    let word = Moderation { poll, item, number: 1, verdict, ground: None, reason };
+    for operator in [1, 2] {
+        assert_eq!(say(&mut ledger, operator, Entry::Moderate(word.clone())), Ok(()));
+    }
+
+    let state = ledger.item_state(poll, &item).expect("an item");
+
+    assert_eq!(state, ItemState { standing: Standing::Undecided, is_meta: true, is_asked: true });
 }
