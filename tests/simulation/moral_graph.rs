@@ -102,13 +102,14 @@ impl Small {
         self.cards[card].id()
     }
 
-    fn merge(&self, card: usize, into: usize) -> Entry {
+    fn merge(&self, card: usize, into: usize, number: u16) -> Entry {
         let reason = "The same policies, in other words.".into();
-        Entry::MergeCards(MergeCards { card: self.id(card), into: self.id(into), reason })
+        Entry::MergeCards(MergeCards { card: self.id(card), into: self.id(into), number, reason })
     }
 
-    fn canonical(&self, card: usize) -> Entry {
-        Entry::Canonical(CanonicalCard { card: self.id(card), reason: "They attend to other things.".into() })
+    fn canonical(&self, card: usize, number: u16) -> Entry {
+        let reason = "They attend to other things.".into();
+        Entry::Canonical(CanonicalCard { card: self.id(card), number, reason })
     }
 
     /// What a town's ballots say, added up in the clear.
@@ -138,7 +139,7 @@ fn every_node_and_verifier_gets_the_same_graph_with_the_merges_that_operators_st
     play.publish(&cards);
     let texts = small.transitions.iter().map(Transition::text).collect();
     play.poll = poll(&play.community, PollKind::Transition, texts, 20_000);
-    play.post(1, small.merge(2, 1));
+    play.post(1, small.merge(2, 1, 1));
     assert!(play.open(), "the round opens: {:?}", play.network.notices);
     play.vote_side_by_side();
     let result = play.finish().expect("a result");
@@ -156,6 +157,7 @@ fn every_node_and_verifier_gets_the_same_graph_with_the_merges_that_operators_st
         assert_eq!(json(&graph, &votes), expected, "host {host}");
     }
     audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {}).expect("the log with a merge verifies");
+    play.assert_nothing_replays();
 }
 
 /// A log with the small town's polls.
@@ -217,7 +219,8 @@ impl Case {
 fn the_last_word_on_a_card_counts_and_all_of_them_can_be_read() {
     let mut case = Case::new();
     let [a, b, c] = [0, 1, 2].map(|card| case.small.id(card));
-    let entries = [case.small.merge(0, 1), case.small.merge(1, 2), case.small.canonical(1), case.small.canonical(4)];
+    let entries =
+        [case.small.merge(0, 1, 1), case.small.merge(1, 2, 1), case.small.canonical(1, 1), case.small.canonical(4, 1)];
 
     for (operator, entry) in entries.into_iter().enumerate() {
         assert_eq!(case.say(operator, entry), Ok(()));
@@ -235,11 +238,11 @@ fn the_last_word_on_a_card_counts_and_all_of_them_can_be_read() {
 #[test]
 fn statements_about_cards_that_say_nothing_or_the_impossible_are_refused() {
     let mut case = Case::new();
-    let merge = |card, into| Entry::MergeCards(MergeCards { card, into, reason: "The same.".into() });
+    let merge = |card, into| Entry::MergeCards(MergeCards { card, into, number: 1, reason: "The same.".into() });
     let [a, b] = [0, 1].map(|card| case.small.id(card));
     let no_card = BlobId::of(NO_CARD.as_bytes());
     let elsewhere = ValuesCard::new("Value 9", "Do good", &[""; 0]).expect("a card").id();
-    assert_eq!(case.say(0, case.small.merge(0, 1)), Ok(()));
+    assert_eq!(case.say(0, case.small.merge(0, 1, 1)), Ok(()));
 
     let unknown = Err(Fault::Unknown("values card"));
     for stranger in [no_card, elsewhere, BlobId::ZERO] {
@@ -247,28 +250,33 @@ fn statements_about_cards_that_say_nothing_or_the_impossible_are_refused() {
         assert_eq!(case.say(0, merge(b, stranger)), unknown);
     }
     let back = Err(Fault::Mismatch("a merge that leads back to the card itself"));
-    assert_eq!(case.say(1, case.small.merge(1, 0)), back);
-    assert_eq!(case.say(1, case.small.merge(3, 3)), back);
-    assert_eq!(case.say(1, case.small.merge(0, 1)), Err(Fault::Duplicate("this statement about a card")));
-    let silent = Entry::Canonical(CanonicalCard { card: a, reason: " ".into() });
+    assert_eq!(case.say(1, case.small.merge(1, 0, 1)), back);
+    assert_eq!(case.say(1, case.small.merge(3, 3, 1)), back);
+    assert_eq!(case.say(1, case.small.merge(0, 1, 1)), Err(Fault::Duplicate("this statement about a card")));
+    let silent = Entry::Canonical(CanonicalCard { card: a, number: 1, reason: " ".into() });
     assert_eq!(case.say(1, silent), Err(Fault::Mismatch("the reason")));
     let member = case.town.community.people[0].key.clone();
-    let verdict = case.town.say(&member, case.small.canonical(0));
-    assert_eq!(verdict, Err(Fault::NotAllowed("statements about values cards")));
+    for entry in [case.small.canonical(0, 1), case.small.merge(2, 3, 1)] {
+        assert_eq!(case.town.say(&member, entry), Err(Fault::NotAllowed("statements about values cards")));
+    }
 }
 
 #[test]
 fn one_operator_cannot_fill_the_log_with_statements_about_cards() {
     let mut case = Case::new();
     let share = limits::MAX_CARD_STATEMENTS / 4;
-    let entries = [case.small.merge(0, 1), case.small.canonical(0)];
+    let word = |case: &Case, number: u16| match number % 2 {
+        1 => case.small.merge(0, 1, number),
+        _ => case.small.canonical(0, number),
+    };
+    let share = u16::try_from(share).expect("a share");
 
-    for number in 0..share {
-        assert_eq!(case.say(0, entries[number % 2].clone()), Ok(()));
+    for number in 1..=share {
+        assert_eq!(case.say(0, word(&case, number)), Ok(()));
     }
 
-    assert!(matches!(case.say(0, entries[share % 2].clone()), Err(Fault::Bound { .. })));
-    assert_eq!(case.say(1, entries[share % 2].clone()), Ok(()));
+    assert!(matches!(case.say(0, word(&case, share + 1)), Err(Fault::Bound { .. })));
+    assert_eq!(case.say(1, word(&case, 1)), Ok(()));
 }
 
 #[test]
@@ -297,7 +305,7 @@ fn of_two_rounds_that_asked_the_same_the_later_counts() {
 #[test]
 fn the_cards_of_a_case_are_those_of_its_poll_each_as_the_one_that_stands_for_it() {
     let mut case = Case::new();
-    assert_eq!(case.say(0, case.small.merge(0, 1)), Ok(()));
+    assert_eq!(case.say(0, case.small.merge(0, 1, 1)), Ok(()));
     let ledger = &case.town.ledger;
     let of = |kind| {
         let polls = ledger.polls().iter().filter(|(_, poll)| poll.opening.kind == kind).map(|(id, _)| *id);
