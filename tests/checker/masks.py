@@ -40,7 +40,10 @@ def check(case):
     require(index < len(sets), "masks: there is no such set")
     require(seed_digest(context, sets[index], seed) == case.bytes("digest"), "masks: digest of the seed")
     values, blindings = expand(seed, context, sets[index], shape)
-    read = lambda reader: reader.sequence(MAX_SCALARS, reader.scalar)
+
+    def read(reader):
+        return reader.sequence(MAX_SCALARS, reader.scalar)
+
     require(case.decode("values", read) == values, "masks: values")
     require(case.decode("blindings", read) == blindings, "masks: blindings")
     seeds = case.decode("set_seeds", lambda reader: reader.sequence(MAX_SEEDS, reader.digest))
