@@ -112,7 +112,8 @@ pub(super) fn decision_suite() -> Suite {
     });
     suite.bad(FOUR, "the batch before", |values| values.edit("previous", |id| id[0] ^= 1));
     suite.bad(FOUR, "another committee", |values| {
-        values.edit_as("operators", |operators: &mut Seq<PublicKey>| drop(operators.0.remove(0)));
+        values.edit_as("operators", |operators: &mut Seq<PublicKey>| operators.0.rotate_left(1));
+        values.edit_as("operators", |operators: &mut Seq<PublicKey>| shorten(&mut operators.0));
     });
     suite.bad(FOUR, "encoding: bytes after the decision", |values| values.edit("decision", |bytes| bytes.push(0)));
     suite.bad(FOUR, "encoding: a decision cut short", |values| values.edit("decision", shorten));
