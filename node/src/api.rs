@@ -17,6 +17,7 @@ pub mod ballots;
 pub mod chat;
 pub mod error;
 pub mod open;
+pub mod openapi;
 pub mod routes;
 pub mod server;
 pub mod service;

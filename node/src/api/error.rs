@@ -6,6 +6,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chorus_protocol::{contribution::ContributeError, fault::Fault};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,8 +19,9 @@ use crate::{
 };
 
 /// What went wrong, for programs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ErrorKind")]
 pub enum Kind {
     /// The request is not understood, or names what does not exist.
     Invalid,
@@ -61,8 +63,9 @@ impl Kind {
 }
 
 /// Why the interface did not do what it was asked.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
+#[schemars(rename = "Error")]
 pub struct ApiError {
     /// For programs.
     pub kind: Kind,
@@ -71,7 +74,7 @@ pub struct ApiError {
 }
 
 /// The body of an answer that is an error.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ApiError,

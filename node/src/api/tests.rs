@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 mod adapters;
 mod chat;
 mod classes;
+mod conformance;
 mod facilitation;
 mod open;
 mod values;
@@ -98,7 +99,7 @@ impl Fixture {
         Self { folder, address, token, service }
     }
 
-    /// Sends one request, and returns status and JSON of the answer.
+    /// Sends one request, and returns status and JSON of the answer, which must be as the description says.
     async fn ask(
         &self,
         method: &'static str,
@@ -106,7 +107,22 @@ impl Fixture {
         body: Value,
         headers: Vec<(&'static str, String)>,
     ) -> (u16, Value) {
-        let url = format!("http://{}{BASE}{path}", self.address);
+        let path = format!("{BASE}{path}");
+        let (status, text) = self.send(method, &path, body.clone(), headers).await;
+        let answer = serde_json::from_str(&text).expect("JSON");
+        conformance::check(method, &path, &body, status, &answer);
+        (status, answer)
+    }
+
+    /// Sends one request to a path of the server, and returns status and text of the answer.
+    async fn send(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Value,
+        headers: Vec<(&'static str, String)>,
+    ) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
         let asking = move || {
             let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
             let mut request = ureq::http::Request::builder().method(method).uri(url);
@@ -116,7 +132,7 @@ impl Fixture {
             let bytes = if method == "GET" { Vec::new() } else { body.to_string().into_bytes() };
             let request = request.header("Content-Type", "application/json").body(bytes).expect("a request");
             let mut response = agent.run(request).expect("an answer");
-            (response.status().as_u16(), response.body_mut().read_json().expect("JSON"))
+            (response.status().as_u16(), response.body_mut().read_to_string().expect("text"))
         };
         tokio::task::spawn_blocking(asking).await.expect("no panic")
     }

@@ -10,7 +10,7 @@ use chorus_protocol::{
         tally::{Vote, mu},
     },
     id::BlobId,
-    ledger::{Collects, RoundRecord},
+    ledger::{Collects, RoundRecord, SealedContribution},
     log::entry::PollKind,
     round::report::{MapReport, RoundReport},
 };
@@ -57,6 +57,11 @@ impl Service {
         let id = find_poll(&ledger, reference)?;
         let round = latest_round(&ledger, id).ok_or_else(|| ApiError::refused("voting has not begun"))?;
         let tag = self.tag(round);
+        let logged = match (&round.sealed, tag) {
+            (_, None) => None,
+            (Some(sealed), tag) => sealed.contributions.iter().find(|it| Some(it.header.tag) == tag),
+            (None, Some(tag)) => round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back()),
+        };
         let sealed = round.sealed.as_ref().map(|sealed| {
             let own = sealed.contributions.iter().find(|it| Some(it.header.tag) == tag);
             view::SealedView {
@@ -68,12 +73,18 @@ impl Service {
             }
         });
         Ok(view::Receipt {
+            community: ledger.community(),
             poll: id,
             question: ledger.polls().get(&id).map(|poll| poll.opening.question.clone()).unwrap_or_default(),
             round: round.id,
             state: round.state().into(),
             own: self.own(round),
             tag: tag.map(|tag| data_encoding::HEXLOWER.encode(&chorus_crypto::codec::Encode::to_bytes(&tag))),
+            logged: logged.map(|SealedContribution { header, .. }| view::Logged {
+                sequence: header.sequence,
+                body: header.body,
+                withdrawal: header.is_withdrawal(),
+            }),
             sealed,
             result: round.agreed_result().map(|result| result.result),
         })
