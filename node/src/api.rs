@@ -24,7 +24,7 @@ pub mod service;
 pub mod view;
 
 pub use self::{
-    error::{ApiError, Kind},
+    error::{ApiError, Code, Kind},
     open::OpenServer,
     server::{Server, ServerError},
     service::{Person, Randomness, Role, Service},

@@ -31,6 +31,7 @@ mod classes;
 mod conformance;
 mod facilitation;
 mod open;
+mod security;
 mod values;
 
 use super::{auth::Token, ballots::Ballots, *};
@@ -108,14 +109,14 @@ impl Fixture {
         headers: Vec<(&'static str, String)>,
     ) -> (u16, Value) {
         let path = format!("{BASE}{path}");
-        let (status, text) = self.send(method, &path, body.clone(), headers).await;
+        let (status, text) = self.exchange(method, &path, body.clone(), headers).await;
         let answer = serde_json::from_str(&text).expect("JSON");
         conformance::check(method, &path, &body, status, &answer);
         (status, answer)
     }
 
     /// Sends one request to a path of the server, and returns status and text of the answer.
-    async fn send(
+    pub(crate) async fn exchange(
         &self,
         method: &'static str,
         path: &str,

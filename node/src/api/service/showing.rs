@@ -16,6 +16,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, find_poll, latest_round, results::result_view, view};
+use crate::api::Code;
 
 impl Service {
     /// Returns the public key of the person at this node.
@@ -41,7 +42,7 @@ impl Service {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let (round, result) = super::results::latest_result(&ledger, Some(poll))
-            .ok_or_else(|| ApiError::refused("there is no result yet"))?;
+            .ok_or_else(|| ApiError::coded(Code::NoResult, "there is no result yet"))?;
         let report = self.round_report(result).await?;
         let own = self.own_votes(round.id);
         Ok(report.map().map(|map| map_view(&report, map, &own)))
@@ -55,7 +56,7 @@ impl Service {
     pub async fn receipt(&self, reference: &str) -> Result<view::Receipt, ApiError> {
         let ledger = self.ledger().await?;
         let id = find_poll(&ledger, reference)?;
-        let round = latest_round(&ledger, id).ok_or_else(|| ApiError::refused("voting has not begun"))?;
+        let round = latest_round(&ledger, id).ok_or_else(|| ApiError::coded(Code::NotBegun, "voting has not begun"))?;
         let tag = self.tag(round);
         let logged = match (&round.sealed, tag) {
             (_, None) => None,

@@ -22,7 +22,7 @@ impl Fixture {
             headers.retain(|(known, _)| *known != name);
             headers.push((name, value.to_owned()));
         }
-        let (status, text) = self.send(method, path, body.clone(), headers).await;
+        let (status, text) = self.exchange(method, path, body.clone(), headers).await;
         if let Ok(answer) = serde_json::from_str(&text) {
             conformance::check(method, path, &body, status, &answer);
         }

@@ -85,7 +85,7 @@ async fn every_route_is_described_and_every_description_is_a_route() {
         let methods: BTreeSet<&str> = item.as_object().expect("an item").keys().map(String::as_str).collect();
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
             let headers = vec![("Authorization", fixture.token.clone())];
-            let (status, text) = fixture.send(method, &asked, json!([]), headers).await;
+            let (status, text) = fixture.exchange(method, &asked, json!([]), headers).await;
             let is_unknown =
                 status == 405 || text.contains("there is no such route") || text.contains("does not know this");
             assert_eq!(
@@ -102,7 +102,7 @@ async fn the_description_is_served_to_who_has_the_token() {
     let fixture = Fixture::start().await;
 
     let (status, served) = fixture.get("/openapi.json").await;
-    let (stranger, _) = fixture.send("GET", "/api/v1/openapi.json", Value::Null, vec![]).await;
+    let (stranger, _) = fixture.exchange("GET", "/api/v1/openapi.json", Value::Null, vec![]).await;
 
     assert_eq!((status, &served["openapi"], stranger), (200, &json!("3.1.0"), 401));
     assert_eq!(served, *DOCUMENT);
