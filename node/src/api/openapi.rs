@@ -95,6 +95,11 @@ fn name(path: &str, method: &str, operation: &mut Value) {
     if own.is_none() && !path.starts_with("/v1/") {
         operation["security"] = json!([]);
     }
+    if own.is_some() && operation["responses"].get("default").is_none() {
+        let schema = json!({ "$ref": "#/components/schemas/ErrorBody" });
+        let content = json!({ "application/json": { "schema": schema } });
+        operation["responses"]["default"] = json!({ "description": "What went wrong.", "content": content });
+    }
     let parameters = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let parameters: Vec<Value> = parameters
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))

@@ -212,12 +212,14 @@ fn refuse(status: StatusCode, why: String) -> Response {
     error.into_response()
 }
 
+/// The query of `GET invite`.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct InviteQuery {
     /// Addresses to put into the invitation instead of the node's own, separated by commas.
     addresses: Option<String>,
 }
 
+/// The query of `GET result`.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct ResultQuery {
     poll: Option<String>,

@@ -68,6 +68,7 @@ impl core::fmt::Debug for Request {
     }
 }
 
+/// How to answer piece by piece.
 #[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 struct StreamOptions {
     #[serde(default)]
@@ -82,6 +83,7 @@ pub struct Said {
     content: Option<Content>,
 }
 
+/// What is said: a text, or parts of one.
 #[derive(Clone, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "ChatCompletionContent")]
 #[serde(untagged)]
@@ -90,6 +92,7 @@ enum Content {
     Parts(Vec<Part>),
 }
 
+/// A part of what is said.
 #[derive(Clone, Deserialize, schemars::JsonSchema)]
 #[schemars(rename = "ChatCompletionPart")]
 struct Part {

@@ -42,6 +42,7 @@ pub(super) fn described() -> ApiRouter<Shared> {
         )
 }
 
+/// The query of `GET polls/{poll}/next`.
 #[derive(Deserialize, schemars::JsonSchema)]
 struct NextQuery {
     /// Items answered and not sent yet, separated by commas.

@@ -61,8 +61,9 @@ fn is_of(schema: &Value, value: &Value, path: &str) {
 /// The paths that the router itself says it has.
 fn registered(router: &axum::Router) -> BTreeSet<String> {
     let shown = format!("{router:?}");
-    let quoted = shown.split('"').skip(1).step_by(2);
-    quoted.filter(|text| text.starts_with('/') && !text.contains("{*")).map(str::to_owned).collect()
+    let (routes, _) = shown.split_once("fallback_router").expect("the routes come before the fallbacks");
+    let quoted = routes.split('"').skip(1).step_by(2);
+    quoted.filter(|text| text.starts_with('/')).map(str::to_owned).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
