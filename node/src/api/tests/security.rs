@@ -25,7 +25,7 @@ impl Fixture {
         tokio::task::spawn_blocking(asking).await.expect("no panic")
     }
 
-    fn request(&self, line: &str, headers: &str) -> String {
+    fn head(&self, line: &str, headers: &str) -> String {
         format!("{line} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{headers}\r\n", self.address)
     }
 }
@@ -75,10 +75,10 @@ async fn a_name_is_one_name_and_forwarders_are_not_believed() {
     let get = "GET /api/v1/status HTTP/1.1\r\n";
     let port = fixture.address.port();
 
-    let own = fixture.octets(fixture.request("GET /api/v1/status", &token)).await;
+    let own = fixture.octets(fixture.head("GET /api/v1/status", &token)).await;
     let forwarded = format!("{token}X-Forwarded-Host: evil.example\r\nForwarded: host=evil.example\r\n");
-    let forwarded = fixture.octets(fixture.request("GET /api/v1/status", &forwarded)).await;
-    let twice = fixture.octets(fixture.request("GET /api/v1/status", &format!("{token}Host: evil.example\r\n"))).await;
+    let forwarded = fixture.octets(fixture.head("GET /api/v1/status", &forwarded)).await;
+    let twice = fixture.octets(fixture.head("GET /api/v1/status", &format!("{token}Host: evil.example\r\n"))).await;
     let none = fixture.octets(format!("{get}Connection: close\r\n{token}\r\n")).await;
     let old = fixture.octets(format!("GET /api/v1/status HTTP/1.0\r\n{token}\r\n")).await;
     let dotted = fixture.octets(format!("{get}Connection: close\r\nHost: localhost.:{port}\r\n{token}\r\n")).await;
@@ -97,8 +97,8 @@ async fn a_page_elsewhere_is_not_told_that_it_may_ask() {
                      Access-Control-Request-Headers: authorization,content-type\r\n";
 
     for path in ["/api/v1/polls", "/api/v1/status", "/v1/chat/completions", "/v1/models", "/metrics", "/", "/chat"] {
-        let asked = fixture.octets(fixture.request(&format!("OPTIONS {path}"), preflight)).await;
-        let simple = fixture.octets(fixture.request(&format!("GET {path}"), "Origin: null\r\n")).await;
+        let asked = fixture.octets(fixture.head(&format!("OPTIONS {path}"), preflight)).await;
+        let simple = fixture.octets(fixture.head(&format!("GET {path}"), "Origin: null\r\n")).await;
         assert!(status(&asked) >= 400, "{path}: {asked}");
         for answer in [asked, simple] {
             assert!(!answer.to_lowercase().contains("access-control-"), "{path}: {answer}");
@@ -110,7 +110,7 @@ async fn a_page_elsewhere_is_not_told_that_it_may_ask() {
 async fn odd_requests_are_refused_and_the_node_goes_on() {
     let fixture = Fixture::start().await;
     let token = format!("Authorization: {}\r\n", fixture.token);
-    let request = |line: &str, headers: &str| fixture.request(line, headers).into_bytes();
+    let request = |line: &str, headers: &str| fixture.head(line, headers).into_bytes();
     let with = |mut bytes: Vec<u8>, more: &[u8]| {
         bytes.truncate(bytes.len() - 2);
         bytes.extend([more, b"\r\n\r\n"].concat());
@@ -160,8 +160,8 @@ async fn what_people_write_stays_data() {
 
     let (status, _) = fixture.post("/polls", poll).await;
     let headers = format!("Authorization: {}\r\n", fixture.token);
-    let shown = fixture.octets(fixture.request("GET /api/v1/polls/-", &headers)).await;
-    let table = fixture.octets(fixture.request("GET /api/v1/export/statements.csv", &headers)).await;
+    let shown = fixture.octets(fixture.head("GET /api/v1/polls/-", &headers)).await;
+    let table = fixture.octets(fixture.head("GET /api/v1/export/statements.csv", &headers)).await;
 
     assert_eq!(status, 200);
     for answer in [&shown, &table] {
