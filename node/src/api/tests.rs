@@ -133,7 +133,8 @@ impl Fixture {
             let bytes = if method == "GET" { Vec::new() } else { body.to_string().into_bytes() };
             let request = request.header("Content-Type", "application/json").body(bytes).expect("a request");
             let mut response = agent.run(request).expect("an answer");
-            (response.status().as_u16(), response.body_mut().read_to_string().expect("text"))
+            let octets = response.body_mut().read_to_vec().expect("an answer");
+            (response.status().as_u16(), String::from_utf8_lossy(&octets).into_owned())
         };
         tokio::task::spawn_blocking(asking).await.expect("no panic")
     }

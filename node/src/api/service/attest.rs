@@ -328,6 +328,6 @@ fn stated(policy: &Policy, request: &AttestationRequest) -> Result<BTreeMap<Stri
         let index = usize::try_from(value.value).ok()?.checked_sub(1)?;
         Some((attribute.name.clone(), attribute.values.get(index)?.text.clone()))
     };
-    let unknown = || ApiError::coded(Code::Attribute, "the request states values that this community does not know");
+    let unknown = || ApiError::refused("the request states values that this community does not know");
     request.values.iter().map(|value| named(value).ok_or_else(unknown)).collect()
 }
