@@ -42,7 +42,8 @@ pub const MAX_FOLLOW_UPS: usize = 2;
 pub const MAX_QUESTION_BYTES: usize = 600;
 
 /// Where a dialogue stands: what is asked next.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "DialogueStep")]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// What should an AI do in the case?
@@ -114,7 +115,7 @@ pub enum ArticulationError {
 }
 
 /// One question and its answer.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
     /// The step.

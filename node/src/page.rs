@@ -50,6 +50,7 @@ use axum::{
 };
 use tokio::sync::{Semaphore, watch};
 
+pub(crate) use self::text::plain_lines;
 use self::{drafts::Drafts, failure::Failed, render::Views, session::Sessions};
 use crate::api::{MAX_REQUEST_BYTES, Service, auth::Gate};
 

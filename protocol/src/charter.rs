@@ -79,7 +79,7 @@ wire_struct!(Charter {
 });
 
 /// The weights of the classes of an attribute.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassWeights {
     /// The attribute, by the slot of the leaf.

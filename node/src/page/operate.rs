@@ -13,6 +13,7 @@ use super::{
     guard::{Fields, Visit},
     polls::{self, After},
 };
+use crate::api::Code;
 use crate::api::{ApiError, view};
 
 /// `GET /operate`.
@@ -32,12 +33,13 @@ fn duration(fields: &Fields) -> Result<Option<u64>, ApiError> {
         "minutes" => 60_000,
         "hours" => 3_600_000,
         "days" => 86_400_000,
-        _ => return Err(ApiError::invalid("there is no such unit of time")),
+        _ => return Err(ApiError::coded(Code::Duration, "there is no such unit of time")),
     };
     match fields.text("duration") {
         "" => Ok(None),
         text => {
-            let number: u64 = text.parse().map_err(|_| ApiError::invalid("a duration is a whole number"))?;
+            let number: u64 =
+                text.parse().map_err(|_| ApiError::coded(Code::Duration, "a duration is a whole number"))?;
             Ok(Some(number.saturating_mul(unit)))
         }
     }
@@ -48,7 +50,8 @@ fn rules(fields: &Fields) -> Result<view::Rules, ApiError> {
     let mut rules = view::Rules { strict: fields.is_on("strict"), ..view::Rules::default() };
     rules.policy = fields.text("policy").replace("\r\n", "\n");
     if let Some(most) = fields.number("items_per_member") {
-        let few = u8::try_from(most).map_err(|_| ApiError::invalid("a member proposes fewer statements than that"))?;
+        let few = u8::try_from(most)
+            .map_err(|_| ApiError::coded(Code::Number, "a member proposes fewer statements than that"))?;
         rules.items_per_member = few.min(rules.items_per_member);
     }
     Ok(rules)
@@ -86,7 +89,7 @@ pub(super) async fn moderate(
         "reject" => view::Say::Reject,
         "meta" => view::Say::Meta,
         "take_back" => view::Say::TakeBack,
-        _ => return Err(ApiError::invalid("there is no such word on a statement").into()),
+        _ => return Err(ApiError::coded(Code::Choice, "there is no such word on a statement").into()),
     };
     let named = view::Category::ALL.into_iter().find(|category| category.name() == fields.text("category"));
     let asked = view::Moderate {
@@ -134,7 +137,8 @@ pub(super) async fn begin(
     Extension(fields): Extension<Fields>,
     Path(poll): Path<String>,
 ) -> Result<Redirect, Failed> {
-    let duration_millis = duration(&fields)?.ok_or_else(|| ApiError::invalid("say how long votes are taken"))?;
+    let duration_millis =
+        duration(&fields)?.ok_or_else(|| ApiError::coded(Code::Duration, "say how long votes are taken"))?;
     page.service.plan_round(&poll, view::PlanRound { duration_millis, classes: None, wait_seconds: None }).await?;
     Ok(Redirect::to("/operate?said=begun"))
 }

@@ -14,6 +14,7 @@ use super::{
     failure::Failed,
     guard::{Fields, Visit},
 };
+use crate::api::Code;
 use crate::api::{ApiError, Kind, view};
 
 /// How much of a refused text is shown again.
@@ -46,7 +47,7 @@ async fn form(
         topics => &poll.topics,
         text => shown,
         fields => ["topic", "prompt", "failure", "anyway"].map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
-        refused => refused.map(|error| error.message.as_str()),
+        refused => refused.map(|error| page.told(visit, error)),
         poll,
     };
     let mut response = page.show(visit, "propose.html", values).await?;
@@ -91,7 +92,7 @@ pub(super) async fn propose(
     let similar = page.service.similar(&poll.id.to_string(), near(text)).await?;
     // Who has been shown what is near, and insists, is believed.
     if !similar.is_empty() && !asked.anyway && text.len() <= MAX_STATEMENT_BYTES {
-        let refused = ApiError::refused("others have proposed nearly the same");
+        let refused = ApiError::coded(Code::StandsAlready, "others have proposed nearly the same");
         return form(&page, &visit, poll, &fields, Some(&refused)).await;
     }
     let said = match page.service.propose(&poll.id.to_string(), asked).await {

@@ -17,6 +17,7 @@ use super::{
     polls::{self, After},
     text,
 };
+use crate::api::Code;
 use crate::{
     api::{
         ApiError,
@@ -64,7 +65,7 @@ pub(super) async fn say(State(page): State<Page>, Extension(fields): Extension<F
         "back" => Speak::Back,
         "discard" => Speak::Discard,
         "edit" | "accept" => Speak::Edit { card: card(&fields) },
-        _ => return Err(ApiError::invalid("that is nothing to say in a dialogue").into()),
+        _ => return Err(ApiError::coded(Code::Choice, "that is nothing to say in a dialogue").into()),
     };
     let mut articulated = page.service.articulate(said).await?;
     if fields.text("say") == "accept" {
@@ -93,7 +94,7 @@ pub(super) async fn propose(
 ) -> Result<Redirect, Failed> {
     let diary = page.service.diary().await?;
     let card = diary.cards.iter().find(|card| card.title == fields.text("title"));
-    let card = card.ok_or_else(|| ApiError::invalid("there is no such card of yours"))?;
+    let card = card.ok_or_else(|| ApiError::coded(Code::NoCard, "there is no such card of yours"))?;
     let text = serde_json::to_string(card).map_err(|_| ApiError::invalid("the card cannot be written"))?;
     let asked = view::Propose { items: vec![text], wait_seconds: Some(20), ..view::Propose::default() };
     let proposed = page.service.propose(fields.text("poll"), asked).await?;

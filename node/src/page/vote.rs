@@ -14,6 +14,7 @@ use super::{
     guard::{Fields, Visit},
     polls::{self, draft, standing},
 };
+use crate::api::Code;
 use crate::api::{
     ApiError, Kind,
     service::SoFar,
@@ -163,13 +164,13 @@ pub(super) async fn choose(
     let items = ballot(&poll);
     let item = items.iter().find(|item| item.id.to_string() == fields.text("item"));
     let (Some(item), Some(round)) = (item, poll.rounds.last()) else {
-        return Err(ApiError::invalid("this statement is not on the ballot").into());
+        return Err(ApiError::coded(Code::NoItem, "this statement is not on the ballot").into());
     };
     let mut draft = draft(&page, &poll);
     match (fields.text("choice"), choice(fields.text("choice"))) {
         ("none", _) => drop(draft.remove(&item.id)),
         (_, Some(choice)) => drop(draft.insert(item.id, choice)),
-        (_, None) => return Err(ApiError::invalid("there is no such choice").into()),
+        (_, None) => return Err(ApiError::coded(Code::Choice, "there is no such choice").into()),
     }
     page.drafts.keep(round.id, draft);
     let to = match fields.text("to") {

@@ -55,7 +55,7 @@ pub struct Assessment {
 wire_struct!(Assessment { round, adapter, groups[limits::MAX_CLASSES] });
 
 /// The share of a group's held-out statements that the model prefers to their negations, in ten thousandths.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct GroupScore {
     /// With the adapter.
     pub candidate: u16,

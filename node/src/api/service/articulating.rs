@@ -9,6 +9,7 @@ use chorus_protocol::{ledger::Poll, log::entry::PollKind};
 use futures::future::BoxFuture;
 
 use super::{ApiError, Service, chat::answering, values::poll_of, view};
+use crate::api::Code;
 use crate::{
     articulation::{self, Articulation, Interviewer, Step},
     chat::answer::Place,
@@ -144,7 +145,7 @@ impl Service {
 
     fn under_way(&self) -> Result<Articulation, ApiError> {
         let begin = "no dialogue is under way: begin one with `chorus value articulate`";
-        self.diary.read()?.articulation.ok_or_else(|| ApiError::refused(begin))
+        self.diary.read()?.articulation.ok_or_else(|| ApiError::coded(Code::NoDialogue, begin))
     }
 
     /// A model that fails, or takes too long, is not waited for: the script goes on.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chorus_protocol::id::{BlobId, RoundId};
 
 use super::{ApiError, Service, view};
+use crate::api::Code;
 use crate::diary::{self, Entries, OwnBallot, ValueCard};
 
 impl Service {
@@ -51,7 +52,7 @@ impl Service {
     pub async fn remove_card(&self, asked: view::RemoveCard) -> Result<view::Diary, ApiError> {
         self.kept()?;
         if !self.diary.remove_card(&asked.title)? {
-            return Err(ApiError::invalid(format!("there is no value card {:?}", asked.title)));
+            return Err(ApiError::coded(Code::NoCard, format!("there is no value card {:?}", asked.title)));
         }
         self.diary().await
     }
@@ -86,6 +87,7 @@ impl Service {
 
     pub(super) fn kept(&self) -> Result<(), ApiError> {
         let kept = self.settings()?.diary.is_on();
-        kept.then_some(()).ok_or_else(|| ApiError::refused("your diary is off: see `chorus config set diary on`"))
+        kept.then_some(())
+            .ok_or_else(|| ApiError::coded(Code::NoDiary, "your diary is off: see `chorus config set diary on`"))
     }
 }

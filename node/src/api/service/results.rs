@@ -25,6 +25,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, classes::class_views, find_poll, view};
+use crate::api::Code;
 use crate::store::files;
 
 impl Service {
@@ -42,9 +43,10 @@ impl Service {
         }
         let Some((_, result)) = latest_result(&ledger, poll) else {
             let when = ends(&ledger, poll);
-            return Err(ApiError::refused(format!(
-                "there is no result yet{when}; `chorus result --wait 1h` waits for it"
-            )));
+            return Err(ApiError::coded(
+                Code::NoResult,
+                format!("there is no result yet{when}; `chorus result --wait 1h` waits for it"),
+            ));
         };
         Ok(self.finished_result(result).await?.shown(&ledger).clone())
     }

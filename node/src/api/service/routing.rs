@@ -26,6 +26,7 @@ use super::{
     view,
     votes::find_item,
 };
+use crate::api::Code;
 
 /// The priorities that follow from finished rounds.
 pub(super) type Ranked = BTreeMap<RoundId, Vec<(BlobId, f64)>>;
@@ -55,7 +56,8 @@ impl Service {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let round = latest_round(&ledger, poll).filter(|round| round.state() == RoundState::Open);
-        let round = round.ok_or_else(|| ApiError::refused("no votes are taken now: see `chorus poll list`"))?;
+        let round =
+            round.ok_or_else(|| ApiError::coded(Code::NotBegun, "no votes are taken now: see `chorus poll list`"))?;
         let ballot = round.plan.items();
         let voted = self.own_votes(round.id);
         let places = |references: &[String]| -> Result<BTreeSet<usize>, ApiError> {
@@ -172,7 +174,7 @@ impl Service {
     pub async fn mine(&self, reference: &str) -> Result<view::Mine, ApiError> {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
-        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
+        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::coded(Code::NoPoll, "there is no such poll"))?;
         let round = latest_round(&ledger, poll);
         let voted = round.map(|round| self.own_votes(round.id)).unwrap_or_default();
         let texts: BTreeMap<BlobId, &String> = record.items.iter().map(|(id, text, _)| (*id, text)).collect();

@@ -10,12 +10,13 @@ use chorus_protocol::{
         tally::{Vote, mu},
     },
     id::BlobId,
-    ledger::{Collects, RoundRecord},
+    ledger::{Collects, RoundRecord, SealedContribution},
     log::entry::PollKind,
     round::report::{MapReport, RoundReport},
 };
 
 use super::{ApiError, Service, find_poll, latest_round, view};
+use crate::api::Code;
 
 impl Service {
     /// Returns the public key of the person at this node.
@@ -41,7 +42,7 @@ impl Service {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let (round, result) = super::results::latest_result(&ledger, Some(poll))
-            .ok_or_else(|| ApiError::refused("there is no result yet"))?;
+            .ok_or_else(|| ApiError::coded(Code::NoResult, "there is no result yet"))?;
         let finished = self.finished_result(result).await?;
         let report = finished.report();
         let own = self.own_votes(round.id);
@@ -56,8 +57,13 @@ impl Service {
     pub async fn receipt(&self, reference: &str) -> Result<view::Receipt, ApiError> {
         let ledger = self.ledger().await?;
         let id = find_poll(&ledger, reference)?;
-        let round = latest_round(&ledger, id).ok_or_else(|| ApiError::refused("voting has not begun"))?;
+        let round = latest_round(&ledger, id).ok_or_else(|| ApiError::coded(Code::NotBegun, "voting has not begun"))?;
         let tag = self.tag(round);
+        let logged = match (&round.sealed, tag) {
+            (_, None) => None,
+            (Some(sealed), tag) => sealed.contributions.iter().find(|it| Some(it.header.tag) == tag),
+            (None, Some(tag)) => round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back()),
+        };
         let sealed = round.sealed.as_ref().map(|sealed| {
             let own = sealed.contributions.iter().find(|it| Some(it.header.tag) == tag);
             view::SealedView {
@@ -69,12 +75,18 @@ impl Service {
             }
         });
         Ok(view::Receipt {
+            community: ledger.community(),
             poll: id,
             question: ledger.polls().get(&id).map(|poll| poll.opening.question.clone()).unwrap_or_default(),
             round: round.id,
             state: round.state().into(),
             own: self.own(round),
             tag: tag.map(|tag| data_encoding::HEXLOWER.encode(&chorus_crypto::codec::Encode::to_bytes(&tag))),
+            logged: logged.map(|SealedContribution { header, .. }| view::Logged {
+                sequence: header.sequence,
+                body: header.body,
+                withdrawal: header.is_withdrawal(),
+            }),
             sealed,
             result: round.agreed_result().map(|result| result.result),
         })
