@@ -8,7 +8,12 @@ use chorus_protocol::id::RoundId;
 use minijinja::context;
 use serde::Serialize;
 
-use super::{Page, failure::Failed, guard::Visit, vote::words_of};
+use super::{
+    Page,
+    failure::Failed,
+    guard::Visit,
+    vote::{names, words_of},
+};
 use crate::api::view;
 
 /// The person's votes in one round.
@@ -50,5 +55,6 @@ pub(super) async fn show(State(page): State<Page>, Extension(visit): Extension<V
         let mine = page.service.mine(&poll.id.to_string()).await?;
         items.extend(mine.statements.into_iter().map(|statement| Statement { statement, poll }));
     }
-    page.show(&visit, "own.html", context! { kept => diary.kept, sheets, items, cards => diary.cards }).await
+    let names = names(&page).await?;
+    page.show(&visit, "own.html", context! { names, kept => diary.kept, sheets, items, cards => diary.cards }).await
 }
