@@ -82,7 +82,7 @@ export async function cite(guest) {
 
 /** Rejects an advertisement, signed and with a reason. */
 export async function moderate(chair) {
-  await chair.page.getByRole("link", { name: "Moderate" }).first().click();
+  await chair.page.getByRole("link", { name: "Moderate and rules" }).first().click();
   const pills = chair.page.locator("li", { hasText: SPAM }).last();
   await pills.getByText("Say something about it").click();
   await pills.getByLabel("Your word").selectOption("reject");

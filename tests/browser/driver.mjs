@@ -75,10 +75,14 @@ export const focusIsSeen = (page) => page.evaluate(() => {
 });
 
 /** Moves the focus by the tabulator until it stands on a link or button with this name. */
-export async function tabTo(page, name, most = 80) {
+export async function tabTo(page, name, most = 80, within = "") {
   for (let step = 0; step < most; step += 1) {
     await page.keyboard.press("Tab");
-    const found = await page.evaluate(() => document.activeElement?.innerText?.trim() ?? "");
+    const [found, around] = await page.evaluate(() => {
+      const focused = document.activeElement;
+      return [focused?.innerText?.replace(/\s+/gu, " ").trim() ?? "", focused?.closest("li, form, main")?.innerText ?? ""];
+    });
+    if (!around.includes(within)) continue;
     if (found === name || found.endsWith(` ${name}`)) {
       assert.ok(await focusIsSeen(page), `the focus on ${name} is seen`);
       return;

@@ -20,6 +20,9 @@ export const findings = [];
 /** How many pages were looked at, in each look. */
 export let looked = 0;
 
+/** A picture of what is seen just now, and nothing else. */
+export const picture = (page, name) => page.screenshot({ path: path.join(ARTIFACTS, `${name}.png`) });
+
 /** What the structure lacks: headings without gaps below one first of all, and words for every drawing. */
 function outline() {
   const found = [];

@@ -6,19 +6,34 @@ import { CITING } from "./statements.mjs";
 
 const ON_LOG = "Your ballot is on the log. You can change it";
 
-/** Votes with the keys on every card, and casts. `choose` says which key for which card. */
-export async function voteOnAll(who, all, choose, pictures = "") {
-  for (let card = 0; card < all; card += 1) {
-    await who.page.locator(".statement").waitFor();
+/** How many cards the ballot has, as the first one says. */
+async function cards(who) {
+  return Number(/of (\d+)/u.exec(await who.page.locator("h1.small").innerText())[1]);
+}
+
+/** Votes with a key on so many cards. `choose` says which key for which card. */
+async function onCards(who, count, choose, pictures = "") {
+  for (let card = 0; card < count; card += 1) {
     // Keys work once the page's script has run, which the hint shows.
     await who.page.locator("[data-hint]:visible").waitFor();
-    if (pictures && card === 3) await inspect(who.page, pictures);
     const text = await who.page.locator(".statement").innerText();
-    if (text.includes(CITING.text) && pictures) await inspect(who.page, `${pictures}-citing`);
+    if (pictures && card === 1) await inspect(who.page, pictures);
+    if (pictures && text.includes(CITING.text)) {
+      await who.page.locator("details.prompts summary").click();
+      await inspect(who.page, `${pictures}-citing`);
+    }
     await Promise.all([who.page.waitForNavigation({ waitUntil: "load" }), who.page.keyboard.press(choose(card, text))]);
   }
+}
+
+/** Votes with the keys on every card, from the first on, and returns how many there were. */
+export async function voteOnAll(who, choose, pictures = "") {
+  const all = await cards(who);
+  await onCards(who, all, choose, pictures);
   await who.page.waitForURL(/review/u);
   await who.page.getByText(`${all} of ${all} decided`).first().waitFor();
+  if (pictures) await inspect(who.page, pictures.replace("card", "review"));
+  return all;
 }
 
 export async function cast(who, button = "Cast my ballot") {
@@ -34,24 +49,24 @@ export async function start(who, question) {
 }
 
 /** A whole vote by the keyboard: into the poll, through the cards, out with the ballot. */
-export async function byKeyboard(who, all) {
+export async function byKeyboard(who, question) {
   await who.at("/");
   await who.page.keyboard.press("Tab");
   assert.equal(await who.page.evaluate(() => document.activeElement.className), "skip");
   assert.ok(await focusIsSeen(who.page), "the focus on the link to the content is seen");
   await who.page.keyboard.press("Enter");
   assert.equal(await who.page.evaluate(() => document.activeElement.id), "main");
-  await tabTo(who.page, "Start voting");
-  await Promise.all([who.page.waitForNavigation({ waitUntil: "load" }), who.page.keyboard.press("Enter")]);
+  const enter = () => Promise.all([who.page.waitForNavigation({ waitUntil: "load" }), who.page.keyboard.press("Enter")]);
+  await tabTo(who.page, "Start voting", 80, question);
+  await enter();
   // The first card without any shortcut, the others with digits.
+  const all = await cards(who);
   await tabTo(who.page, "Agree");
-  await Promise.all([who.page.waitForNavigation({ waitUntil: "load" }), who.page.keyboard.press("Enter")]);
-  await voteOnAll(who, all - 1, () => "1").catch(async (error) => {
-    if (!/decided/u.test(String(error))) throw error;
-  });
+  await enter();
+  await onCards(who, all - 1, () => "1");
   await who.page.getByText(`${all} of ${all} decided`).first().waitFor();
   await tabTo(who.page, "Cast my ballot");
-  await Promise.all([who.page.waitForNavigation({ waitUntil: "load" }), who.page.keyboard.press("Enter")]);
+  await enter();
   await who.page.getByText(ON_LOG).waitFor();
 }
 
@@ -64,20 +79,21 @@ export async function isStill(who) {
   assert.equal(await moving(), "0s");
 }
 
-/** Changes the vote on a statement in the review, and casts again. */
-export async function change(who, nth, to) {
+/** Turns the vote on a statement round in the review, and casts again. */
+export async function change(who, nth) {
   await who.page.getByRole("link", { name: "Change my votes" }).first().click();
   const line = who.page.locator("ol.statements > li").nth(nth);
   const text = await line.locator("blockquote").innerText();
+  const button = (name) => line.getByRole("button", { name, exact: true });
+  const to = (await button("Disagree").getAttribute("aria-pressed")) === "true" ? "Agree" : "Disagree";
   await press(line, to);
-  const pressed = who.page.locator("ol.statements > li").nth(nth).getByRole("button", { name: to, exact: true });
-  assert.equal(await pressed.getAttribute("aria-pressed"), "true");
+  assert.equal(await button(to).getAttribute("aria-pressed"), "true");
   await cast(who, "Cast the changed ballot");
-  return text;
+  return { text, to };
 }
 
 /** The receipt and the person's own page say what was cast, changed and proposed. */
-export async function own(who, changed, to, proposed) {
+export async function own(who, { text: changed, to }, proposed) {
   await who.page.getByRole("link", { name: "Is my contribution counted?" }).first().click();
   await who.page.getByText("Your ballot is on the log.").waitFor();
   await who.at("/own");
