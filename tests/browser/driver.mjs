@@ -4,10 +4,15 @@ import { chromium } from "playwright-core";
 
 export const say = (text) => console.log(`${new Date().toISOString().slice(11, 19)}  ${text}`);
 
-export const browser = await chromium.launch({
+const launch = (...args) => chromium.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  args: ["--no-sandbox", "--disable-dev-shm-usage", ...args],
 });
+
+export const browser = await launch();
+
+/** A browser that runs no script at all: one that is only told to run none may still read pages as if it did. */
+export const plainBrowser = await launch("--blink-settings=scriptEnabled=false");
 
 let passed = 0;
 const failed = [];
@@ -32,8 +37,8 @@ export async function check(what, does) {
 
 /** Opens a page in a browser of its own, signed in by the link. */
 export async function enter(home, options = {}) {
-  const { link, ...rest } = options;
-  const context = await browser.newContext({ locale: "en-GB", reducedMotion: "reduce", ...rest });
+  const { link, script = true, ...rest } = options;
+  const context = await (script ? browser : plainBrowser).newContext({ locale: "en-GB", reducedMotion: "reduce", ...rest });
   const page = await context.newPage();
   page.setDefaultTimeout(60_000);
   const refused = [];

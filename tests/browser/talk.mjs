@@ -43,7 +43,7 @@ export async function compareAnswers(guest, model) {
 
 /** Without script the whole answer is waited for. */
 export async function withoutScript(home, model) {
-  const plain = await enter(home, { javaScriptEnabled: false });
+  const plain = await enter(home, { script: false });
   await plain.at("/chat");
   await plain.page.getByLabel("Your message").fill(CITING.prompt);
   await plain.page.getByLabel("Show beside it what the model says without both").check();
