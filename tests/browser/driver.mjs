@@ -35,6 +35,9 @@ export async function check(what, does) {
   }
 }
 
+/** The same of something on which nothing else depends. */
+export const attempt = (what, does) => check(what, does).catch((error) => console.error(error));
+
 /** Opens a page in a browser of its own, signed in by the link. */
 export async function enter(home, options = {}) {
   const { link, script = true, ...rest } = options;

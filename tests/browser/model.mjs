@@ -52,5 +52,7 @@ export async function startModel(pause = 12) {
     response.end("data: [DONE]\n\n");
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  // A test that fails before it stops the model still ends.
+  server.unref();
   return { asked, url: `http://127.0.0.1:${server.address().port}/v1`, said: SAID, stop: () => server.close() };
 }

@@ -2,7 +2,7 @@
 // moderates, changes rules and merges cards. All of it in a browser, at the page that real nodes serve.
 import assert from "node:assert/strict";
 import * as begin from "./community.mjs";
-import { browser, check, enter, eventually, plainBrowser, press, say, score } from "./driver.mjs";
+import { attempt, browser, check, enter, eventually, plainBrowser, press, say, score } from "./driver.mjs";
 import { seeMap } from "./larger.mjs";
 import { startModel } from "./model.mjs";
 import { close } from "./nodes.mjs";
@@ -11,6 +11,9 @@ import { CITING } from "./statements.mjs";
 import * as talk from "./talk.mjs";
 import * as values from "./values.mjs";
 import * as voting from "./voting.mjs";
+
+/** How long votes are taken. */
+const MINUTES = Number(process.env.VOTING_MINUTES ?? 3);
 
 const QUESTION = "How should our AI treat people?";
 const SLEEP = "The AI should remind me to sleep.";
@@ -69,7 +72,7 @@ async function seeTheRest(guest) {
     return (await guest.page.getByRole("link", { name: "See the result" }).count()) === 3;
   }, 120);
   await inspect(guest.page, "polls");
-  await check("the moral graph", () => values.seeGraph(guest));
+  await attempt("the moral graph", () => values.seeGraph(guest));
   await guest.at("/polls");
   await guest.page.locator("li.poll", { hasText: values.POLLS[1] }).getByRole("link", { name: "See the result" }).click();
   await inspect(guest.page, "result-changes");
@@ -105,7 +108,7 @@ async function community() {
   await check("a dialogue ends in a card", () => values.articulate(chair));
   await check("a change is told in a form", () => values.tell(guest));
   await guest.at("/");
-  for (const question of [...values.POLLS, QUESTION]) await begin.begin(chair, question, 3);
+  for (const question of [...values.POLLS, QUESTION]) await begin.begin(chair, question, MINUTES);
   await inspect(chair.page, "operate");
   await check("voting begins on the first page by itself", () => voting.start(guest, QUESTION));
   await inspect(guest.page, "home");
@@ -123,33 +126,33 @@ async function community() {
   await guest.page.getByRole("link", { name: QUESTION }).click();
   await check("a vote by the keyboard alone, and the turnout changes by itself", () =>
     voting.watch(guest, () => voting.byKeyboard(chair, QUESTION)));
-  await check("nothing moves for who does not want it", () => voting.isStill(chair));
-  await check("votes are changed without script", () => withoutScript(operator));
+  await attempt("nothing moves for who does not want it", () => voting.isStill(chair));
+  await attempt("votes are changed without script", () => withoutScript(operator));
   await check("votes on values and changes", async () => {
     await values.vote(guest, true);
     await values.vote(chair, false);
   });
-  if (parts.has("map")) await check("the map of a larger community", seeMap);
+  if (parts.has("map")) await attempt("the map of a larger community", seeMap);
   await check("result, receipt and fates", () => seeResult(guest));
-  await check("the four steps of an answer", () => talk.converse(guest, model));
-  await check("answers side by side", () => talk.compareAnswers(guest, model));
-  await check("a conversation without script", () => talk.withoutScript(newcomer, model));
-  await check("cited prompts, before and after", () => talk.seeCited(guest, model));
-  await seeTheRest(guest);
+  await attempt("the four steps of an answer", () => talk.converse(guest, model));
+  await attempt("answers side by side", () => talk.compareAnswers(guest, model));
+  await attempt("a conversation without script", () => talk.withoutScript(newcomer, model));
+  await attempt("cited prompts, before and after", () => talk.seeCited(guest, model));
+  await attempt("the other pages", () => seeTheRest(guest));
   await (await browser.newContext()).newPage().then(async (outside) => {
     await outside.goto(newcomer.ready.api);
     await inspect(outside, "outside");
   });
   const odd = [...chair.refused, ...guest.refused].filter((text) => !/40[149]|status of/u.test(text));
-  await check("nothing is asked elsewhere, and no script fails", () => assert.deepEqual(odd, []));
+  await attempt("nothing is asked elsewhere, and no script fails", () => assert.deepEqual(odd, []));
   model.stop();
 }
 
 const parts = new Set((process.env.PARTS ?? "community,map").split(","));
 try {
   if (parts.has("community")) await community();
-  else await check("the map of a larger community", seeMap);
-  await check(`nothing serious in ${looked} views`, () => assert.deepEqual(findings, []));
+  else await attempt("the map of a larger community", seeMap);
+  await attempt(`nothing serious in ${looked} views`, () => assert.deepEqual(findings, []));
 } catch (error) {
   console.error(error);
   process.exitCode = 1;
