@@ -3,45 +3,31 @@
 //! Duties are derived from the ledger each time it changed: whatever the next step is, and this operator has not said
 //! yet, it says. So a restart needs no memory of where it was, and an entry that got lost is posted again.
 
-use chorus_crypto::{
-    codec::Decode as _,
-    domain,
-    hash::{self, Digest},
-    mask::SetKey,
-};
+mod opening;
+mod pass;
+mod series;
 
+use chorus_crypto::hash::Digest;
+
+use self::pass::{PassTimes, Shares};
 use super::{amending::Amending, *};
 use crate::{
     adapter::gate::Standing,
-    contribution::{Format, layout},
-    deliberation::linear::IntMatrix,
-    id::{SeriesId, SetId},
+    id::SetId,
     journal::{LockRecord, RoundKeyRecord},
-    ledger::{RoundRecord, RoundState, Sealed, Series},
+    ledger::{RoundState, Sealed},
     log::entry::{
-        Beacon, ClockReading, EndPass, Erasure, MaskOpening, OpenedValues, PartitionChoice, PassId, RoundClosing,
-        RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step, Subject,
+        Beacon, ClockReading, Erasure, PartitionChoice, PassId, RoundClosing, RoundKey, RoundOpening, RoundResult, Step,
     },
-    opening::{MaskPart, OpeningPlan, Uncovering},
-    round::{
-        Report, Stage, averages,
-        pca::{CentredShare, centred_share, omega_digest, pass_share},
-        stage,
-    },
+    opening::Uncovering,
+    round::{Report, Stage, pca::CentredShare, stage},
 };
-use chorus_crypto::mask::Shape;
-
-/// What the value of K_T that splits a set into cohorts is derived under.
-const COHORTS: &[u8] = b"cohorts";
 
 /// How often duties are looked at while a round runs, in milliseconds.
 const TICK_MILLIS: u64 = 250;
 
 /// How old an operator's latest clock reading on the log may become, in milliseconds.
 const HEARTBEAT_MILLIS: u64 = 3_600_000;
-
-/// How long shares' hashes of slow operators are waited for once enough are logged, in milliseconds.
-const HASH_GRACE_MILLIS: u64 = 1_500;
 
 /// How long this operator waits for seeds before it asks again, in milliseconds.
 const ASK_MILLIS: u64 = 1_000;
@@ -79,22 +65,6 @@ pub(super) struct Duties {
     /// The bodies of rounds that are open to their end, until nothing needs them any more: they are on the disk.
     bodies: BTreeMap<RoundId, BTreeSet<BlobId>>,
     pub(super) amending: Amending,
-}
-
-/// When this operator first saw a pass, and when enough hashes were there.
-#[derive(Clone, Copy)]
-struct PassTimes {
-    began: Timestamp,
-    enough: Option<Timestamp>,
-}
-
-/// This operator's shares of the centred votes, kept between the passes of one round.
-struct Shares {
-    set: SetId,
-    ballots: Vec<CentredShare>,
-    keys: Vec<(usize, SetKey)>,
-    /// The share of the pass under way.
-    latest: Option<(PassId, Vec<chorus_crypto::Scalar>)>,
 }
 
 /// An entry that is not on the log yet is posted again after this time: it may have been lost.
@@ -206,42 +176,6 @@ impl Peer {
         more
     }
 
-    /// Plans the next round of each series: at once within a run, as all operators do, and the next run when it is due, as its
-    /// founder does.
-    fn continue_series(&mut self, operator: PublicKey) {
-        let due = self.ledger.series().iter().filter_map(|(id, series)| {
-            let plan = self.due_round(*id, series)?;
-            (self.ledger.is_continuation(series, &plan) || self.ledger.is_founder(series, &operator))
-                .then_some((*id, plan))
-        });
-        for (series, plan) in due.collect::<Vec<_>>() {
-            self.derive(series, "plan", Entry::Plan(plan));
-        }
-    }
-
-    fn due_round(&self, id: SeriesId, series: &Series) -> Option<RoundPlan> {
-        let deltas = self.ledger.next_deltas(id).ok()?;
-        let last = self.ledger.rounds().get(series.rounds.last()?)?;
-        let plan = RoundPlan { subject: Subject::Deltas(deltas), ..last.plan.clone() };
-        let is_due = self.ledger.is_continuation(series, &plan) || self.ledger.next_run(series) == Ok(None);
-        is_due.then_some(plan)
-    }
-
-    /// Keeps the adapters of weighings that f + 1 operators state.
-    fn keep_weighed(&mut self) {
-        let lacking = |round: &&Arc<RoundRecord>| {
-            self.duties.bodies.contains_key(&round.id)
-                && round.weighed_adapter().is_some_and(|adapter| !self.blobs.contains_key(&adapter))
-        };
-        let due = self.ledger.rounds().values().filter(lacking).filter_map(|round| {
-            let averages = averages(&self.ledger, round, &self.blobs)?;
-            Some((round.ordinal, averages.of_entry(round.agreed_weighing()?)?))
-        });
-        for (ordinal, adapter) in due.collect::<Vec<_>>() {
-            self.keep_blob(adapter.to_blob().1.into(), Some(ordinal));
-        }
-    }
-
     /// Lets go of the bodies of rounds that nothing more follows from: whoever asks for them is served from the disk.
     fn evict(&mut self) {
         let ledger = &self.ledger;
@@ -273,39 +207,6 @@ impl Peer {
         let followed = |round: &&Arc<RoundRecord>| !self.duties.concluded.contains_key(&round.id);
         let starts = self.ledger.rounds().values().filter(followed).filter_map(|round| round.plan.deltas()?.start);
         held.chain(starts).collect()
-    }
-
-    /// States the weighing of an adapter round's classes that the series' founder stated, if the adapter is the one that
-    /// follows. Where the founder is none of the round's operators, or has left, the first of those who stated one leads.
-    fn weigh_alike(&mut self) {
-        let unweighed = |round: &&Arc<RoundRecord>| self.ledger.standing(round) == Standing::Unweighed;
-        let due = self.ledger.rounds().values().filter(unweighed).filter_map(|round| {
-            let operator = self.operator_in(round)?;
-            let founder = self.ledger.series().get(&round.plan.deltas()?.series)?.opened_by;
-            let leads = self.ledger.charter().operator(&founder).and(round.charter.operator(&founder));
-            let (stated, _) = match leads {
-                Some(founder) => round.weighed.get(&founder)?,
-                None => round.weighed.values().next()?,
-            };
-            let said = round.weighed.get(&operator).is_some_and(|(said, _)| said == stated);
-            let refused = self.duties.misweighed.contains(&(round.id, stated.adapter));
-            (!said && !refused).then(|| (round.id, stated.clone()))
-        });
-        for (id, stated) in due.collect::<Vec<_>>() {
-            if !self.may_say(&id, "weigh", 0) {
-                continue;
-            }
-            let Some(round) = self.ledger.rounds().get(&id) else { continue };
-            let ordinal = round.ordinal;
-            let adapter = averages(&self.ledger, round, &self.blobs).and_then(|averages| averages.of_entry(&stated));
-            let Some((adapter, bytes)) = adapter.map(|values| values.to_blob()) else { continue };
-            if adapter == stated.adapter {
-                self.keep_blob(bytes.into(), Some(ordinal));
-                self.say(id, "weigh", 0, Entry::Weigh(stated));
-            } else {
-                self.duties.misweighed.insert((id, stated.adapter));
-            }
-        }
     }
 
     /// Keeps the log's time from standing still where nothing else needs it: attestations and vouches expire by it.
@@ -521,240 +422,6 @@ impl Peer {
         false
     }
 
-    fn open_step(&mut self, round: &RoundRecord, operator: u8, step: Step, plan: &OpeningPlan) {
-        let Some(sealed) = &round.sealed else { return };
-        let inputs = plan.digest();
-        if plan.check_floor(round.floor()).is_err() {
-            return;
-        }
-        let said = round.openings.get(&step).is_some_and(|openings| openings.contains_key(&operator));
-        let due = !said && self.may_say(&round.id, "opening", step_number(step));
-        if due && self.has_all_seeds(round.id, operator) && self.lock(round.id, sealed.set, Lock::Step(step), inputs) {
-            let known = self.duties.parts.get(&(round.id, step)).filter(|(of, _)| *of == inputs);
-            let known = known.map(|(_, sums)| sums.clone());
-            let Some(sums) = known.or_else(|| self.mask_parts(round, operator, plan)) else { return };
-            self.duties.parts.insert((round.id, step), (inputs, sums.clone()));
-            let opening = MaskOpening { round: round.id, set: sealed.set, step, inputs, sums };
-            self.say(round.id, "opening", step_number(step), Entry::Opening(opening));
-        }
-        let stated = round.opened.get(&step).is_some_and(|opened| opened.contains_key(&operator));
-        let subsets = 0..round.charter.sharing().subset_count();
-        let sums: Option<Vec<BlobId>> =
-            subsets.map(|subset| round.agreed_sum(step, &inputs, u8::try_from(subset).ok()?)).collect();
-        let due = !stated && self.may_say(&round.id, "opened", step_number(step));
-        let Some(sums) = sums.filter(|_| due) else { return };
-        sums.iter().for_each(|sum| self.want(*sum));
-        let known =
-            self.duties.values.get(&(round.id, step)).filter(|(of, _)| *of == inputs).map(|(_, values)| *values);
-        let opened = match known {
-            Some(known) => Some(known),
-            None => {
-                let values = self.open_values(round, (step, plan), &sums);
-                values.map(|values| self.keep_blob(values.into(), Some(round.ordinal)))
-            }
-        };
-        if let Some(values) = opened {
-            self.duties.values.insert((round.id, step), (inputs, values));
-            let opened = OpenedValues { round: round.id, set: sealed.set, step, inputs, values };
-            self.say(round.id, "opened", step_number(step), Entry::Opened(opened));
-        }
-    }
-
-    /// States what splits the set into cohorts.
-    fn state_beacon(&mut self, round: &RoundRecord, operator: u8) {
-        let Some(set) = round.sealed.as_ref().map(|sealed| sealed.set) else { return };
-        if round.beacons.contains_key(&operator) || !self.has_all_seeds(round.id, operator) {
-            return;
-        }
-        let Some(keys) = self.set_keys(round, operator) else { return };
-        let value = |(subset, key): (usize, SetKey)| {
-            let value = key.scalars(COHORTS).next_scalar();
-            Some((u8::try_from(subset).ok()?, hash::digest(domain::SPLIT, &value)))
-        };
-        let values = keys.into_iter().filter_map(value).collect();
-        self.say(round.id, "beacon", 0, Entry::Beacon(Beacon { round: round.id, set, values }));
-    }
-
-    fn shape(round: &RoundRecord) -> Option<Shape> {
-        Format::of(round).ok().map(|format| format.shape())
-    }
-
-    fn held_at(&self, round: &RoundRecord, ballot: u32) -> Option<&collecting::Held> {
-        let contribution = round.sealed.as_ref()?.contributions.get(ballot as usize)?;
-        self.collected.held.get(&contribution.header.body)
-    }
-
-    fn mask_parts(&mut self, round: &RoundRecord, operator: u8, plan: &OpeningPlan) -> Option<Vec<(u8, BlobId)>> {
-        let shape = Self::shape(round)?;
-        let mut sums = Vec::new();
-        for subset in round.charter.sharing().held_by(operator) {
-            let expand = |ballot: u32| {
-                let held = self.held_at(round, ballot)?;
-                held.form.expand(&self.ledger, subset, held.seeds.get(&subset)?)
-            };
-            let part = plan.mask_part(&shape, expand).ok()?;
-            let blob = self.keep_blob(part.to_bytes().into(), Some(round.ordinal));
-            sums.push((u8::try_from(subset).ok()?, blob));
-        }
-        Some(sums)
-    }
-
-    /// Opens a step, or goes on with it: masked vectors that are on the disk alone come one after the other.
-    fn open_values(
-        &mut self,
-        round: &RoundRecord,
-        (step, plan): (Step, &OpeningPlan),
-        sums: &[BlobId],
-    ) -> Option<Vec<u8>> {
-        let (shape, inputs) = (Self::shape(round)?, plan.digest());
-        // Sums are unmasked at the end, values of single ballots one by one.
-        let needed = match plan {
-            OpeningPlan::Sums(_) => Vec::new(),
-            OpeningPlan::Functionals(_) => self.parts_of(sums)?,
-        };
-        let begun = self.duties.uncovering.remove(&(round.id, step)).filter(|(of, _)| *of == inputs);
-        let mut uncovering = match begun {
-            Some((_, begun)) => begun,
-            None => Uncovering::new(plan.clone(), &shape).ok()?,
-        };
-        while !uncovering.is_whole() {
-            let Some(submission) = self.recall(round, uncovering.upcoming()) else {
-                self.duties.uncovering.insert((round.id, step), (inputs, uncovering));
-                return None;
-            };
-            uncovering.take(&submission.masked, &needed).ok()?;
-        }
-        let Some(parts) = self.parts_of(sums) else {
-            self.duties.uncovering.insert((round.id, step), (inputs, uncovering));
-            return None;
-        };
-        let opened = uncovering.finish(&parts).ok()?;
-        let commitments = |ballot: u32| self.held_at(round, ballot).map(|held| held.form.data_commitments());
-        let set = round.sealed.as_ref()?.set;
-        match plan.check(&shape, &opened, commitments, set.as_ref()) {
-            Ok(()) => Some(opened.to_bytes()),
-            Err(error) => {
-                tracing::warn!(%error, "f + 1 operators opened sums that do not open the commitments");
-                None
-            }
-        }
-    }
-
-    /// Reads the sums of masks of all T, if they are at hand.
-    fn parts_of(&self, sums: &[BlobId]) -> Option<Vec<MaskPart>> {
-        sums.iter().map(|sum| MaskPart::from_bytes(self.blobs.get(sum)?).ok()).collect()
-    }
-
-    fn multiply(&mut self, round: &RoundRecord, operator: u8, id: PassId, omega: &IntMatrix, mu: &[i64]) {
-        let Some(set) = round.sealed.as_ref().map(|sealed| sealed.set) else { return };
-        let (now, inputs) = (self.now, omega_digest(omega));
-        let times = *self.duties.passes.entry((round.id, id)).or_insert(PassTimes { began: now, enough: None });
-        let record = round.passes.get(&id);
-        let number = u16::from(id.pass) << 8 | u16::from(id.attempt);
-        if now >= times.began.plus_millis(self.config.pass_millis) {
-            if record.is_none_or(|record| !record.ended.contains(&operator)) {
-                self.say(round.id, "end", number, Entry::EndPass(EndPass { round: round.id, pass: id }));
-            }
-            return;
-        }
-        let hashed = record.is_some_and(|record| record.hashes.contains_key(&operator));
-        let shared = record.is_some_and(|record| record.shares.contains_key(&operator));
-        if shared || !self.has_all_seeds(round.id, operator) {
-            return;
-        }
-        if !self.lock(round.id, set, Lock::Pass(id), inputs) {
-            return;
-        }
-        let Some(values) = self.share(round, operator, id, omega, mu) else { return };
-        let share = Share { round: round.id, pass: id, values };
-        let Some(author) = self.config.operator.as_ref().map(SecretKey::public) else { return };
-        if !hashed {
-            let hash = ShareHash { round: round.id, set, pass: id, inputs, share: share.digest(author) };
-            self.say(round.id, "hash", number, Entry::ShareHash(hash));
-            return;
-        }
-        let logged = record.map_or(0, |record| record.hashes.len());
-        let enough = 3 * usize::from(round.charter.faulty()) + 1;
-        if logged < enough {
-            return;
-        }
-        let since = times.enough.unwrap_or(now);
-        self.duties.passes.insert((round.id, id), PassTimes { enough: Some(since), ..times });
-        let begun = record.is_some_and(|record| !record.shares.is_empty());
-        let everybody = logged == round.charter.operators.len();
-        if everybody || begun || now >= since.plus_millis(HASH_GRACE_MILLIS) {
-            self.say(round.id, "share", number, Entry::Share(share));
-        }
-    }
-
-    /// This operator's share of one pass.
-    fn share(
-        &mut self,
-        round: &RoundRecord,
-        operator: u8,
-        id: PassId,
-        omega: &IntMatrix,
-        mu: &[i64],
-    ) -> Option<Vec<chorus_crypto::Scalar>> {
-        let set = round.sealed.as_ref()?.set;
-        if self.duties.shares.as_ref().is_none_or(|shares| shares.set != set) {
-            let shares = self.make_shares(round, operator, mu)?;
-            self.duties.shares = Some(shares);
-        }
-        let shares = self.duties.shares.as_mut()?;
-        if let Some((_, values)) = shares.latest.as_ref().filter(|(pass, _)| *pass == id) {
-            return Some(values.clone());
-        }
-        let keys: Vec<(usize, &SetKey)> = shares.keys.iter().map(|(subset, key)| (*subset, key)).collect();
-        let values = pass_share(&round.charter.sharing(), operator, &shares.ballots, omega, &keys, &set, id).ok()?;
-        shares.latest = Some((id, values.clone()));
-        Some(values)
-    }
-
-    fn held_of(&self, sealed: &Sealed) -> Option<Vec<&collecting::Held>> {
-        sealed.contributions.iter().map(|one| self.collected.held.get(&one.header.body)).collect()
-    }
-
-    /// Returns K_T of the sealed set for every T that the operator holds.
-    fn set_keys(&self, round: &RoundRecord, operator: u8) -> Option<Vec<(usize, SetKey)>> {
-        let sealed = round.sealed.as_ref()?;
-        let held = self.held_of(sealed)?;
-        let mut context = self.community.to_bytes();
-        round.id.encode(&mut context);
-        sealed.set.encode(&mut context);
-        let key = |subset: usize| {
-            let seeds: Option<Vec<&Seed>> = held.iter().map(|held| held.seeds.get(&subset)).collect();
-            Some((subset, SetKey::new(&context, seeds?)))
-        };
-        round.charter.sharing().held_by(operator).into_iter().map(key).collect()
-    }
-
-    /// Makes the shares of all ballots, or goes on with it.
-    fn make_shares(&mut self, round: &RoundRecord, operator: u8, mu: &[i64]) -> Option<Shares> {
-        let (layout, shape) = (layout(round).ok()?, Self::shape(round)?);
-        let sealed = round.sealed.as_ref()?;
-        let (sharing, subsets) = (round.charter.sharing(), round.charter.sharing().held_by(operator));
-        let keys = self.set_keys(round, operator)?;
-        let begun = self.duties.centring.take().filter(|(set, _)| *set == sealed.set);
-        let mut ballots = begun.map(|(_, ballots)| ballots).unwrap_or_default();
-        while ballots.len() < sealed.contributions.len() {
-            let next = u32::try_from(ballots.len()).ok()?;
-            let last = u32::try_from(sealed.contributions.len()).ok()?;
-            let Some(submission) = self.recall(round, next..last) else {
-                self.duties.centring = Some((sealed.set, ballots));
-                return None;
-            };
-            let held = self.held_at(round, next)?;
-            let expansions: Vec<_> = subsets
-                .iter()
-                .map(|subset| Some((*subset, held.form.expand(&self.ledger, *subset, held.seeds.get(subset)?)?)))
-                .collect::<Option<_>>()?;
-            let masks: Vec<_> = expansions.iter().map(|(subset, expansion)| (*subset, expansion)).collect();
-            ballots.push(centred_share(&sharing, operator, &layout, &shape, &submission.masked, &masks, mu).ok()?);
-        }
-        Some(Shares { set: sealed.set, ballots, keys, latest: None })
-    }
-
     /// Keeps what follows from a round.
     fn finish(&mut self, round: &RoundRecord, report: &Report) -> RoundResult {
         self.duties.shares = None;
@@ -806,14 +473,5 @@ impl Peer {
             }
             Some(_) => {}
         }
-    }
-}
-
-const fn step_number(step: Step) -> u16 {
-    match step {
-        Step::Totals => 1,
-        Step::Buckets => 2,
-        Step::Points => 3,
-        Step::Groups => 4,
     }
 }

@@ -1,11 +1,13 @@
 //! Ordering: the pool of entries, the consensus that orders them, and the log that others catch up from.
 
+mod catching_up;
+mod pool;
+
 use std::sync::Arc;
 
-use super::{
-    bucket::{Bucket, Rate},
-    *,
-};
+pub(super) use self::pool::Entries;
+use self::pool::{Pool, is_settled};
+use super::*;
 use crate::{
     limits,
     log::{
@@ -13,7 +15,7 @@ use crate::{
         consensus::{Config as ConsensusConfig, Consensus, ConsensusError, Input, Output, Refusal, Resume},
         entry::Evidence as EvidenceEntry,
     },
-    message::{ConsensusBytes, LogPart, Tip},
+    message::{ConsensusBytes, Tip},
 };
 use chorus_crypto::codec::Decode as _;
 use rayon::prelude::*;
@@ -47,117 +49,6 @@ pub(super) struct Ordering {
     /// Whether the log holds what this node cannot apply: it neither signs nor follows any more.
     stuck: bool,
 }
-
-/// How many entries peers may send that are checked: checking one costs a signature and a look at the whole ledger. An
-/// operator's people propose and register in bursts; what is over the bound is sent again by its node.
-const ENTRIES_OF_PEER: Rate = Rate { per_second: 64, burst: 2_048 };
-/// Those of all peers who are no operators.
-const ENTRIES_OF_ALL: Rate = Rate { per_second: 512, burst: 8_192 };
-
-/// Parts of the log that a peer is sent, of 1 MiB at most: some 2 MiB a second, more than a home's line takes.
-const PARTS_OF_PEER: Rate = Rate { per_second: 2, burst: 8 };
-/// Those that all peers who are no operators are sent.
-const PARTS_OF_ALL: Rate = Rate { per_second: 16, burst: 128 };
-
-/// What peers have sent, and asked for.
-pub(super) struct Entries {
-    of_peers: BTreeMap<NodeId, Bucket>,
-    of_all: Bucket,
-    parts_of_peers: BTreeMap<NodeId, Bucket>,
-    parts_of_all: Bucket,
-}
-
-impl Entries {
-    pub(super) const fn new(now: Timestamp) -> Self {
-        Self {
-            of_peers: BTreeMap::new(),
-            of_all: Bucket::new(now),
-            parts_of_peers: BTreeMap::new(),
-            parts_of_all: Bucket::new(now),
-        }
-    }
-
-    pub(super) fn forget_peer(&mut self, node: &NodeId) {
-        self.of_peers.remove(node);
-        self.parts_of_peers.remove(node);
-    }
-
-    /// Whether a peer is sent a part of the log now.
-    fn admit_log_request(&mut self, now: Timestamp, from: NodeId, is_operator: bool) -> bool {
-        let of_peer = self.parts_of_peers.entry(from).or_insert_with(|| Bucket::new(now));
-        of_peer.take(now, 1, PARTS_OF_PEER) && (is_operator || self.parts_of_all.take(now, 1, PARTS_OF_ALL))
-    }
-
-    fn admit(&mut self, now: Timestamp, from: NodeId, is_operator: bool) -> Result<(), Fault> {
-        let of_peer = self.of_peers.entry(from).or_insert_with(|| Bucket::new(now));
-        if of_peer.take(now, 1, ENTRIES_OF_PEER) && (is_operator || self.of_all.take(now, 1, ENTRIES_OF_ALL)) {
-            return Ok(());
-        }
-        let bound = ENTRIES_OF_PEER.burst;
-        Err(Fault::Bound { what: "entries within a short time", bound, found: bound + 1 })
-    }
-}
-
-/// Entries that wait to be ordered.
-#[derive(Default)]
-struct Pool {
-    entries: BTreeMap<EntryId, SignedEntry>,
-    by_author: BTreeMap<PublicKey, usize>,
-}
-
-impl Pool {
-    fn insert(&mut self, entry: SignedEntry) -> bool {
-        let author = entry.author;
-        let new = self.entries.insert(entry.id(), entry).is_none();
-        if new {
-            *self.by_author.entry(author).or_default() += 1;
-        }
-        new
-    }
-
-    fn remove(&mut self, id: &EntryId) {
-        let Some(entry) = self.entries.remove(id) else { return };
-        if let Some(count) = self.by_author.get_mut(&entry.author) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_author.remove(&entry.author);
-            }
-        }
-    }
-
-    /// Whether there is room for one more entry of somebody else, of whom `most` may wait at a time.
-    fn has_room(&self, author: &PublicKey, most: usize) -> Result<(), Fault> {
-        let own = self.by_author.get(author).copied().unwrap_or_default();
-        for (what, bound, found) in [
-            ("entries of one author waiting", most, own + 1),
-            ("entries waiting", limits::MAX_POOL, self.entries.len() + 1),
-        ] {
-            if found > bound {
-                return Err(Fault::Bound { what, bound: bound as u64, found: found as u64 });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// How often a node asks an operator for what follows its log, in milliseconds: announcements get lost.
-const ASK_MILLIS: u64 = 3_000;
-
-/// How long an entry of somebody at this node may take to reach the log before it is sent again, in milliseconds.
-const RELAY_MILLIS: u64 = 3_000;
-
-/// How often a node asks for a tip that it heard of before it stops believing in it. Anybody can claim a tip.
-const BELIEVED_REQUESTS: usize = 20;
-
-/// How soon it asks again when it knows that there is more.
-const ASK_AGAIN_MILLIS: u64 = 400;
-
-/// How long it waits for an answer when much is missing, before it asks the next operator: a part of a megabyte takes a
-/// second on a slow line, and asking again meanwhile would fetch it twice.
-const PART_MILLIS: u64 = 4_000;
-
-/// How many heights are much.
-const MUCH: u64 = 32;
 
 impl Ordering {
     pub(super) fn resume(
@@ -273,17 +164,6 @@ impl Ordering {
             self.recent.pop_front();
         }
     }
-
-    /// Whether to ask now for what follows: not while an answer may still be on its way.
-    fn may_ask(&mut self, now: Timestamp) -> bool {
-        let (next, missing) = (self.height.next(), self.ahead.0.saturating_sub(self.height.0));
-        if self.awaited.0 == next && now < self.awaited.1 {
-            return false;
-        }
-        let patience = if missing > MUCH { PART_MILLIS } else { ASK_AGAIN_MILLIS };
-        self.awaited = (next, now.plus_millis(patience));
-        true
-    }
 }
 
 /// Returns the rounds of a state that have a result.
@@ -359,41 +239,7 @@ pub(super) fn apply_certified(ledger: &mut Ledger, batch: &Batch) -> Result<(), 
     Ok(())
 }
 
-/// Whether an entry is on the log or can never be. `ledger` is a copy that becomes the state after it.
-fn is_settled(ledger: &mut Ledger, entry: &SignedEntry) -> bool {
-    match ledger.apply_verified(entry) {
-        Ok(()) | Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => false,
-        Err(_) => true,
-    }
-}
-
 impl Peer {
-    /// Takes an entry into the pool and tells the operators.
-    pub(super) fn post(&mut self, entry: SignedEntry) {
-        self.send_to_operators(&Message::Entry(entry.clone()));
-        let _ = self.pool(entry);
-    }
-
-    /// Passes on an entry of somebody at this node until it is on the log, or can never be.
-    pub(super) fn relay(&mut self, entry: SignedEntry) {
-        if self.ordering.relayed.len() < limits::MAX_POOL {
-            let again = self.now.plus_millis(RELAY_MILLIS);
-            if self.ordering.relayed.insert(entry.id(), (entry.clone(), again)).is_none() {
-                self.effects.push_back(Effect::StoreEntry(Box::new(entry.clone())));
-            }
-        }
-        self.post(entry);
-    }
-
-    /// Goes on with an entry that was not on the log when the node stopped.
-    pub(super) fn take_up_relayed(&mut self, entry: SignedEntry) {
-        if is_settled(&mut self.ledger.clone(), &entry) {
-            self.effects.push_back(Effect::DropEntry(entry.id()));
-        } else {
-            self.ordering.relayed.insert(entry.id(), (entry, self.now));
-        }
-    }
-
     /// Keeps the consensus silent up to a height.
     pub(super) fn silence_consensus(&mut self, until: Height) {
         if let Some(consensus) = &mut self.ordering.consensus {
@@ -414,79 +260,13 @@ impl Peer {
         self.ordering.pool = Pool::default();
     }
 
-    fn relay_again(&mut self) {
-        let (now, mut due) = (self.now, Vec::new());
-        for (entry, at) in self.ordering.relayed.values_mut().filter(|(_, at)| *at <= now) {
-            *at = now.plus_millis(RELAY_MILLIS);
-            due.push(entry.clone());
-        }
-        due.into_iter().for_each(|entry| self.post(entry));
-    }
-
-    /// Sends the entries of the people at this node to an operator that has just been met.
-    pub(super) fn send_relayed(&mut self, to: NodeId) {
-        let entries: Vec<SignedEntry> = self.ordering.relayed.values().map(|(entry, _)| entry.clone()).collect();
-        for entry in entries {
-            self.send(to, &Message::Entry(entry));
-        }
-    }
-
-    /// Takes an entry into the pool of this operator only: the others come to the same entry by themselves.
-    pub(super) fn pool(&mut self, entry: SignedEntry) -> Result<(), Fault> {
-        // Who does not propose needs no pool.
-        if self.ordering.consensus.is_none() || self.operator().is_none() {
-            return Ok(());
-        }
-        // What this operator says itself always has room: nobody can keep it from speaking.
-        if self.config.operator.as_ref().is_none_or(|key| key.public() != entry.author) {
-            let trusted = self.ledger.serves(&entry.author) || self.ledger.charter().attester(&entry.author).is_some();
-            let most = if trusted { limits::MAX_POOL_PER_OFFICE } else { limits::MAX_POOL_PER_MEMBER };
-            self.ordering.pool.has_room(&entry.author, most)?;
-        }
-        if self.ordering.pool.insert(entry) {
-            self.feed_consensus(Input::Wake);
-        }
-        Ok(())
-    }
-
-    pub(super) fn on_entry(&mut self, from: NodeId, entry: SignedEntry) -> Result<(), Fault> {
-        if self.operator().is_none() || self.ordering.pool.entries.contains_key(&entry.id()) {
-            return Ok(());
-        }
-        let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
-        self.entries.admit(self.now, from, is_operator)?;
-        // Whoever proposes a batch makes its checkpoint; to check one costs an encoding of the whole state.
-        if matches!(entry.entry, Entry::Checkpoint(_)) {
-            return Err(Fault::NotAllowed("a checkpoint without its batch"));
-        }
-        // What does not follow from the log as it is may follow from it a batch later; only what can never be valid is
-        // refused here, and what is on the log already is passed over.
-        entry.verify(self.community)?;
-        match self.ledger.clone().apply_verified(&entry) {
-            Err(Fault::Duplicate(_)) => Ok(()),
-            Ok(()) => self.pool(entry),
-            Err(Fault::Early { .. } | Fault::Phase(_) | Fault::Unknown(_) | Fault::Quorum { .. }) => {
-                // Anybody can make keys: what strangers say waits at their own nodes until it holds.
-                if self.is_known(&entry.author) { self.pool(entry) } else { Ok(()) }
-            }
-            Err(fault) => Err(fault),
-        }
-    }
-
-    /// Whether somebody holds an office or has registered.
-    fn is_known(&self, author: &PublicKey) -> bool {
-        self.ledger.serves(author)
-            || self.ledger.charter().attester(author).is_some()
-            || self.ledger.registry().person(author).is_some()
-    }
-
     pub(super) fn on_consensus(&mut self, bytes: Vec<u8>) -> Result<(), Fault> {
         let refused = self.feed_consensus(Input::Message(bytes));
         match refused {
             None => Ok(()),
             Some(ConsensusError::Refused(Refusal::Ahead(height))) => {
                 self.ordering.ahead = self.ordering.ahead.max(Height(height.0.saturating_sub(1)));
-                self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
+                self.ordering.ask_soon(self.now);
                 Ok(())
             }
             Some(refused) => {
@@ -679,137 +459,5 @@ impl Peer {
     fn on_evidence(&mut self, bytes: &[u8]) {
         let entry = Entry::Evidence(EvidenceEntry { bytes: bytes.to_vec() });
         self.on_command(Command::Post(entry));
-    }
-
-    pub(super) fn send_tip(&mut self, to: NodeId) {
-        let height = self.ordering.height();
-        self.send(to, &Message::Tip(Tip { height }));
-    }
-
-    pub(super) fn on_tip(&mut self, from: NodeId, height: Height) {
-        if height > self.ordering.height() && !self.ordering.stuck {
-            self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
-            // Anybody can claim a height. While an operator is there, others' claims are a reason to ask it, and no more.
-            let is_operator = |operator: &Option<PublicKey>| operator.is_some();
-            if !self.nodes.get(&from).is_some_and(is_operator) && self.nodes.values().any(is_operator) {
-                return;
-            }
-            self.ordering.ahead = self.ordering.ahead.max(height);
-            if self.arriving.is_none() && self.ordering.may_ask(self.now) {
-                self.send(from, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
-            }
-        }
-    }
-
-    /// Asks the next operator in turn for what follows.
-    fn ask_for_log(&mut self) {
-        if self.arriving.is_some() {
-            self.ordering.ask_at = self.now.plus_millis(ASK_MILLIS);
-            return self.ask_for_landmark();
-        }
-        if self.ordering.fruitless >= BELIEVED_REQUESTS {
-            self.ordering.ahead = self.ordering.height();
-        }
-        let behind = self.ordering.ahead > self.ordering.height();
-        self.ordering.ask_at = self.now.plus_millis(if behind { ASK_AGAIN_MILLIS } else { ASK_MILLIS });
-        if behind && !self.ordering.may_ask(self.now) {
-            return;
-        }
-        self.ordering.fruitless = if behind { self.ordering.fruitless + 1 } else { 0 };
-        let operators: Vec<NodeId> =
-            self.nodes.iter().filter(|(_, operator)| operator.is_some()).map(|(node, _)| *node).collect();
-        self.ordering.asked = self.ordering.asked.wrapping_add(1);
-        if let Some(node) = operators.get(self.ordering.asked.checked_rem(operators.len()).unwrap_or(0)) {
-            self.ordering.asked_of = Some(*node);
-            self.send(*node, &Message::LogRequest(Tip { height: self.ordering.height().next() }));
-        }
-    }
-
-    pub(super) fn on_log_request(&mut self, from: NodeId, height: Height) {
-        let height = height.max(Height(1));
-        if height > self.ordering.height() {
-            return;
-        }
-        // A request is short and its answer long: whoever asks for more than it can take gets nothing.
-        let is_operator = self.nodes.get(&from).is_some_and(Option::is_some);
-        if !self.entries.admit_log_request(self.now, from, is_operator) {
-            return;
-        }
-        // What is before the start, others have.
-        if height <= self.ordering.start {
-            return self.send_nothing(from);
-        }
-        let oldest = self.ordering.recent.front().map(|decision| decision.batch.height());
-        if oldest.is_none_or(|oldest| height < oldest) {
-            self.effects.push_back(Effect::SendLog { to: from, from: height });
-            return;
-        }
-        let recent = self.ordering.recent.iter().skip_while(|decision| decision.batch.height() < height);
-        let part = LogPart::of(recent.map(|decision| decision.as_ref().clone()));
-        self.send(from, &Message::Log(part));
-    }
-
-    /// Takes a part of the log.
-    ///
-    /// # Correctness
-    ///
-    /// One certificate at the end of the part would prove all of it, for each batch names the one before. All
-    /// certificates are checked all the same: each is kept, passed on and shown to verifiers, and one that nobody looked
-    /// at would make this node the one that spreads it. They are checked together, for the committee in force, and once more
-    /// from where that changes.
-    pub(super) fn on_log(&mut self, from: NodeId, part: LogPart) -> Result<(), Fault> {
-        if self.ordering.stuck {
-            return Ok(());
-        }
-        if self.arriving.is_some() {
-            return self.on_landmark(part);
-        }
-        if part.decisions.is_empty() {
-            // It lacks what it was asked for: the next one may have it.
-            if self.ordering.asked_of.take_if(|asked| *asked == from).is_some() {
-                self.ordering.awaited.1 = self.now;
-                self.ordering.ask_at = self.ordering.ask_at.min(self.now.plus_millis(ASK_AGAIN_MILLIS));
-            }
-            return Ok(());
-        }
-        let next = self.ordering.height().next();
-        let mut decisions = part.decisions;
-        decisions.retain(|decision| decision.batch.height() >= next);
-        let mut link = (next, self.ordering.tip);
-        for Decision { batch, .. } in &decisions {
-            if (batch.height(), batch.previous()) != link {
-                return Err(Fault::Mismatch("the log's chain"));
-            }
-            link = (batch.height().next(), batch.id());
-        }
-        let mut charter = Arc::clone(self.ledger.charter());
-        let mut verified = self.verify_certificates(&decisions);
-        for (index, decision) in decisions.iter().enumerate() {
-            if !Arc::ptr_eq(&charter, self.ledger.charter()) {
-                charter = Arc::clone(self.ledger.charter());
-                verified.truncate(index);
-                verified.extend(self.verify_certificates(decisions.get(index..).unwrap_or_default()));
-            }
-            if verified.get(index) != Some(&true) {
-                return Err(Fault::Mismatch("a certificate"));
-            }
-            let decision = decision.clone();
-            if self.ordering.consensus.is_some() {
-                self.feed_consensus(Input::Sync(Box::new(decision)));
-            } else if !self.commit(decision) {
-                break;
-            }
-        }
-        if self.ordering.ahead > self.ordering.height() {
-            self.on_tip(from, self.ordering.ahead);
-        }
-        Ok(())
-    }
-
-    /// Tells which certificates hold for the committee in force now.
-    fn verify_certificates(&self, decisions: &[Decision]) -> Vec<bool> {
-        let (committee, community) = (self.ledger.charter().committee(), self.community);
-        let holds = |decision: &Decision| decision.certificate.verify(&committee, community, &decision.batch).is_ok();
-        decisions.par_iter().map(holds).collect()
     }
 }
