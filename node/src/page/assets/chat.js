@@ -64,6 +64,8 @@ async function answer(form, fields, place, title, signal) {
       line.append(element("span", `pill ${kind}`, words[`label${event.label[0].toUpperCase()}${event.label.slice(1)}`]));
       line.append(" ", element("bdi", "", event.text));
       if (event.reason) line.append(" ", element("bdi", "aside", event.reason));
+      // What the model wrote stands in the list now, beside the principles.
+      part("evaluate").text.hidden = true;
       part("evaluate").verdicts.append(line);
     } else if (event.event === "done") {
       whole = event.steps.at(-1)?.text ?? "";

@@ -3,6 +3,10 @@
 use serde_json::json;
 
 use super::{Browser, shut};
+use crate::{
+    chat::outside::stub::{END, Stub, streamed},
+    config::settings::Name,
+};
 
 /// Returns the path of the operator's page about a poll.
 fn operators(poll: &str) -> String {
@@ -81,5 +85,22 @@ async fn a_cited_prompt_stands_beside_its_statement_until_the_model_was_asked() 
     assert!(page.contains("1 prompt where today’s model fails") && page.contains("Why is it flat?"));
     assert!(page.contains("The model has not been asked yet."));
     assert!(page.contains("<noscript>"), "without script, numbers stay as they were");
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_a_model_is_configured_the_page_talks_with_it_and_says_where_it_computes() {
+    let browser = Browser::enter().await;
+    let answer = streamed(&["It may ", "be the starter."], END);
+    let stub = Stub::start(vec![answer]);
+    browser.fixture.set(Name::ModelUrl, &stub.url());
+    browser.fixture.set(Name::ModelName, "baker");
+    browser.fixture.set(Name::ModelProvider, "outside");
+
+    let page = browser.get("/chat").await.text;
+    let asked = browser.post("/chat", &[("text", "Why is it flat?"), ("history", ""), ("constitution", "1")]).await;
+
+    assert!(page.contains("data-chat") && page.contains("baker") && page.contains(&stub.address.to_string()), "{page}");
+    assert!(asked.text.contains("It may be the starter.") && asked.text.contains("Why is it flat?"), "{}", asked.text);
     shut(browser).await;
 }
