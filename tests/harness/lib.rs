@@ -11,6 +11,7 @@ pub mod history;
 pub mod malice;
 pub mod network;
 pub mod offline;
+pub mod published;
 pub mod restored;
 pub mod scenario;
 pub mod sybil;
