@@ -13,7 +13,7 @@ import * as values from "./values.mjs";
 import * as voting from "./voting.mjs";
 
 /** How long votes are taken. */
-const MINUTES = Number(process.env.VOTING_MINUTES ?? 3);
+const MINUTES = Number(process.env.VOTING_MINUTES ?? 2);
 
 const QUESTION = "How should our AI treat people?";
 const SLEEP = "The AI should remind me to sleep.";
