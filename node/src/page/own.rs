@@ -8,7 +8,12 @@ use chorus_protocol::id::{PollId, RoundId};
 use minijinja::context;
 use serde::Serialize;
 
-use super::{Page, failure::Failed, guard::Visit, vote::words_of};
+use super::{
+    Page,
+    failure::Failed,
+    guard::Visit,
+    vote::{names, words_of},
+};
 use crate::api::view;
 
 /// The person's votes in one round.
@@ -58,5 +63,6 @@ pub(super) async fn show(State(page): State<Page>, Extension(visit): Extension<V
         let poll = Heading { id: poll.id, question: &poll.question };
         items.extend(mine.statements.into_iter().map(|statement| Statement { statement, poll }));
     }
-    page.show(&visit, "own.html", context! { kept => diary.kept, sheets, items, cards => diary.cards }).await
+    let names = names(&page).await?;
+    page.show(&visit, "own.html", context! { names, kept => diary.kept, sheets, items, cards => diary.cards }).await
 }
