@@ -1,6 +1,6 @@
 //! Admission of people: what attacks on it achieve, and what fakes could do with their votes.
 
-mod ring;
+pub(crate) mod ring;
 mod sybil;
 mod veto;
 

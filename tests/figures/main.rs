@@ -15,6 +15,7 @@ mod idle;
 mod late_joiner;
 mod network;
 mod page;
+mod peers;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -42,6 +43,8 @@ enum Topic {
     Page,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
+    /// Chorus beside other programs, which `tests/peers/install.sh` installs.
+    Peers,
 }
 
 /// A part of the topic `network` or `page`.
@@ -117,6 +120,9 @@ struct Arguments {
     /// The connections of one address by which `network` floods a node.
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
+    /// Where the other programs of `peers` are installed.
+    #[arg(long, default_value = "target/peers")]
+    peers: PathBuf,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -155,6 +161,11 @@ impl Arguments {
             }
             Topic::Page => page::figures((self.contributions, self.looks, self.seed), is_wanted, show),
             Topic::Identity => show(identity::figures(self.seed)),
+            Topic::Peers => {
+                if let Err(error) = peers::figures(&self.peers, &mut show) {
+                    show(vec![figure::Figure::new(format!("peers: {error:#}"), 1.0, "ratio").at_most(0.0).into()]);
+                }
+            }
         }
     }
 }

@@ -46,10 +46,42 @@ fn begin(statement: &Statement) -> Transcript {
     transcript
 }
 
+/// What one credential costs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// Its bytes.
+    pub(crate) bytes: f64,
+    /// Seconds to make it.
+    pub(crate) make: f64,
+    /// Seconds to check it in a batch.
+    pub(crate) batched: f64,
+    /// Seconds to check it alone.
+    pub(crate) alone: f64,
+    /// Seconds to put its ring together.
+    pub(crate) ring: f64,
+}
+
 impl Case {
     fn figures(&self) -> Vec<Figure> {
+        let Cost { bytes, make, batched, alone, ring } = Cost::measured(self.members, self.batch);
+        let figure = |name: &str, value: f64, unit: &'static str| {
+            Figure::new(format!("ring of {}: credential, {name}", self.members), value, unit)
+        };
+        vec![
+            figure("bytes", bytes, "B").at_most(self.bytes),
+            figure("make", make, "s").at_most(self.make),
+            figure(&format!("verify, each in a batch of {}", self.batch), batched, "s").at_most(self.verify),
+            figure("verify alone", alone, "s"),
+            figure("put the ring together, once for each snapshot", ring, "s"),
+        ]
+    }
+}
+
+impl Cost {
+    /// Measures credentials in a ring of so many members, `together` of them checked at a time.
+    pub(crate) fn measured(members: usize, together: usize) -> Self {
         let mut rng = ChaCha20Rng::seed_from_u64(1);
-        let secrets: Vec<LeafSecret> = (0..self.members).map(|_| LeafSecret::random([1, 2, 3, 4], &mut rng)).collect();
+        let secrets: Vec<LeafSecret> = (0..members).map(|_| LeafSecret::random([1, 2, 3, 4], &mut rng)).collect();
         let mut leaves: Vec<Leaf> = secrets.iter().map(LeafSecret::leaf).collect();
         leaves.sort_unstable();
         let start = Instant::now();
@@ -57,7 +89,7 @@ impl Case {
         let decompress = start.elapsed().as_secs_f64();
         let rings = Rings { leaves: Some(&ring), group: None };
         let (mut times, mut made) = (Vec::new(), Vec::new());
-        for secret in secrets.iter().step_by(self.members / MADE) {
+        for secret in secrets.iter().step_by(members / MADE) {
             let hiding = Hiding::random(&mut rng);
             let holder = Holder::Ring(HiddenLeaf { cohort: 0, leaf: hiding.leaf(secret) });
             let scopes = vec![([7; 32], secret.tag(&[7; 32]))];
@@ -69,23 +101,14 @@ impl Case {
             made.push((statement, credential));
         }
         times.sort_by(f64::total_cmp);
-        let alone = self.verify(rings, &made, 1);
-        let batch = self.verify(rings, &made, self.batch) / self.batch as f64;
-        let bytes = made.iter().map(|(_, credential)| credential.to_bytes().len()).max().unwrap_or(0);
-        let figure = |name: &str, value: f64, unit: &'static str| {
-            Figure::new(format!("ring of {}: credential, {name}", self.members), value, unit)
-        };
-        vec![
-            figure("bytes", bytes as f64, "B").at_most(self.bytes),
-            figure("make", times[times.len() / 2], "s").at_most(self.make),
-            figure(&format!("verify, each in a batch of {}", self.batch), batch, "s").at_most(self.verify),
-            figure("verify alone", alone, "s"),
-            figure("put the ring together, once for each snapshot", decompress, "s"),
-        ]
+        let alone = Self::verify(rings, &made, 1);
+        let batched = Self::verify(rings, &made, together) / together as f64;
+        let bytes = made.iter().map(|(_, credential)| credential.to_bytes().len()).max().unwrap_or(0) as f64;
+        Self { bytes, make: times[times.len() / 2], batched, alone, ring: decompress }
     }
 
     /// Returns the time to verify `count` credentials together: those that were made, in turn.
-    fn verify(&self, rings: Rings<'_>, made: &[(Statement, Credential)], count: usize) -> f64 {
+    fn verify(rings: Rings<'_>, made: &[(Statement, Credential)], count: usize) -> f64 {
         let run = |run: usize| {
             let start = Instant::now();
             let mut batch = Batch::new(&[run as u8; 32]);
