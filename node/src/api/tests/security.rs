@@ -182,7 +182,7 @@ async fn a_statement_of_a_megabyte_is_refused() {
     let path = format!("/polls/{}/items", poll["id"].as_str().expect("an id"));
 
     let long = fixture.post(&path, json!({ "items": ["x".repeat(1_000_000)] })).await;
-    let huge = fixture.post(&path, json!({ "items": ["x".repeat(5_000_000)] })).await;
+    let huge = fixture.post(&path, json!({ "items": ["x".repeat(MAX_REQUEST_BYTES)] })).await;
 
     assert_eq!((long.0, &long.1["error"]["code"]), (400, &json!("too_long")));
     assert!(long.1.to_string().len() < 1_000, "nobody is sent it back");
