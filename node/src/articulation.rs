@@ -12,8 +12,8 @@
 //! # Security
 //!
 //! Everything that is said here stays in the diary until the person proposes the card, and then the card alone leaves. A
-//! model is told all of it: if one at an endpoint elsewhere is configured, it goes there, and whoever asks is told where. What
-//! a model answers is a text like any other: bounded, checked as a card is, shown and never carried out.
+//! model on this machine is told all of it. One at an endpoint elsewhere is told nothing, unless the person says for this very
+//! dialogue that the endpoint at this very host may know; another host that is configured later may not. What a model answers is a text like any other: bounded, checked as a card is, shown and never carried out.
 
 mod interviewer;
 mod script;
@@ -141,6 +141,9 @@ pub struct Articulation {
     #[serde(default)]
     follow_up: Option<String>,
     card: ValueCard,
+    /// The endpoint elsewhere that may be told of this dialogue, by its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<String>,
 }
 
 /// Shows nothing of what somebody said.
@@ -161,6 +164,16 @@ impl Articulation {
     /// Begins a dialogue about a case: the question of a value poll and the situation in which it is asked, or none.
     pub fn about(poll: Option<PollId>, case: &str) -> Self {
         Self { poll, case: case.trim().to_owned(), ..Self::default() }
+    }
+
+    /// Lets an endpoint elsewhere be told of this dialogue, by its host; without one, none is.
+    pub fn tell(&mut self, host: Option<String>) {
+        self.told = host;
+    }
+
+    /// Returns whether the endpoint at a host may be told of this dialogue.
+    pub fn may_tell(&self, host: &str) -> bool {
+        self.told.as_deref() == Some(host)
     }
 
     /// Returns the poll that it is about.

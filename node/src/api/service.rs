@@ -13,6 +13,7 @@ mod chat;
 mod classes;
 mod diary;
 mod exporting;
+mod finished;
 mod membership;
 mod moderating;
 mod moral;
@@ -129,6 +130,10 @@ pub struct Service {
     interview: articulating::Interview,
     /// The priorities that follow from finished rounds.
     ranked: Mutex<routing::Ranked>,
+    /// Results of finished rounds.
+    results: finished::Results,
+    /// The person's tags.
+    tags: finished::Tags,
 }
 
 impl Service {
@@ -170,6 +175,8 @@ impl Service {
             order,
             interview,
             ranked: Mutex::default(),
+            results: finished::Results::default(),
+            tags: finished::Tags::default(),
         }))
     }
 
@@ -343,9 +350,7 @@ impl Service {
     }
 
     fn own(&self, round: &RoundRecord) -> Option<view::Own> {
-        let person = self.person.as_ref()?;
-        let manifest = round.manifest.as_ref()?;
-        let tag = person.vault.in_snapshot(&manifest.snapshot)?.tag(&manifest.scope);
+        let tag = self.tag(round)?;
         let waiting = self.ballots.latest(round.id);
         let logged = round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back());
         let logged = logged.map(|latest| (latest.header.sequence, latest.header.is_withdrawal()));

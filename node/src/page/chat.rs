@@ -14,7 +14,7 @@ use minijinja::context;
 use serde::Serialize;
 
 use super::{
-    Page,
+    Page, cited,
     failure::Failed,
     guard::{Fields, Visit},
 };
@@ -58,7 +58,7 @@ async fn shown(
     answers: &[Spoken],
     refused: Option<&ApiError>,
 ) -> Result<Response, Failed> {
-    let cited = cited(page).await?;
+    let cited = cited::all(page, MAX_CASES).await?;
     let pairs: Vec<view::Pair> = page.service.compared()?;
     let values = context! {
         status => page.service.model_status().await?,
@@ -72,7 +72,9 @@ async fn shown(
             after => pair.after.text(),
             constitution => pair.after.about.constitution.is_some(),
         }).collect::<Vec<_>>(),
+        compared => cited.iter().filter(|prompt| pairs.iter().any(|pair| pair.prompt == **prompt)).count(),
         cited => cited.len(),
+        comparing => page.comparison.watch().borrow().clone(),
     };
     page.show(visit, "chat.html", values).await
 }
@@ -151,31 +153,12 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(sse::KeepAlive::default()).into_response())
 }
 
-/// Returns the prompts that statements cite.
-async fn cited(page: &Page) -> Result<Vec<String>, Failed> {
-    let mut cited = Vec::new();
-    for poll in page.service.polls().await? {
-        let poll = page.service.poll(&poll.id.to_string()).await?;
-        let asked = poll.items.iter().filter(|item| item.state != view::ModerationState::Rejected);
-        cited.extend(asked.flat_map(|item| &item.prompts).map(|prompt| prompt.prompt.clone()));
-    }
-    cited.sort();
-    cited.dedup();
-    cited.truncate(MAX_CASES);
-    Ok(cited)
-}
-
 /// `POST /chat/cases`: puts the prompts that statements cite to the model, before and after. It takes a while.
 pub(super) async fn compare(
     State(page): State<Page>,
     Extension(fields): Extension<Fields>,
 ) -> Result<Redirect, Failed> {
-    let asked = view::CompareModels { prompts: cited(&page).await?, again: fields.is_on("again") };
-    let service = page.service.clone();
-    tokio::spawn(async move {
-        if let Err(error) = service.compare(asked).await {
-            tracing::warn!(%error, "the cited prompts could not be put to the model");
-        }
-    });
+    let asked = view::CompareModels { prompts: cited::all(&page, MAX_CASES).await?, again: fields.is_on("again") };
+    page.comparison.start(page.service.clone(), asked);
     Ok(Redirect::to("/chat#cases"))
 }

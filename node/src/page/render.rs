@@ -21,10 +21,13 @@ use super::{
 use crate::api::{ApiError, Kind};
 
 /// All templates.
-pub(super) const TEMPLATES: [(&str, &str); 32] = [
+pub(super) const TEMPLATES: [(&str, &str); 35] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("item.html", include_str!("templates/item.html")),
     ("beside.html", include_str!("templates/beside.html")),
+    ("prompts.html", include_str!("templates/prompts.html")),
+    ("cards.html", include_str!("templates/cards.html")),
+    ("live.html", include_str!("templates/live.html")),
     ("moderate.html", include_str!("templates/moderate.html")),
     ("moderation.html", include_str!("templates/moderation.html")),
     ("values.html", include_str!("templates/values.html")),

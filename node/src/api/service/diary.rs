@@ -74,11 +74,15 @@ impl Service {
         }
     }
 
+    /// Returns the person's own ballots, as far as they are written down.
+    pub(super) fn own_ballots(&self) -> BTreeMap<RoundId, OwnBallot> {
+        let entries = self.settings().is_ok_and(|settings| settings.diary.is_on()).then(|| self.diary.read());
+        entries.and_then(Result::ok).unwrap_or_default().ballots
+    }
+
     /// Returns how the person voted in a round, as far as that is written down.
     pub(super) fn own_votes(&self, round: RoundId) -> BTreeMap<BlobId, view::Choice> {
-        let entries = self.settings().is_ok_and(|settings| settings.diary.is_on()).then(|| self.diary.read());
-        let entries = entries.and_then(Result::ok).unwrap_or_default();
-        entries.ballots.get(&round).map(|ballot| ballot.votes.clone()).unwrap_or_default()
+        self.own_ballots().remove(&round).map(|ballot| ballot.votes).unwrap_or_default()
     }
 
     pub(super) fn kept(&self) -> Result<(), ApiError> {

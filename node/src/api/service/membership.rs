@@ -30,16 +30,21 @@ impl Service {
                 "this is your own key, and leaving is for good: the key cannot come back; say --yes if you mean it",
             ));
         }
-        let entry = Entry::Revoke(Revocation { key, reason: reason(asked.reason)? });
         let registered = ledger.registry().person(&key);
         if key == own && registered.is_none_or(|person| person.departure.is_some()) {
             return Err(ApiError::refused("you are not registered here, or have left already"));
         }
-        if key != own && !registered.is_some_and(|person| person.attestations.contains_key(&own)) {
-            return Err(ApiError::refused(
-                "no word of yours on them stands: you have not attested them, or took it back",
-            ));
-        }
+        let stands = registered.and_then(|person| person.attestations.get(&own)).filter(|_| key != own);
+        let revocation = match stands {
+            Some(attestation) => Revocation::of(attestation, reason(asked.reason)?),
+            None if key == own => Revocation::leaving(key, reason(asked.reason)?),
+            None => {
+                return Err(ApiError::refused(
+                    "no word of yours on them stands: you have not attested them, or took it back",
+                ));
+            }
+        };
+        let entry = Entry::Revoke(revocation);
         self.say_until_logged(&mut ledger, entry, wait(asked.wait_seconds)).await?;
         let left = "You have left: you take part in no round that opens from now on.";
         let taken = "Your attestation is taken back: from the next round on it does not count.";
@@ -112,7 +117,7 @@ impl Service {
     /// has changed.
     pub async fn take_census(&self, asked: view::Wait) -> Result<view::CensusView, ApiError> {
         let mut ledger = self.ledger().await?;
-        self.check_attester(&ledger)?;
+        let own = self.check_attester(&ledger)?;
         let policy = ledger.charter().policy.clone();
         if policy.attributes.is_empty() {
             return Err(ApiError::refused("this community has no attributes"));
@@ -129,7 +134,8 @@ impl Service {
         let wait = wait(asked.wait_seconds);
         let mut said = false;
         for (slot, counts) in (0u8..).zip(&counts) {
-            let entry = Entry::Census(Census { slot, counts: counts.clone() });
+            let number = ledger.registry().censuses(slot, &own).saturating_add(1);
+            let entry = Entry::Census(Census { slot, number, counts: counts.clone() });
             let signed = self.sign(&ledger, vec![entry.clone()])?;
             match signed.iter().try_for_each(|entry| ledger.clone().apply(entry)) {
                 Err(Fault::Duplicate(_)) => {}
@@ -217,7 +223,8 @@ impl Service {
                 ));
             }
         }
-        let vouch = Vouch { key, stands: !asked.withdraw };
+        let number = ledger.registry().vouch_words(&own, &key).saturating_add(1);
+        let vouch = Vouch { key, stands: !asked.withdraw, number };
         if !asked.withdraw && !self.vouches().await?.may_vouch {
             return Err(ApiError::coded(Code::CannotVouch, CANNOT_VOUCH));
         }

@@ -136,7 +136,7 @@ impl Service {
     /// Returns [`Kind::Refused`](super::Kind::Refused) if the person is no operator, or the rules do not admit it.
     pub async fn state_card(&self, asked: view::AboutCard) -> Result<view::CardView, ApiError> {
         let mut ledger = self.ledger().await?;
-        self.operator(&ledger, "say which cards mean the same")?;
+        let own = self.operator(&ledger, "say which cards mean the same")?;
         let card = find_card(&ledger, &asked.card)?.id();
         let into = asked.into.map(|into| find_card(&ledger, &into)).transpose()?.map(|into| into.id());
         let reason = asked.reason.trim().to_owned();
@@ -147,12 +147,13 @@ impl Service {
             )
             .with("bound", limits::MAX_TEXT_BYTES));
         }
+        let number = ledger.cards().said_by(&own, &card).saturating_add(1);
         let entry = match into {
-            Some(into) => Entry::MergeCards(MergeCards { card, into, reason }),
-            None => Entry::Canonical(CanonicalCard { card, reason }),
+            Some(into) => Entry::MergeCards(MergeCards { card, into, number, reason }),
+            None => Entry::Canonical(CanonicalCard { card, number, reason }),
         };
         self.say(&mut ledger, vec![entry]).await?;
-        let said = move |peer: &Peer| peer.ledger().cards().latest(&card).is_some_and(|said| said.into == into);
+        let said = move |peer: &Peer| peer.ledger().cards().said_by(&own, &card) >= number;
         self.until(said, wait(asked.wait_seconds)).await?;
         let (ledger, own) = (self.ledger().await?, BTreeMap::new());
         let votes = self.votes_on_values(&ledger, None).await?;

@@ -22,6 +22,15 @@ pub enum Speak {
         /// The value poll: its id or the beginning of it.
         #[serde(default)]
         poll: Option<String>,
+        /// The host of the configured endpoint, if it may be told of the dialogue.
+        #[serde(default)]
+        tell: Option<String>,
+    },
+    /// From now on let the configured endpoint be told of this dialogue, or not.
+    Tell {
+        /// The endpoint's host; none to tell it nothing more.
+        #[serde(default)]
+        host: Option<String>,
     },
     /// The answer to the question.
     Answer {
@@ -57,6 +66,9 @@ pub struct Articulated {
     /// The card that was accepted just now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<ValueCard>,
+    /// The endpoint elsewhere that is configured. It is told of a dialogue only if the person says so for that dialogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Answering>,
 }
 
 /// A dialogue.
