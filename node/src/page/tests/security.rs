@@ -178,6 +178,9 @@ async fn an_error_is_told_in_the_page_s_language() {
 
     assert!(nowhere.text.contains("Diese Umfrage gibt es nicht."), "{}", nowhere.text);
     assert!(early.text.contains("Die letzte Runde dieser Umfrage ist noch nicht abgeschlossen."), "{}", early.text);
+    let odd = browser.ask("GET", "/polls/%ff/vote", String::new(), vec![("Accept-Language", "de".into())]).await;
+    assert_eq!((odd.status, odd.header("content-type")), (400, "text/html; charset=utf-8"));
+    assert!(odd.text.contains("Es ist zu groß oder beschädigt"), "{}", odd.text);
     for page in [&nowhere.text, &early.text] {
         let (_, main) = page.split_once("role=\"alert\"").expect("a notice");
         let (told, _) = main.split_once("<details>").expect("details");
