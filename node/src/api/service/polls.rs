@@ -161,7 +161,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Refused`] while votes are taken, or before.
+    /// Returns [`Kind::Refused`](super::Kind::Refused) while votes are taken, or before.
     pub async fn close_poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
         let poll = self.poll(reference).await?;
         match poll.rounds.last().map(|round| (round.state, round.closes_at)) {
