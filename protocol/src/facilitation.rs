@@ -89,7 +89,10 @@ pub enum Verdict {
 wire_enum!(Verdict { 1 => Accept, 2 => Reject, 3 => Meta, 4 => TakeBack });
 
 /// Why an item is not to be asked.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(
+    Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Ground {
     /// Advertising, or nonsense.
     Spam,
@@ -118,6 +121,34 @@ wire_enum!(Ground {
     7 => Unlawful,
     8 => Other,
 });
+
+impl Ground {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Spam,
+        Self::Private,
+        Self::Hostile,
+        Self::OffTopic,
+        Self::Duplicate,
+        Self::Unclear,
+        Self::Unlawful,
+        Self::Other,
+    ];
+
+    /// Returns the name that programs use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spam => "spam",
+            Self::Private => "private",
+            Self::Hostile => "hostile",
+            Self::OffTopic => "off_topic",
+            Self::Duplicate => "duplicate",
+            Self::Unclear => "unclear",
+            Self::Unlawful => "unlawful",
+            Self::Other => "other",
+        }
+    }
+}
 
 /// An operator's word on an item, signed and public for ever.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, net::SocketAddr, path::Path, time::Instant};
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Request, header};
 
 use super::error::{ApiError, Kind};
 use crate::{page::session::Sessions, store::files};
@@ -76,10 +76,14 @@ impl Gate {
     /// # Errors
     ///
     /// Returns [`Kind::Host`] if it names another host.
-    pub fn check_host(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    pub fn check_host<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        let headers = request.headers();
         let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", self.port()));
         let names = headers.get_all(header::HOST).iter().count();
-        if names != 1 || !own.iter().any(|own| own == text(headers, header::HOST)) {
+        let is_own = |name: &str| own.iter().any(|own| own == name);
+        // A request may name its server in its first line too, and that counts more than the header.
+        let is_named_twice = request.uri().authority().is_some_and(|name| !is_own(name.as_str()));
+        if names != 1 || is_named_twice || !is_own(text(headers, header::HOST)) {
             return Err(ApiError::new(Kind::Host, "this server answers to its loopback address alone"));
         }
         Ok(())
@@ -90,14 +94,14 @@ impl Gate {
         format!("http://{}/enter?token={}", self.address, sessions.link(Instant::now()).as_str())
     }
 
-    /// Checks a request's headers.
+    /// Checks that a request may come in.
     ///
     /// # Errors
     ///
     /// Returns [`Kind::Host`] if the request names another host, [`Kind::Unauthorized`] without the token.
-    pub fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        self.check_host(headers)?;
-        if !self.token.is_shown_by(text(headers, header::AUTHORIZATION).as_bytes()) {
+    pub fn check<B>(&self, request: &Request<B>) -> Result<(), ApiError> {
+        self.check_host(request)?;
+        if !self.token.is_shown_by(text(request.headers(), header::AUTHORIZATION).as_bytes()) {
             return Err(ApiError::new(
                 Kind::Unauthorized,
                 "the token is missing or wrong: it is in the file api.token",

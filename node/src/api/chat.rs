@@ -30,7 +30,7 @@ use serde_json::Value;
 use super::{
     error::{ApiError, Kind},
     openapi::{Events, told},
-    routes::{Answer, Asked, Shared},
+    routes::{Answer, Asked, Shared, bare},
     service::{Conversation, Service},
     view,
 };
@@ -87,8 +87,11 @@ pub(super) fn described_openai() -> ApiRouter<Shared> {
 
 /// Lets in who may come in.
 async fn enter(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let mut response = match shared.gate.check(request.headers()) {
-        Ok(()) => next.run(request).await,
+    let mut response = match shared.gate.check(&request) {
+        Ok(()) => match bare(next.run(request).await).await {
+            Ok(response) => response,
+            Err((status, why)) => refuse(status, &why, "invalid_request", None),
+        },
         Err(error) => {
             let code = if error.kind == Kind::Host { "wrong_host" } else { "invalid_api_key" };
             refuse(error.kind.status(), &error.message, code, None)

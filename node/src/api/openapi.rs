@@ -104,7 +104,7 @@ fn name(path: &str, method: &str, operation: &mut Value) {
     let parameters: Vec<Value> = parameters
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
         .collect();
-    match operation["parameters"].as_array_mut() {
+    match operation.get_mut("parameters").and_then(Value::as_array_mut) {
         Some(known) => known.extend(parameters),
         None if parameters.is_empty() => {}
         None => operation["parameters"] = parameters.into(),

@@ -161,7 +161,7 @@ pub fn router(shared: Shared) -> Router {
 
 /// Lets in whoever names the server by its own address.
 async fn enter_open(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    match gate.check_host(request.headers()) {
+    match gate.check_host(&request) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }
@@ -169,14 +169,34 @@ async fn enter_open(State(gate): State<Gate>, request: Request, next: Next) -> R
 
 /// Lets in who may come in, and forbids to keep the answer.
 async fn enter(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let mut response = match gate.check(request.headers()) {
-        Ok(()) => next.run(request).await,
+    let mut response = match gate.check(&request) {
+        Ok(()) => match bare(next.run(request).await).await {
+            Ok(response) => response,
+            Err((status, why)) => refuse(status, why),
+        },
         Err(error) => error.into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
     response
+}
+
+/// Bytes of a refusal in the framework's words.
+const REFUSAL_BYTES: usize = 4_096;
+
+/// Returns status and words of an answer in which the framework refuses a path, a query or a method: ours are JSON.
+pub(super) async fn bare(response: Response) -> Result<Response, (StatusCode, String)> {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if !response.status().is_client_error() || kind.is_some_and(|kind| !kind.starts_with("text/plain")) {
+        return Ok(response);
+    }
+    let status = response.status();
+    let words = axum::body::to_bytes(response.into_body(), REFUSAL_BYTES).await.unwrap_or_default();
+    match words.is_empty() {
+        true => Err((status, status.canonical_reason().unwrap_or("the request is not understood").to_owned())),
+        false => Err((status, String::from_utf8_lossy(&words).into_owned())),
+    }
 }
 
 /// A request's JSON; what is wrong with it is answered as our own error.

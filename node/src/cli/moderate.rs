@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum as _};
+use clap::{Args, Subcommand};
 
 use super::{
     Global,
@@ -53,8 +53,8 @@ pub(super) struct Word {
 pub(super) struct Rejection {
     #[command(flatten)]
     word: Word,
-    /// On what ground.
-    #[arg(long, value_name = "GROUND")]
+    /// On what ground: spam, private, hostile, off-topic, duplicate, unclear, unlawful or other.
+    #[arg(long, value_name = "GROUND", value_parser = values::ground)]
     category: Category,
 }
 
@@ -189,5 +189,5 @@ fn log_text(log: &view::ModerationLog) -> String {
 }
 
 fn category_name(category: Category) -> String {
-    category.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    category.name().replace('_', "-")
 }

@@ -38,17 +38,21 @@ impl Output {
 
     /// Prints a value as JSON, or the text made from it.
     pub(super) fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
-        let answer = match self.format {
-            // What others wrote must not steer the terminal, nor look like what it is not.
-            Format::Text => plain_lines(&text(value)),
-            Format::Json => serde_json::to_string_pretty(value)?,
-        };
+        let answer = self.answer(value, text)?;
         let mut out = io::stdout().lock();
         match writeln!(out, "{}", answer.trim_end()).and_then(|()| out.flush()) {
             // Whoever read has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => Ok(written?),
         }
+    }
+
+    fn answer<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<String> {
+        Ok(match self.format {
+            // What others wrote must not steer the terminal, nor look like what it is not.
+            Format::Text => plain_lines(&text(value)),
+            Format::Json => serde_json::to_string_pretty(value)?,
+        })
     }
 
     /// Says that something is under way, until what is returned is dropped.
@@ -167,4 +171,19 @@ pub(super) fn short(id: &impl core::fmt::Display) -> String {
     let mut text = id.to_string();
     text.truncate(12);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_does_not_steer_the_terminal() {
+        let written = "Be \u{1b}[2J kind\n\u{202E}dnik";
+
+        let answer = |format| Output::new(format).answer(&written, |written| (*written).to_owned()).expect("an answer");
+
+        assert_eq!(answer(Format::Text), "Be [U+001B][2J kind\n[U+202E]dnik\n");
+        assert!(!answer(Format::Json).contains('\u{1b}'));
+    }
 }

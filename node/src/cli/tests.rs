@@ -1,6 +1,7 @@
 use clap::{CommandFactory as _, ValueEnum as _};
 
 use super::*;
+use crate::api::view::Category;
 
 #[test]
 fn the_command_line_is_well_formed() {
@@ -14,6 +15,17 @@ fn durations_are_numbers_with_units() {
     assert_eq!(values::duration("7").map(|it| it.as_secs()), Ok(7));
     assert!(values::duration("m").is_err() && values::duration("5 weeks").is_err());
     assert!(values::duration("99999999999999999999d").is_err() && values::duration("é").is_err());
+}
+
+#[test]
+fn grounds_have_names() {
+    let grounds = ["spam", "off-topic", "other"].map(values::ground);
+
+    assert_eq!(grounds, [Ok(Category::Spam), Ok(Category::OffTopic), Ok(Category::Other)]);
+    assert!(values::ground("off_topic").is_err());
+    for ground in Category::ALL {
+        assert_eq!(serde_json::json!(ground), ground.name(), "one name for programs and for JSON");
+    }
 }
 
 #[test]

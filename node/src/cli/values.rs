@@ -14,10 +14,19 @@ use chorus_protocol::{
 };
 
 use super::Failure;
-use crate::{model::lora::Projection, network::check_address};
+use crate::{api::view::Category, model::lora::Projection, network::check_address};
 
 /// The most bytes read from a file that the user names.
 const MAX_INPUT_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Reads on what ground an item is rejected.
+pub(super) fn ground(text: &str) -> Result<Category, String> {
+    let named = |ground: &Category| ground.name().replace('_', "-") == text;
+    Category::ALL.into_iter().find(named).ok_or_else(|| {
+        let names = Category::ALL.map(|ground| ground.name().replace('_', "-"));
+        format!("the grounds are {}", names.join(", "))
+    })
+}
 
 /// Reads a duration: a number and `ms`, `s`, `m`, `h` or `d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {

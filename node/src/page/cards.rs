@@ -12,7 +12,7 @@ use super::{
     guard::{Fields, Visit},
     polls::After,
 };
-use crate::api::{ApiError, view};
+use crate::api::{ApiError, Code, view};
 
 /// `GET /operate/cards`: pairs that may mean the same, and all cards.
 pub(super) async fn show(
@@ -54,9 +54,11 @@ pub(super) async fn say(State(page): State<Page>, Extension(fields): Extension<F
         (card, _, _) => card,
     };
     if fields.text("reason").is_empty() {
-        return Err(
-            ApiError::invalid("everybody can read what was decided, and wants to know why: give a reason").into()
-        );
+        return Err(ApiError::coded(
+            Code::Reason,
+            "everybody can read what was decided, and wants to know why: give a reason",
+        )
+        .into());
     }
     let asked = view::AboutCard {
         card: card.to_owned(),

@@ -18,9 +18,8 @@ use super::{
     failure::Failed,
     guard::{Fields, Visit},
 };
-use crate::api::Code;
 use crate::{
-    api::{ApiError, view},
+    api::{ApiError, Code, view},
     chat::{Event, answer::Answer},
     model::chat::{Message, Role},
 };
@@ -60,6 +59,7 @@ async fn shown(
 ) -> Result<Response, Failed> {
     let cited = cited::all(page, MAX_CASES).await?;
     let pairs: Vec<view::Pair> = page.service.compared()?;
+    let comparing = page.comparison.watch().borrow().clone();
     let values = context! {
         status => page.service.model_status().await?,
         history => serde_json::to_string(messages).unwrap_or_default(),
@@ -74,7 +74,10 @@ async fn shown(
         }).collect::<Vec<_>>(),
         compared => cited.iter().filter(|prompt| pairs.iter().any(|pair| pair.prompt == **prompt)).count(),
         cited => cited.len(),
-        comparing => page.comparison.watch().borrow().clone(),
+        comparing => context! {
+            running => comparing.running,
+            refused => comparing.refused.as_ref().map(|error| page.told(visit, error)),
+        },
     };
     page.show(visit, "chat.html", values).await
 }

@@ -60,12 +60,12 @@ pub(super) async fn all(page: &Page, most: usize) -> Result<Vec<String>, Failed>
 }
 
 /// How far the model is with the cited prompts.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Progress {
     /// Whether it is at work.
     pub(super) running: bool,
     /// Why it stopped the last time, if it did not come to an end.
-    pub(super) refused: Option<String>,
+    pub(super) refused: Option<ApiError>,
 }
 
 /// The one comparison that may be under way, for all who look.
@@ -101,7 +101,7 @@ impl Comparison {
             let mut ended = ended;
             if let Err(error) = service.compare(asked).await {
                 tracing::warn!(%error, "the cited prompts could not be put to the model");
-                ended.refused = Some(ApiError::from(error).message);
+                ended.refused = Some(error.into());
             }
         });
     }
@@ -110,7 +110,7 @@ impl Comparison {
 /// Says that a comparison is over, also if its task is dropped.
 struct Ended {
     comparison: Comparison,
-    refused: Option<String>,
+    refused: Option<ApiError>,
 }
 
 impl Drop for Ended {

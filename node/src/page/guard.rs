@@ -75,10 +75,17 @@ pub(super) async fn guard(State(page): State<Page>, request: Request, next: Next
     };
     let mut response = match response.extensions().get::<Failed>().cloned() {
         Some(failed) => page.failure(&visit, &failed).await,
+        None if is_bare(&response) => page.failure(&visit, &Failed::Form(response.status())).await,
         None => response,
     };
     secure(response.headers_mut());
     response
+}
+
+/// Returns whether an answer is a refusal in the framework's own words: of a path or a query that does not read.
+fn is_bare(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    response.status().is_client_error() && kind.is_none_or(|kind| kind.starts_with("text/plain"))
 }
 
 /// Returns who asks: a session if the cookie names one, and else nobody.
@@ -97,7 +104,7 @@ fn visit(page: &Page, request: &Request) -> Visit {
 }
 
 async fn check(page: &Page, visit: &Visit, request: Request) -> Result<Request, Failed> {
-    page.gate.check_host(request.headers())?;
+    page.gate.check_host(&request)?;
     let path = request.uri().path();
     // Style and scripts tell nothing, and a link is its own key.
     let is_open = request.method() == Method::GET && (path == "/enter" || path.starts_with("/assets/"));

@@ -17,8 +17,7 @@ use super::{
     vote::{described, names},
     wording,
 };
-use crate::api::Code;
-use crate::api::{ApiError, view};
+use crate::api::{ApiError, Code, view};
 
 /// `GET /operate`.
 pub(super) async fn show(
@@ -114,7 +113,7 @@ pub(super) async fn state_rules(
 ) -> Result<Redirect, Failed> {
     let number = |name: &str| match fields.text(name) {
         "" => Ok(None),
-        text => text.parse::<u16>().map(Some).map_err(|_| ApiError::invalid("a limit is a whole number")),
+        text => text.parse::<u16>().map(Some).map_err(|_| ApiError::coded(Code::Number, "a limit is a whole number")),
     };
     let items = number("items_per_member")?.map(|most| u8::try_from(most).unwrap_or(u8::MAX));
     let asked = view::ChangeRules {

@@ -100,7 +100,7 @@ impl Service {
             let item = *all.get(place).ok_or_else(|| ApiError::coded(Code::NoItem, "there is no such item"))?;
             let last = ledger.facilitation(poll).word_of(&key, &item);
             let number = last.map_or(0, |last| last.number).saturating_add(1);
-            let (ground, reason) = (asked.category.map(Into::into), reason.to_owned());
+            let (ground, reason) = (asked.category, reason.to_owned());
             words.push(Entry::Moderate(Moderation { poll, item, number, verdict, ground, reason }));
             said.push((item, number));
         }
@@ -167,7 +167,7 @@ fn word_view(ledger: &Ledger, poll: PollId, word: &Word) -> view::ModerationWord
         operator: ledger.charter().operator(&word.operator),
         key: text(word.operator),
         say: word.verdict.into(),
-        category: word.ground.map(Into::into),
+        category: word.ground,
         reason: word.reason.clone(),
         time: word.time.as_millis(),
         is_last: last.is_some_and(|last| last.number == word.number),

@@ -29,7 +29,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Internal`] if the node has stopped.
+    /// Returns [`Kind::Internal`](super::Kind::Internal) if the node has stopped.
     pub async fn polls(&self) -> Result<Vec<view::Poll>, ApiError> {
         let ledger = self.ledger().await?;
         Ok(ledger.polls().iter().map(|(id, poll)| self.poll_view(&ledger, *id, poll)).collect())
@@ -39,7 +39,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Invalid`] if there is no such poll.
+    /// Returns [`Kind::Invalid`](super::Kind::Invalid) if there is no such poll.
     pub async fn poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
         let ledger = self.ledger().await?;
         let id = find_poll(&ledger, reference)?;
@@ -56,7 +56,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Refused`] if the rules do not admit it: only operators open polls.
+    /// Returns [`Kind::Refused`](super::Kind::Refused) if the rules do not admit it: only operators open polls.
     pub async fn open_poll(&self, asked: view::OpenPoll) -> Result<view::Poll, ApiError> {
         let wait = wait(asked.wait_seconds);
         bounded("the question", &asked.question, limits::MAX_TEXT_BYTES)?;
@@ -102,7 +102,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Refused`] if the poll has no items or a round that is not finished, or if the person at this
+    /// Returns [`Kind::Refused`](super::Kind::Refused) if the poll has no items or a round that is not finished, or if the
+    /// person at this
     /// node is no operator.
     pub async fn plan_round(&self, reference: &str, asked: view::PlanRound) -> Result<view::Poll, ApiError> {
         check_duration(asked.duration_millis)?;
@@ -161,7 +162,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Refused`] while votes are taken, or before.
+    /// Returns [`Kind::Refused`](super::Kind::Refused) while votes are taken, or before.
     pub async fn close_poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
         let poll = self.poll(reference).await?;
         match poll.rounds.last().map(|round| (round.state, round.closes_at)) {

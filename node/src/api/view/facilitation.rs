@@ -1,8 +1,9 @@
 //! Requests and answers about taking part in a poll and looking after one: rules, moderation, what to show next, own votes
 //! and statements.
 
+pub use chorus_protocol::facilitation::Ground as Category;
 use chorus_protocol::{
-    facilitation::{Annotation, FailingPrompt, Ground, PollRules, Verdict},
+    facilitation::{Annotation, FailingPrompt, PollRules, Verdict},
     id::{BlobId, PollId},
     ledger::ItemStanding,
 };
@@ -170,86 +171,6 @@ impl From<Say> for Verdict {
             Say::Reject => Self::Reject,
             Say::Meta => Self::Meta,
             Say::TakeBack => Self::TakeBack,
-        }
-    }
-}
-
-/// Why an item is not to be asked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum Category {
-    /// Advertising, or nonsense.
-    Spam,
-    /// It tells something private about somebody.
-    Private,
-    /// It insults, threatens or incites.
-    Hostile,
-    /// It does not answer the poll's question.
-    OffTopic,
-    /// Another item says the same.
-    Duplicate,
-    /// Nobody could tell what agreeing to it means, or it says two things at once.
-    Unclear,
-    /// It must not be published where an operator is.
-    Unlawful,
-    /// Something else, which the reason says.
-    Other,
-}
-
-impl Category {
-    /// All of them.
-    pub const ALL: [Self; 8] = [
-        Self::Spam,
-        Self::Private,
-        Self::Hostile,
-        Self::OffTopic,
-        Self::Duplicate,
-        Self::Unclear,
-        Self::Unlawful,
-        Self::Other,
-    ];
-
-    /// Returns the name that programs use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Spam => "spam",
-            Self::Private => "private",
-            Self::Hostile => "hostile",
-            Self::OffTopic => "off_topic",
-            Self::Duplicate => "duplicate",
-            Self::Unclear => "unclear",
-            Self::Unlawful => "unlawful",
-            Self::Other => "other",
-        }
-    }
-}
-
-impl From<Ground> for Category {
-    fn from(ground: Ground) -> Self {
-        match ground {
-            Ground::Spam => Self::Spam,
-            Ground::Private => Self::Private,
-            Ground::Hostile => Self::Hostile,
-            Ground::OffTopic => Self::OffTopic,
-            Ground::Duplicate => Self::Duplicate,
-            Ground::Unclear => Self::Unclear,
-            Ground::Unlawful => Self::Unlawful,
-            Ground::Other => Self::Other,
-        }
-    }
-}
-
-impl From<Category> for Ground {
-    fn from(category: Category) -> Self {
-        match category {
-            Category::Spam => Self::Spam,
-            Category::Private => Self::Private,
-            Category::Hostile => Self::Hostile,
-            Category::OffTopic => Self::OffTopic,
-            Category::Duplicate => Self::Duplicate,
-            Category::Unclear => Self::Unclear,
-            Category::Unlawful => Self::Unlawful,
-            Category::Other => Self::Other,
         }
     }
 }

@@ -173,15 +173,18 @@ async fn an_error_is_told_in_the_page_s_language() {
     let mut headers = browser.own_origin();
     headers.extend(german);
     let csrf = browser.csrf().await;
-    let fields = [("text", "be KIND"), ("csrf", csrf.as_str())];
-    let early = browser.post_raw(&format!("/operate{poll}/close"), &fields[1..], headers).await;
+    let fields = [("duration", "1"), ("unit", "hours"), ("csrf", csrf.as_str())];
+    let early = browser.post_raw(&format!("/operate{poll}/round"), &fields, headers).await;
 
     assert!(nowhere.text.contains("Diese Umfrage gibt es nicht."), "{}", nowhere.text);
-    assert!(early.text.contains("Die Abstimmung endet von selbst"), "{}", early.text);
+    assert!(early.text.contains("Die letzte Runde dieser Umfrage ist noch nicht abgeschlossen."), "{}", early.text);
+    let odd = browser.ask("GET", "/polls/%ff/vote", String::new(), vec![("Accept-Language", "de".into())]).await;
+    assert_eq!((odd.status, odd.header("content-type")), (400, "text/html; charset=utf-8"));
+    assert!(odd.text.contains("Es ist zu groß oder beschädigt"), "{}", odd.text);
     for page in [&nowhere.text, &early.text] {
         let (_, main) = page.split_once("role=\"alert\"").expect("a notice");
         let (told, _) = main.split_once("<details>").expect("details");
-        assert!(!told.contains("poll") && !told.contains("voting"), "{told}");
+        assert!(!told.contains("poll") && !told.contains("finished"), "{told}");
     }
     shut(browser).await;
 }
