@@ -128,6 +128,10 @@ impl Replay {
             | Entry::PollRules(_)
             | Entry::Moderate(_)
             | Entry::ProposeWith(_)
+            | Entry::Convene(_)
+            | Entry::Draw(_)
+            | Entry::Deal(_)
+            | Entry::CohortResult(_)
             | Entry::Checkpoint(_)
             | Entry::Amend(_) => {}
         }
@@ -274,6 +278,10 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::PollRules(_)
         | Entry::Moderate(_)
         | Entry::ProposeWith(_)
+            | Entry::Convene(_)
+            | Entry::Draw(_)
+            | Entry::Deal(_)
+            | Entry::CohortResult(_)
         | Entry::Checkpoint(_)
         | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }

@@ -64,6 +64,8 @@ impl Encode for Registry {
             expulsions,
             census,
             snapshots,
+            // Follows from where the community comes from.
+            fixed: _,
         } = self;
         put_count(out, people.len());
         people.values().for_each(|person| person.encode(out));
@@ -101,6 +103,7 @@ impl Decode for Registry {
             expulsions: map(input, PEOPLE, |input| set(input, MAX_WORDS))?,
             census: map(input, MAX_WORDS, |input| input.seq(limits::MAX_ATTRIBUTE_VALUES))?,
             snapshots: Decode::decode(input)?,
+            fixed: false,
         })
     }
 }
