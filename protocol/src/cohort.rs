@@ -258,8 +258,7 @@ impl CohortResult {
         signatures.dedup_by_key(|(operator, _)| *operator);
         signatures.truncate(round.charter.quorum());
         let is_enough = signatures.len() == round.charter.quorum();
-        let certificate =
-            Self { round: origin.round, number: origin.number, result: result.clone(), signatures, sums };
+        let certificate = Self { round: origin.round, number: origin.number, result: result.clone(), signatures, sums };
         is_enough.then_some(certificate)
     }
 

@@ -462,9 +462,8 @@ impl Ledger {
         }
         let times = own.map_or(0, |own| own.times);
         bound("convenings of one operator for one round", MAX_STATEMENTS, usize::from(times) + 1)?;
-        let is_alike = |(key, stated): &(&PublicKey, &StatedConvening)| {
-            **key != author && stated.convening.as_ref() == convening
-        };
+        let is_alike =
+            |(key, stated): &(&PublicKey, &StatedConvening)| **key != author && stated.convening.as_ref() == convening;
         let is_agreed = stated.iter().filter(is_alike).count() + 1 >= charter.quorum();
         let taken = is_agreed.then(|| self.snapshot_after(id.as_ref(), &[]));
         if let Some((_, snapshot)) = &taken {

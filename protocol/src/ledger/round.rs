@@ -763,7 +763,12 @@ fn agreed<'a, T: Ord>(statements: impl Iterator<Item = &'a T>, faulty: u8) -> Op
     None
 }
 
-pub(super) fn insert_once<V>(map: &mut BTreeMap<u8, V>, operator: u8, value: V, what: &'static str) -> Result<(), Fault> {
+pub(super) fn insert_once<V>(
+    map: &mut BTreeMap<u8, V>,
+    operator: u8,
+    value: V,
+    what: &'static str,
+) -> Result<(), Fault> {
     match map.entry(operator) {
         std::collections::btree_map::Entry::Occupied(_) => Err(Fault::Duplicate(what)),
         std::collections::btree_map::Entry::Vacant(slot) => {
