@@ -16,6 +16,7 @@ import blake3
 import cards
 import codec
 import contribution
+import convening
 import credential
 import delta
 import ed25519
@@ -32,7 +33,7 @@ from codec import Refused
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
     *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, moderation, contribution),
-    amendment,
+    *(amendment, convening),
 ]
 """What tests itself before it judges anything."""
 
@@ -51,6 +52,7 @@ SUITES = {
     "cards": contribution.check_log,
     "moderation": contribution.check_log,
     "amendment": amendment.check,
+    "convening": convening.check,
 }
 """The check of each file of vectors."""
 

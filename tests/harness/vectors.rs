@@ -9,6 +9,7 @@ mod amendment;
 mod attestation;
 mod ballot;
 mod cards;
+mod convening;
 mod credential;
 mod delta;
 mod leaf;
@@ -88,7 +89,7 @@ pub struct Case {
 /// The name of a suite, how it is made, and how the crates judge a case of it.
 type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
 
-const SUITES: [Entry; 14] = [
+const SUITES: [Entry; 15] = [
     ("signature", signature::suite, signature::check),
     ("leaf", leaf::suite, leaf::check),
     ("rotation", leaf::rotation_suite, leaf::check_rotation),
@@ -103,6 +104,7 @@ const SUITES: [Entry; 14] = [
     ("cards", cards::suite, cards::check),
     ("moderation", moderation::suite, moderation::check),
     ("amendment", amendment::suite, amendment::check),
+    ("convening", convening::suite, convening::check),
 ];
 
 /// Makes all suites, by name.

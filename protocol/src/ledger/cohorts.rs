@@ -137,7 +137,7 @@ impl Divided {
     }
 
     /// Returns when operators may go on without commitments, and without lots, that are not there: counted from when the log's
-    /// time was fresh.
+    /// time was fresh after the division.
     pub fn graces(&self, planned_at: Timestamp) -> (Timestamp, Timestamp) {
         let grace = self.convening.plan.key_grace_millis;
         (planned_at.plus_millis(grace), planned_at.plus_millis(grace.saturating_mul(2)))
@@ -378,6 +378,13 @@ impl RoundRecord {
         snapshot: impl FnOnce(&mut Reader<'_>) -> Result<Arc<Snapshot>, DecodeError>,
     ) -> Result<(), DecodeError> {
         self.division = Division::decoded(input, community, snapshot)?;
+        // Everything else counts on it, as everywhere: who decides, and by how many.
+        if let Some(Divided { convening, results, .. }) = self.divided() {
+            let is_known = |number: &u16| usize::from(*number) < convening.cohorts.len();
+            if convening.plan != self.plan || convening.validate(&self.charter).is_err() || !results.keys().all(is_known) {
+                return Err(DecodeError::OutOfRange("convening"));
+            }
+        }
         if self.sealed.is_some() {
             self.sealed = Some(self.seal());
         }
@@ -481,15 +488,18 @@ impl Ledger {
             Box::new(Divided::new(self.community, Arc::clone(&convening), self.shared(snapshot)))
         });
         let record = Arc::make_mut(&mut self.rounds).get_mut(&id).ok_or(Fault::Unknown("round"))?;
-        let division = &mut Arc::make_mut(record).division;
+        let record = Arc::make_mut(record);
         if let Some(divided) = divided {
-            *division = Division::Divided(divided);
+            record.division = Division::Divided(divided);
+            // Whatever time passed before operators were of one mind, those who draw have their graces.
+            record.planned_at = None;
+            record.clocks_read.clear();
             return Ok(());
         }
-        if division.is_whole() {
-            *division = Division::Due(BTreeMap::new());
+        if record.division.is_whole() {
+            record.division = Division::Due(BTreeMap::new());
         }
-        if let Division::Due(stated) = division {
+        if let Division::Due(stated) = &mut record.division {
             stated.insert(author, StatedConvening { times: times + 1, convening });
         }
         Ok(())

@@ -175,10 +175,10 @@ pub struct RoundRecord {
     pub replaces: Option<BlobId>,
     /// Which round of the community this is, from 1: the version of the constitution it leads to.
     pub ordinal: u32,
-    /// The log's time once n − f operators had read their clocks since the plan: an idle log's time stands still, so
-    /// that neither the wait for keys nor the deadline could be counted from it before.
+    /// The log's time once n − f operators had read their clocks since the plan, or since the division: an idle log's time stands
+    /// still, so that neither the wait for keys nor the deadline could be counted from it before.
     pub planned_at: Option<Timestamp>,
-    /// Who has read their clock since the plan.
+    /// Who has read their clock since then.
     pub clocks_read: BTreeSet<PublicKey>,
     /// The keys offered so far.
     pub offered: BTreeMap<u8, SealPublic>,
