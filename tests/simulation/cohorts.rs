@@ -68,7 +68,7 @@ fn members(cohort: &Cohort) -> usize {
 
 #[test]
 fn a_cohort_keeps_its_map_and_the_sum_has_totals() {
-    let everything = || scenario(36, 10);
+    let everything = || Scenario { items: 24, ..scenario(48, 12) };
     let mut divided = DividedPlay::start(everything(), 3, None);
     divided.vote();
     divided.sum_up(divided.certificates()).expect("the sum of all");
@@ -80,7 +80,7 @@ fn a_cohort_keeps_its_map_and_the_sum_has_totals() {
         RoundReport::from_bytes(&body).expect("a report")
     };
     let maps = divided.cohorts.iter().filter(|cohort| of_cohort(cohort).map().is_some()).count();
-    assert!(maps > 0, "some cohort of twelve has a map");
+    assert!(maps > 0, "some cohort of sixteen has a map");
     assert!(found.map().is_none());
     let (whole, _) = undivided(everything());
     assert_eq!((found.ballots, found.totals()), (whole.ballots, whole.totals()), "exactly");
