@@ -381,7 +381,10 @@ impl RoundRecord {
         // Everything else counts on it, as everywhere: who decides, and by how many.
         if let Some(Divided { convening, results, .. }) = self.divided() {
             let is_known = |number: &u16| usize::from(*number) < convening.cohorts.len();
-            if convening.plan != self.plan || convening.validate(&self.charter).is_err() || !results.keys().all(is_known) {
+            if convening.plan != self.plan
+                || convening.validate(&self.charter).is_err()
+                || !results.keys().all(is_known)
+            {
                 return Err(DecodeError::OutOfRange("convening"));
             }
         }
