@@ -57,7 +57,7 @@ pub use replay::LogCheck;
 pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
 pub use check::{verify, verify_cohort};
-pub use tree::{Branch, MAX_LEVELS, Tree, verify_tree};
+pub use tree::{Branch, MAX_LEVELS, Open, Tree, verify_tree};
 pub use write::{write, write_cohort};
 
 #[cfg(test)]

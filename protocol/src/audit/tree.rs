@@ -38,17 +38,18 @@ impl Tree {
     }
 }
 
+/// Finds the bundle of a cohort, by where it comes from, if it is at hand.
+pub type Open<'a> = dyn FnMut(&Origin) -> Option<Box<dyn Read>> + 'a;
+
 /// Verifies a community's bundle and those of the cohorts of its divided rounds, on all levels; and that each result which a
 /// cohort certified to its parent is the one that its own bundle leads to.
-///
-/// `open` finds the bundle of a cohort, by where it comes from, if it is at hand.
 ///
 /// # Errors
 ///
 /// Returns the first thing that is wrong; nothing in the bundles is to be believed then.
 pub fn verify_tree(
     root: &mut dyn Read,
-    open: &mut dyn FnMut(&Origin) -> Option<Box<dyn Read>>,
+    open: &mut Open<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
     verify_level(None, root, (open, MAX_LEVELS), progress)
@@ -57,7 +58,7 @@ pub fn verify_tree(
 fn verify_level(
     cohort: Option<Ledger>,
     input: &mut dyn Read,
-    (open, levels): (&mut dyn FnMut(&Origin) -> Option<Box<dyn Read>>, usize),
+    (open, levels): (&mut Open<'_>, usize),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
     let (report, ledger) = verify_from(cohort, input, progress)?;

@@ -23,7 +23,12 @@ use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 use super::drawing;
 
 /// Returns a certificate of sums, signed by some operators of a cohort, as they come.
-pub fn signed(cohort: &Ledger, operators: &[SecretKey], (number, round): (u16, RoundId), sums: Sums) -> CohortResult {
+pub(super) fn signed(
+    cohort: &Ledger,
+    operators: &[SecretKey],
+    (number, round): (u16, RoundId),
+    sums: Sums,
+) -> CohortResult {
     let own = *cohort.rounds().keys().next().expect("a cohort has its round");
     let result = RoundResult { round: own, result: BlobId::of(b"a report"), follows: Some(sums.id()) };
     let charter = cohort.charter();

@@ -16,7 +16,7 @@ use chorus_tests::{
 };
 
 /// The seed of the cohorts' operators.
-pub const KEYS: u64 = 77;
+pub(super) const KEYS: u64 = 77;
 
 fn keys(cohorts: usize) -> Vec<Vec<SecretKey>> {
     (0..cohorts).map(|number| operators(KEYS, "", number)).collect()
@@ -44,7 +44,7 @@ fn convene(convening: &Convening) -> Entry {
 }
 
 /// A community whose round is divided, before anything was drawn.
-pub fn convened(cohorts: usize) -> (Town, Poll, Vec<Vec<SecretKey>>) {
+pub(super) fn convened(cohorts: usize) -> (Town, Poll, Vec<Vec<SecretKey>>) {
     let (mut town, poll) = asked();
     let keys = keys(cohorts);
     let entry = convene(&convening(plan(&poll), &keys, false));
@@ -54,7 +54,7 @@ pub fn convened(cohorts: usize) -> (Town, Poll, Vec<Vec<SecretKey>>) {
 }
 
 /// Divides another round about the same items, among the same operators.
-pub fn another(town: &mut Town, poll: &Poll, cohorts: usize) -> RoundId {
+pub(super) fn another(town: &mut Town, poll: &Poll, cohorts: usize) -> RoundId {
     let items = plan(poll).items().to_vec();
     let subject = Subject::Ballots(BallotPlan { poll: poll.poll, number: 2, items });
     let convening = convening(RoundPlan { subject, ..plan(poll) }, &keys(cohorts), false);
@@ -92,7 +92,7 @@ fn deal_now(town: &mut Town, round: RoundId) -> Result<(), Fault> {
 }
 
 /// Lets all operators draw, and deals members out.
-pub fn deal(town: &mut Town, round: RoundId) {
+pub(super) fn deal(town: &mut Town, round: RoundId) {
     town.pass(1);
     (0..4).for_each(|operator| draw(town, operator, round, commit).expect("a commitment"));
     (0..4).for_each(|operator| draw(town, operator, round, show).expect("a lot"));
@@ -209,6 +209,7 @@ fn time_that_passes_before_operators_are_of_one_mind_shortens_no_grace() {
     let entry = convene(&convening(plan(&poll), &keys(3), false));
     let operators = town.community.operators.clone();
     town.say(&operators[0], entry.clone()).expect("an honest convening");
+    town.pass(1);
     town.pass(100_000);
     operators[1..3].iter().for_each(|operator| town.say(operator, entry.clone()).expect("an honest convening"));
     town.pass(1);
