@@ -18,14 +18,18 @@ import codec
 import contribution
 import convening
 import credential
+import decision
 import delta
 import ed25519
 import group
 import leaf
 import link
+import masks
 import merlin
+import message
 import moderation
 import ristretto
+import seal
 import snapshot
 import transcript
 from codec import Refused
@@ -33,7 +37,7 @@ from codec import Refused
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
     *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, moderation, contribution),
-    *(amendment, convening),
+    *(amendment, convening, message, decision, masks, seal),
 ]
 """What tests itself before it judges anything."""
 
@@ -53,6 +57,13 @@ SUITES = {
     "moderation": contribution.check_log,
     "amendment": amendment.check,
     "convening": convening.check,
+    "envelope": message.check,
+    "decision": decision.check,
+    "evidence": decision.check_evidence,
+    "bundle": decision.check_bundle,
+    "masks": masks.check,
+    "seal": seal.check,
+    "sums": masks.check_sums,
 }
 """The check of each file of vectors."""
 
