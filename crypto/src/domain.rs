@@ -127,6 +127,22 @@ domains! {
     SPLIT = "chorus/v1/adapter/split";
     /// Which statements a series of adapter rounds holds out of training.
     HELD_OUT = "chorus/v1/adapter/held-out";
+    /// The id of a cohort: a community whose log begins at a state.
+    COHORT_COMMUNITY = "chorus/v1/cohort/community";
+    /// The id of a convening.
+    CONVENING = "chorus/v1/cohort/convening";
+    /// The signature from which an operator's lot follows; it is never shown.
+    LOT_KEY = "chorus/v1/cohort/lot-key";
+    /// An operator's lot, from that signature.
+    LOT = "chorus/v1/cohort/lot";
+    /// The commitment to a lot.
+    LOT_COMMITMENT = "chorus/v1/cohort/lot-commitment";
+    /// What deals members to the cohorts of a divided round, from all lots.
+    COHORT_BEACON = "chorus/v1/cohort/beacon";
+    /// The order in which members are dealt to the cohorts of a divided round.
+    COHORT_ORDER = "chorus/v1/cohort/order";
+    /// Which results of cohorts a divided round adds up.
+    COHORT_SET = "chorus/v1/cohort/set";
     /// The digest of a sealed set.
     SEALED_SET = "chorus/v1/sealed-set";
     /// The registry snapshot's root.

@@ -293,6 +293,7 @@ impl Node {
             held_bytes: MAX_HELD_BYTES,
             minor,
             checkpoints: options.checkpoints,
+            cohort: None,
         };
         let rng = generator(options.rng_seed)?;
         let (folder, quota) = (options.data_dir, options.blob_quota);

@@ -27,6 +27,13 @@
 //! The log of a bundle comes first, so 1 is checked for each part as it is read. A bundle is a *prefix* of the log: what
 //! came after it, it cannot show. Who wants to know whether it is the latest compares [`Report::tip`].
 //!
+//! # Divided rounds
+//!
+//! The bundle of a community with a [divided round](crate::cohort) holds the cohorts' certificates, and shows that its result is
+//! their sum. Each cohort has a bundle of its own, with the founding document of the root at its beginning; its log begins with
+//! the state that the parent's leads to. [`verify_tree`] checks all that are at hand, and that each certificate is the result of
+//! its cohort's bundle.
+//!
 //! # What it shows, and what not
 //!
 //! Even if all operators are corrupt, a forged member, a stuffed or altered ballot, a false sum, opened point, result
@@ -41,6 +48,7 @@ mod format;
 mod replay;
 mod report;
 mod round;
+mod tree;
 mod write;
 
 pub use error::{VerifyError, WriteError};
@@ -48,8 +56,9 @@ pub use format::{Bundle, Frame, FrameReader, MAGIC, VERSION};
 pub use replay::LogCheck;
 pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
-pub use check::verify;
-pub use write::write;
+pub use check::{verify, verify_cohort};
+pub use tree::{Branch, MAX_LEVELS, Open, Tree, verify_tree};
+pub use write::{write, write_cohort};
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 
 mod amend;
 mod cards;
+mod cohorts;
 mod facilitation;
 mod round;
 mod state;
@@ -27,6 +28,7 @@ use chorus_crypto::{
 use self::amend::Governance;
 pub use self::amend::{Adopted, MAX_AMENDMENT_BYTES, MAX_HEIGHTS_AHEAD, MAX_STATEMENTS};
 pub use self::cards::{CardStatement, Cards};
+pub use self::cohorts::{CertifiedResult, Dealt, Divided, Division, StatedConvening};
 pub use self::facilitation::{Facilitation, ItemState, Standing as ItemStanding, StatedByOne, Word};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
@@ -35,6 +37,7 @@ pub use self::state::{CHECKPOINT_HEIGHTS, MAX_STATE_BYTES, MIN_CHECKPOINT_HEIGHT
 use crate::{
     adapter::{gate::Standing, manifest::AdapterManifest},
     charter::Charter,
+    cohort::Origin,
     config::Genesis,
     fault::{Fault, bound},
     id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
@@ -97,6 +100,8 @@ pub struct Series {
 /// state while it goes on.
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    /// Where it comes from, if it is a cohort's.
+    origin: Option<Origin>,
     genesis: Arc<Genesis>,
     community: CommunityId,
     governance: Governance,
@@ -116,6 +121,7 @@ impl Ledger {
     /// Returns the state before the first entry.
     pub fn new(genesis: Genesis) -> Self {
         Self {
+            origin: None,
             community: genesis.id(),
             governance: Governance::new(genesis.charter()),
             genesis: Arc::new(genesis),
@@ -131,7 +137,7 @@ impl Ledger {
         }
     }
 
-    /// Returns the founding document.
+    /// Returns the founding document; that of the root, if this is a cohort.
     pub fn genesis(&self) -> &Genesis {
         &self.genesis
     }
@@ -161,7 +167,12 @@ impl Ledger {
         self.registry.is_member(self.charter(), key, self.time())
     }
 
-    /// Returns the keys of all members.
+    /// Returns how many members there are now.
+    pub fn count_members(&self) -> usize {
+        self.registry.count_members(self.charter(), self.time())
+    }
+
+    /// Returns the keys of all members; of a cohort nobody's, whose members are leaves.
     pub fn members(&self) -> Vec<PublicKey> {
         self.registry.members(self.charter(), self.time()).copied().collect()
     }
@@ -333,6 +344,9 @@ impl Ledger {
 
     fn take_entry(&mut self, signed: &SignedEntry) -> Result<(), Fault> {
         let author = signed.author;
+        if self.origin.is_some() {
+            self.check_in_cohort(&signed.entry)?;
+        }
         match &signed.entry {
             Entry::Register(it) => self.in_registry(|registry, scene| registry.register(scene, author, it)),
             Entry::Attest(it) => self.in_registry(|registry, scene| registry.attest(scene, author, it)),
@@ -410,6 +424,10 @@ impl Ledger {
             Entry::ProposeWith(it) => self.propose_with(author, it),
             Entry::Assess(it) => self.in_round(it.round, author, |round, operator| round.on_assessment(operator, it)),
             Entry::Amend(it) => self.amend(author, it),
+            Entry::Convene(it) => self.convene(author, it),
+            Entry::Draw(it) => self.draw(author, it),
+            Entry::Deal(it) => self.deal(author, it.round),
+            Entry::CohortResult(it) => self.take_cohort_result(it),
             Entry::Checkpoint(it) => {
                 self.operator(author, "a checkpoint")?;
                 self.check_checkpoint(it)

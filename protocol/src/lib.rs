@@ -4,6 +4,7 @@ pub mod adapter;
 pub mod audit;
 mod canonical;
 pub mod charter;
+pub mod cohort;
 pub mod config;
 pub mod contribution;
 pub mod deliberation;

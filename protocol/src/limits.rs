@@ -205,3 +205,7 @@ pub const MAX_PROMPT_BYTES: usize = 2_048;
 
 /// How often one operator may state a weighing of the classes of one adapter round.
 pub const MAX_WEIGHINGS: usize = 8;
+
+/// Cohorts of a divided round. A fan-in of some thirty is enough for any number of levels; the operators of so many, seven
+/// each, and a plan of `MAX_ITEMS` items are one entry.
+pub const MAX_COHORTS: usize = 128;

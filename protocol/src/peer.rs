@@ -93,6 +93,8 @@ pub struct Config {
     pub minor: u8,
     /// Which checkpoints it makes, and where its log begins.
     pub checkpoints: Checkpoints,
+    /// If the community is a cohort: the [state](Ledger::cohort) that its log begins with, as the parent's log tells it.
+    pub cohort: Option<Box<Ledger>>,
 }
 
 impl Config {
@@ -184,9 +186,10 @@ impl Peer {
     /// # Errors
     ///
     /// Returns a [`StartError`] if what was saved does not fit together; nothing is signed then.
-    pub fn new(config: Config, now: Timestamp, saved: Saved) -> Result<Self, StartError> {
+    pub fn new(mut config: Config, now: Timestamp, saved: Saved) -> Result<Self, StartError> {
         config.genesis.validate()?;
-        let mut ledger = Ledger::new(config.genesis.clone());
+        let cohort = config.cohort.take();
+        let mut ledger = cohort.map_or_else(|| Ledger::new(config.genesis.clone()), |cohort| *cohort);
         let erasures = unfinished_erasures(&saved);
         let arriving = Arriving::new(&config, &saved);
         let log = (saved.start, saved.decisions);

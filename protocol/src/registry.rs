@@ -133,6 +133,8 @@ pub struct Registry {
     /// The latest counts of each attester, and how many it has given.
     census: BTreeMap<(u8, PublicKey), (u32, Vec<u32>)>,
     snapshots: u64,
+    /// Whether its leaves are the members, and stay so: a cohort's.
+    fixed: bool,
 }
 
 impl Registry {
@@ -144,6 +146,21 @@ impl Registry {
     /// Returns somebody who registered.
     pub fn person(&self, key: &PublicKey) -> Option<&Person> {
         self.people.get(key).map(Arc::as_ref)
+    }
+
+    /// Returns the registry of a cohort: these leaves are its members, whatever becomes of the people elsewhere.
+    pub(crate) fn fixed(leaves: impl IntoIterator<Item = Leaf>) -> Self {
+        Self { leaves: leaves.into_iter().collect(), fixed: true, ..Self::default() }
+    }
+
+    /// Returns the registry that was read of a cohort.
+    pub(crate) fn into_fixed(self) -> Self {
+        Self { fixed: true, ..self }
+    }
+
+    /// Returns how many members there are now.
+    pub fn count_members(&self, charter: &Charter, now: Timestamp) -> usize {
+        if self.fixed { self.leaves.len() } else { self.members(charter, now).count() }
     }
 
     /// Returns every leaf that was ever registered.
@@ -204,6 +221,10 @@ impl Registry {
 
     /// Takes a snapshot: completes recoveries, and returns the members' leaves.
     pub(crate) fn take_snapshot(&mut self, scene: &Scene<'_>, beacon: Digest) -> Snapshot {
+        if self.fixed {
+            self.snapshots += 1;
+            return Snapshot::new(self.leaves.iter().copied().collect(), scene.policy, beacon);
+        }
         self.refresh_vouched(scene);
         self.complete_recoveries(scene);
         self.snapshots += 1;
@@ -215,7 +236,7 @@ impl Registry {
     /// Returns whether the effect of vouches has not been computed for long.
     pub(crate) fn is_refresh_due(&self, scene: &Scene<'_>) -> bool {
         let has_vouches = scene.charter.policy.admission.vouching().is_some();
-        has_vouches && scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS)
+        !self.fixed && has_vouches && scene.now >= self.refreshed.plus_millis(REFRESH_MILLIS)
     }
 
     /// Computes the effect of vouches.

@@ -45,7 +45,7 @@ use crate::{
         tally::{Tally, Totals, mu},
     },
     id::{BlobId, RoundId, SeriesId},
-    ledger::{Collects, Ledger, RoundRecord, Sealed, partition_digest},
+    ledger::{Collects, Divided, Ledger, RoundRecord, Sealed, partition_digest},
     log::entry::{BallotPlan, ClassPlan, DeltaPlan, PassId, PollKind, Step, Subject},
     opening::{Block, Functional, FunctionalPlan, OpenedStep, OpeningPlan, SumPlan},
 };
@@ -111,9 +111,13 @@ impl Report {
     }
 
     /// Returns what follows from it, by content, and whatever else it names: the constitution of a statement poll, the
-    /// adapters of an adapter round.
+    /// adapters of an adapter round, the sums of a cohort's round.
     pub fn follows(&self, ledger: &Ledger) -> (Option<BlobId>, Vec<Vec<u8>>) {
         match self {
+            Self::Ballots(report) if ledger.origin().is_some() => {
+                let sums = report.sums(ledger).to_bytes();
+                (Some(BlobId::of(&sums)), vec![sums])
+            }
             Self::Ballots(report) => {
                 let constitution = report.constitution(ledger).map(|constitution| constitution.to_bytes());
                 (constitution.as_ref().map(|bytes| BlobId::of(bytes)), constitution.into_iter().collect())
@@ -194,17 +198,28 @@ struct Course<'a> {
 impl Course<'_> {
     fn run(&self) -> Step_<Stage> {
         let sealed = self.round.sealed.as_ref().ok_or(Stage::Collecting)?;
+        if let (Some(divided), Some(plan)) = (self.round.divided(), self.round.plan.ballots()) {
+            return Ok(self.run_divided(sealed, plan, divided));
+        }
         match &self.round.plan.subject {
             Subject::Ballots(plan) => self.run_ballots(sealed, plan),
             Subject::Deltas(plan) => self.run_deltas(sealed, plan),
         }
     }
 
+    /// Adds up what the cohorts of a divided round certified.
+    fn run_divided(&self, sealed: &Sealed, plan: &BallotPlan, divided: &Divided) -> Stage {
+        let (sums, least) = (divided.sums(), u64::try_from(self.round.least()).unwrap_or(u64::MAX));
+        let is_enough = sums.contributions >= least && sums.missing <= divided.convening.most_missing;
+        let outcome = if is_enough { Outcome::Totals { totals: sums.totals } } else { Outcome::TooFew };
+        Stage::Done(Box::new(Report::Ballots(RoundReport::new(self.ledger, (self.round, plan), sealed, outcome))))
+    }
+
     fn run_ballots(&self, sealed: &Sealed, plan: &BallotPlan) -> Step_<Stage> {
         let layout = layout(self.round).map_err(|_| Stage::Contradiction("a round without a valid list of items"))?;
         let policy = &self.round.charter.policy;
         let ballots = sealed.contributions.len();
-        let report = |outcome| RoundReport::new(self.ledger, (self.round.id, plan), sealed, outcome);
+        let report = |outcome| RoundReport::new(self.ledger, (self.round, plan), sealed, outcome);
         let done = |outcome| Stage::Done(Box::new(Report::Ballots(report(outcome))));
         if ballots < policy.min_contributions as usize {
             return Ok(done(Outcome::TooFew));

@@ -16,6 +16,7 @@ import blake3
 import cards
 import codec
 import contribution
+import convening
 import credential
 import decision
 import delta
@@ -36,7 +37,7 @@ from codec import Refused
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
     *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, moderation, contribution),
-    *(amendment, message, decision, masks, seal),
+    *(amendment, convening, message, decision, masks, seal),
 ]
 """What tests itself before it judges anything."""
 
@@ -55,6 +56,7 @@ SUITES = {
     "cards": contribution.check_log,
     "moderation": contribution.check_log,
     "amendment": amendment.check,
+    "convening": convening.check,
     "envelope": message.check,
     "decision": decision.check,
     "evidence": decision.check_evidence,

@@ -83,6 +83,7 @@ pub fn peer(bytes: &[u8]) {
         held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
         minor: chorus_protocol::message::MINOR,
         checkpoints: Checkpoints::default(),
+        cohort: None,
     };
     let mut peer = Peer::new(config, Timestamp::from_millis(1), Saved::default()).expect("a fresh start");
     let mut rng = ChaCha20Rng::seed_from_u64(1);

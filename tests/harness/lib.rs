@@ -2,6 +2,7 @@
 
 pub mod adapters;
 pub mod bundle;
+pub mod cohorts;
 pub mod community;
 pub mod crash;
 pub mod data;

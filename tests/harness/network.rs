@@ -13,8 +13,9 @@ use chorus_crypto::{codec::Encode, sign::SecretKey};
 use chorus_protocol::{
     config::Genesis,
     contribution::{Submission, Verification},
-    id::{BlobId, EntryId, NodeId, RoundId},
+    id::{BlobId, CommunityId, EntryId, NodeId, RoundId},
     journal::{Record, RestoredRecord, for_backup, needed},
+    ledger::Ledger,
     log::{
         batch::Height,
         consensus::{Decision, Timeouts},
@@ -160,6 +161,9 @@ enum Happening {
 /// The network.
 pub struct Network {
     genesis: Genesis,
+    community: CommunityId,
+    /// What the log begins with, if the community is a cohort.
+    cohort: Option<Ledger>,
     links: Links,
     topology: Topology,
     now: Timestamp,
@@ -208,8 +212,27 @@ impl Network {
         followers: usize,
         (links, topology): (Links, Topology),
     ) -> Self {
+        let from = (genesis.id(), genesis, None);
+        Self::of(seed, from, operators, followers, (links, topology))
+    }
+
+    /// Starts the operators of a cohort, whose log begins with a state, and `followers` other nodes.
+    pub fn of_cohort(seed: u64, cohort: Ledger, operators: &[SecretKey], followers: usize, links: Links) -> Self {
+        let from = (cohort.community(), cohort.genesis().clone(), Some(cohort));
+        Self::of(seed, from, operators, followers, (links, Topology::default()))
+    }
+
+    fn of(
+        seed: u64,
+        (community, genesis, cohort): (CommunityId, Genesis, Option<Ledger>),
+        operators: &[SecretKey],
+        followers: usize,
+        (links, topology): (Links, Topology),
+    ) -> Self {
         let mut network = Self {
             genesis,
+            community,
+            cohort,
             links,
             topology,
             now: Timestamp::from_millis(1_700_000_000_000),
@@ -313,7 +336,7 @@ impl Network {
 
     /// Hands a host bytes as if a stranger had sent them, and returns what it sends to that stranger.
     pub fn ask(&mut self, host: usize, bytes: Vec<u8>) -> Vec<Message> {
-        let (stranger, community) = (NodeId::from([0xEE; 32]), self.genesis.id());
+        let (stranger, community) = (NodeId::from([0xEE; 32]), self.community);
         let (now, this) = (self.now, &mut self.hosts[host]);
         let Some(peer) = &mut this.peer else { return Vec::new() };
         peer.handle(now, Event::Message { from: stranger, bytes }, &mut this.rng);
@@ -435,6 +458,7 @@ impl Network {
             held_bytes: self.topology.held_bytes,
             minor: (self.topology.minor)(host),
             checkpoints: Checkpoints { every: self.topology.checkpoint_heights, begin_at: this.begin_at },
+            cohort: self.cohort.clone().map(Box::new),
         };
         this.peer = Some(Peer::new(config, self.now, saved).expect("what was saved fits together"));
         this.wants.clear();
@@ -601,7 +625,7 @@ impl Network {
                         None => Message::Submission(submission),
                         Some(handover) => Message::Handover(Handover { submission: Some(submission), ..*handover }),
                     };
-                    let bytes = message.seal(self.genesis.id());
+                    let bytes = message.seal(self.community);
                     self.perform(host, Effect::Send { to, bytes });
                 }
             }
@@ -628,7 +652,7 @@ impl Network {
             }
             Effect::SendLog { to, from } => {
                 let older = disk.decisions.iter().filter(|decision| decision.batch.height() >= from);
-                let part = Message::Log(LogPart::of(older.cloned())).seal(self.genesis.id());
+                let part = Message::Log(LogPart::of(older.cloned())).seal(self.community);
                 self.perform(host, Effect::Send { to, bytes: part });
             }
             Effect::Publish(bytes) => {
@@ -645,7 +669,7 @@ impl Network {
     }
 
     fn send(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
-        let community = self.genesis.id();
+        let community = self.community;
         let liar = &mut self.hosts[from];
         let messages = match (&mut liar.tamper, Message::open(community, &bytes)) {
             (Some(tamper), Ok(message)) => {

@@ -51,7 +51,7 @@ impl Town {
     ///
     /// Returns why the log refuses it.
     pub fn say(&mut self, key: &SecretKey, entry: Entry) -> Result<(), Fault> {
-        self.ledger.apply(&SignedEntry::sign(key, self.community.id(), entry))
+        self.ledger.apply(&SignedEntry::sign(key, self.ledger.community(), entry))
     }
 
     /// Puts an entry of every operator on the log.
@@ -206,7 +206,7 @@ impl Town {
     ///
     /// Returns why the log refuses it.
     pub fn accept(&mut self, header: ContributionHeader) -> Result<(), Fault> {
-        let bytes = header.acknowledged_bytes(self.community.id());
+        let bytes = header.acknowledged_bytes(self.ledger.community());
         let operators = self.community.operators.clone();
         let acknowledgements =
             (1u8..).zip(&operators).map(|(number, key)| (number, key.sign(domain::ACKNOWLEDGE, &bytes))).collect();

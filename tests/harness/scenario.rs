@@ -131,6 +131,13 @@ impl Play {
 
     /// Opens the poll and posts the plan of the round.
     pub fn ask(&mut self) {
+        self.propose();
+        let operator = self.someone();
+        self.network.command(operator, Command::Post(self.poll.plan.clone()));
+    }
+
+    /// Opens the poll and proposes its items.
+    pub fn propose(&mut self) {
         let operator = self.someone();
         self.network.command(operator, Command::Post(self.poll.opening.clone()));
         let poll = self.poll.poll;
@@ -142,7 +149,6 @@ impl Play {
         self.network.run_until(60_000, |network| {
             all_up(network, |peer| peer.ledger().polls().get(&poll).is_some_and(|poll| poll.items.len() == items))
         });
-        self.network.command(operator, Command::Post(self.poll.plan.clone()));
     }
 
     /// Registers everybody. Returns whether they are members.

@@ -107,6 +107,10 @@ fn question(entry: &Entry) -> Option<Question> {
         | Entry::PollRules(_)
         | Entry::Moderate(_)
         | Entry::ProposeWith(_)
+        | Entry::Convene(_)
+        | Entry::Draw(_)
+        | Entry::Deal(_)
+        | Entry::CohortResult(_)
         | Entry::Checkpoint(_)
         | Entry::Amend(_) => return None,
     })

@@ -9,6 +9,7 @@ mod amendment;
 mod attestation;
 mod ballot;
 mod cards;
+mod convening;
 mod credential;
 mod delta;
 mod leaf;
@@ -91,7 +92,7 @@ pub struct Case {
 /// The name of a suite, how it is made, and how the crates judge a case of it.
 type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
 
-const SUITES: [Entry; 21] = [
+const SUITES: [Entry; 22] = [
     ("signature", signature::suite, signature::check),
     ("leaf", leaf::suite, leaf::check),
     ("rotation", leaf::rotation_suite, leaf::check_rotation),
@@ -106,6 +107,7 @@ const SUITES: [Entry; 21] = [
     ("cards", cards::suite, cards::check),
     ("moderation", moderation::suite, moderation::check),
     ("amendment", amendment::suite, amendment::check),
+    ("convening", convening::suite, convening::check),
     ("envelope", message::suite, message::check),
     ("decision", log::decision_suite, log::check_decision),
     ("evidence", log::evidence_suite, log::check_evidence),

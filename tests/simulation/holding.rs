@@ -114,6 +114,7 @@ fn the_adapter_that_an_unweighed_round_starts_from_stays_at_hand_when_the_round_
         held_bytes: chorus_protocol::limits::MAX_HELD_BYTES,
         minor: chorus_protocol::message::MINOR,
         checkpoints: chorus_protocol::peer::Checkpoints::default(),
+        cohort: None,
     };
     let saved = Saved { decisions: before.to_vec(), ..Saved::default() };
     let mut peer = Peer::new(config, play.network.now(), saved).expect("starts");

@@ -6,6 +6,7 @@ mod audit;
 mod checkpoint;
 mod classes;
 mod codec;
+mod cohorts;
 mod deliberation;
 mod determinism;
 mod durability;

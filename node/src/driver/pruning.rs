@@ -44,6 +44,7 @@ pub(crate) fn prune(folder: &Path, genesis: Genesis, rounds: u64) -> Result<(Usa
         held_bytes: MAX_HELD_BYTES,
         minor: MINOR,
         checkpoints: Checkpoints::default(),
+        cohort: None,
     };
     let peer = Peer::new(config, threads::now(), Saved { start, decisions, ..Saved::default() })?;
     let ledger = peer.ledger();

@@ -164,6 +164,7 @@ impl Recording {
             held_bytes: MAX_HELD_BYTES,
             minor: begin.minor,
             checkpoints,
+            cohort: None,
         };
         let mut peer = Peer::new(config, start, saved)?;
         let mut rng = ChaCha20Rng::from_seed(begin.seed);

@@ -32,6 +32,7 @@ fn config(operator: Option<SecretKey>) -> Config {
         held_bytes: limits::MAX_HELD_BYTES,
         minor: MINOR,
         checkpoints: Checkpoints::default(),
+        cohort: None,
     }
 }
 

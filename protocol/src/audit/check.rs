@@ -34,8 +34,35 @@ const VERIFY_TOGETHER: usize = 256;
 ///
 /// Returns the first thing that is wrong; nothing in the bundle is to be believed then.
 pub fn verify(input: &mut impl Read, progress: &mut dyn FnMut(Progress)) -> Result<Report, VerifyError> {
+    verify_from(None, input, progress).map(|(report, _)| report)
+}
+
+/// Verifies the bundle of a cohort: its log begins with the state `cohort`, which the parent's verified log leads to
+/// ([`Ledger::cohort`]).
+///
+/// # Errors
+///
+/// As [`verify`]; [`VerifyError::OtherCommunity`] if the bundle begins with another founding document.
+pub fn verify_cohort(
+    cohort: Ledger,
+    input: &mut impl Read,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, VerifyError> {
+    verify_from(Some(cohort), input, progress).map(|(report, _)| report)
+}
+
+/// Verifies a bundle; returns what it shows, and what its log leads to.
+pub(super) fn verify_from(
+    cohort: Option<Ledger>,
+    input: &mut (impl Read + ?Sized),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Report, Ledger), VerifyError> {
     let (mut reader, genesis) = FrameReader::new(BufReader::new(input))?;
-    let mut replay = Replay::new(genesis)?;
+    let mut replay = match cohort {
+        None => Replay::new(genesis)?,
+        Some(cohort) if *cohort.genesis() == genesis => Replay::after(cohort),
+        Some(_) => return Err(VerifyError::OtherCommunity),
+    };
     let mut frame = reader.next()?;
     while let Frame::Decision(decision) = frame {
         replay.push(&decision)?;
@@ -66,7 +93,8 @@ pub fn verify(input: &mut impl Read, progress: &mut dyn FnMut(Progress)) -> Resu
         return Err(VerifyError::BlobSuperfluous(id));
     }
     bodies.verify(progress)?;
-    report(&replay, &bodies, &kept, reader.offset(), progress)
+    let report = report(&replay, &bodies, &kept, reader.offset(), progress)?;
+    Ok((report, replay.ledger))
 }
 
 /// Says what is wrong when `found` stands where `expected` should: reads on to see whether that one comes later.
@@ -109,7 +137,7 @@ fn report(
         height: replay.height,
         tip: replay.tip,
         entries: replay.entries,
-        members: ledger.members().len(),
+        members: ledger.count_members(),
         contributions: bodies.verified,
         convicted: replay.convicted.clone(),
         amendments: ledger.amendments().to_vec(),

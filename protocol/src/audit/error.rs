@@ -12,7 +12,7 @@ use crate::{
     log::{
         batch::Height,
         certificate::CertificateError,
-        entry::{PassId, Step},
+        entry::{PassId, RoundResult, Step},
     },
     opening::OpeningError,
 };
@@ -214,6 +214,31 @@ pub enum VerifyError {
         /// What the vote says.
         why: NotCarried,
     },
+    /// A cohort's bundle begins with another founding document than its parent's.
+    #[error("the bundle is of another community")]
+    OtherCommunity,
+    /// The bundle of a cohort does not show what it should.
+    #[error("cohort {number} of round {round}: {error}")]
+    Cohort {
+        /// The parent's round.
+        round: RoundId,
+        /// The cohort's number.
+        number: u16,
+        /// What is wrong with its bundle.
+        error: Box<Self>,
+    },
+    /// The operators of a cohort certified another result to its parent than their log leads to.
+    #[error("cohort {number} of round {round} certified result {}, its log leads to {}", name(&Some(.certified.result)), name(&.found.as_ref().map(|found| found.result)))]
+    Certified {
+        /// The parent's round.
+        round: RoundId,
+        /// The cohort's number.
+        number: u16,
+        /// What the parent's log says.
+        certified: Box<RoundResult>,
+        /// What the cohort's log leads to.
+        found: Option<Box<RoundResult>>,
+    },
     /// A blob that a check needs is not in the bundle.
     #[error("blob {0} is missing")]
     MissingBlob(BlobId),
@@ -232,8 +257,9 @@ pub enum VerifyError {
 
 impl VerifyError {
     /// Returns the exit code of a verifier that stops for this.
-    pub const fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
+            Self::Cohort { error, .. } => error.exit_code(),
             Self::Read(_) => 4,
             Self::Magic
             | Self::Version { .. }
@@ -244,6 +270,7 @@ impl VerifyError {
             | Self::EntryEncoding { .. }
             | Self::BodyEncoding { .. } => 20,
             Self::Genesis(_)
+            | Self::OtherCommunity
             | Self::Height { .. }
             | Self::Chain(_)
             | Self::Certificate { .. }
@@ -252,7 +279,7 @@ impl VerifyError {
             Self::Registration { .. } | Self::Credential { .. } => 22,
             Self::Contribution { .. } | Self::Header { .. } => 23,
             Self::Opening { .. } | Self::Unasked { .. } | Self::Product { .. } | Self::Contradiction { .. } => 24,
-            Self::Result { .. } | Self::Follows { .. } | Self::Amendment { .. } => 25,
+            Self::Result { .. } | Self::Follows { .. } | Self::Amendment { .. } | Self::Certified { .. } => 25,
             Self::MissingBlob(_) | Self::Unfinished(_) | Self::Incomplete { .. } => 26,
         }
     }

@@ -40,8 +40,12 @@ pub(super) struct Replay {
 impl Replay {
     pub(super) fn new(genesis: Genesis) -> Result<Self, VerifyError> {
         genesis.validate()?;
-        let ledger = Ledger::new(genesis);
-        Ok(Self {
+        Ok(Self::after(Ledger::new(genesis)))
+    }
+
+    /// Begins with the state that a log begins with.
+    pub(super) fn after(ledger: Ledger) -> Self {
+        Self {
             height: Height::GENESIS,
             tip: start_of_log(ledger.community()),
             ledger,
@@ -49,7 +53,7 @@ impl Replay {
             convicted: BTreeSet::new(),
             named: Vec::new(),
             known: BTreeSet::new(),
-        })
+        }
     }
 
     /// Checks that a decision is final and follows from the log, and applies it.
@@ -128,6 +132,10 @@ impl Replay {
             | Entry::PollRules(_)
             | Entry::Moderate(_)
             | Entry::ProposeWith(_)
+            | Entry::Convene(_)
+            | Entry::Draw(_)
+            | Entry::Deal(_)
+            | Entry::CohortResult(_)
             | Entry::Checkpoint(_)
             | Entry::Amend(_) => {}
         }
@@ -274,6 +282,10 @@ fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyE
         | Entry::PollRules(_)
         | Entry::Moderate(_)
         | Entry::ProposeWith(_)
+        | Entry::Convene(_)
+        | Entry::Draw(_)
+        | Entry::Deal(_)
+        | Entry::CohortResult(_)
         | Entry::Checkpoint(_)
         | Entry::Amend(_) => VerifyError::Entry { height, index, fault },
     }

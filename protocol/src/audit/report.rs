@@ -6,6 +6,7 @@ use chorus_crypto::sign::PublicKey;
 
 use crate::{
     adapter::gate::Standing,
+    cohort::Sums,
     deliberation::constitution::Constitution,
     id::{BatchId, CommunityId, PollId, RoundId, SeriesId},
     ledger::{Adopted, RoundState},
@@ -72,6 +73,9 @@ pub struct RoundSummary {
     pub standing: Option<Standing>,
     /// The constitution as it was recomputed, for statement polls.
     pub constitution: Option<Constitution>,
+    /// Of a divided round, the sums that each cohort certified, by number; none for a cohort that is missing. Whether they are those of the
+    /// cohort's ballots, only its own bundle shows.
+    pub cohorts: Vec<Option<Sums>>,
 }
 
 /// What a round is about.

@@ -13,10 +13,11 @@ use super::{
     replay::{STEPS, counting},
 };
 use crate::{
+    cohort::Sums,
     contribution::Format,
     deliberation::linear::IntMatrix,
     id::BlobId,
-    ledger::{Ledger, RoundRecord, Sealed},
+    ledger::{Divided, Ledger, RoundRecord, Sealed},
     log::entry::{PassId, RoundResult, Step, Subject},
     opening::{OpenedStep, OpeningError, OpeningPlan},
     round::{Blobs, Observer, Report, Stage, averages, pca::omega_digest, stage_observed},
@@ -49,7 +50,7 @@ pub(super) fn summarise(
         topic: topic(ledger, round),
         number: round.plan.number(),
         state: round.state(),
-        ballots: round.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len()),
+        ballots: round.counted(),
         withdrawals: counting.filter(|counting| counting.header.is_withdrawal()).count(),
         opened: Vec::new(),
         liars: round.passes.values().flat_map(|pass| pass.liars.iter().copied()).collect(),
@@ -58,6 +59,7 @@ pub(super) fn summarise(
         report: None,
         standing: None,
         constitution: None,
+        cohorts: round.divided().map(certified).unwrap_or_default(),
     };
     // A sealed round without a result has been refused already, before the first blob was read.
     let Some(result) = result else { return Ok(summary) };
@@ -79,6 +81,11 @@ pub(super) fn summarise(
     summary.report = Some(Box::new(report));
     summary.standing = round.adapter().map(|_| ledger.standing(round));
     Ok(summary)
+}
+
+/// Returns what each cohort certified.
+fn certified(divided: &Divided) -> Vec<Option<Sums>> {
+    divided.numbers().map(|number| Some(divided.results.get(&number)?.sums.clone())).collect()
 }
 
 fn topic(ledger: &Ledger, round: &RoundRecord) -> Topic {

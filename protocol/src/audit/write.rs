@@ -3,7 +3,7 @@
 use std::{io::Write, sync::Arc};
 
 use super::{Summary, WriteError, format::FrameWriter, replay::Replay};
-use crate::{config::Genesis, id::BlobId, log::consensus::Decision};
+use crate::{config::Genesis, id::BlobId, ledger::Ledger, log::consensus::Decision};
 
 /// Writes the bundle of a log, in one pass and with one blob in memory at a time.
 ///
@@ -18,9 +18,32 @@ pub fn write(
     out: &mut impl Write,
     genesis: &Genesis,
     decisions: &[Arc<Decision>],
+    blobs: impl FnMut(&BlobId) -> Option<Vec<u8>>,
+) -> Result<Summary, WriteError> {
+    write_after(out, (genesis, Replay::new(genesis.clone())?), decisions, blobs)
+}
+
+/// Writes the bundle of a cohort, whose log begins with the state `cohort`: as [`write()`].
+///
+/// # Errors
+///
+/// As [`write()`].
+pub fn write_cohort(
+    out: &mut impl Write,
+    cohort: Ledger,
+    decisions: &[Arc<Decision>],
+    blobs: impl FnMut(&BlobId) -> Option<Vec<u8>>,
+) -> Result<Summary, WriteError> {
+    let genesis = cohort.genesis().clone();
+    write_after(out, (&genesis, Replay::after(cohort)), decisions, blobs)
+}
+
+fn write_after(
+    out: &mut impl Write,
+    (genesis, mut replay): (&Genesis, Replay),
+    decisions: &[Arc<Decision>],
     mut blobs: impl FnMut(&BlobId) -> Option<Vec<u8>>,
 ) -> Result<Summary, WriteError> {
-    let mut replay = Replay::new(genesis.clone())?;
     let mut writer = FrameWriter::new(out, genesis)?;
     for decision in decisions {
         replay.push(decision)?;

@@ -223,7 +223,7 @@ impl Ledger {
         if !round.is_finished() {
             return Err(Fault::Phase("an amendment before the vote has a result"));
         }
-        let (needed, found) = (round.least(), round.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len()));
+        let (needed, found) = (round.least(), round.counted());
         if found < needed { Err(Fault::NotAllowed("an amendment that too few voted on")) } else { Ok(()) }
     }
 }

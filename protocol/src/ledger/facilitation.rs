@@ -294,6 +294,22 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Returns the items of a round that ask about the voter.
+    pub(super) fn meta_of(&self, round: RoundId) -> BTreeSet<BlobId> {
+        let plan = self.rounds.get(&round).and_then(|round| round.plan.ballots());
+        let meta = plan.and_then(|plan| self.facilitation(plan.poll).meta.get(&round));
+        meta.cloned().unwrap_or_default()
+    }
+
+    /// Notes which items of a cohort's round ask about the voter: those of the round that is divided.
+    pub(super) fn carry_meta(&mut self, (poll, round): (PollId, RoundId), meta: BTreeSet<BlobId>) {
+        if !meta.is_empty() {
+            self.facilitation_mut(poll).meta.insert(round, meta);
+        }
+    }
+}
+
 /// Appends what was said about the polls.
 pub(super) fn put(out: &mut Vec<u8>, polls: &BTreeMap<PollId, Arc<Facilitation>>) {
     put_map(out, polls, |said, out| {

@@ -16,7 +16,7 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
-use super::{Purpose, scope};
+use super::{Division, Purpose, scope};
 use crate::{
     adapter::{
         entry::{Assessment, Beacon, GroupScore, WeighedAdapter, Weighing},
@@ -169,14 +169,16 @@ pub struct RoundRecord {
     pub planned_by: PublicKey,
     /// What it collects.
     pub collects: Collects,
+    /// Whether it is divided among cohorts. A divided round is planned until its cohorts' results are closed.
+    pub division: Division,
     /// The adapter that the community used when an adapter round was planned: what the round's own would replace.
     pub replaces: Option<BlobId>,
     /// Which round of the community this is, from 1: the version of the constitution it leads to.
     pub ordinal: u32,
-    /// The log's time once n − f operators had read their clocks since the plan: an idle log's time stands still, so
-    /// that neither the wait for keys nor the deadline could be counted from it before.
+    /// The log's time once n − f operators had read their clocks since the plan, or since the division: an idle log's time stands
+    /// still, so that neither the wait for keys nor the deadline could be counted from it before.
     pub planned_at: Option<Timestamp>,
-    /// Who has read their clock since the plan.
+    /// Who has read their clock since then.
     pub clocks_read: BTreeSet<PublicKey>,
     /// The keys offered so far.
     pub offered: BTreeMap<u8, SealPublic>,
@@ -230,6 +232,7 @@ impl RoundRecord {
             charter,
             planned_by,
             collects,
+            division: Division::Whole,
             replaces: None,
             ordinal,
             planned_at: None,
@@ -380,6 +383,9 @@ impl RoundRecord {
         if self.manifest.is_some() {
             return Err(Fault::Phase("a round key"));
         }
+        if !self.division.is_whole() {
+            return Err(Fault::NotAllowed("a key of a divided round"));
+        }
         // Nobody could seal to it, so that nobody could contribute.
         if !offer.key.is_usable() {
             return Err(Fault::Mismatch("a round key"));
@@ -479,10 +485,13 @@ impl RoundRecord {
     }
 
     pub(super) fn close(&mut self, rules: &Rules) -> Result<(), Fault> {
-        let manifest = self.manifest.as_ref().ok_or(Fault::Phase("a closing"))?;
         if self.sealed.is_some() {
             return Err(Fault::Duplicate("the round's closing"));
         }
+        if !self.division.is_whole() {
+            return self.close_divided(rules.now);
+        }
+        let manifest = self.manifest.as_ref().ok_or(Fault::Phase("a closing"))?;
         if rules.now < manifest.deadline {
             return Err(Fault::Early { what: "a closing", from: manifest.deadline, now: rules.now });
         }
@@ -492,6 +501,9 @@ impl RoundRecord {
 
     /// Returns the set that a closing seals: the last word of everybody who did not take theirs back.
     pub(super) fn seal(&self) -> Sealed {
+        if let Some(divided) = self.divided() {
+            return self.sealed_cohorts(divided);
+        }
         let latest = self.contributions.values().filter_map(|attempts| attempts.values().next_back());
         let contributions: Vec<_> = latest.filter(|latest| !latest.header.is_withdrawal()).cloned().collect();
         let mut bytes = self.id.to_bytes();
@@ -504,6 +516,9 @@ impl RoundRecord {
     }
 
     fn sealed_as(&self, set: SetId) -> Result<&Sealed, Fault> {
+        if !self.division.is_whole() {
+            return Err(Fault::NotAllowed("an opening of a divided round"));
+        }
         let sealed = self.sealed.as_ref().ok_or(Fault::Phase("an opening"))?;
         if sealed.set == set { Ok(sealed) } else { Err(Fault::Mismatch("the sealed set")) }
     }
@@ -564,7 +579,7 @@ impl RoundRecord {
     }
 
     pub(super) fn on_end_pass(&mut self, operator: u8, end: &EndPass) -> Result<(), Fault> {
-        if self.sealed.is_none() {
+        if self.sealed.is_none() || !self.division.is_whole() {
             return Err(Fault::Phase("the end of a pass"));
         }
         bound("pass", limits::MAX_PASSES.into(), usize::from(end.pass.pass) + 1)?;
@@ -749,7 +764,12 @@ fn agreed<'a, T: Ord>(statements: impl Iterator<Item = &'a T>, faulty: u8) -> Op
     None
 }
 
-fn insert_once<V>(map: &mut BTreeMap<u8, V>, operator: u8, value: V, what: &'static str) -> Result<(), Fault> {
+pub(super) fn insert_once<V>(
+    map: &mut BTreeMap<u8, V>,
+    operator: u8,
+    value: V,
+    what: &'static str,
+) -> Result<(), Fault> {
     match map.entry(operator) {
         std::collections::btree_map::Entry::Occupied(_) => Err(Fault::Duplicate(what)),
         std::collections::btree_map::Entry::Vacant(slot) => {

@@ -28,6 +28,7 @@ use crate::{
     adapter::manifest::AdapterManifest,
     canonical::{map, put_map, put_set, set},
     charter::{Amendment, Charter},
+    cohort::Origin,
     config::Genesis,
     fault::Fault,
     id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
@@ -56,6 +57,10 @@ const VERSION: u8 = 1;
 /// The version of a state in which rules of polls or words on items stand: it ends with them.
 const FACILITATED: u8 = 2;
 
+/// The version of the state of a cohort, or of one in which rounds are divided: it begins with where the cohort comes from, and
+/// ends with what was said of items and how rounds are divided.
+const DIVIDED: u8 = 3;
+
 wire_enum!(Proposer { 1 => Key(key), 2 => Anonymous(tag) });
 wire_struct!(CardStatement { operator, card, number, into, reason(limits::MAX_TEXT_BYTES) });
 
@@ -77,7 +82,8 @@ impl<'a> Tables<'a> {
             }
         }
         let of_rounds = ledger.rounds.values().filter_map(|round| Some(&round.manifest.as_ref()?.snapshot));
-        for snapshot in ledger.polls.values().map(|poll| &poll.snapshot).chain(of_rounds) {
+        let divided = ledger.rounds.values().filter_map(|round| Some(&round.divided()?.snapshot));
+        for snapshot in ledger.polls.values().map(|poll| &poll.snapshot).chain(of_rounds).chain(divided) {
             index.entry((snapshot.root(), snapshot.beacon())).or_insert_with(|| {
                 snapshots.push(snapshot.as_ref());
                 snapshots.len() - 1
@@ -233,6 +239,7 @@ impl Encode for Ledger {
         // Every field is named, here and in all that follows: whoever adds one decides whether it is in the bytes, and if it
         // is not, how it follows from them.
         let Self {
+            origin,
             genesis,
             community: _,
             governance,
@@ -246,7 +253,15 @@ impl Encode for Ledger {
             convicted,
             at_end: _,
         } = self;
-        out.push(if facilitation.is_empty() { VERSION } else { FACILITATED });
+        let is_divided = origin.is_some() || !self.divisions().is_empty();
+        out.push(match (is_divided, facilitation.is_empty()) {
+            (true, _) => DIVIDED,
+            (false, false) => FACILITATED,
+            (false, true) => VERSION,
+        });
+        if is_divided {
+            origin.encode(out);
+        }
         genesis.encode(out);
         registry.as_ref().encode(out);
         put_count(out, tables.charters.len());
@@ -270,8 +285,11 @@ impl Encode for Ledger {
         put_count(out, cards.statements().count());
         cards.statements().for_each(|statement| statement.encode(out));
         put_set(out, convicted);
-        if !facilitation.is_empty() {
+        if is_divided || !facilitation.is_empty() {
             super::facilitation::put(out, facilitation);
+        }
+        if is_divided {
+            self.put_divisions(out, |out, snapshot| tables.put_snapshot(out, snapshot));
         }
     }
 }
@@ -292,14 +310,17 @@ impl Decode for Ledger {
 }
 
 fn read(input: &mut Reader<'_>) -> Result<Ledger, DecodeError> {
-    let is_facilitated = match u8::decode(input)? {
-        VERSION => false,
-        FACILITATED => true,
+    let (is_facilitated, is_divided) = match u8::decode(input)? {
+        VERSION => (false, false),
+        FACILITATED => (true, false),
+        DIVIDED => (true, true),
         found => return Err(DecodeError::UnknownTag { of: "state", found: found.into() }),
     };
+    let origin: Option<Origin> = if is_divided { Decode::decode(input)? } else { None };
     let genesis = Genesis::decode(input)?;
-    let community = genesis.id();
+    let community = origin.map_or_else(|| genesis.id(), |origin| origin.community());
     let registry = Registry::decode(input)?;
+    let registry = if origin.is_some() { registry.into_fixed() } else { registry };
     let charters: Vec<Arc<Charter>> = input.seq::<Charter>(MANY)?.into_iter().map(Arc::new).collect();
     // Everything else counts on it, as everywhere: who decides, and by how many.
     if charters.iter().any(|charter| charter.validate().is_err()) {
@@ -321,15 +342,22 @@ fn read(input: &mut Reader<'_>) -> Result<Ledger, DecodeError> {
         Ok(Arc::new(Series { manifest, opened_by, rounds }))
     })?;
     let told = Told { polls: &polls, series: &series, ..told };
-    let rounds: BTreeMap<RoundId, _> = map(input, MANY, |input| told.round(input).map(Arc::new))?;
+    let mut rounds: BTreeMap<RoundId, _> = map(input, MANY, |input| told.round(input).map(Arc::new))?;
     let is_named = rounds.iter().all(|(id, round)| *id == round.id);
     let cards = Cards::of(input.seq(limits::MAX_CARD_STATEMENTS)?).ok_or(DecodeError::OutOfRange("cards"))?;
     let convicted = set(input, MANY)?;
     let facilitation = if is_facilitated { super::facilitation::read(input, &polls)? } else { BTreeMap::new() };
+    if is_divided {
+        for _ in 0..input.count(MANY)? {
+            let round = rounds.get_mut(&RoundId::decode(input)?).ok_or(DecodeError::OutOfRange("round"))?;
+            Arc::make_mut(round).read_division(input, community, |input| told.snapshot(input))?;
+        }
+    }
     if !is_named || polls.iter().any(|(id, poll)| *id != poll.opening.id(community)) {
         return Err(DecodeError::NonCanonical("the id of a poll or round"));
     }
     Ok(Ledger {
+        origin,
         genesis: Arc::new(genesis),
         community,
         governance,

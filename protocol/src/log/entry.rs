@@ -28,6 +28,7 @@ pub use crate::adapter::{
     entry::{Assessment, Beacon, WeighedAdapter, Weighing},
     manifest::AdapterManifest,
 };
+pub use crate::cohort::{CohortResult, Convening, Dealing, Draw};
 pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
 pub use crate::facilitation::{AnnotatedProposal, Moderation, StatedRules};
 pub use crate::registry::entry::{
@@ -156,6 +157,14 @@ pub enum Entry {
     Moderate(Moderation),
     /// Somebody proposes an item, and says something beside it.
     ProposeWith(Box<AnnotatedProposal>),
+    /// An operator divides a round among cohorts.
+    Convene(Box<Convening>),
+    /// An operator commits to a lot that deals members to cohorts, or shows it.
+    Draw(Draw),
+    /// Members are dealt to cohorts.
+    Deal(Dealing),
+    /// A cohort has a result.
+    CohortResult(Box<CohortResult>),
 }
 wire_enum!(Entry {
     1 => Register(it),
@@ -196,6 +205,10 @@ wire_enum!(Entry {
     50 => PollRules(it),
     51 => Moderate(it),
     52 => ProposeWith(it),
+    60 => Convene(it),
+    61 => Draw(it),
+    62 => Deal(it),
+    63 => CohortResult(it),
 });
 
 /// What a poll asks for.

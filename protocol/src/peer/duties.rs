@@ -3,6 +3,7 @@
 //! Duties are derived from the ledger each time it changed: whatever the next step is, and this operator has not said
 //! yet, it says. So a restart needs no memory of where it was, and an entry that got lost is posted again.
 
+mod cohorts;
 mod opening;
 mod pass;
 mod series;
@@ -15,7 +16,7 @@ use crate::{
     adapter::gate::Standing,
     id::SetId,
     journal::{LockRecord, RoundKeyRecord},
-    ledger::{RoundState, Sealed},
+    ledger::{Division, RoundState, Sealed},
     log::entry::{
         Beacon, ClockReading, Erasure, PartitionChoice, PassId, RoundClosing, RoundKey, RoundOpening, RoundResult, Step,
     },
@@ -239,6 +240,9 @@ impl Peer {
     }
 
     fn prepare(&mut self, round: &RoundRecord, operator: u8, rng: &mut impl CryptoRng) {
+        if !matches!(round.division, Division::Whole) {
+            return self.draw(round, operator);
+        }
         if !round.offered.contains_key(&operator) {
             if !self.duties.keys.contains_key(&round.id) {
                 let secret = SealSecret::random(rng);
@@ -257,6 +261,9 @@ impl Peer {
     fn tell_time_of(&mut self, round: &RoundRecord, own: PublicKey) {
         let clock = Entry::Clock(ClockReading { time: self.now });
         let due = match (round.state(), round.planned_at, &round.manifest) {
+            (RoundState::Planned, Some(_), _) if !matches!(round.division, Division::Whole) => {
+                round.awaited_moment().is_some_and(|moment| self.is_untold(moment, &own))
+            }
             (RoundState::Planned, None, _) => !round.clocks_read.contains(&own),
             (RoundState::Planned, Some(planned_at), _) => {
                 let grace = planned_at.plus_millis(round.plan.key_grace_millis);
@@ -281,6 +288,9 @@ impl Peer {
             && let Some(opening) = self.due_opening(round)
         {
             self.derive(round.id, "open", opening);
+        }
+        if let Some(entry) = round.due_of_division(self.ledger.time()) {
+            self.derive(round.id, "division", entry);
         }
         let deadline = round.manifest.as_ref().map(|manifest| manifest.deadline);
         if round.state() == RoundState::Open && deadline.is_some_and(|deadline| self.ledger.time() >= deadline) {

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use chorus_crypto::{
     credential::{Leaf, MAX_RING, Ring, Tag},
-    domain,
+    domain::{self, Domain},
     hash::{self, Digest},
 };
 
@@ -173,18 +173,25 @@ fn deal(leaves: &[Leaf], beacon: Digest) -> Vec<LazyRing> {
     if cohorts == 1 {
         return vec![LazyRing::of_leaves(leaves.to_vec())];
     }
+    deal_out(leaves, (domain::COHORT, beacon), cohorts).into_iter().map(LazyRing::of_leaves).collect()
+}
+
+/// Deals leaves out by the order of their digests with a beacon, in parts whose sizes differ by one at most; the leaves of
+/// each part are in ascending order.
+pub(crate) fn deal_out(leaves: &[Leaf], (label, beacon): (Domain, Digest), parts: usize) -> Vec<Vec<Leaf>> {
     let mut order: Vec<(Digest, Leaf)> =
-        leaves.iter().map(|leaf| (hash::digest(domain::COHORT, &(beacon, *leaf)), *leaf)).collect();
+        leaves.iter().map(|leaf| (hash::digest(label, &(beacon, *leaf)), *leaf)).collect();
     order.sort_unstable();
-    let (size, larger) = (leaves.len() / cohorts, leaves.len() % cohorts);
+    let parts = parts.max(1);
+    let (size, larger) = (leaves.len() / parts, leaves.len() % parts);
     let mut rest = order.as_slice();
-    (0..cohorts)
-        .map(|cohort| {
-            let (these, others) = rest.split_at(size + usize::from(cohort < larger));
+    (0..parts)
+        .map(|part| {
+            let (these, others) = rest.split_at(size + usize::from(part < larger));
             rest = others;
             let mut members: Vec<Leaf> = these.iter().map(|(_, leaf)| *leaf).collect();
             members.sort_unstable();
-            LazyRing::of_leaves(members)
+            members
         })
         .collect()
 }

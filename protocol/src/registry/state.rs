@@ -65,6 +65,8 @@ impl Encode for Registry {
             expulsions,
             census,
             snapshots,
+            // Follows from where the community comes from.
+            fixed: _,
         } = self;
         put_count(out, people.len());
         people.values().for_each(|person| person.encode(out));
@@ -109,6 +111,7 @@ impl Decode for Registry {
                 Ok((Decode::decode(input)?, input.seq(limits::MAX_ATTRIBUTE_VALUES)?))
             })?,
             snapshots: Decode::decode(input)?,
+            fixed: false,
         })
     }
 }

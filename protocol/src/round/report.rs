@@ -7,6 +7,7 @@ use chorus_crypto::{
 
 use super::classes::ClassReport;
 use crate::{
+    cohort::Sums,
     deliberation::{
         consensus::{Bar, Support, support},
         constitution::{Constitution, Criteria, Preamble},
@@ -17,7 +18,7 @@ use crate::{
         tally::{Totals, Vote, mu},
     },
     id::{BlobId, CommunityId, PollId, RoundId, SetId},
-    ledger::{Collects, Ledger, Sealed},
+    ledger::{Collects, Ledger, RoundRecord, Sealed},
     limits,
     log::entry::{BallotPlan, PollKind},
 };
@@ -176,16 +177,16 @@ wire_struct!(RoundReport { community, poll, round, set, ballots, items[limits::M
 impl RoundReport {
     pub(super) fn new(
         ledger: &Ledger,
-        (round, plan): (RoundId, &BallotPlan),
+        (round, plan): (&RoundRecord, &BallotPlan),
         sealed: &Sealed,
         outcome: Outcome,
     ) -> Self {
         Self {
             community: ledger.community(),
             poll: plan.poll,
-            round,
+            round: round.id,
             set: sealed.set,
-            ballots: u32::try_from(sealed.contributions.len()).unwrap_or(u32::MAX),
+            ballots: u32::try_from(round.counted()).unwrap_or(u32::MAX),
             items: plan.items.clone(),
             outcome,
         }
@@ -258,9 +259,21 @@ impl RoundReport {
         }
     }
 
-    /// Returns the constitution that follows: for a statement poll whose totals were opened.
+    /// Returns what a cohort shows its parent: its totals, or those of its own cohorts whatever became of their sum.
+    pub fn sums(&self, ledger: &Ledger) -> Sums {
+        if let Some(divided) = ledger.rounds().get(&self.round).and_then(|round| round.divided()) {
+            return divided.sums();
+        }
+        let ballots = u64::from(self.ballots);
+        match self.totals() {
+            Some(totals) => Sums { contributions: ballots, totals: totals.clone(), ..Sums::default() },
+            None => Sums { unopened: ballots, ..Sums::none(self.items.len()) },
+        }
+    }
+
+    /// Returns the constitution that follows: for a statement poll whose totals were opened. None follows in a cohort.
     pub fn constitution(&self, ledger: &Ledger) -> Option<Constitution> {
-        self.totals()?;
+        self.totals().filter(|_| ledger.origin().is_none())?;
         let genesis = ledger.genesis();
         let poll = ledger.polls().get(&self.poll)?;
         let round = ledger.rounds().get(&self.round)?;

@@ -104,6 +104,8 @@ impl Tables<'_> {
             charter,
             planned_by,
             collects: _,
+            // After all that every state has.
+            division: _,
             replaces,
             ordinal,
             planned_at,

@@ -1,0 +1,95 @@
+//! The bundles of a divided round: the root's, its cohorts', theirs.
+
+use std::io::Read;
+
+use super::{Progress, Report, VerifyError, check::verify_from};
+use crate::{cohort::Origin, ledger::Ledger, log::entry::RoundResult};
+
+/// Levels below the root that are followed. With a fan-in of thirty, four are enough for everybody.
+pub const MAX_LEVELS: usize = 8;
+
+/// What the bundles of a community and of its cohorts show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tree {
+    /// What the community's own bundle shows.
+    pub report: Report,
+    /// The cohorts whose certified results count in its rounds, in the order of rounds and numbers.
+    pub cohorts: Vec<Branch>,
+}
+
+/// A cohort whose certified result counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Branch {
+    /// Which.
+    pub origin: Origin,
+    /// What its bundle and those of its own cohorts show; none if its bundle was not at hand: its certificate is then taken
+    /// on its operators' word.
+    pub checked: Option<Tree>,
+}
+
+impl Tree {
+    /// Returns the cohorts, on all levels, whose bundles were not at hand.
+    pub fn unchecked(&self) -> Vec<Origin> {
+        let of_branch = |branch: &Branch| match &branch.checked {
+            Some(tree) => tree.unchecked(),
+            None => vec![branch.origin],
+        };
+        self.cohorts.iter().flat_map(of_branch).collect()
+    }
+}
+
+/// Finds the bundle of a cohort, by where it comes from, if it is at hand.
+pub type Open<'a> = dyn FnMut(&Origin) -> Option<Box<dyn Read>> + 'a;
+
+/// Verifies a community's bundle and those of the cohorts of its divided rounds, on all levels; and that each result which a
+/// cohort certified to its parent is the one that its own bundle leads to.
+///
+/// # Errors
+///
+/// Returns the first thing that is wrong; nothing in the bundles is to be believed then.
+pub fn verify_tree(
+    root: &mut dyn Read,
+    open: &mut Open<'_>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Tree, VerifyError> {
+    verify_level(None, root, (open, MAX_LEVELS), progress)
+}
+
+fn verify_level(
+    cohort: Option<Ledger>,
+    input: &mut dyn Read,
+    (open, levels): (&mut Open<'_>, usize),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Tree, VerifyError> {
+    let (report, ledger) = verify_from(cohort, input, progress)?;
+    let mut cohorts = Vec::new();
+    for (round, number, certified) in counted(&report, &ledger) {
+        let Some(cohort) = ledger.cohort(&round, number) else { continue };
+        let Some(origin) = cohort.origin().copied() else { continue };
+        let bundle = if levels == 0 { None } else { open(&origin) };
+        let Some(mut bundle) = bundle else {
+            cohorts.push(Branch { origin, checked: None });
+            continue;
+        };
+        let checked = verify_level(Some(cohort), bundle.as_mut(), (&mut *open, levels - 1), progress)
+            .map_err(|error| VerifyError::Cohort { round, number, error: Box::new(error) })?;
+        // Verified: what its log states is what follows, sums included.
+        let found = checked.report.rounds.iter().find_map(|summary| summary.result.clone());
+        if found.as_ref() != Some(&certified) {
+            let (certified, found) = (Box::new(certified), found.map(Box::new));
+            return Err(VerifyError::Certified { round, number, certified, found });
+        }
+        cohorts.push(Branch { origin, checked: Some(checked) });
+    }
+    Ok(Tree { report, cohorts })
+}
+
+/// Returns the certified results that count, in the order of rounds and numbers.
+fn counted(report: &Report, ledger: &Ledger) -> Vec<(crate::id::RoundId, u16, RoundResult)> {
+    let finished = report.rounds.iter().filter(|summary| summary.result.is_some());
+    let divided = finished.filter_map(|summary| Some((summary.round, ledger.rounds().get(&summary.round)?.divided()?)));
+    let of_round = divided.flat_map(|(round, divided)| {
+        divided.results.iter().map(move |(number, certified)| (round, *number, certified.result.clone()))
+    });
+    of_round.collect()
+}
