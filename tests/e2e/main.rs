@@ -7,5 +7,7 @@ mod durability;
 mod governance;
 mod malice;
 mod moderation;
+mod openapi;
 mod operations;
+mod python;
 mod values;

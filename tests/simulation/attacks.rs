@@ -21,6 +21,7 @@ mod leaves;
 mod membership;
 mod poisoned;
 mod published;
+mod replays;
 mod signatures;
 mod transcripts;
 mod twice;

@@ -43,6 +43,8 @@ pub enum Class {
     Refused,
     /// Not yet.
     TimedOut,
+    /// What was sealed does not have the person's contribution.
+    Uncounted,
     /// A bundle does not verify.
     Verification(u8),
 }
@@ -58,6 +60,7 @@ impl Class {
             Self::Network => 5,
             Self::Refused => 6,
             Self::TimedOut => 7,
+            Self::Uncounted => 8,
             Self::Verification(code) => code,
         }
     }
@@ -72,6 +75,7 @@ impl Class {
             Self::Network => "network",
             Self::Refused => "refused",
             Self::TimedOut => "timed_out",
+            Self::Uncounted => "uncounted",
             Self::Verification(_) => "verification",
         }
     }
@@ -134,6 +138,12 @@ pub enum Failure {
     /// The node did not close in time. What it has said is durable; only what it was doing is not done.
     #[error("the node was still busy when its time to close was over: it is ended; nothing that it has said is lost")]
     StillClosing,
+    /// No set is sealed yet: nobody can say whether a contribution counts.
+    #[error("nothing is sealed yet: ask again when the round is over")]
+    Unsealed,
+    /// A set was sealed without the person's contribution.
+    #[error("the sealed set does not have a contribution of yours")]
+    Uncounted,
     /// The answer is not what a node of this version says.
     #[error("the node's answer is not understood: does another version run?")]
     Answer(#[source] io::Error),
@@ -144,7 +154,8 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
             Self::Closed(_) => Class::Refused,
-            Self::Paused(_) | Self::StillClosing => Class::TimedOut,
+            Self::Paused(_) | Self::StillClosing | Self::Unsealed => Class::TimedOut,
+            Self::Uncounted => Class::Uncounted,
             Self::Unwell { class, .. } => *class,
             Self::Diverged { .. } => Class::Bug,
             Self::NoPassphrase | Self::PassphrasesDiffer => Class::Configuration,
