@@ -12,15 +12,14 @@ use chorus_crypto::{
     sign::{SecretKey, Signature},
 };
 use chorus_protocol::{
-    adapter::entry::Beacon,
     contribution::Acknowledgement,
     id::{BlobId, CommunityId, PollId, RoundId},
     limits,
     log::{
         consensus::{Signed, Statement as _, Vote},
         entry::{
-            EndPass, Entry, Evidence, MaskOpening, OpenedValues, PartitionChoice, PassId, Proposal, RoundClosing, RoundKey,
-            RoundOpening, RoundResult, Share, ShareHash, SignedEntry,
+            EndPass, Entry, Evidence, MaskOpening, OpenedValues, PartitionChoice, PassId, Proposal, RoundClosing,
+            RoundKey, RoundOpening, RoundResult, Share, ShareHash, SignedEntry,
         },
     },
     message::{ConsensusBytes, Message},
@@ -77,12 +76,10 @@ pub enum Lie {
     NamesWithoutBodies,
     /// Offers some a key for the round, and others another one, which nobody has.
     OffersTwoKeys,
-    /// States something else than what splits a set into cohorts. Only rounds of deltas have occasion for it.
-    WrongBeacon,
 }
 
 impl Lie {
-    /// Those that a round of ballots has occasion for.
+    /// All of them.
     pub const ALL: [Self; 19] = [
         Self::SpoilsAcknowledgements,
         Self::AcknowledgesAnother,
@@ -184,10 +181,6 @@ impl Liar {
             }
             (Lie::OffersTwoKeys, Entry::RoundKey(it)) if out.to % 2 == 1 => {
                 Entry::RoundKey(RoundKey { key: SealSecret::from_bytes(&[7; 32]).public(), ..it })
-            }
-            (Lie::WrongBeacon, Entry::Beacon(it)) => {
-                let values = it.values.iter().map(|(subset, _)| (*subset, [7; 32])).collect();
-                Entry::Beacon(Beacon { values, ..it })
             }
             (Lie::WrongMaskSums, Entry::Opening(it)) => Entry::Opening(wrong_sums(out, it)),
             (Lie::WrongValues, Entry::Opened(it)) => Entry::Opened(wrong_values(out, it)),

@@ -276,9 +276,10 @@ impl Liar {
 
     /// Offers on the wire what is in the liar's hands, and nothing else.
     fn serve(&mut self) {
-        for (id, bytes) in self.blobs.iter().filter(|(id, _)| !self.served.contains(id)) {
-            self.store.put(bytes).expect("there is room");
-            self.served.insert(*id);
+        for (id, bytes) in &self.blobs {
+            if self.served.insert(*id) {
+                self.store.put(bytes).expect("there is room");
+            }
         }
         let withheld: Vec<BlobId> = self.served.iter().filter(|id| !self.blobs.contains_key(id)).copied().collect();
         for id in withheld {
