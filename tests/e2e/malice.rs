@@ -142,6 +142,7 @@ async fn assert_comes_to_nothing(seed: u64, lie: Lie) {
     let honest = Honest::start(seed, &community).await;
     let mut notices: Vec<_> = honest.nodes.iter().map(NodeHandle::notices).collect();
     let key = community.operators[OPERATORS - 1].clone();
+    let liar_key = key.public();
     let options = WireOptions {
         genesis: community.genesis.clone(),
         operator: key.clone(),
@@ -151,6 +152,9 @@ async fn assert_comes_to_nothing(seed: u64, lie: Lie) {
     let (id, round) = (community.id(), poll.round);
     let liar = WireLiar::start(options, move || Liar { key, community: id, round, share_len: 0 }.tells(lie)).await;
     honest.open(&mut community, &poll).await;
+    let number = u8::try_from(OPERATORS).expect("few");
+    let takes_part = |peer: &Peer| peer.ledger().rounds()[&round].offered.contains_key(&number);
+    honest.wait("the liar is an operator like others", takes_part).await;
 
     honest.vote(&mut community, &poll, &votes).await;
 
@@ -170,6 +174,9 @@ async fn assert_comes_to_nothing(seed: u64, lie: Lie) {
         }
     }
     assert!(liar.is_running(), "it lied to the end");
+    if lie == Lie::VotesTwice {
+        honest.wait("its two votes are on the log", |peer| peer.ledger().convicted().contains(&liar_key)).await;
+    }
     let decisions = honest.nodes[1].decisions().await.expect("the log");
     let mut blobs = std::collections::BTreeMap::new();
     let audited = |peer: &Peer| peer.ledger().rounds()[&round].audited().collect::<Vec<_>>();

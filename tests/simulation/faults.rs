@@ -145,13 +145,23 @@ pub(crate) fn assert_sound(play: &Play, liars: &[usize], what: &dyn core::fmt::D
     assert_eq!(contradictions, [], "{what:?}");
 }
 
-pub(crate) fn assert_same_result(play: &Play, result: Option<RoundResult>, reference: &Reference, what: &dyn core::fmt::Debug) {
+pub(crate) fn assert_same_result(
+    play: &Play,
+    result: Option<RoundResult>,
+    reference: &Reference,
+    what: &dyn core::fmt::Debug,
+) {
     let result = result.unwrap_or_else(|| panic!("{what:?}: a result; {:?}", play.round()));
     let accepted = play.round().map_or(0, |round| round.contributions.len());
     assert!(play.body(&result.result) == reference.bytes, "{what:?}: another result, of {accepted} people");
 }
 
-pub(crate) fn assert_same_totals(play: &Play, result: Option<RoundResult>, reference: &Reference, what: &dyn core::fmt::Debug) {
+pub(crate) fn assert_same_totals(
+    play: &Play,
+    result: Option<RoundResult>,
+    reference: &Reference,
+    what: &dyn core::fmt::Debug,
+) {
     let result = result.unwrap_or_else(|| panic!("{what:?}: a result; {:?}", play.round()));
     let report = play.report(&result);
     assert_eq!(report.totals(), reference.report.totals(), "{what:?}");

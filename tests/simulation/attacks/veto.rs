@@ -24,7 +24,7 @@ const FAKES: usize = 4;
 const ITEMS: usize = 16;
 
 fn votes(person: usize, item: usize) -> Vote {
-    let agrees = person < HONEST && (item < ITEMS / 2 || (item < 3 * ITEMS / 4) == (person % 2 == 0));
+    let agrees = person < HONEST && (item < ITEMS / 2 || (item < 3 * ITEMS / 4) == person.is_multiple_of(2));
     if agrees { Vote::Agree } else { Vote::Disagree }
 }
 

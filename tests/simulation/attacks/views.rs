@@ -76,7 +76,7 @@ fn an_operator_in_two_places_shows_nobody_another_past() {
     // Each of the others is alone with a copy in turn, while the other copy is with the rest: a quorum, with the liar.
     for number in 0..6 {
         let alone = 1 + number % 3;
-        let (with_one, with_rest) = if number % 2 == 0 { (0, twin) } else { (twin, 0) };
+        let (with_one, with_rest) = if number.is_multiple_of(2) { (0, twin) } else { (twin, 0) };
         tear(&mut play, &[alone, with_one, FOLLOWERS[number % 2]], &never);
         talk(&mut play, number, &[alone, with_one, with_rest, 1 + alone % 3]);
     }
