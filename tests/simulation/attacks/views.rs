@@ -74,7 +74,7 @@ fn an_operator_in_two_places_shows_nobody_another_past() {
     let [twin] = double(&mut play, &[0])[..] else { panic!("one twin") };
     let (never, before) = ([(0, twin)], play.network.peer(1).height());
     // Each of the others is alone with a copy in turn, while the other copy is with the rest: a quorum, with the liar.
-    for number in 0..6 {
+    for number in 0..6usize {
         let alone = 1 + number % 3;
         let (with_one, with_rest) = if number.is_multiple_of(2) { (0, twin) } else { (twin, 0) };
         tear(&mut play, &[alone, with_one, FOLLOWERS[number % 2]], &never);
