@@ -5,6 +5,7 @@ mod cli;
 mod community;
 mod durability;
 mod governance;
+mod malice;
 mod moderation;
 mod openapi;
 mod operations;

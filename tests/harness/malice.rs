@@ -8,6 +8,7 @@ use chorus_crypto::{
     Scalar,
     codec::{Decode as _, Encode as _},
     domain,
+    seal::SealSecret,
     sign::{SecretKey, Signature},
 };
 use chorus_protocol::{
@@ -18,7 +19,7 @@ use chorus_protocol::{
         consensus::{Signed, Statement as _, Vote},
         entry::{
             EndPass, Entry, Evidence, MaskOpening, OpenedValues, PartitionChoice, PassId, Proposal, RoundClosing,
-            RoundOpening, RoundResult, Share, ShareHash, SignedEntry,
+            RoundKey, RoundOpening, RoundResult, Share, ShareHash, SignedEntry,
         },
     },
     message::{ConsensusBytes, Message},
@@ -30,7 +31,9 @@ use crate::{
     tap::{as_vote, vote_bytes},
 };
 
+pub mod censor;
 pub mod forge;
+pub mod wire;
 
 /// What one lying operator does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,11 +70,17 @@ pub enum Lie {
     VotesTwice,
     /// Sends junk along with everything it says.
     Spams,
+    /// Says one thing about sums, values, shares, partition and result towards some, and another towards the rest.
+    TwoFaced,
+    /// Names sums and values, and gives nobody their bodies.
+    NamesWithoutBodies,
+    /// Offers some a key for the round, and others another one, which nobody has.
+    OffersTwoKeys,
 }
 
 impl Lie {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::SpoilsAcknowledgements,
         Self::AcknowledgesAnother,
         Self::WrongMaskSums,
@@ -88,6 +97,9 @@ impl Lie {
         Self::LuresAndWithholds(0),
         Self::VotesTwice,
         Self::Spams,
+        Self::TwoFaced,
+        Self::NamesWithoutBodies,
+        Self::OffersTwoKeys,
     ];
 }
 
@@ -154,7 +166,22 @@ impl Liar {
         {
             return Vec::new();
         }
+        let lie = match lie {
+            Lie::TwoFaced if out.to % 2 == 1 => Self::other_face(&entry),
+            lie => lie,
+        };
         let lied = match (lie, entry) {
+            (Lie::NamesWithoutBodies, Entry::Opening(it)) => {
+                it.sums.iter().for_each(|(_, sum)| drop(out.blobs.remove(sum)));
+                Entry::Opening(it)
+            }
+            (Lie::NamesWithoutBodies, Entry::Opened(it)) => {
+                out.blobs.remove(&it.values);
+                Entry::Opened(it)
+            }
+            (Lie::OffersTwoKeys, Entry::RoundKey(it)) if out.to % 2 == 1 => {
+                Entry::RoundKey(RoundKey { key: SealSecret::from_bytes(&[7; 32]).public(), ..it })
+            }
             (Lie::WrongMaskSums, Entry::Opening(it)) => Entry::Opening(wrong_sums(out, it)),
             (Lie::WrongValues, Entry::Opened(it)) => Entry::Opened(wrong_values(out, it)),
             (Lie::WrongShare, Entry::ShareHash(it)) => {
@@ -178,6 +205,21 @@ impl Liar {
             (_, entry) => entry,
         };
         vec![self.sign(lied)]
+    }
+
+    /// What somebody with two faces lies about in an entry of this kind.
+    const fn other_face(entry: &Entry) -> Lie {
+        if matches!(entry, Entry::Opening(_)) {
+            Lie::WrongMaskSums
+        } else if matches!(entry, Entry::Opened(_)) {
+            Lie::WrongValues
+        } else if matches!(entry, Entry::ShareHash(_) | Entry::Share(_)) {
+            Lie::WrongShare
+        } else if matches!(entry, Entry::Partition(_)) {
+            Lie::WrongPartition
+        } else {
+            Lie::WrongResult
+        }
     }
 
     /// A share that has nothing to do with any ballot.

@@ -47,6 +47,9 @@ pub struct Outgoing<'a> {
 /// comes with how long it is held back, in milliseconds.
 pub type Tamper = Box<dyn FnMut(&mut Outgoing<'_>, Message) -> Vec<(u64, Message)>>;
 
+/// Decides whether a message that reaches a host is heard there.
+pub type Hearing = Box<dyn Fn(&Message) -> bool>;
+
 /// Decides, before each effect of a host, whether the host dies right there.
 pub type CrashPoint = Box<dyn FnMut(&Effect) -> bool>;
 
@@ -143,6 +146,7 @@ struct Host {
     disk: Disk,
     rng: ChaCha20Rng,
     tamper: Option<Tamper>,
+    hearing: Option<Hearing>,
     crash: Option<CrashPoint>,
     wants: BTreeSet<BlobId>,
     begin_at: Option<Landmark>,
@@ -256,6 +260,7 @@ impl Network {
                 disk: Disk::default(),
                 rng,
                 tamper: None,
+                hearing: None,
                 crash: None,
                 wants: BTreeSet::new(),
                 begin_at: None,
@@ -314,6 +319,11 @@ impl Network {
     /// Makes a host lie.
     pub fn tamper(&mut self, host: usize, tamper: Tamper) {
         self.hosts[host].tamper = Some(tamper);
+    }
+
+    /// Makes a host deaf to what `hearing` does not let through.
+    pub fn hear_only(&mut self, host: usize, hearing: Hearing) {
+        self.hosts[host].hearing = Some(hearing);
     }
 
     /// Lets a host die right before the first effect that `crash` picks: what is not synced by then is lost.
@@ -390,6 +400,7 @@ impl Network {
             disk: copy.0,
             rng: ChaCha20Rng::seed_from_u64(0x7717 ^ host as u64),
             tamper: None,
+            hearing: None,
             crash: None,
             wants: BTreeSet::new(),
             begin_at: None,
@@ -408,6 +419,7 @@ impl Network {
             disk: Disk::default(),
             rng: ChaCha20Rng::seed_from_u64(0x7718 ^ host as u64),
             tamper: None,
+            hearing: None,
             crash: None,
             wants: BTreeSet::new(),
             begin_at,
@@ -512,6 +524,7 @@ impl Network {
         self.now = self.now.max(at);
         match self.happenings.remove(&sequence) {
             Some(Happening::Deliver { to, from, .. }) if self.cut.contains(&(from, to)) => {}
+            Some(Happening::Deliver { to, bytes, .. }) if !self.hears(to, &bytes) => {}
             Some(Happening::Deliver { to, from, bytes }) => self.handle(to, Event::Message { from: node(from), bytes }),
             Some(Happening::Timer { host }) => {
                 let due = self.hosts[host].peer.as_ref().and_then(Peer::next_deadline).is_some_and(|at| at <= self.now);
@@ -530,6 +543,11 @@ impl Network {
             }
             None => {}
         }
+    }
+
+    fn hears(&self, host: usize, bytes: &[u8]) -> bool {
+        let hearing = self.hosts[host].hearing.as_ref();
+        hearing.is_none_or(|hearing| Message::open(self.genesis.id(), bytes).is_ok_and(|message| hearing(&message)))
     }
 
     fn schedule(&mut self, after: u64, happening: Happening) {

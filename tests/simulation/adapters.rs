@@ -23,9 +23,9 @@ use chorus_tests::{
     scenario::{Play, Scenario},
 };
 
-const MINUTE: u64 = 60_000;
+pub(crate) const MINUTE: u64 = 60_000;
 
-fn scenario(people: usize) -> Scenario {
+pub(crate) fn scenario(people: usize) -> Scenario {
     let policy = Policy { min_contributions: 3, floor: 3, group_floor: 20, ..Policy::default() };
     Scenario { people, followers: 1, policy, ..Scenario::default() }
 }
@@ -45,7 +45,7 @@ fn round(play: &mut Play, series: SeriesId, seed: u64, people: usize) -> Adapter
     finish(play)
 }
 
-fn finish(play: &mut Play) -> AdapterReport {
+pub(crate) fn finish(play: &mut Play) -> AdapterReport {
     let result = play.finish().unwrap_or_else(|| panic!("a result: {:?}", play.network.notices));
     play.adapter_report(&result)
 }
@@ -76,7 +76,7 @@ fn verify(play: &Play) -> audit::Report {
     audit::verify(&mut bundle.as_slice(), &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn standing(play: &Play) -> Standing {
+pub(crate) fn standing(play: &Play) -> Standing {
     let ledger = play.network.peer(play.someone()).ledger();
     ledger.standing(&ledger.rounds()[&play.round_id()])
 }

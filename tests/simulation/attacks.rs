@@ -4,18 +4,29 @@
 //! matters the virtual network. Most attackers are [`Forger`]s, whose contributions are as consistent as a cheat can be.
 //! Elsewhere: 2 (the network's view) is out of reach here; 8 and 11 (keys and logs of lying operators) are in `faults`
 //! and `audit`; 12 (vouch farming) is simulated with the registry; 13 is no matter of protocol.
+//!
+//! Beside the list: what operators, contributors and whoever owns the wires do to a whole round, over the virtual
+//! network. Which fault and which weakness is met by which test: the tables in the README of the tests.
 
 mod ballots;
 mod batches;
+mod censored;
 mod classes;
+mod colluding;
+mod contributors;
 mod copies;
+mod differencing;
 mod encodings;
 mod leaves;
 mod membership;
+mod poisoned;
+mod published;
 mod replays;
 mod signatures;
 mod transcripts;
 mod twice;
+mod veto;
+mod views;
 
 use chorus_crypto::{
     ballot::Vote,
@@ -25,6 +36,7 @@ use chorus_crypto::{
 use chorus_protocol::{
     config::{Attribute, Policy},
     contribution::{BallotContent, Body, Content, Level, Submission},
+    deliberation::tally::Tally,
     fault::Fault,
     id::RoundId,
     log::entry::PollKind,
@@ -33,6 +45,7 @@ use chorus_tests::{
     community::{Community, Poll},
     malice::forge::Forger,
     offline::Town,
+    scenario::Play,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
@@ -99,4 +112,28 @@ fn content(body: &mut Body) -> &mut BallotContent {
 /// The submission with another body.
 fn with(submission: &Submission, body: &Body) -> Submission {
     Submission { body: body.to_bytes(), ..submission.clone() }
+}
+
+/// What the votes of some people of a play come to, item by item.
+fn tallies(play: &Play, people: impl IntoIterator<Item = usize>) -> Vec<Tally> {
+    let mut tallies = vec![Tally::default(); play.scenario.items];
+    for person in people {
+        for (vote, tally) in play.votes[person].iter().zip(&mut tallies) {
+            match vote {
+                Vote::Agree => tally.agree += 1,
+                Vote::Disagree => tally.disagree += 1,
+                Vote::Pass => tally.pass += 1,
+                Vote::Unseen => {}
+            }
+        }
+    }
+    tallies
+}
+
+/// Lets some people vote as they want to.
+fn vote(play: &mut Play, people: impl IntoIterator<Item = usize>) {
+    for person in people {
+        let votes = play.votes[person].clone();
+        play.vote(person, 0, &votes);
+    }
 }

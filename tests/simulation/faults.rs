@@ -134,7 +134,7 @@ pub(crate) fn play_with(
 }
 
 /// Asserts that all that are up agree, that nobody halted, and that no honest operator said two things.
-fn assert_sound(play: &Play, liars: &[usize], what: &dyn core::fmt::Debug) {
+pub(crate) fn assert_sound(play: &Play, liars: &[usize], what: &dyn core::fmt::Debug) {
     let halted = |(host, notice): &&(usize, Notice)| {
         matches!(notice, Notice::Halted(_) | Notice::Contradiction { .. }) && !liars.contains(host)
     };
@@ -145,13 +145,23 @@ fn assert_sound(play: &Play, liars: &[usize], what: &dyn core::fmt::Debug) {
     assert_eq!(contradictions, [], "{what:?}");
 }
 
-fn assert_same_result(play: &Play, result: Option<RoundResult>, reference: &Reference, what: &dyn core::fmt::Debug) {
+pub(crate) fn assert_same_result(
+    play: &Play,
+    result: Option<RoundResult>,
+    reference: &Reference,
+    what: &dyn core::fmt::Debug,
+) {
     let result = result.unwrap_or_else(|| panic!("{what:?}: a result; {:?}", play.round()));
     let accepted = play.round().map_or(0, |round| round.contributions.len());
     assert!(play.body(&result.result) == reference.bytes, "{what:?}: another result, of {accepted} people");
 }
 
-fn assert_same_totals(play: &Play, result: Option<RoundResult>, reference: &Reference, what: &dyn core::fmt::Debug) {
+pub(crate) fn assert_same_totals(
+    play: &Play,
+    result: Option<RoundResult>,
+    reference: &Reference,
+    what: &dyn core::fmt::Debug,
+) {
     let result = result.unwrap_or_else(|| panic!("{what:?}: a result; {:?}", play.round()));
     let report = play.report(&result);
     assert_eq!(report.totals(), reference.report.totals(), "{what:?}");

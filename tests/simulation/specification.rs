@@ -306,35 +306,43 @@ fn every_vector_is_listed_and_every_listed_vector_is_there() {
     assert_eq!(listed, there);
 }
 
-#[test]
-fn every_promise_names_tests_that_exist() {
-    let page = read("protocol/src/spec/threats.md");
-    let (_, table) = page.split_once("| promise | tests |").expect("the table of promises");
-    let mut promises = 0;
+/// Asserts that every row of the table under `header` names tests in its last cell, and that these exist.
+fn assert_names_tests(page: &str, header: &str, at_least: usize) {
+    let text = read(page);
+    let (_, table) = text.split_once(header).unwrap_or_else(|| panic!("{page}: no table {header}"));
+    let mut rows = 0;
     for row in table.lines().skip(2).take_while(|line| line.starts_with('|')) {
-        let mut cells = row.trim_matches('|').split(" | ");
-        let (promise, tests) = (cells.next().expect("a promise"), cells.next().expect("its tests"));
-        if tests.trim().is_empty() && promise.trim().starts_with("**") {
+        let (about, tests) = row.trim_matches('|').rsplit_once(" | ").expect("cells");
+        if tests.trim().is_empty() && about.trim().starts_with("**") {
             continue;
         }
         let named: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
-        assert!(!named.is_empty() && cells.next().is_none(), "no test behind:{promise}");
-        for test in named {
-            let (file, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test} names no test"));
-            let (first, rest) = file.split_once('/').unwrap_or_else(|| panic!("{test} names no file"));
-            let path = match first {
-                "crypto" | "protocol" | "node" => format!("{first}/src/{rest}.rs"),
-                _ => format!("tests/{file}.rs"),
-            };
-            let source = read(&path);
-            let at = source.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{path}: there is no test {name}"));
-            let before = source[..at].trim_end().trim_end_matches("async");
-            let is_test = source[..at].contains("proptest!") || before.trim_end().ends_with(']');
-            assert!(is_test, "{path}: {name} is no test");
-        }
-        promises += 1;
+        assert!(!named.is_empty(), "{page}: no test behind{about}");
+        named.into_iter().for_each(assert_is_test);
+        rows += 1;
     }
-    assert!(promises > 30, "{promises} promises");
+    assert!(rows >= at_least, "{page}: {rows} rows under {header}");
+}
+
+fn assert_is_test(test: &str) {
+    let (file, name) = test.rsplit_once("::").unwrap_or_else(|| panic!("{test} names no test"));
+    let (first, rest) = file.split_once('/').unwrap_or_else(|| panic!("{test} names no file"));
+    let path = match first {
+        "crypto" | "protocol" | "node" => format!("{first}/src/{rest}.rs"),
+        _ => format!("tests/{file}.rs"),
+    };
+    let source = read(&path);
+    let at = source.find(&format!("fn {name}(")).unwrap_or_else(|| panic!("{path}: there is no test {name}"));
+    let before = source[..at].trim_end().trim_end_matches("async");
+    let is_test = source[..at].contains("proptest!") || before.trim_end().ends_with(']');
+    assert!(is_test, "{path}: {name} is no test");
+}
+
+#[test]
+fn every_promise_fault_and_weakness_names_tests_that_exist() {
+    assert_names_tests("protocol/src/spec/threats.md", "| promise | tests |", 30);
+    assert_names_tests("tests/README.md", "| fault | what is seen | tests |", 15);
+    assert_names_tests("tests/README.md", "| weakness | what is seen | tests |", 10);
 }
 
 #[test]

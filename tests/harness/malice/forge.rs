@@ -53,6 +53,8 @@ pub enum Cheat {
     Content(Box<BallotContent>),
     /// The boxes are somebody else's.
     Boxes(Vec<Option<SealedBox>>),
+    /// The boxes of these operators (1..=n) hold other seeds than those that mask the ballot.
+    Seeds(Vec<u8>),
 }
 
 /// What goes into the transcript besides link and proof. In the honest case it is what the body says.
@@ -215,7 +217,8 @@ impl<'a> Forger<'a> {
 
         let mut said = self.said(&masking, tag, (commitments, masked_digest(&masked)), &rho);
         self.spoil(&mut said, &mut secrets);
-        let mut boxes = boxes(ledger, self.round, &said.core(), &masking, rng);
+        let astray = if let Cheat::Seeds(operators) = &self.cheat { operators.as_slice() } else { &[] };
+        let mut boxes = boxes((ledger, self.round), &said.core(), &masking, astray, rng);
         if let Cheat::Boxes(copied) = &self.cheat {
             boxes.clone_from(copied);
         }
@@ -326,7 +329,8 @@ impl<'a> Forger<'a> {
             | Cheat::Says(_)
             | Cheat::Manifest(_)
             | Cheat::Skips(_)
-            | Cheat::Boxes(_) => {}
+            | Cheat::Boxes(_)
+            | Cheat::Seeds(_) => {}
         }
     }
 
@@ -468,11 +472,12 @@ pub fn boxes_digest(boxes: &[Option<SealedBox>]) -> Digest {
     hash::content(&bytes)
 }
 
+/// Seals the seeds; those of the operators in `astray` are drawn anew.
 fn boxes(
-    ledger: &Ledger,
-    round: &RoundRecord,
+    (ledger, round): (&Ledger, &RoundRecord),
     core: &Digest,
     masking: &Masking,
+    astray: &[u8],
     rng: &mut impl CryptoRng,
 ) -> Vec<Option<SealedBox>> {
     let keys = round.manifest.as_ref().map(|manifest| manifest.keys.clone()).unwrap_or_default();
@@ -480,7 +485,10 @@ fn boxes(
     for (operator, key) in (1u8..).zip(keys) {
         let sealed = key.map(|key| {
             let held = ledger.charter().sharing().held_by(operator);
-            let seeds: Vec<u8> = held.iter().flat_map(|index| *masking.seeds()[*index].expose()).collect();
+            let mut seeds: Vec<u8> = held.iter().flat_map(|index| *masking.seeds()[*index].expose()).collect();
+            if astray.contains(&operator) {
+                rng.fill_bytes(&mut seeds);
+            }
             let bytes = seal(&key, &box_context(core, operator, &key), &seeds, rng).expect("a usable key");
             SealedBox { bytes }
         });
