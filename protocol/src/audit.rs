@@ -35,20 +35,25 @@
 //! the products of the secret PCA are reconstructed from the logged shares, but only the operators know whether the
 //! shares were computed as they should be. The published explained variance shows it.
 
+mod bodies;
 mod check;
 mod error;
 mod format;
+mod level;
+mod receipt;
 mod replay;
 mod report;
 mod round;
 mod write;
 
-pub use error::{VerifyError, WriteError};
+pub use error::{Place, VerifyError, WriteError};
 pub use format::{Bundle, Frame, FrameReader, MAGIC, VERSION};
+pub use level::{Level, Sample, chance_of_missing};
+pub use receipt::{Receipt, Standing};
 pub use replay::LogCheck;
 pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
-pub use check::verify;
+pub use check::{Options, verify, verify_with};
 pub use write::write;
 
 #[cfg(test)]
