@@ -224,9 +224,22 @@ impl Batch {
         }
     }
 
+    /// Takes the negated point wherever the negated coefficient is short: a small negative number is a long scalar, and
+    /// a short one takes half as many additions. Openings of linear functions have many.
+    fn shorten(&mut self) {
+        for (scalar, point) in self.scalars.iter_mut().zip(&mut self.points) {
+            let negated = -*scalar;
+            if is_short(&negated) && !is_short(scalar) {
+                *scalar = negated;
+                *point = -*point;
+            }
+        }
+    }
+
     /// Returns whether all equations hold.
     #[must_use]
-    pub fn verify(self) -> bool {
+    pub fn verify(mut self) -> bool {
+        self.shorten();
         let (bases, fixed): (Vec<_>, Vec<_>) = self.fixed.iter().map(|(base, scalar)| (base.point(), *scalar)).unzip();
         let shared = || self.shared.values();
         let scalars: Vec<_> =
@@ -237,9 +250,52 @@ impl Batch {
     }
 }
 
+/// Whether a scalar is below 2^192: a weight of 128 bits times a coefficient of an integer's length.
+fn is_short(scalar: &Scalar) -> bool {
+    scalar.as_bytes().get(24..).is_some_and(|top| top.iter().all(|byte| *byte == 0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_negative_coefficients_count_as_what_they_are() {
+        let point = Base::Blinding.point() * Scalar::from(6u8);
+        let batch = |third: u64| {
+            let mut batch = Batch::new(&[1; 32]);
+            let weight = batch.equation(Equation::Fold);
+            let first = batch.insert([point, point, Base::Column(0).point()]);
+            batch.add(weight, first, -Scalar::from(5u8));
+            batch.add(weight, first + 1, Scalar::from(5u8));
+            batch.add(weight, first + 2, -Scalar::from(third));
+            batch
+        };
+
+        assert!(batch(0).verify());
+        assert!(!batch(1).verify());
+        let mut shortened = batch(0);
+        shortened.shorten();
+        assert!(shortened.scalars.iter().all(is_short));
+        assert_eq!(shortened.points[..2], [-point, point]);
+    }
+
+    #[test]
+    fn the_one_equation_that_counts_is_named_and_the_others_are_not_looked_at() {
+        let batch = |equation: usize| {
+            let mut batch = Batch::only(equation);
+            for (name, left) in [(Equation::Fold, 0u64), (Equation::Leaf, 1), (Equation::Tag, 0)] {
+                let weight = batch.equation(name);
+                batch.add_fixed(weight, Base::Blinding, Scalar::from(left));
+            }
+            (batch.chosen(), batch.verify())
+        };
+
+        assert_eq!(batch(0), (Some(Equation::Fold), true));
+        assert_eq!(batch(1), (Some(Equation::Leaf), false));
+        assert_eq!(batch(2), (Some(Equation::Tag), true));
+        assert_eq!(batch(3).0, None);
+    }
 
     fn batch_with(error: u64) -> Batch {
         let mut batch = Batch::new(&[1; 32]);

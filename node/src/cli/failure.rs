@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io, process::ExitCode};
 
-use chorus_protocol::audit::VerifyError;
+use chorus_protocol::audit::{VerifyError, WriteError};
 use serde_json::json;
 
 use super::output::Format;
@@ -10,7 +10,7 @@ use crate::{
     api::{ApiError, Kind, ServerError},
     backup::BackupError,
     config::{ConfigError, token::TokenError},
-    driver::{NodeError, import::ImportError},
+    driver::{NodeError, import::ImportError, remote::RemoteError},
     keystore::KeystoreError,
     model::{
         base::BaseError, generate::GenerateError, lesson::LessonError, llama::TextError, merge::MergeError,
@@ -25,6 +25,9 @@ use crate::{
 
 /// The exit code for a bundle with something in it that does not belong there.
 const ENCODING: u8 = 20;
+
+/// The exit code for a log to which a body is missing.
+const INCOMPLETE: u8 = 26;
 
 /// What kind of error it is: the exit codes that are documented.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -43,6 +46,8 @@ pub enum Class {
     Refused,
     /// Not yet.
     TimedOut,
+    /// What was sealed does not have the person's contribution.
+    Uncounted,
     /// A bundle does not verify.
     Verification(u8),
 }
@@ -58,6 +63,7 @@ impl Class {
             Self::Network => 5,
             Self::Refused => 6,
             Self::TimedOut => 7,
+            Self::Uncounted => 8,
             Self::Verification(code) => code,
         }
     }
@@ -72,6 +78,7 @@ impl Class {
             Self::Network => "network",
             Self::Refused => "refused",
             Self::TimedOut => "timed_out",
+            Self::Uncounted => "uncounted",
             Self::Verification(_) => "verification",
         }
     }
@@ -134,6 +141,12 @@ pub enum Failure {
     /// The node did not close in time. What it has said is durable; only what it was doing is not done.
     #[error("the node was still busy when its time to close was over: it is ended; nothing that it has said is lost")]
     StillClosing,
+    /// No set is sealed yet: nobody can say whether a contribution counts.
+    #[error("nothing is sealed yet: ask again when the round is over")]
+    Unsealed,
+    /// A set was sealed without the person's contribution.
+    #[error("the sealed set does not have a contribution of yours")]
+    Uncounted,
     /// The answer is not what a node of this version says.
     #[error("the node's answer is not understood: does another version run?")]
     Answer(#[source] io::Error),
@@ -144,7 +157,8 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
             Self::Closed(_) => Class::Refused,
-            Self::Paused(_) | Self::StillClosing => Class::TimedOut,
+            Self::Paused(_) | Self::StillClosing | Self::Unsealed => Class::TimedOut,
+            Self::Uncounted => Class::Uncounted,
             Self::Unwell { class, .. } => *class,
             Self::Diverged { .. } => Class::Bug,
             Self::NoPassphrase | Self::PassphrasesDiffer => Class::Configuration,
@@ -213,6 +227,15 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             // What is inside tells.
             ImportError::Verify(error) => Some(Class::Verification(error.exit_code())),
             ImportError::Node(error) => class_of(error),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<RemoteError>() {
+        return match error {
+            RemoteError::Network(NetworkError::Address(_) | NetworkError::NoWay(_)) => Some(Class::Usage),
+            RemoteError::Network(_) | RemoteError::Silent | RemoteError::Short { .. } => Some(Class::Network),
+            RemoteError::Bundle(WriteError::Log(error)) => Some(Class::Verification(error.exit_code())),
+            RemoteError::Bundle(WriteError::MissingBlob(_)) => Some(Class::Verification(INCOMPLETE)),
+            RemoteError::Bundle(_) | RemoteError::Blobs(_) | RemoteError::Io(_) => Some(Class::Store),
         };
     }
     if let Some(error) = cause.downcast_ref::<BackupError>() {

@@ -129,6 +129,9 @@ impl<'a> Bodies<'a> {
     pub(super) fn verify(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), VerifyError> {
         let pending = mem::take(&mut self.pending);
         self.pending_bytes = 0;
+        if pending.is_empty() {
+            return Ok(());
+        }
         let forms = pending.par_iter().map(|read| self.form(read)).collect::<Vec<_>>();
         let forms: Vec<CheckedForm> = forms.into_iter().collect::<Result<_, _>>()?;
         let (chosen, others): (Vec<_>, Vec<_>) =

@@ -1,0 +1,1 @@
+../../../tests/simulation/audit.rs
