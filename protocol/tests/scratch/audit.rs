@@ -1,1 +1,0 @@
-../../../tests/simulation/audit.rs

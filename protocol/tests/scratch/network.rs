@@ -1,1 +1,0 @@
-../../../tests/harness/network.rs

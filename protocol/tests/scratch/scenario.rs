@@ -1,1 +1,0 @@
-../../../tests/harness/scenario.rs
