@@ -17,13 +17,14 @@ pub mod ballots;
 pub mod chat;
 pub mod error;
 pub mod open;
+pub mod openapi;
 pub mod routes;
 pub mod server;
 pub mod service;
 pub mod view;
 
 pub use self::{
-    error::{ApiError, Kind},
+    error::{ApiError, Code, Kind},
     open::OpenServer,
     server::{Server, ServerError},
     service::{Person, Randomness, Role, Service},

@@ -12,8 +12,8 @@
 //! # Security
 //!
 //! Everything that is said here stays in the diary until the person proposes the card, and then the card alone leaves. A
-//! model is told all of it: if one at an endpoint elsewhere is configured, it goes there, and whoever asks is told where. What
-//! a model answers is a text like any other: bounded, checked as a card is, shown and never carried out.
+//! model on this machine is told all of it. One at an endpoint elsewhere is told nothing, unless the person says for this very
+//! dialogue that the endpoint at this very host may know; another host that is configured later may not. What a model answers is a text like any other: bounded, checked as a card is, shown and never carried out.
 
 mod interviewer;
 mod script;
@@ -42,7 +42,8 @@ pub const MAX_FOLLOW_UPS: usize = 2;
 pub const MAX_QUESTION_BYTES: usize = 600;
 
 /// Where a dialogue stands: what is asked next.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "DialogueStep")]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// What should an AI do in the case?
@@ -114,7 +115,7 @@ pub enum ArticulationError {
 }
 
 /// One question and its answer.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
     /// The step.
@@ -140,6 +141,9 @@ pub struct Articulation {
     #[serde(default)]
     follow_up: Option<String>,
     card: ValueCard,
+    /// The endpoint elsewhere that may be told of this dialogue, by its host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<String>,
 }
 
 /// Shows nothing of what somebody said.
@@ -160,6 +164,16 @@ impl Articulation {
     /// Begins a dialogue about a case: the question of a value poll and the situation in which it is asked, or none.
     pub fn about(poll: Option<PollId>, case: &str) -> Self {
         Self { poll, case: case.trim().to_owned(), ..Self::default() }
+    }
+
+    /// Lets an endpoint elsewhere be told of this dialogue, by its host; without one, none is.
+    pub fn tell(&mut self, host: Option<String>) {
+        self.told = host;
+    }
+
+    /// Returns whether the endpoint at a host may be told of this dialogue.
+    pub fn may_tell(&self, host: &str) -> bool {
+        self.told.as_deref() == Some(host)
     }
 
     /// Returns the poll that it is about.

@@ -21,10 +21,12 @@ mod keys;
 mod moderate;
 mod moral_graph;
 mod open;
+mod openapi;
 mod output;
 mod polis;
 mod poll;
 mod reach;
+mod receipt;
 mod replay;
 mod result;
 mod rules;
@@ -60,6 +62,7 @@ Exit codes:
    5  network: no node runs here, or none answers
    6  refused by the community's rules
    7  time-out: not done yet, and still under way
+   8  receipt: what was sealed does not count you
   20  verify: encoding                 24  verify: sum or opening
   21  verify: log or certificate       25  verify: the result differs
   22  verify: registry or credential   26  verify: incomplete
@@ -164,6 +167,10 @@ enum Command {
     MoralGraph(moral_graph::MoralGraph),
     /// Show what came of a poll.
     Result(result::ShowResult),
+    /// Show whether your contribution is in the sealed set of a poll's latest round.
+    ///
+    /// Exit code 0: it is. 7: nothing is sealed yet. 8: the set was sealed without it.
+    Receipt(receipt::ShowReceipt),
     /// Write the audit bundle, with which anyone can check all results; or tables, none with a row per person.
     Export(result::Export),
     /// Take in the log of a community from a file, into a home that is new or behind. Every certificate in it is checked.
@@ -187,6 +194,8 @@ enum Command {
     /// Bring in or analyse a Polis conversation.
     #[command(subcommand)]
     Polis(polis::Polis),
+    /// Print the description of the local interface (OpenAPI 3.1). It needs no node.
+    Openapi,
     /// Tell a fresh node what a recorded one was told (`run --events`), and say where they part.
     Replay(replay::Replay),
     /// Play a whole community on this machine, from the founding to a verified result.
@@ -237,6 +246,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Value(command) => command.carry_out(global),
         Command::MoralGraph(command) => command.carry_out(global),
         Command::Result(command) => command.carry_out(global),
+        Command::Receipt(command) => command.carry_out(global),
         Command::Export(command) => command.carry_out(global),
         Command::Import(command) => command.carry_out(global),
         Command::Backup(command) => command.carry_out(global),
@@ -246,6 +256,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Adapter(command) => command.carry_out(global),
         Command::Chat(command) => command.carry_out(global),
         Command::Polis(command) => command.carry_out(global),
+        Command::Openapi => openapi::carry_out(global),
         Command::Replay(command) => command.carry_out(global),
         Command::Demo(command) => block_on(command.carry_out(global)),
     }

@@ -56,7 +56,7 @@ pub enum DiaryError {
 }
 
 /// Something that a person cares about, in their own words (Meaning Alignment Institute's value cards).
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValueCard {
     /// What it is called.

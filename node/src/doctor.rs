@@ -88,7 +88,7 @@ impl Finding {
 }
 
 /// What a running node says of itself: `GET health`.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct SelfReport {
     /// The version that runs.
     pub version: String,
@@ -109,7 +109,7 @@ pub struct SelfReport {
 }
 
 /// How others come to a running node, as far as it knows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Reach {
     /// Whether whoever started it says that it can be called: an operator's node or a relay.
     pub vouched: bool,

@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const SIZE_STEP: u64 = 1024 * 1024;
 
 /// One thing that was looked at.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Check {
     /// What.
     pub name: String,

@@ -14,6 +14,7 @@
 
 mod assets;
 mod chart;
+mod cited;
 mod drafts;
 mod failure;
 mod guard;
@@ -21,9 +22,11 @@ mod live;
 mod render;
 pub mod session;
 mod text;
+mod wording;
 mod words;
 
 mod adapter;
+mod cards;
 mod chat;
 mod constitution;
 mod home;
@@ -50,7 +53,8 @@ use axum::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use self::{drafts::Drafts, failure::Failed, render::Views, session::Sessions};
+pub(crate) use self::text::plain_lines;
+use self::{cited::Comparison, drafts::Drafts, failure::Failed, render::Views, session::Sessions};
 use crate::api::{MAX_REQUEST_BYTES, Service, auth::Gate};
 
 /// Live connections that are open at once.
@@ -65,6 +69,7 @@ pub struct Page {
     drafts: Arc<Drafts>,
     views: Arc<Views>,
     listeners: Arc<Semaphore>,
+    comparison: Comparison,
     /// Turns true when the node is about to stop.
     closing: watch::Receiver<bool>,
 }
@@ -74,7 +79,7 @@ impl Page {
     pub fn new(service: Arc<Service>, gate: Gate, sessions: Arc<Sessions>, closing: watch::Receiver<bool>) -> Self {
         let (drafts, views) = (Arc::new(Drafts::default()), Arc::new(Views::new()));
         let listeners = Arc::new(Semaphore::new(MAX_LISTENERS));
-        Self { service, gate, sessions, drafts, views, listeners, closing }
+        Self { service, gate, sessions, drafts, views, listeners, comparison: Comparison::default(), closing }
     }
 }
 
@@ -108,7 +113,8 @@ pub fn router(page: Page) -> Router {
         .route("/operate", get(operate::show))
         .route("/operate/open", post(operate::open))
         .route("/operate/polls/{poll}/round", post(operate::begin))
-        .route("/operate/polls/{poll}/close", post(operate::close))
+        .route("/operate/polls/{poll}/rules", post(operate::state_rules))
+        .route("/operate/cards", get(cards::show).post(cards::say))
         .route("/operate/polls/{poll}", get(operate::poll))
         .route("/operate/polls/{poll}/moderate", post(operate::moderate))
         .route("/moderation", get(operate::log))

@@ -17,7 +17,10 @@ use std::{
     fmt, fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chacha20poly1305::{
@@ -89,6 +92,8 @@ pub struct Vault {
     path: PathBuf,
     key: Zeroizing<[u8; 32]>,
     leaves: Mutex<Leaves>,
+    /// How often the leaves were written.
+    changes: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -163,7 +168,12 @@ impl Vault {
     /// Returns [`VaultError::Damaged`] if the file does not open under the key of `owner`.
     pub fn open(path: PathBuf, owner: &SecretKey, first: &[u8]) -> Result<Self, VaultError> {
         let key = Zeroizing::new(hash::digest_bytes(domain::LEAF_VAULT, owner.to_seed().as_slice()));
-        let vault = |leaves| Self { path: path.clone(), key: key.clone(), leaves: Mutex::new(leaves) };
+        let vault = |leaves| Self {
+            path: path.clone(),
+            key: key.clone(),
+            leaves: Mutex::new(leaves),
+            changes: AtomicU64::new(0),
+        };
         if let Some(file) = read(&path)? {
             let leaves = open(&file, &key).ok_or_else(|| VaultError::Damaged(path.clone()))?;
             return Ok(vault(leaves));
@@ -178,6 +188,11 @@ impl Vault {
     /// Returns the leaf that is registered, or that requests are made with.
     pub fn current(&self) -> Arc<LeafSecret> {
         self.leaves().current.clone()
+    }
+
+    /// Returns a number that is another one whenever the leaves may have changed: what follows from them can be kept that long.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Returns the secret of a leaf.
@@ -288,6 +303,7 @@ impl Vault {
     }
 
     fn write(&self, leaves: &Leaves) -> io::Result<()> {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         files::replace(&self.path, PURPOSE, &seal(leaves, &self.key))
     }
 }

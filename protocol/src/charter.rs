@@ -79,7 +79,7 @@ wire_struct!(Charter {
 });
 
 /// The weights of the classes of an attribute.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassWeights {
     /// The attribute, by the slot of the leaf.
@@ -273,7 +273,7 @@ fn movements(said: &mut Vec<String>, what: &str, old: &[PublicKey], new: &[Publi
     }
 }
 
-/// An operator's word that a draft is to become the charter; n − f equal ones adopt it.
+/// That a draft is to become the charter; the equal words of n − f operators adopt it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Amendment {
     /// What the members voted on.
@@ -284,6 +284,16 @@ pub struct Amendment {
     pub effective: Height,
 }
 wire_struct!(Amendment { draft, round, effective });
+
+/// An operator's word that an amendment is to be, as it stands on the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Consent {
+    /// The amendment.
+    pub amendment: Amendment,
+    /// Which of the operator's words on the strength of this vote it is, from 1: nobody can say an older one again in its name.
+    pub number: u8,
+}
+wire_struct!(Consent { amendment, number });
 
 /// Why the members' vote does not carry a draft.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

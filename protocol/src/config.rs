@@ -39,7 +39,7 @@ pub enum GenesisError {
 }
 
 /// The rules of a community, in integers.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Below this number of contributions nothing is opened.
@@ -87,7 +87,7 @@ wire_struct!(Policy {
 });
 
 /// An attribute in coarse values: a region, an age band. Value 0 is "not stated"; value v ≥ 1 is the v-th of the list.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Attribute {
     /// What it is called.
@@ -98,7 +98,7 @@ pub struct Attribute {
 wire_struct!(Attribute { name(limits::MAX_NAME_BYTES), values[limits::MAX_ATTRIBUTE_VALUES] });
 
 /// A short text.
-#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Ord, PartialOrd, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct Name {
     /// The text.

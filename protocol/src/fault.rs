@@ -102,6 +102,15 @@ pub enum Fault {
     SeedReused,
 }
 
+/// Checks that a numbered word is the next of its speaker on its subject: who says an older one again speaks for nobody.
+pub(crate) fn in_turn(said: impl Into<u64>, number: impl Into<u64>, what: &'static str) -> Result<(), Fault> {
+    match (said.into(), number.into()) {
+        (said, number) if number <= said => Err(Fault::Duplicate(what)),
+        (said, number) if number - said == 1 => Ok(()),
+        _ => Err(Fault::Phase(what)),
+    }
+}
+
 /// Refuses a number over its bound.
 pub(crate) fn bound(what: &'static str, bound: usize, found: usize) -> Result<(), Fault> {
     if found > bound { Err(Fault::Bound { what, bound: bound as u64, found: found as u64 }) } else { Ok(()) }

@@ -65,6 +65,20 @@ macro_rules! identifiers {
             }
         }
 
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "description": concat!("A `", stringify!($name), "`: 32 bytes in hexadecimal."),
+                    "type": "string",
+                    "pattern": "^[0-9a-fA-F]{64}$",
+                })
+            }
+        }
+
         impl chorus_crypto::codec::Encode for $name {
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.0);

@@ -256,7 +256,7 @@ impl Ledger {
         &self.convicted
     }
 
-    /// Returns the latest clock reading of an operator in office.
+    /// Returns the latest clock reading of an operator, in office or not: who comes back says none of the old ones again.
     pub fn clock(&self, operator: &PublicKey) -> Timestamp {
         self.clocks.get(operator).copied().unwrap_or_default()
     }
@@ -387,7 +387,9 @@ impl Ledger {
                 self.operator(author, "a series of adapter rounds")?;
                 self.begin_series(author, manifest)
             }
-            Entry::Weigh(it) => self.in_round(it.round, author, |round, operator| round.on_weighed(operator, it)),
+            Entry::Weigh(it) => {
+                self.in_round(it.weighed.round, author, |round, operator| round.on_weighed(operator, it))
+            }
             Entry::Beacon(it) => self.in_round(it.round, author, |round, operator| round.on_beacon(operator, it)),
             Entry::Canonical(it) => {
                 self.operator(author, "statements about values cards")?;

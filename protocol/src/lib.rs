@@ -20,4 +20,5 @@ pub mod peer;
 pub mod reconcile;
 pub mod registry;
 pub mod round;
+pub mod spec;
 pub mod time;

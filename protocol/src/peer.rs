@@ -451,7 +451,7 @@ impl Peer {
     fn on_command(&mut self, command: Command) {
         match command {
             // Consent to an amendment waits until the result of its vote is at hand.
-            Command::Post(Entry::Amend(amendment)) => self.duties.consent(*amendment),
+            Command::Post(Entry::Amend(consent)) => self.duties.consent(consent.amendment),
             Command::Post(entry) => self.post_when_speaking(entry),
             Command::Relay(entry) => self.relay(entry),
             Command::Contribute(submission) => self.contribute(submission),

@@ -36,7 +36,7 @@ use self::{
 };
 use crate::{
     charter::Charter,
-    fault::{Fault, bound},
+    fault::{Fault, bound, in_turn},
     id::CommunityId,
     limits,
     time::Timestamp,
@@ -120,6 +120,8 @@ pub struct Registry {
     leaves: BTreeSet<Leaf>,
     /// Live vouches, voucher first, and when they were given.
     vouches: BTreeMap<(PublicKey, PublicKey), Timestamp>,
+    /// How many words each member has ever said about vouching for another.
+    vouch_words: BTreeMap<(PublicKey, PublicKey), u32>,
     last_vouch: BTreeMap<PublicKey, Timestamp>,
     penalised: BTreeMap<PublicKey, Timestamp>,
     /// Those whom vouches admitted when that was last computed.
@@ -128,7 +130,8 @@ pub struct Registry {
     removals: BTreeMap<PublicKey, BTreeSet<PublicKey>>,
     removed: BTreeMap<PublicKey, Timestamp>,
     expulsions: BTreeMap<PublicKey, BTreeSet<PublicKey>>,
-    census: BTreeMap<(u8, PublicKey), Vec<u32>>,
+    /// The latest counts of each attester, and how many it has given.
+    census: BTreeMap<(u8, PublicKey), (u32, Vec<u32>)>,
     snapshots: u64,
 }
 
@@ -156,6 +159,16 @@ impl Registry {
     /// Returns the vouches that stand: (voucher, for whom), and since when.
     pub const fn vouches(&self) -> &BTreeMap<(PublicKey, PublicKey), Timestamp> {
         &self.vouches
+    }
+
+    /// Returns how many words somebody has said about vouching for another.
+    pub fn vouch_words(&self, from: &PublicKey, to: &PublicKey) -> u32 {
+        self.vouch_words.get(&(*from, *to)).copied().unwrap_or_default()
+    }
+
+    /// Returns how often an attester has given counts for a slot.
+    pub fn censuses(&self, slot: u8, attester: &PublicKey) -> u32 {
+        self.census.get(&(slot, *attester)).map_or(0, |(number, _)| *number)
     }
 
     /// Returns from which log time on somebody may vouch again, as far as earlier vouches and penalties decide.
@@ -370,7 +383,10 @@ impl Registry {
         if person.withdrawn.get(&attester).is_some_and(|at| attestation.valid_from <= *at) {
             return Err(Fault::Duplicate("an attestation from before it was taken back"));
         }
-        if person.attestations.get(&attester).is_some_and(|known| known.expires >= attestation.expires) {
+        // The last one begins last: once it is taken back, none of those before counts again.
+        let is_later =
+            |known: &Attestation| known.expires < attestation.expires && known.valid_from <= attestation.valid_from;
+        if !person.attestations.get(&attester).is_none_or(is_later) {
             return Err(Fault::Duplicate("this attestation"));
         }
         self.change(key, |person| {
@@ -391,17 +407,20 @@ impl Registry {
             if person.departure.is_some() {
                 return Err(Fault::Duplicate("the departure"));
             }
+            if revocation.until != Timestamp::default() {
+                return Err(Fault::Mismatch("the time of a departure"));
+            }
             self.change(key, |person| person.departure = Some(Departure::Left));
             return Ok(());
         }
         if scene.charter.attester(&author).is_none() {
             return Err(Fault::NotAllowed("a revocation"));
         }
-        let Some(attestation) = person.attestations.get(&author) else {
+        if person.attestations.get(&author).is_none_or(|stands| stands.valid_from > revocation.until) {
             return Err(Fault::Duplicate("the revocation of an attestation"));
-        };
+        }
         // One that was to count later must not be said again either.
-        let until = scene.now.max(attestation.valid_from);
+        let until = scene.now.max(revocation.until);
         self.change(key, |person| {
             person.attestations.remove(&author);
             person.withdrawn.insert(author, until);
@@ -424,8 +443,11 @@ impl Registry {
             .vouching()
             .ok_or(Fault::NotAllowed("a vouch in a community without them"))?;
         let (edge, now) = ((author, vouch.key), scene.now);
+        in_turn(self.vouch_words(&author, &vouch.key), vouch.number, "word on a vouch")?;
         if !vouch.stands {
-            return self.vouches.remove(&edge).map(|_| ()).ok_or(Fault::Duplicate("the end of a vouch"));
+            self.vouches.remove(&edge).ok_or(Fault::Duplicate("the end of a vouch"))?;
+            self.vouch_words.insert(edge, vouch.number);
+            return Ok(());
         }
         if !self.is_voucher(scene, &author) || author == vouch.key {
             return Err(Fault::NotAllowed("a vouch"));
@@ -449,6 +471,7 @@ impl Registry {
         let live = self.vouches.range(from).filter(|(_, given)| is_live(given)).count();
         bound("vouches of one member", vouching.stock.into(), live + 1)?;
         self.vouches.insert(edge, now);
+        self.vouch_words.insert(edge, vouch.number);
         self.last_vouch.insert(author, now);
         Ok(())
     }
@@ -552,10 +575,12 @@ impl Registry {
         if census.counts.len() != attribute.values.len() || !census.counts.iter().all(is_coarse) {
             return Err(Fault::Mismatch("the counts of a census"));
         }
-        if self.census.get(&(census.slot, author)) == Some(&census.counts) {
+        in_turn(self.censuses(census.slot, &author), census.number, "census")?;
+        let said = (census.slot, author);
+        if self.census.get(&said).is_some_and(|(_, counts)| *counts == census.counts) {
             return Err(Fault::Duplicate("this census"));
         }
-        self.census.insert((census.slot, author), census.counts.clone());
+        self.census.insert(said, (census.number, census.counts.clone()));
         Ok(())
     }
 
@@ -571,7 +596,7 @@ impl Registry {
             .filter(|((of, attester), _)| {
                 *of == slot && !self.removed.contains_key(attester) && charter.attester(attester).is_some()
             })
-            .map(|(_, counts)| counts)
+            .map(|(_, (_, counts))| counts)
             .collect();
         let cohorts = u32::try_from(cohorts.max(1)).unwrap_or(u32::MAX);
         let least = charter.policy.class_members.saturating_mul(cohorts);

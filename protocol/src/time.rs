@@ -5,7 +5,20 @@ use core::fmt;
 use chorus_crypto::wire_struct;
 
 /// Milliseconds since the Unix epoch, by somebody's clock; which clock, the field that holds it says.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Ord, PartialOrd, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Eq,
+    PartialEq,
+    Ord,
+    PartialOrd,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct Timestamp {
     millis: u64,

@@ -20,6 +20,25 @@ export const findings = [];
 /** How many pages were looked at, in each look. */
 export let looked = 0;
 
+/** A picture of what is seen just now, and nothing else. */
+export const picture = (page, name) => page.screenshot({ path: path.join(ARTIFACTS, `${name}.png`) });
+
+/** What the structure lacks: headings without gaps below one first of all, and words for every drawing. */
+function outline() {
+  const found = [];
+  const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map((heading) => Number(heading.tagName[1]));
+  if (levels[0] !== 1 || levels.filter((level) => level === 1).length !== 1) found.push(`headings: ${levels}`);
+  if (levels.some((level, at) => at > 0 && level > levels[at - 1] + 1)) found.push(`a heading is left out: ${levels}`);
+  for (const drawing of document.querySelectorAll("svg:not([aria-hidden])")) {
+    const named = drawing.getAttribute("aria-labelledby")?.split(" ").map((id) => document.getElementById(id)?.textContent.trim());
+    if (drawing.getAttribute("role") !== "img" || !named?.[0]) found.push(`a drawing without words: ${drawing.outerHTML.slice(0, 80)}`);
+  }
+  if (document.querySelector("body > a.skip")?.getAttribute("href") !== "#main") {
+    if (document.querySelector("nav")) found.push("nothing skips to the content");
+  }
+  return found;
+}
+
 /** Looks at the page in all looks: axe, width, picture. */
 export async function inspect(page, name) {
   for (const look of LOOKS) {
@@ -36,9 +55,11 @@ export async function inspect(page, name) {
         .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
     });
     findings.push(...found.map((what) => `${name} (${look.name}): ${what}`));
+    const unclear = await page.evaluate(outline);
+    findings.push(...unclear.map((what) => `${name} (${look.name}): ${what}`));
     await page.screenshot({ path: path.join(ARTIFACTS, `${name}.${look.name}.png`), fullPage: true });
     looked += 1;
   }
   await page.setViewportSize({ width: 1280, height: 900 });
-  await page.emulateMedia({ colorScheme: "light" });
+  await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
 }

@@ -158,7 +158,7 @@ class Consent:
         self.charter = Charter.read(reader)
         self.length = reader.position - charter
         self.draft = content(reader.since(draft))
-        self.round, self.effective = reader.digest(), reader.uint(8)
+        self.round, self.effective, self.word = reader.digest(), reader.uint(8), reader.uint(1)
         self._signed, self._signature = reader.since(start), reader.take(64)
 
     def item(self, current):
@@ -173,6 +173,7 @@ class Consent:
         current = genesis.charter
         require(self.author in current.operators, "amendment: author is no operator")
         require(self.number == 1, "amendment: number")
+        require(self.word == 1, "amendment: number of the word")
         require(height + 1 < self.effective <= height + 1 + MAX_AHEAD, "amendment: height")
         require(self.length <= MAX_CHARTER, "amendment: length")
         self.charter.check()

@@ -38,7 +38,7 @@ class Cards:
 
     def __init__(self, operators):
         self._share = MAX_STATEMENTS // operators
-        self.proposed, self._latest, self._into, self._said = set(), {}, {}, {}
+        self.proposed, self._latest, self._into, self._said, self._words = set(), {}, {}, {}, {}
 
     def propose(self, text):
         """Note an item of a value poll."""
@@ -47,24 +47,26 @@ class Cards:
 
     def canonical(self, reader, operator):
         """Read an operator's word that a card stands for itself."""
-        card, reason = reader.digest(), reader.text(MAX_TEXT)
-        self._state(operator, card, None, reason)
+        card, number, reason = reader.digest(), reader.uint(2), reader.text(MAX_TEXT)
+        self._state(operator, card, number, None, reason)
         self._into.pop(card, None)
 
     def merge(self, reader, operator):
         """Read an operator's word that one card stands for another."""
-        card, into, reason = reader.digest(), reader.digest(), reader.text(MAX_TEXT)
-        self._state(operator, card, into, reason)
+        card, into, number = reader.digest(), reader.digest(), reader.uint(2)
+        self._state(operator, card, number, into, reader.text(MAX_TEXT))
         met = into
         while met is not None:
             require(met != card, "cards: a merge that leads back to the card itself")
             met = self._into.get(met)
         self._into[card] = into
 
-    def _state(self, operator, card, into, reason):
+    def _state(self, operator, card, number, into, reason):
         require(reason.strip(), "cards: a reason")
         self._said[operator] = self._said.get(operator, 0) + 1
         require(self._said[operator] <= self._share, "cards: too many words of one operator")
+        require(number == self._words.get((operator, card), 0) + 1, "cards: number")
+        self._words[operator, card] = number
         require(card not in self._latest or self._latest[card] != into, "cards: said already")
         require({card, into} - {None} <= self.proposed, "cards: no card that somebody proposed")
         self._latest[card] = into
@@ -78,7 +80,7 @@ def self_test():
     assert not any(map(is_card, [*bad, good.replace(" — ", "\u00a0— "), good.replace("SIGNS", "S" * 401)]))
     cards = Cards(4)
     try:
-        cards._state(b"", b"", None, "why")
+        cards._state(b"", b"", 1, None, "why")
     except Refused:
         return
     raise AssertionError("took a word on a card that nobody proposed")

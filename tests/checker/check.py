@@ -17,14 +17,18 @@ import cards
 import codec
 import contribution
 import credential
+import decision
 import delta
 import ed25519
 import group
 import leaf
 import link
+import masks
 import merlin
+import message
 import moderation
 import ristretto
+import seal
 import snapshot
 import transcript
 from codec import Refused
@@ -32,7 +36,7 @@ from codec import Refused
 PARTS = [
     *(blake3, merlin, ristretto, ed25519, codec, group, transcript),
     *(leaf, attestation, credential, snapshot, link, ballot, delta, cards, moderation, contribution),
-    amendment,
+    *(amendment, message, decision, masks, seal),
 ]
 """What tests itself before it judges anything."""
 
@@ -51,6 +55,13 @@ SUITES = {
     "cards": contribution.check_log,
     "moderation": contribution.check_log,
     "amendment": amendment.check,
+    "envelope": message.check,
+    "decision": decision.check,
+    "evidence": decision.check_evidence,
+    "bundle": decision.check_bundle,
+    "masks": masks.check,
+    "seal": seal.check,
+    "sums": masks.check_sums,
 }
 """The check of each file of vectors."""
 

@@ -28,6 +28,7 @@ class Genesis:
         start = reader.position
         reader.text(MAX_TEXT)
         reader.text(MAX_TEXT)
+        self.charter_at = reader.position - start
         self.operators = reader.sequence(MAX_OPERATORS, reader.digest)
         attesters = reader.sequence(MAX_ATTESTERS, lambda: (reader.digest(), reader.text(MAX_NAME)))
         self.organisations = dict(attesters)

@@ -121,7 +121,7 @@ def expand(seed, context, subset, shape):
     """Return the values of a mask, row 0 first, and its blindings."""
     data = _seed_input(context, subset, seed)
     values = _values(digest("mask/values", data), (1 + shape.rows) * shape.packed)
-    return values, _scalars(digest("mask/blindings", data), 1 + shape.rows)
+    return values, scalars(digest("mask/blindings", data), 1 + shape.rows)
 
 
 def _seed_input(context, subset, seed):
@@ -129,20 +129,21 @@ def _seed_input(context, subset, seed):
 
 
 def _values(key, count):
-    blocks = [_chacha20(key, block) for block in range(-(-count // 2))]
+    blocks = [chacha20(key, block) for block in range(-(-count // 2))]
     halves = [half for block in blocks for half in (block[:32], block[32:])]
     return [int.from_bytes(half, "little") % (1 << 252) for half in halves[:count]]
 
 
-def _scalars(key, count):
-    return [int.from_bytes(_chacha20(key, block), "little") % L for block in range(count)]
+def scalars(key, count):
+    """Return scalars of 64 bytes of key stream each."""
+    return [int.from_bytes(chacha20(key, block), "little") % L for block in range(count)]
 
 
-def _chacha20(key, counter):
-    """Return one block of the ChaCha20 key stream (RFC 8439) with a nonce of zeros."""
+def chacha20(key, counter, nonce=bytes(12)):
+    """Return one block of the ChaCha20 key stream (RFC 8439)."""
     seed = b"expand 32-byte k" + key
     words = [int.from_bytes(seed[i : i + 4], "little") for i in range(0, len(seed), 4)]
-    initial = [*words, counter, 0, 0, 0]
+    initial = [*words, counter, *(int.from_bytes(nonce[i : i + 4], "little") for i in (0, 4, 8))]
     x = list(initial)
     columns = [(i, 4 + i, 8 + i, 12 + i) for i in range(4)]
     diagonals = [(i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4) for i in range(4)]
@@ -178,7 +179,7 @@ def check(case):
 
 def self_test():
     """ChaCha20 as published, lanes, sets and folds by hand."""
-    assert _chacha20(bytes(32), 0).hex().startswith("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7")
+    assert chacha20(bytes(32), 0).hex().startswith("76b8e0ada0f13d90405d6ae55386bd28bdd219b8a08ded1aa836efcc8b770dc7")
     assert Shape(2, 3, 125).pack([1, 2, 3]) == [1 + (2 << 125), 3]
     assert subsets(4) == [(1,), (2,), (3,), (4,)] and subsets(1) == [()] and len(subsets(7)) == 21
     assert fold([1, 2, 3, 4, 5, 6], 2, 10) == [1 + 30 + 500, 2 + 40 + 600]

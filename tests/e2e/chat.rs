@@ -1,21 +1,14 @@
 //! Conversations with the community's model: real processes, and OpenAI's own client.
 
-use std::{
-    fs,
-    io::{Write as _, stderr},
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::cli::{LOCAL, Person};
-
-/// Where the repository's `tests` folder is.
-fn tests() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
+use super::{
+    cli::{LOCAL, Person},
+    python::{self, tests},
+};
 
 /// Makes a tiny model of bytes, with room for long prompts.
 fn model(folder: &TempDir) -> PathBuf {
@@ -81,24 +74,7 @@ fn a_constitution_governs_what_existing_clients_and_the_command_line_are_told() 
 
 /// Has OpenAI's client talk with the node, in an environment of its own; where it cannot be had, that is said.
 fn python_client_agrees(environment: &Value) {
-    let venv = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openai-client");
-    let python = venv.join("bin/python");
-    let requirements = tests().join("openai/requirements.txt");
-    let installed = || -> Result<(), String> {
-        let ran = |output: std::io::Result<Output>| match output {
-            Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        if !python.exists() {
-            ran(Command::new("python3").args(["-m", "venv"]).arg(&venv).output())?;
-        }
-        ran(Command::new(&python).args(["-m", "pip", "install", "--quiet", "-r"]).arg(&requirements).output())
-    };
-    if let Err(why) = installed() {
-        writeln!(stderr(), "SKIPPED: Python's openai client could not be installed: {why}").expect("an open stderr");
-        return;
-    }
+    let Some(python) = python::environment("openai-client", "openai/requirements.txt") else { return };
     let text = |name: &str| environment[name].as_str().expect("text").to_owned();
     let output = Command::new(&python)
         .arg("-B")

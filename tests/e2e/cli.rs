@@ -165,6 +165,7 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     member.ok(&["vote", "-", "1=disagree", "2=disagree"]);
     let again = member.ok(&["vote", "-", "1=agree", "2=disagree"]);
     assert_eq!(again["own"]["sequence"], 1);
+    assert_eq!(member.fails(&["receipt"]), (7, "timed_out".into()), "nothing is sealed yet");
     assert_eq!(founder.fails(&["poll", "close", "-"]), (6, "refused".into()), "not before the deadline");
 
     let bundle = folder.path().join("bundle");
@@ -173,12 +174,16 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     assert_eq!(result["items"][0]["total"], serde_json::json!({ "agree": 2, "disagree": 0, "pass": 0 }));
     assert_eq!(result["items"][1]["total"], serde_json::json!({ "agree": 0, "disagree": 1, "pass": 1 }));
     founder.ok(&["result", "--wait", "45s"]);
+    receipts_are_of_the_sealed_set([&founder, &member], &folder);
     founder.until(&["poll", "close", "-"], |poll| poll["rounds"][0]["state"] == "finished");
     verifies_peers(&founder, &folder, &invite, &result);
     assert!(founder.stop() && member.stop(), "Ctrl-C stops a node in order");
     assert_eq!(founder.fails(&["status"]), (5, "network".into()), "no node runs any more");
 
     verifies(&founder, &bundle, result["result"].as_str().expect("an id"));
+    let receipt = folder.path().join("receipt");
+    let told = member.ok(&["verify", bundle.to_str().expect("text"), "--receipt", receipt.to_str().expect("text")]);
+    assert_eq!((&told["receipt"]["standing"], &told["receipt"]["holds"]), (&"counts".into(), &true.into()));
     comes_late(&folder, &bundle, &invite, &result);
 }
 
@@ -205,6 +210,7 @@ fn comes_late(folder: &TempDir, bundle: &Path, invite: &str, result: &Value) {
     newcomer.run(&LOCAL);
     assert_eq!(newcomer.fails(&["import", path]), (4, "store".into()), "a node runs there");
     assert_eq!(&newcomer.ok(&["result", "-", "--wait", "45s"]), result, "found out again, from the bodies");
+    assert_eq!(newcomer.fails(&["receipt"]), (8, "uncounted".into()), "who was not there is not counted");
     assert!(newcomer.stop());
 }
 
@@ -224,6 +230,21 @@ fn verifies_peers(founder: &Person, folder: &TempDir, invite: &str, result: &Val
     assert_eq!(nobody.fails(&["verify", "--peer", address]), (2, "usage".into()), "of which community?");
     assert_eq!(nobody.fails(&["verify", "--peer", "/nowhere", "--community", community]), (2, "usage".into()));
     assert!(!nobody.dir.exists(), "nothing is left behind");
+}
+
+/// Checks that both have a receipt of one set, each of a contribution of their own.
+fn receipts_are_of_the_sealed_set(people: [&Person; 2], folder: &TempDir) {
+    let kept = people.map(|person| {
+        let path = folder.path().join("receipt");
+        let path = path.to_str().expect("text");
+        let receipt = person.ok(&["receipt", "-", "--out", path, "--force"]);
+        assert_eq!((&receipt["sealed"]["included"], &receipt["sealed"]["contributions"]), (&true.into(), &2.into()));
+        assert_eq!(person.fails(&["receipt", "--out", path]).0, 2, "the file is there already");
+        serde_json::from_slice::<Value>(&fs::read(path).expect("written")).expect("JSON")
+    });
+    assert_eq!((&kept[0]["set"], &kept[0]["round"]), (&kept[1]["set"], &kept[1]["round"]));
+    assert_eq!((&kept[0]["sequence"], &kept[1]["sequence"]), (&0.into(), &1.into()), "the latest ballot of each");
+    assert!(kept[0]["tag"] != kept[1]["tag"] && kept[0]["body"] != kept[1]["body"]);
 }
 
 /// Checks that the bundle verifies, with this result, and that changed ones are refused for what was changed.

@@ -6,5 +6,7 @@ mod community;
 mod durability;
 mod governance;
 mod moderation;
+mod openapi;
 mod operations;
+mod python;
 mod values;

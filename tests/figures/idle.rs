@@ -37,8 +37,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// The node of a data directory that there is.
+    pub(crate) const fn at(dir: PathBuf) -> Self {
+        Self { dir, running: None }
+    }
+
     pub(crate) fn new(folder: &Path, name: &str) -> (Self, String) {
-        let node = Self { dir: folder.join(name), running: None };
+        let node = Self::at(folder.join(name));
         let answer = node.ask(&["init", "--no-passphrase"]);
         (node, answer["public_key"].as_str().expect("a key").to_owned())
     }
@@ -63,13 +68,17 @@ impl Node {
 
     /// Starts it with flags of its own, and returns an address of it.
     pub(crate) fn run_with(&mut self, flags: &[&str]) -> String {
+        self.start(flags)["addresses"][0].as_str().expect("an address").to_owned()
+    }
+
+    /// Starts it with flags of its own, and returns what it says once it is ready.
+    pub(crate) fn start(&mut self, flags: &[&str]) -> Value {
         let arguments = [&["run", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"], flags].concat();
         let mut child = self.command(&arguments).stdout(Stdio::piped()).spawn().expect("this program runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         self.running = Some(child);
-        let ready: Value = serde_json::from_str(&line).expect("the node is ready");
-        ready["addresses"][0].as_str().expect("an address").to_owned()
+        serde_json::from_str(&line).expect("the node is ready")
     }
 
     fn id(&self) -> u32 {
@@ -83,6 +92,15 @@ impl Node {
         let after = stat.rsplit(')').next().unwrap_or_default();
         let times = after.split_whitespace().skip(11).take(2);
         times.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / TICKS
+    }
+
+    /// Stops it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            // An error says that it has ended by itself.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// Resident bytes.
@@ -100,11 +118,7 @@ pub(crate) fn resident(process: &str) -> f64 {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(mut child) = self.running.take() {
-            // An error says that it has ended by itself.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        self.kill();
     }
 }
 

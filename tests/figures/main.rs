@@ -15,6 +15,7 @@ mod identity;
 mod idle;
 mod late_joiner;
 mod network;
+mod page;
 mod table;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -40,11 +41,13 @@ enum Topic {
     /// The network: fifty nodes, control messages, blobs over narrow uplinks, caps; what it takes to join late, and what
     /// a node costs that has nothing to do.
     Network,
+    /// The page: how fast it answers with a long log, how soon somebody new votes, and the published moral graph.
+    Page,
     /// Admission: what attacks on it achieve, and how many fakes could veto a constitution.
     Identity,
 }
 
-/// A part of the topic `network`.
+/// A part of the topic `network` or `page`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Part {
     /// Control messages among fifty nodes.
@@ -61,6 +64,12 @@ enum Part {
     Idle,
     /// A node that is flooded.
     Floods,
+    /// How fast the page answers with a long log.
+    Answers,
+    /// How soon somebody new votes.
+    Arrival,
+    /// The published moral graph.
+    Graph,
 }
 
 /// How figures are printed.
@@ -96,12 +105,18 @@ struct Arguments {
     /// How many files `durability` damages.
     #[arg(long, default_value_t = 200)]
     damages: u64,
-    /// The part of `network` that is measured; all of them without.
+    /// The part of `network` or `page` that is measured; all of them without.
     #[arg(long, value_enum)]
     only: Option<Part>,
     /// The rounds of the past of `network`.
     #[arg(long, default_value_t = 1_000)]
     rounds: u32,
+    /// The contributions on the log of the node whose pages `page` looks at.
+    #[arg(long, default_value_t = 10_000)]
+    contributions: usize,
+    /// How often `page` looks at each of them.
+    #[arg(long, default_value_t = 300)]
+    looks: usize,
     /// The connections of one address by which `network` floods a node.
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
@@ -116,6 +131,7 @@ struct Arguments {
 impl Arguments {
     /// Measures, and shows what is found.
     fn measure(&self, mut show: impl FnMut(Vec<Printed>)) {
+        let is_wanted = |part| self.only.is_none_or(|only| only == part);
         let printed = |figures: Vec<figure::Figure>| figures.into_iter().map(Printed::from).collect();
         match self.topic {
             Topic::Adapter => adapter::figures(self.base_model.as_deref(), self.people, self.seed, show),
@@ -133,7 +149,6 @@ impl Arguments {
             },
             Topic::Deliberation => show(printed(deliberation::figures())),
             Topic::Network => {
-                let is_wanted = |part| self.only.is_none_or(|only| only == part);
                 network::figures(self.seed, is_wanted, &mut show);
                 if is_wanted(Part::Late) {
                     show(printed(late_joiner::figures(self.rounds)));
@@ -145,6 +160,7 @@ impl Arguments {
                     flood::figures(self.connections, |figures| show(printed(figures)));
                 }
             }
+            Topic::Page => page::figures((self.contributions, self.looks, self.seed), is_wanted, show),
             Topic::Identity => show(identity::figures(self.seed)),
         }
     }

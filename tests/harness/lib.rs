@@ -11,6 +11,8 @@ pub mod history;
 pub mod malice;
 pub mod network;
 pub mod offline;
+pub mod published;
+pub mod replayed;
 pub mod restored;
 pub mod scenario;
 pub mod sybil;

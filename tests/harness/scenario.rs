@@ -10,6 +10,7 @@ use chorus_protocol::{
     peer::Command,
     round::report::RoundReport,
 };
+use rayon::prelude::*;
 
 use crate::{
     community::{Community, Poll, population},
@@ -231,6 +232,44 @@ impl Play {
     /// Returns the body of a result.
     pub fn body(&self, id: &BlobId) -> Vec<u8> {
         self.network.blob(self.someone(), id).map(|bytes| bytes.to_vec()).unwrap_or_default()
+    }
+
+    /// Puts a poll and its items on the log of every node.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they do not get there.
+    pub fn publish(&mut self, poll: &Poll) {
+        self.post(0, poll.opening.clone());
+        poll.proposals.iter().for_each(|proposal| self.post(0, proposal.clone()));
+        let (id, items) = (poll.poll, poll.proposals.len());
+        let has_all = |peer: &chorus_protocol::peer::Peer| {
+            peer.ledger().polls().get(&id).is_some_and(|poll| poll.items.len() == items)
+        };
+        let done = self.network.run_until(60_000, |network| all_up(network, has_all));
+        assert!(done, "a poll of {items} items: {:?}", self.network.notices);
+    }
+
+    /// Lets everybody vote at the first host that is no operator's. The proofs are made side by side: they are most of the
+    /// work.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a member may not vote.
+    pub fn vote_side_by_side(&mut self) {
+        let host = self.scenario.operators;
+        let ledger = self.network.peer(host).ledger();
+        let round = &ledger.rounds()[&self.poll.round];
+        let people = self.community.people.par_iter_mut().enumerate().zip(&self.votes);
+        let submissions: Vec<_> = people
+            .map(|((number, person), votes)| {
+                let contributor = Contributor { level: level_of(number), ..Contributor::anonymous(&person.leaf) };
+                contributor.cast(ledger, round, votes, &mut person.rng).expect("a member may vote")
+            })
+            .collect();
+        for submission in submissions {
+            self.network.command(host, Command::Contribute(submission));
+        }
     }
 
     /// Posts an entry as an operator, as its owner could.

@@ -13,7 +13,10 @@ mod credential;
 mod delta;
 mod leaf;
 mod link;
+mod log;
+mod message;
 mod moderation;
+mod private;
 mod proof;
 mod signature;
 mod snapshot;
@@ -88,7 +91,7 @@ pub struct Case {
 /// The name of a suite, how it is made, and how the crates judge a case of it.
 type Entry = (&'static str, fn() -> Suite, fn(&Values) -> Result<(), Refused>);
 
-const SUITES: [Entry; 14] = [
+const SUITES: [Entry; 21] = [
     ("signature", signature::suite, signature::check),
     ("leaf", leaf::suite, leaf::check),
     ("rotation", leaf::rotation_suite, leaf::check_rotation),
@@ -103,6 +106,13 @@ const SUITES: [Entry; 14] = [
     ("cards", cards::suite, cards::check),
     ("moderation", moderation::suite, moderation::check),
     ("amendment", amendment::suite, amendment::check),
+    ("envelope", message::suite, message::check),
+    ("decision", log::decision_suite, log::check_decision),
+    ("evidence", log::evidence_suite, log::check_evidence),
+    ("bundle", log::bundle_suite, log::check_bundle),
+    ("masks", private::masks_suite, private::check_masks),
+    ("seal", private::seal_suite, private::check_seal),
+    ("sums", private::sums_suite, private::check_sums),
 ];
 
 /// Makes all suites, by name.

@@ -4,7 +4,7 @@ mod refused;
 
 use chorus_protocol::{
     adapter::{
-        entry::{Assessment, GroupScore, WeighedAdapter},
+        entry::{Assessment, GroupScore, WeighedAdapter, Weighing},
         gate::Standing,
         manifest::{AdapterManifest, Centre, Combination, Gate, Noise, Weights},
         report::{AdapterOutcome, AdapterReport, VariantKind},
@@ -71,6 +71,7 @@ fn assert_step(found: &[i64], start: &[i64], mean: impl Fn(usize) -> f64) {
 
 fn verify(play: &Play) -> audit::Report {
     let _ = play.assert_restores();
+    play.assert_nothing_replays();
     let bundle = play.bundle(0);
     audit::verify(&mut bundle.as_slice(), &mut |_| {}).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -215,7 +216,7 @@ pub(crate) fn regions() -> Scenario {
 }
 
 pub(crate) fn by_region(play: &mut Play, series: SeriesId) -> AdapterReport {
-    let census = Entry::Census(Census { slot: 0, counts: vec![9, 7] });
+    let census = Entry::Census(Census { slot: 0, number: 1, counts: vec![9, 7] });
     let census = SignedEntry::sign(&play.community.attesters[0], play.community.id(), census);
     play.network.command(0, Command::Relay(census));
     play.network.run_until(10_000, |_| false);
@@ -277,7 +278,7 @@ fn classes_are_weighed_once_f_plus_one_operators_say_how() {
     let weights = vec![0, 1, 2];
     let values = averages.weighed(&[0, 1, 2]).expect("one weight for each class");
     let said = WeighedAdapter { round: report.round, weights, adapter: values.to_blob().0 };
-    play.post(0, Entry::Weigh(said.clone()));
+    play.post(0, Entry::Weigh(Weighing { number: 1, weighed: said.clone() }));
     let known = |play: &mut Play| {
         play.network.run_until(30_000, |network| {
             let ledger = network.peer(5).ledger();
@@ -306,11 +307,25 @@ fn an_operator_that_weighs_wrongly_is_alone() {
         adapter: report.variant(VariantKind::PerPerson).expect("an adapter"),
     };
 
-    play.post(0, Entry::Weigh(wrong));
+    let first = Entry::Weigh(Weighing { number: 1, weighed: wrong.clone() });
+    play.post(0, first.clone());
     play.network.run_until(30_000, |_| false);
 
     assert_eq!(play.round().map(|round| round.weighed.len()), Some(1));
     assert_eq!(standing(&play), Standing::Unweighed);
+    // It thinks better of it, and nobody says the old word again in its name.
+    let mut ledger = play.network.peer(0).ledger().clone();
+    let mut say = |entry: &Entry| {
+        let signed = SignedEntry::sign(&play.community.operators[0], play.community.id(), entry.clone());
+        ledger.apply(&signed)
+    };
+    let other = WeighedAdapter { weights: vec![1, 1, 1], ..wrong };
+    let word = |number| Entry::Weigh(Weighing { number, weighed: other.clone() });
+    assert_eq!(say(&word(3)), Err(Fault::Phase("word on the weighing of classes")));
+    assert_eq!(say(&word(2)), Ok(()));
+    assert_eq!(say(&first), Err(Fault::Duplicate("word on the weighing of classes")));
+    assert_eq!(say(&word(3)), Err(Fault::Duplicate("a weighing of classes")));
+    assert_eq!(ledger.rounds()[&report.round].weighed.values().next(), Some(&(other, 2)));
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod copies;
 mod encodings;
 mod leaves;
 mod membership;
+mod replays;
 mod signatures;
 mod transcripts;
 mod twice;

@@ -146,7 +146,7 @@ fn change_members(play: &mut Play) {
     let ledger = play.network.peer(0).ledger();
     let by = (&play.community.people[0].leaf, 0);
     let item = AnonymousProposal::make(ledger, play.poll.poll, "Nobody says this", by, author.public(), &mut rng);
-    let revoke = |key| Entry::Revoke(Revocation { key, reason: "seen twice".into() });
+    let revoke = |key| Entry::Revoke(Revocation { key, until: Timestamp::default(), reason: "seen twice".into() });
     let said = [
         (&attester, revoke(renewed.public())),
         (&attester, Entry::Attest(attestation)),
@@ -154,10 +154,10 @@ fn change_members(play: &mut Play) {
         (&attester, Entry::Register(theft)),
         (&left, Entry::Veto(Veto { key: thief.public() })),
         (&left, revoke(left.public())),
-        (&first, Entry::Vouch(Vouch { key: renewed.public(), stands: true })),
+        (&first, Entry::Vouch(Vouch { key: renewed.public(), stands: true, number: 1 })),
         (&operator, Entry::RemoveAttester(AttesterRemoval { attester: attester.public(), reason: "?".into() })),
         (&operator, Entry::Expel(Expulsion { key: renewed.public(), reason: "?".into() })),
-        (&attester, Entry::Census(Census { slot: 0, counts: vec![0] })),
+        (&attester, Entry::Census(Census { slot: 0, number: 1, counts: vec![0] })),
         (&author, Entry::ProposeAnonymously(item.expect("a member proposes"))),
     ];
     for (key, entry) in said {

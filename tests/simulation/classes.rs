@@ -81,6 +81,7 @@ fn classes(report: &RoundReport) -> Vec<ClassTotals> {
 
 fn verify(play: &Play) {
     let _ = play.assert_restores();
+    play.assert_nothing_replays();
     let bundle = play.bundle(0);
     audit::verify(&mut bundle.as_slice(), &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
 }
@@ -91,7 +92,7 @@ fn the_sum_of_each_class_opens_and_weights_multiply_it() {
     let plan = ClassPlan { source: ClassSource::Attribute(0), weights: vec![1, 1, 3, 2] };
     play.poll = play.community.poll_by_class("By region?", (PollKind::Value, 3, 20_000), Some(plan));
     // The attester has seen fourteen, ten and six people: all three values may be shown.
-    let census = Entry::Census(Census { slot: 0, counts: vec![14, 10, 6] });
+    let census = Entry::Census(Census { slot: 0, number: 1, counts: vec![14, 10, 6] });
     let census = SignedEntry::sign(&play.community.attesters[0], play.community.id(), census);
     play.network.command(0, Command::Relay(census));
     assert!(play.open(), "{:?}", play.network.notices);
@@ -190,7 +191,7 @@ fn after_a_change_of_members_earlier_groups_are_no_classes() {
     let (mut play, result) = first_round();
     let report = play.report(&result);
     let leaver = play.community.people[0].key.clone();
-    let leave = chorus_protocol::log::entry::Revocation { key: leaver.public(), reason: String::new() };
+    let leave = chorus_protocol::log::entry::Revocation::leaving(leaver.public(), String::new());
     let leave = SignedEntry::sign(&leaver, play.community.id(), Entry::Revoke(leave));
     play.network.command(0, Command::Relay(leave));
     assert!(play.network.run_until(30_000, |network| network.peer(0).ledger().members().len() == 29));

@@ -8,7 +8,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     audit::{self, Bundle, VerifyError},
-    charter::{Amendment, Charter, ClassWeights, Draft, NotCarried},
+    charter::{Amendment, Charter, ClassWeights, Consent, Draft, NotCarried},
     config::{Attribute, Policy},
     deliberation::{consensus::Bar, constitution::Constitution, tally::Tally},
     fault::Fault,
@@ -122,9 +122,13 @@ fn amendment(play: &Play, draft: &Draft, round: RoundId) -> Amendment {
     Amendment { draft: draft.clone(), round, effective: Height(ledger(play).height().0 + AHEAD) }
 }
 
+fn stated(amendment: &Amendment, number: u8) -> Entry {
+    Entry::Amend(Box::new(Consent { amendment: amendment.clone(), number }))
+}
+
 fn consent(play: &mut Play, hosts: &[usize], amendment: &Amendment) {
     for host in hosts {
-        play.network.command(*host, Command::Post(Entry::Amend(Box::new(amendment.clone()))));
+        play.network.command(*host, Command::Post(stated(amendment, 1)));
     }
 }
 
@@ -166,6 +170,7 @@ fn assert_sound(play: &Play) {
 
 fn verify(play: &Play) -> audit::Report {
     let _ = play.assert_restores();
+    play.assert_nothing_replays();
     audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {}).expect("the bundle holds")
 }
 
@@ -308,9 +313,19 @@ struct Words<'a> {
 
 impl Words<'_> {
     fn say(&mut self, host: usize, amendment: &Amendment) -> Result<(), Fault> {
-        let entry = Entry::Amend(Box::new(amendment.clone()));
-        let keys = [self.play.community.operators.as_slice(), self.play.community.candidates.as_slice()].concat();
-        self.ledger.apply(&SignedEntry::sign(&keys[host], self.play.community.id(), entry))
+        let key = self.key(host).public();
+        let number = self.ledger.consents_of(&key, amendment.round) + 1;
+        self.say_as(host, amendment, number)
+    }
+
+    fn key(&self, host: usize) -> SecretKey {
+        let community = &self.play.community;
+        [community.operators.as_slice(), community.candidates.as_slice()].concat()[host].clone()
+    }
+
+    fn say_as(&mut self, host: usize, amendment: &Amendment, number: u8) -> Result<(), Fault> {
+        let entry = stated(amendment, number);
+        self.ledger.apply(&SignedEntry::sign(&self.key(host), self.play.community.id(), entry))
     }
 }
 
@@ -381,6 +396,14 @@ fn an_operator_says_no_more_than_so_many_heights_for_one_vote() {
         assert_eq!(words.say(0, &at(later)), Ok(()));
     }
 
+    let last = words.ledger.stated_amendments().clone();
+    let old = Err(Fault::Duplicate("word on an amendment"));
+    for later in 0..MAX_STATEMENTS as u64 {
+        assert_eq!(words.say_as(0, &at(later), later as u8 + 1), old, "nobody says an older word again in its name");
+    }
+    assert_eq!(words.say_as(0, &at(100), 0), old);
+    assert_eq!(words.say_as(1, &at(100), 2), Err(Fault::Phase("word on an amendment")), "one is left out");
+    assert_eq!(*words.ledger.stated_amendments(), last);
     assert!(matches!(words.say(0, &at(100)), Err(Fault::Bound { .. })), "the log is no place to count");
     assert_eq!((words.say(1, &at(100)), words.say(2, &at(100)), words.say(3, &at(100))), (Ok(()), Ok(()), Ok(())));
     assert_eq!(words.ledger.amendments().len(), 1, "it keeps the others from nothing");
@@ -431,7 +454,7 @@ fn a_vote_that_was_lost_changes_nothing_and_operators_who_say_otherwise_are_foun
     // Operators who all lie pass their own nodes by.
     let amendment = Amendment { effective: Height(ledger(&play).height().0 + AHEAD), ..amendment };
     for host in 0..3 {
-        let entry = Entry::Amend(Box::new(amendment.clone()));
+        let entry = stated(&amendment, 1);
         let signed = SignedEntry::sign(&play.community.operators[host], play.community.id(), entry);
         play.network.command(host, Command::Relay(signed));
     }

@@ -4,7 +4,7 @@ use std::{cell::Cell, rc::Rc};
 
 use chorus_protocol::{
     adapter::{
-        entry::WeighedAdapter,
+        entry::{WeighedAdapter, Weighing},
         manifest::{AdapterManifest, Weights},
     },
     audit,
@@ -94,7 +94,7 @@ fn the_adapter_that_an_unweighed_round_starts_from_stays_at_hand_when_the_round_
         let adapter = sums.weighed(&[0, 1, 2]).expect("one weight for each class").to_blob().0;
         weighings.push((report.round, adapter));
         let said = WeighedAdapter { round: report.round, weights: vec![0, 1, 2], adapter };
-        play.post(0, Entry::Weigh(said));
+        play.post(0, Entry::Weigh(Weighing { number: 1, weighed: said }));
         assert!(play.network.run_until(30_000, |network| {
             network.peer(0).ledger().rounds()[&report.round].weighed_adapter() == Some(adapter)
         }));

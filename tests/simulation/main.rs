@@ -20,6 +20,7 @@ mod registry;
 mod regressions;
 mod round;
 mod secrecy;
+mod specification;
 mod stem;
 mod sybil;
 mod vectors;

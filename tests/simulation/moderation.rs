@@ -330,4 +330,5 @@ fn an_item_about_the_voter_is_counted_and_shapes_neither_map_nor_constitution() 
     assert!(ABOUT_VOTERS.iter().all(|item| !findings.ranking.contains(item)));
     audit::verify(&mut play.bundle(0).as_slice(), &mut |_| {}).expect("verifiers come to the same");
     play.assert_restores();
+    play.assert_nothing_replays();
 }

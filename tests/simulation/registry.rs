@@ -159,7 +159,7 @@ fn a_word_taken_back_counts_at_the_next_snapshot_and_does_not_come_back() {
     vote(&mut town, round, &leaf, Level::Anonymous).expect("a member votes");
     let first = town.community.attesters[0].clone();
     let old = town.community.attestation(&first, town.claim(0));
-    let revocation = Entry::Revoke(Revocation { key: key.public(), reason: "seen twice".into() });
+    let revocation = Entry::Revoke(Revocation::of(&old, "seen twice".into()));
     town.say(&first, revocation.clone()).expect("an attester takes its word back");
 
     assert!(!town.ledger.is_member(&key.public()));
@@ -290,7 +290,10 @@ fn people_leave_and_are_expelled_by_enough_operators() {
     let mut town = town(3, [0; 4], policy());
     town.register_all();
     let (leaver, fake) = (town.community.people[0].key.clone(), town.community.people[1].key.public());
-    town.say(&leaver, Entry::Revoke(Revocation { key: leaver.public(), reason: String::new() })).expect("leaves");
+    let leaving = Revocation::leaving(leaver.public(), String::new());
+    let dated = Revocation { until: Timestamp::from_millis(1), ..leaving.clone() };
+    assert_eq!(town.say(&leaver, Entry::Revoke(dated)), Err(Fault::Mismatch("the time of a departure")));
+    town.say(&leaver, Entry::Revoke(leaving)).expect("leaves");
     let expulsion = Entry::Expel(Expulsion { key: fake, reason: "made up".into() });
     let operators = town.community.operators.clone();
     operators[..2].iter().for_each(|operator| town.say(operator, expulsion.clone()).expect("a word"));
@@ -325,7 +328,8 @@ fn introduce(town: &mut Town, by: usize, person: usize) {
 
 fn vouch_for(town: &mut Town, from: usize, to: usize, stands: bool) -> Result<(), Fault> {
     let (from, key) = (town.community.people[from].key.clone(), town.community.people[to].key.public());
-    town.say(&from, Entry::Vouch(Vouch { key, stands }))
+    let number = town.ledger.registry().vouch_words(&from.public(), &key) + 1;
+    town.say(&from, Entry::Vouch(Vouch { key, stands, number }))
 }
 
 #[test]
@@ -416,7 +420,7 @@ fn a_class_opens_when_enough_attesters_have_seen_enough_people() {
     let mut town = town(5, [1, 0, 0, 0], Policy { attributes, ..policy() });
     town.register_all();
     let attesters = town.community.attesters.clone();
-    let census = |counts: [u32; 2]| Entry::Census(Census { slot: 0, counts: counts.to_vec() });
+    let census = |counts: [u32; 2]| Entry::Census(Census { slot: 0, number: 1, counts: counts.to_vec() });
     assert!(matches!(town.say(&attesters[0], census([5, 1])), Err(Fault::Mismatch(_))), "one person is not counted");
     let operator = town.community.operators[0].clone();
     assert!(matches!(town.say(&operator, census([5, 0])), Err(Fault::NotAllowed(_))));

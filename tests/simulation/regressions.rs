@@ -419,7 +419,7 @@ fn strangers_who_flood_the_pool_silence_nobody() {
     for number in 0..=limits::MAX_POOL as u64 {
         let key = SecretKey::from_seed(&content(&number.to_be_bytes()));
         // Of a key that may yet be registered: it does not follow from the log as it is.
-        let leaves = Entry::Revoke(Revocation { key: key.public(), reason: String::new() });
+        let leaves = Entry::Revoke(Revocation::leaving(key.public(), String::new()));
         let message = Message::Entry(SignedEntry::sign(&key, community, leaves));
         play.network.deliver(0, 1, message.seal(community));
     }

@@ -17,12 +17,12 @@ pub const PROJECTED_COLUMNS: usize = 2;
 /// The number of projections.
 pub const PROJECTIONS: usize = PROJECTED_ROWS * PROJECTED_COLUMNS;
 
-/// Masks of projections are uniform below `2^MASK_BITS`. A projection is at most `√(rows·columns)·B < 2^44`, so that
-/// masked ones of different deltas are within 378·2^-64 < 2^-55 of each other in the worst case.
+/// Masks of projections are uniform below `2^MASK_BITS`. A projection is at most `√(rows·columns)·B < 2^43`, so that
+/// masked ones of different deltas are within 378·2^-65 < 2^-56 of each other in the worst case.
 pub const MASK_BITS: u32 = 108;
 
 /// A masked projection must be below this in absolute value. Entries are then at most 2^112, a sum of 2^24 of their squares
-/// below 2^249 < ℓ.
+/// at most 2^248 < ℓ.
 pub const ACCEPTED: i128 = 1 << 110;
 
 /// Lagrange's number.

@@ -78,7 +78,8 @@ impl Gate {
     /// Returns [`Kind::Host`] if it names another host.
     pub fn check_host(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let own = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{}", self.port()));
-        if !own.iter().any(|own| own == text(headers, header::HOST)) {
+        let names = headers.get_all(header::HOST).iter().count();
+        if names != 1 || !own.iter().any(|own| own == text(headers, header::HOST)) {
             return Err(ApiError::new(Kind::Host, "this server answers to its loopback address alone"));
         }
         Ok(())

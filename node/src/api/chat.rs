@@ -10,6 +10,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use aide::axum::{
+    ApiRouter,
+    routing::{get_with, post_with},
+};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State, rejection::JsonRejection},
@@ -19,20 +23,20 @@ use axum::{
         IntoResponse, Response,
         sse::{self, KeepAlive, Sse},
     },
-    routing::{get, post},
 };
 use futures::stream;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     error::{ApiError, Kind},
+    openapi::{Events, told},
     routes::{Answer, Asked, Shared},
     service::{Conversation, Service},
     view,
 };
 use crate::chat::{
     ChatError, Event,
-    openai::{self, Head, MODELS},
+    openai::{self, Having, Head, MODELS, Model, Models},
 };
 
 /// Bytes of a request: a conversation as long as any is, with what JSON adds.
@@ -42,22 +46,43 @@ const MAX_REQUEST_BYTES: usize = 4 * crate::chat::MAX_CONVERSATION_BYTES;
 const FIRST: Duration = Duration::from_secs(5);
 
 /// Returns our own routes.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/chat", get(status).post(chat))
-        .route("/chat/cases", get(cases).post(compare))
+pub(super) fn described() -> ApiRouter<Shared> {
+    ApiRouter::new()
+        .api_route(
+            "/chat",
+            get_with(status, told("What conversations would be put to.")).post_with(chat, |op| {
+                told("Asks the community's model; each event is an `Event`.")(op).response::<200, Events>()
+            }),
+        )
+        .api_route(
+            "/chat/cases",
+            get_with(cases, told("What models said to prompts, before and after."))
+                .post_with(compare, told("Puts prompts to the model as it is, and as the community shaped it.")),
+        )
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
 }
 
 /// Returns the routes of OpenAI's protocol.
 pub(super) fn openai(shared: Shared) -> Router {
-    Router::new()
-        .route("/v1/models", get(models))
-        .route("/v1/models/{model}", get(model))
-        .route("/v1/chat/completions", post(complete))
+    Router::from(described_openai())
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(shared.clone(), enter))
         .with_state(shared)
+}
+
+/// Returns them with what they say of themselves.
+pub(super) fn described_openai() -> ApiRouter<Shared> {
+    ApiRouter::new()
+        .api_route("/v1/models", get_with(models, told("The models that can be asked.")))
+        .api_route("/v1/models/{model}", get_with(model, told("One of them.")))
+        .api_route(
+            "/v1/chat/completions",
+            post_with(complete, |op| {
+                told("Asks a model: in one piece, or with `stream` as events (`chat.completion.chunk`).")(op)
+                    .response::<200, Json<openai::Completion>>()
+                    .default_response::<Refusal>()
+            }),
+        )
 }
 
 /// Lets in who may come in.
@@ -136,7 +161,7 @@ fn refuse(status: StatusCode, message: &str, code: &str, parameter: Option<&str>
 }
 
 /// An error in OpenAI's shape.
-struct Refusal(ChatError);
+pub(super) struct Refusal(ChatError);
 
 impl From<ChatError> for Refusal {
     fn from(error: ChatError) -> Self {
@@ -179,32 +204,33 @@ fn seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-async fn list(shared: &Shared) -> Result<Vec<Value>, Refusal> {
+async fn list(shared: &Shared) -> Result<Vec<Model>, Refusal> {
     let status = shared.service.model_status().await?;
     let Some(answering) = &status.answering else { return Ok(Vec::new()) };
-    let card = |(name, shape): (&str, view::Shape)| {
-        json!({
-            "id": name, "object": "model", "created": 0, "owned_by": "chorus",
-            "chorus": {
-                "provider": answering.provider, "host": answering.host, "model": answering.model,
-                "constitution": status.constitution.as_ref().filter(|_| shape.constitution),
-                "adapters": status.adapters.iter().filter(|_| shape.adapter).collect::<Vec<_>>(),
-                "notes": status.notes,
-            },
-        })
+    let card = |(name, shape): (&str, view::Shape)| Model {
+        id: name.to_owned(),
+        object: "model",
+        created: 0,
+        owned_by: "chorus",
+        chorus: Having {
+            answering: answering.clone(),
+            constitution: status.constitution.clone().filter(|_| shape.constitution),
+            adapters: status.adapters.iter().filter(|_| shape.adapter).cloned().collect(),
+            notes: status.notes.clone(),
+        },
     };
     Ok(MODELS.into_iter().map(card).collect())
 }
 
-async fn models(State(shared): State<Shared>) -> Result<Json<Value>, Refusal> {
-    Ok(Json(json!({ "object": "list", "data": list(&shared).await? })))
+async fn models(State(shared): State<Shared>) -> Result<Json<Models>, Refusal> {
+    Ok(Json(Models { object: "list", data: list(&shared).await? }))
 }
 
 async fn model(
     State(shared): State<Shared>,
     axum::extract::Path(name): axum::extract::Path<String>,
-) -> Result<Json<Value>, Refusal> {
-    let found = list(&shared).await?.into_iter().find(|card| card["id"] == name.as_str());
+) -> Result<Json<Model>, Refusal> {
+    let found = list(&shared).await?.into_iter().find(|card| card.id == name);
     found.map(Json).ok_or_else(|| ChatError::UnknownModel(name.chars().take(100).collect()).into())
 }
 

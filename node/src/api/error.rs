@@ -1,13 +1,19 @@
 //! What the interface answers when it does not do what it was asked.
 
+mod code;
+
+use std::collections::BTreeMap;
+
 use axum::{
     Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use chorus_protocol::{contribution::ContributeError, fault::Fault};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::code::Code;
 use crate::{
     articulation::ArticulationError,
     attester::{DeskError, evidence::EvidenceError, hook::HookError},
@@ -18,8 +24,9 @@ use crate::{
 };
 
 /// What went wrong, for programs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "ErrorKind")]
 pub enum Kind {
     /// The request is not understood, or names what does not exist.
     Invalid,
@@ -61,17 +68,23 @@ impl Kind {
 }
 
 /// Why the interface did not do what it was asked.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("{message}")]
+#[schemars(rename = "Error")]
 pub struct ApiError {
     /// For programs.
     pub kind: Kind,
+    /// For programs, in particular.
+    pub code: Code,
+    /// What the code leaves open: numbers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, String>,
     /// For people: what happened, and what to do.
     pub message: String,
 }
 
 /// The body of an answer that is an error.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorBody {
     /// The error.
     pub error: ApiError,
@@ -80,7 +93,19 @@ pub struct ErrorBody {
 impl ApiError {
     /// Returns an error of a kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self::coded(kind.into(), message)
+    }
+
+    /// Returns an error that programs can tell from others of its kind.
+    pub fn coded(code: Code, message: impl Into<String>) -> Self {
+        Self { kind: code.kind(), code, values: BTreeMap::new(), message: message.into() }
+    }
+
+    /// Tells a number that the code leaves open.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.values.insert(name.to_owned(), value.to_string());
+        self
     }
 
     /// The request is not understood.
@@ -109,9 +134,9 @@ impl From<Fault> for ApiError {
 impl From<ContributeError> for ApiError {
     fn from(error: ContributeError) -> Self {
         match error {
-            ContributeError::NotOpen
-            | ContributeError::NotMember
-            | ContributeError::Votes { .. }
+            ContributeError::NotOpen => Self::coded(Code::Over, error.to_string()),
+            ContributeError::NotMember => Self::coded(Code::NotInForce, error.to_string()),
+            ContributeError::Votes { .. }
             | ContributeError::Kind(_)
             | ContributeError::Entries { .. }
             | ContributeError::Norm { .. }
@@ -123,52 +148,70 @@ impl From<ContributeError> for ApiError {
 
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
-        Self::refused(refusal.to_string())
+        let code = match refusal {
+            Refusal::Shows => Code::WouldShow,
+            Refusal::NoAdapters => Code::NoAdapters,
+        };
+        Self::coded(code, refusal.to_string())
     }
 }
 
 impl From<NoLeaf> for ApiError {
     fn from(refusal: NoLeaf) -> Self {
-        Self::refused(refusal.to_string())
+        let code = match refusal {
+            NoLeaf::NotInForce => Code::NotInForce,
+            NoLeaf::Elsewhere => Code::LeafElsewhere,
+        };
+        Self::coded(code, refusal.to_string())
     }
 }
 
 impl From<VaultError> for ApiError {
     fn from(error: VaultError) -> Self {
-        let kind = match error {
-            VaultError::Damaged(_) | VaultError::NoLeaf => Kind::Configuration,
-            VaultError::Registered | VaultError::TooMany => Kind::Refused,
-            VaultError::Io(_) => Kind::Store,
+        let code = match error {
+            VaultError::Damaged(_) | VaultError::NoLeaf => Code::Configuration,
+            VaultError::Registered => Code::Registered,
+            VaultError::TooMany => Code::Refused,
+            VaultError::Io(_) => Code::Store,
         };
-        Self::new(kind, error.to_string())
+        Self::coded(code, error.to_string())
     }
 }
 
 impl From<DeskError> for ApiError {
     fn from(error: DeskError) -> Self {
-        let kind = match error {
-            DeskError::Subject | DeskError::NoCode => Kind::Invalid,
-            DeskError::Known(_) | DeskError::NotTheirs(_) | DeskError::Nameless => Kind::Refused,
-            DeskError::Damaged(_) | DeskError::Io(_) => Kind::Store,
+        let code = match error {
+            DeskError::Subject => Code::Invalid,
+            DeskError::NoCode => Code::NoCode,
+            DeskError::Known(_) => Code::Known,
+            DeskError::NotTheirs(_) => Code::OtherPerson,
+            DeskError::Nameless => Code::Nameless,
+            DeskError::Damaged(_) | DeskError::Io(_) => Code::Store,
         };
-        Self::new(kind, error.to_string())
+        Self::coded(code, error.to_string())
     }
 }
 
 impl From<DiaryError> for ApiError {
     fn from(error: DiaryError) -> Self {
-        let kind = match error {
-            DiaryError::Io(_) => Kind::Store,
-            DiaryError::Damaged { .. } => Kind::Configuration,
-            DiaryError::Card(_) => Kind::Invalid,
+        let code = match error {
+            DiaryError::Io(_) => Code::Store,
+            DiaryError::Damaged { .. } => Code::Configuration,
+            DiaryError::Card(_) => Code::Card,
         };
-        Self::new(kind, error.to_string())
+        Self::coded(code, error.to_string())
     }
 }
 
 impl From<ArticulationError> for ApiError {
     fn from(error: ArticulationError) -> Self {
-        Self::invalid(error.to_string())
+        let invalid = |code| Self::coded(code, error.to_string());
+        match error {
+            ArticulationError::Empty => invalid(Code::Empty),
+            ArticulationError::Long(_) => invalid(Code::TooLong).with("bound", crate::articulation::MAX_ANSWER_BYTES),
+            ArticulationError::Card(_) => invalid(Code::Card),
+            ArticulationError::Review => invalid(Code::Answered),
+        }
     }
 }
 
@@ -178,22 +221,20 @@ impl From<EvidenceError> for ApiError {
             EvidenceError::Desk(error) => error.into(),
             EvidenceError::List { .. } => Self::new(Kind::Configuration, error.to_string()),
             EvidenceError::Hook(error) => {
-                let kind = match error {
-                    HookError::Refused(_) => Kind::Refused,
-                    HookError::TimedOut(_) => Kind::TimedOut,
-                    HookError::Start { .. } | HookError::Unreachable { .. } | HookError::Answer(_) => {
-                        Kind::Configuration
-                    }
+                let code = match error {
+                    HookError::Refused(_) => Code::Refused,
+                    HookError::TimedOut(_) => Code::TimedOut,
+                    HookError::Start { .. } | HookError::Unreachable { .. } | HookError::Answer(_) => Code::Hook,
                 };
-                Self::new(kind, error.to_string())
+                Self::coded(code, error.to_string())
             }
-            EvidenceError::None { .. }
-            | EvidenceError::Several(_)
-            | EvidenceError::Spent
-            | EvidenceError::Nameless
-            | EvidenceError::OtherSubject
-            | EvidenceError::Unchecked { .. }
-            | EvidenceError::OtherValue { .. } => Self::refused(error.to_string()),
+            EvidenceError::None { .. } => Self::coded(Code::NoEvidence, error.to_string()),
+            EvidenceError::Several(_) => Self::coded(Code::EvidenceTwice, error.to_string()),
+            EvidenceError::Spent => Self::coded(Code::CodeSpent, error.to_string()),
+            EvidenceError::Nameless => Self::coded(Code::Nameless, error.to_string()),
+            EvidenceError::OtherSubject => Self::coded(Code::OtherPerson, error.to_string()),
+            EvidenceError::Unchecked { .. } => Self::coded(Code::Unchecked, error.to_string()),
+            EvidenceError::OtherValue { .. } => Self::coded(Code::OtherValue, error.to_string()),
         }
     }
 }

@@ -3,25 +3,47 @@
 
 use std::{io, net::SocketAddr};
 
+use aide::axum::{ApiRouter, routing::get_with};
 use axum::{
     Router,
     extract::{RawQuery, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
 };
 use tokio::net::TcpListener;
 
-use super::ServerError;
+use super::{
+    ServerError,
+    openapi::{Text, told},
+};
 use crate::{health::Health, metrics};
 
 /// Returns the three routes.
 pub fn router(health: Health) -> Router {
-    Router::new()
-        .route("/livez", get(live))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(measured))
-        .with_state(health)
+    Router::from(described()).with_state(health)
+}
+
+/// Returns them with what they say of themselves.
+pub(super) fn described() -> ApiRouter<Health> {
+    ApiRouter::new()
+        .api_route(
+            "/livez",
+            get_with(live, |op| {
+                told("Whether the node does anything at all.")(op).response::<200, Text>().response::<503, Text>()
+            }),
+        )
+        .api_route(
+            "/readyz",
+            get_with(ready, |op| {
+                told("Whether the node can be used; with `?verbose`, why not.")(op)
+                    .response::<200, Text>()
+                    .response::<503, Text>()
+            }),
+        )
+        .api_route(
+            "/metrics",
+            get_with(measured, |op| told("Metrics in the OpenMetrics format.")(op).response::<200, Text>()),
+        )
 }
 
 fn words(status: StatusCode, text: String) -> Response {

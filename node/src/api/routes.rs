@@ -5,6 +5,10 @@ mod values;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use aide::axum::{
+    ApiRouter,
+    routing::{get_with, post_with},
+};
 use axum::{
     Json, Router,
     body::{Body, Bytes},
@@ -15,7 +19,6 @@ use axum::{
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use chorus_protocol::message::MINOR;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -25,6 +28,7 @@ use super::{
     BASE, MAX_DELTA_BYTES, MAX_REQUEST_BYTES,
     auth::Gate,
     error::{ApiError, Kind},
+    openapi::{Binary, told},
     service::{Service, silence},
     view,
 };
@@ -52,58 +56,101 @@ pub struct Shared {
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
+/// Returns our routes, below the base of all, each with what it says of itself.
+pub(super) fn described() -> ApiRouter<Shared> {
+    ApiRouter::new()
+        .api_route("/status", get_with(status, told("The community, this node, and all rounds.")))
+        .api_route("/health", get_with(health, told("What the node says of its own state.")))
+        .api_route(
+            "/openapi.json",
+            get_with(description, |op| told("This document.")(op).response::<200, Json<serde_json::Value>>()),
+        )
+        .api_route("/invite", get_with(invite, told("An invitation to the community.")))
+        .api_route("/community", get_with(charter, told("The rules in force, and what was changed.")))
+        .api_route(
+            "/community/amendments",
+            post_with(draft_amendment, told("Drafts a change of the rules, and opens the poll about it.")),
+        )
+        .api_route(
+            "/community/amendments/approve",
+            post_with(approve_amendment, told("Gives an operator's consent to a draft.")),
+        )
+        .api_route("/attest", get_with(people, told("Members, candidates, attesters.")))
+        .api_route("/attest/request", post_with(request_attestation, told("Writes the request for an attestation.")))
+        .api_route("/attest/approve", post_with(approve, told("Attests that a request is one person’s.")))
+        .api_route("/attest/invite", post_with(issue_codes, told("Makes invite codes, each for one person.")))
+        .api_route("/attest/revoke", post_with(revoke, told("Takes an attestation back, or leaves the community.")))
+        .api_route("/attest/rotate", post_with(rotate, told("Makes a fresh leaf for later rounds.")))
+        .api_route("/attest/veto", post_with(veto, told("Denies that a key was lost.")))
+        .api_route(
+            "/attest/census",
+            post_with(take_census, told("Publishes coarse counts of the attributes that were attested.")),
+        )
+        .api_route("/attest/expel", post_with(expel, told("Says, as an operator, that somebody is to go.")))
+        .api_route(
+            "/attest/remove-attester",
+            post_with(remove_attester, told("Says, as an operator, that an attester is to go.")),
+        )
+        .api_route(
+            "/vouch",
+            get_with(vouches, told("The vouches given and received."))
+                .post_with(vouch, told("Vouches for somebody, or takes it back.")),
+        )
+        .api_route("/polls", get_with(polls, told("All polls.")).post_with(open_poll, told("Opens a poll.")))
+        .api_route("/polls/{poll}", get_with(poll, told("A poll with its items.")))
+        .api_route("/polls/{poll}/items", post_with(propose, told("Proposes items.")))
+        .api_route("/polls/{poll}/rounds", post_with(plan_round, told("Begins a round of voting.")))
+        .api_route("/polls/{poll}/close", post_with(close_poll, told("Closes the round whose time is up.")))
+        .api_route("/polls/{poll}/vote", post_with(vote, told("Votes; a ballot replaces the earlier one wholly.")))
+        .api_route("/polls/{poll}/withdraw", post_with(withdraw, told("Takes the ballot back.")))
+        .api_route(
+            "/adapters",
+            get_with(all_series, told("All series of adapter rounds."))
+                .post_with(begin_series, told("Begins a series.")),
+        )
+        .api_route("/adapters/{series}", get_with(series, told("A series with its rounds.")))
+        .api_route("/adapters/{series}/rounds", post_with(plan_deltas, told("Begins a round of deltas.")))
+        .api_route(
+            "/adapters/{series}/values/{adapter}",
+            get_with(adapter_values, |op| told("The values of an adapter.")(op).response::<200, Binary>()),
+        )
+        .api_route(
+            "/adapters/{series}/contribute",
+            post_with(contribute, told("Contributes a delta.")).layer(DefaultBodyLimit::max(MAX_DELTA_BYTES)),
+        )
+        .api_route("/adapters/{series}/withdraw", post_with(withdraw_delta, told("Takes the delta back.")))
+        .api_route(
+            "/adapters/{series}/weigh",
+            post_with(weigh, told("States the weights of the classes, as an operator.")),
+        )
+        .api_route(
+            "/adapters/{series}/assess",
+            post_with(assess, told("States what an evaluation came to, as an operator.")),
+        )
+        .api_route(
+            "/adapters/{series}/evaluation",
+            get_with(gate_questions, told("What the gate of a series asks about.")),
+        )
+        .api_route("/diary", get_with(diary, told("The diary, which never leaves the machine.")))
+        .api_route("/diary/cards", post_with(add_card, told("Keeps a values card in the diary.")))
+        .api_route("/diary/cards/remove", post_with(remove_card, told("Takes a card out of the diary.")))
+        .api_route("/result", get_with(result, told("What came of a poll.")))
+        .api_route("/receipt", get_with(receipt, told("Whether the person’s contribution is in the sealed set.")))
+        .api_route("/map", get_with(opinion_map, told("The opinion map of a poll’s latest result.")))
+        .api_route("/constitutions", get_with(constitutions, told("All constitutions, the newest first.")))
+        .api_route("/page", post_with(page_link, told("A link to the page, which lets one browser in once.")))
+        .api_route("/bundle", get_with(bundle, |op| told("The audit bundle.")(op).response::<200, Binary>()))
+        .merge(facilitation::described())
+        .merge(values::described())
+        .merge(super::chat::described())
+}
+
 /// Returns the router.
 pub fn router(shared: Shared) -> Router {
-    let routes = Router::new()
-        .route("/status", get(status))
-        .route("/health", get(health))
-        .route("/invite", get(invite))
-        .route("/community", get(charter))
-        .route("/community/amendments", post(draft_amendment))
-        .route("/community/amendments/approve", post(approve_amendment))
-        .route("/attest", get(people))
-        .route("/attest/request", post(request_attestation))
-        .route("/attest/approve", post(approve))
-        .route("/attest/invite", post(issue_codes))
-        .route("/attest/revoke", post(revoke))
-        .route("/attest/rotate", post(rotate))
-        .route("/attest/veto", post(veto))
-        .route("/attest/census", post(take_census))
-        .route("/attest/expel", post(expel))
-        .route("/attest/remove-attester", post(remove_attester))
-        .route("/vouch", get(vouches).post(vouch))
-        .route("/polls", get(polls).post(open_poll))
-        .route("/polls/{poll}", get(poll))
-        .route("/polls/{poll}/items", post(propose))
-        .route("/polls/{poll}/rounds", post(plan_round))
-        .route("/polls/{poll}/close", post(close_poll))
-        .route("/polls/{poll}/vote", post(vote))
-        .route("/polls/{poll}/withdraw", post(withdraw))
-        .route("/adapters", get(all_series).post(begin_series))
-        .route("/adapters/{series}", get(series))
-        .route("/adapters/{series}/rounds", post(plan_deltas))
-        .route("/adapters/{series}/values/{adapter}", get(adapter_values))
-        .route("/adapters/{series}/contribute", post(contribute).layer(DefaultBodyLimit::max(MAX_DELTA_BYTES)))
-        .route("/adapters/{series}/withdraw", post(withdraw_delta))
-        .route("/adapters/{series}/weigh", post(weigh))
-        .route("/adapters/{series}/assess", post(assess))
-        .route("/adapters/{series}/evaluation", get(gate_questions))
-        .route("/diary", get(diary))
-        .route("/diary/cards", post(add_card))
-        .route("/diary/cards/remove", post(remove_card))
-        .route("/result", get(result))
-        .route("/receipt", get(receipt))
-        .route("/map", get(opinion_map))
-        .route("/constitutions", get(constitutions))
-        .route("/page", post(page_link))
-        .route("/bundle", get(bundle))
-        .merge(facilitation::router())
-        .merge(values::routes())
-        .merge(super::chat::routes());
     let open = super::open::router(shared.service.health())
         .layer(middleware::from_fn_with_state(shared.gate.clone(), enter_open));
     let openai = super::chat::openai(shared.clone());
-    let routes = routes
+    let routes = Router::from(described())
         .fallback(|| async { ApiError::invalid("there is no such route: see the table in the README") })
         .method_not_allowed_fallback(|| async { ApiError::invalid("the route does not know this method") })
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
@@ -146,7 +193,7 @@ impl<T: DeserializeOwned> FromRequest<Shared> for Asked<T> {
 }
 
 /// A request's body as it is; what is wrong with it is answered as our own error.
-struct Octets(Bytes);
+pub(super) struct Octets(Bytes);
 
 impl FromRequest<Shared> for Octets {
     type Rejection = Response;
@@ -165,16 +212,23 @@ fn refuse(status: StatusCode, why: String) -> Response {
     error.into_response()
 }
 
-#[derive(Debug, Deserialize)]
+/// The query of `GET invite`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct InviteQuery {
     /// Addresses to put into the invitation instead of the node's own, separated by commas.
     addresses: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// The query of `GET result`.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
 struct ResultQuery {
     poll: Option<String>,
     wait_seconds: Option<u64>,
+}
+
+/// The description of the interface.
+async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], super::openapi::JSON.as_str()).into_response()
 }
 
 async fn status(State(shared): State<Shared>) -> Answer<view::Status> {
@@ -417,24 +471,11 @@ async fn result(State(shared): State<Shared>, Query(query): Query<ResultQuery>) 
     shared.service.result(query.poll.as_deref(), wait).await.map(Json)
 }
 
-/// The query of what belongs to one poll.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OfPoll {
-    poll: Option<String>,
-}
-
-impl OfPoll {
-    fn reference(&self) -> &str {
-        self.poll.as_deref().unwrap_or("-")
-    }
-}
-
-async fn receipt(State(shared): State<Shared>, Query(of): Query<OfPoll>) -> Answer<view::Receipt> {
+async fn receipt(State(shared): State<Shared>, Query(of): Query<view::OfPoll>) -> Answer<view::Receipt> {
     shared.service.receipt(of.reference()).await.map(Json)
 }
 
-async fn opinion_map(State(shared): State<Shared>, Query(of): Query<OfPoll>) -> Answer<Option<view::OpinionMap>> {
+async fn opinion_map(State(shared): State<Shared>, Query(of): Query<view::OfPoll>) -> Answer<Option<view::OpinionMap>> {
     shared.service.opinion_map(of.reference()).await.map(Json)
 }
 

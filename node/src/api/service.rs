@@ -13,6 +13,7 @@ mod chat;
 mod classes;
 mod diary;
 mod exporting;
+mod finished;
 mod membership;
 mod moderating;
 mod moral;
@@ -50,6 +51,7 @@ use super::{
     error::{ApiError, Kind},
     view,
 };
+use crate::api::Code;
 use crate::{
     attester::Desk,
     config::{
@@ -128,6 +130,10 @@ pub struct Service {
     interview: articulating::Interview,
     /// The priorities that follow from finished rounds.
     ranked: Mutex<routing::Ranked>,
+    /// Results of finished rounds.
+    results: finished::Results,
+    /// The person's tags.
+    tags: finished::Tags,
 }
 
 impl Service {
@@ -169,6 +175,8 @@ impl Service {
             order,
             interview,
             ranked: Mutex::default(),
+            results: finished::Results::default(),
+            tags: finished::Tags::default(),
         }))
     }
 
@@ -260,7 +268,9 @@ impl Service {
     fn operator(&self, ledger: &Ledger, what: &str) -> Result<PublicKey, ApiError> {
         let key = self.person()?.key.public();
         let is_operator = ledger.charter().operator(&key).is_some();
-        is_operator.then_some(key).ok_or_else(|| ApiError::refused(format!("only operators {what}, and you are none")))
+        is_operator
+            .then_some(key)
+            .ok_or_else(|| ApiError::coded(Code::NoOperator, format!("only operators {what}, and you are none")))
     }
 
     async fn ledger(&self) -> Result<Ledger, ApiError> {
@@ -269,7 +279,7 @@ impl Service {
 
     /// The person at this node, or why nobody acts here.
     fn person(&self) -> Result<&Arc<Person>, ApiError> {
-        self.person.as_ref().ok_or_else(|| ApiError::refused("this node is a relay: nobody acts here"))
+        self.person.as_ref().ok_or_else(|| ApiError::coded(Code::Relay, "this node is a relay: nobody acts here"))
     }
 
     /// What the person has chosen, as it stands in the file now.
@@ -340,9 +350,7 @@ impl Service {
     }
 
     fn own(&self, round: &RoundRecord) -> Option<view::Own> {
-        let person = self.person.as_ref()?;
-        let manifest = round.manifest.as_ref()?;
-        let tag = person.vault.in_snapshot(&manifest.snapshot)?.tag(&manifest.scope);
+        let tag = self.tag(round)?;
         let waiting = self.ballots.latest(round.id);
         let logged = round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back());
         let logged = logged.map(|latest| (latest.header.sequence, latest.header.is_withdrawal()));
@@ -374,12 +382,14 @@ fn find_poll(ledger: &Ledger, reference: &str) -> Result<PollId, ApiError> {
     let matching: Vec<PollId> = polls.filter(|(_, text)| text.starts_with(reference)).map(|(id, _)| id).collect();
     match matching.as_slice() {
         [poll] => Ok(*poll),
-        [] if reference.is_empty() => Err(ApiError::invalid("there is no poll yet")),
-        [] => Err(ApiError::invalid(format!("no poll begins with {reference:?}: see `chorus poll list`"))),
+        [] if reference.is_empty() => Err(ApiError::coded(Code::NoPoll, "there is no poll yet")),
+        [] => Err(ApiError::coded(Code::NoPoll, format!("no poll begins with {reference:?}: see `chorus poll list`"))),
         [_, _, ..] if reference.is_empty() => {
-            Err(ApiError::invalid("there is more than one poll: name one, see `chorus poll list`"))
+            Err(ApiError::coded(Code::Ambiguous, "there is more than one poll: name one, see `chorus poll list`"))
         }
-        [_, _, ..] => Err(ApiError::invalid(format!("{} polls begin with {reference:?}", matching.len()))),
+        [_, _, ..] => {
+            Err(ApiError::coded(Code::Ambiguous, format!("{} polls begin with {reference:?}", matching.len())))
+        }
     }
 }
 

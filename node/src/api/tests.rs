@@ -28,8 +28,10 @@ use serde_json::{Value, json};
 mod adapters;
 mod chat;
 mod classes;
+mod conformance;
 mod facilitation;
 mod open;
+mod security;
 mod values;
 
 use super::{auth::Token, ballots::Ballots, *};
@@ -98,7 +100,7 @@ impl Fixture {
         Self { folder, address, token, service }
     }
 
-    /// Sends one request, and returns status and JSON of the answer.
+    /// Sends one request, and returns status and JSON of the answer, which must be as the description says.
     async fn ask(
         &self,
         method: &'static str,
@@ -106,7 +108,22 @@ impl Fixture {
         body: Value,
         headers: Vec<(&'static str, String)>,
     ) -> (u16, Value) {
-        let url = format!("http://{}{BASE}{path}", self.address);
+        let path = format!("{BASE}{path}");
+        let (status, text) = self.exchange(method, &path, body.clone(), headers).await;
+        let answer = serde_json::from_str(&text).expect("JSON");
+        conformance::check(method, &path, &body, status, &answer);
+        (status, answer)
+    }
+
+    /// Sends one request to a path of the server, and returns status and text of the answer.
+    pub(crate) async fn exchange(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: Value,
+        headers: Vec<(&'static str, String)>,
+    ) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
         let asking = move || {
             let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
             let mut request = ureq::http::Request::builder().method(method).uri(url);
@@ -116,7 +133,8 @@ impl Fixture {
             let bytes = if method == "GET" { Vec::new() } else { body.to_string().into_bytes() };
             let request = request.header("Content-Type", "application/json").body(bytes).expect("a request");
             let mut response = agent.run(request).expect("an answer");
-            (response.status().as_u16(), response.body_mut().read_json().expect("JSON"))
+            let octets = response.body_mut().read_to_vec().expect("an answer");
+            (response.status().as_u16(), String::from_utf8_lossy(&octets).into_owned())
         };
         tokio::task::spawn_blocking(asking).await.expect("no panic")
     }

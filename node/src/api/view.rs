@@ -22,13 +22,14 @@ use chorus_protocol::{
     id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
     log::entry::PollKind,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::service::Role;
 use crate::config::{invite::Invite, token::TextForm as _};
 
 /// What a poll asks for, as text.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Asks {
     /// Statements to agree or disagree with: they lead to a constitution.
@@ -66,7 +67,7 @@ impl From<Asks> for PollKind {
 }
 
 /// What somebody says about an item, as text.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// In favour.
@@ -78,7 +79,7 @@ pub enum Choice {
 }
 
 /// `GET status`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// The community.
     pub community: Community,
@@ -106,7 +107,7 @@ pub struct Status {
 }
 
 /// A body that is being fetched in pieces.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transfer {
     /// Its id.
     pub id: BlobId,
@@ -117,7 +118,7 @@ pub struct Transfer {
 }
 
 /// A community.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Community {
     /// Its id.
     pub id: CommunityId,
@@ -136,7 +137,7 @@ pub struct Community {
 }
 
 /// This node and the person at it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// The node's id on the network.
     pub id: String,
@@ -159,7 +160,7 @@ pub struct Node {
 }
 
 /// A round of voting.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Round {
     /// Its id.
     pub id: RoundId,
@@ -192,7 +193,7 @@ pub struct Round {
 }
 
 /// Where a round stands.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoundState {
     /// Operators prepare it.
@@ -217,7 +218,7 @@ impl From<chorus_protocol::ledger::RoundState> for RoundState {
 }
 
 /// The person's own contribution to a round. What it says, no one knows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Own {
     /// Which attempt counts, from 0.
     pub sequence: u8,
@@ -228,7 +229,7 @@ pub struct Own {
 }
 
 /// A poll. Items are listed by `GET polls/{id}` alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Poll {
     /// Its id.
     pub id: PollId,
@@ -254,7 +255,7 @@ pub struct Poll {
 }
 
 /// An item of a poll.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Item {
     /// Its number on the ballot, from 1.
     pub number: usize,
@@ -285,7 +286,7 @@ pub struct Item {
 }
 
 /// `POST polls`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenPoll {
     /// What it asks for.
@@ -314,7 +315,7 @@ pub struct OpenPoll {
 }
 
 /// `POST polls/{id}/rounds`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanRound {
     /// How long votes are taken.
@@ -328,7 +329,7 @@ pub struct PlanRound {
 }
 
 /// Classes whose sums are opened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Classes {
     /// What tells them apart.
@@ -339,7 +340,7 @@ pub struct Classes {
 }
 
 /// What tells classes apart.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClassBy {
     /// The values of the attribute with this name.
@@ -349,7 +350,7 @@ pub enum ClassBy {
 }
 
 /// `POST polls/{id}/items`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Propose {
     /// The texts.
@@ -373,7 +374,7 @@ pub struct Propose {
 }
 
 /// The answer to a proposal: the poll, and what the proposal showed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Proposed {
     /// The poll with its items.
     #[serde(flatten)]
@@ -391,7 +392,7 @@ pub struct Proposed {
 }
 
 /// `POST polls/{id}/vote`. Items left out are unseen. A ballot replaces the earlier one wholly.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CastVote {
     /// The votes: an item's number or the beginning of its id, and the choice.
@@ -418,7 +419,7 @@ impl core::fmt::Debug for CastVote {
 }
 
 /// `POST polls/{id}/withdraw`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Withdraw {
     /// How long to wait for the log.
@@ -427,7 +428,7 @@ pub struct Withdraw {
 }
 
 /// The answer to a vote or a withdrawal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Cast {
     /// The round.
     pub round: RoundId,
@@ -442,7 +443,7 @@ pub struct Cast {
 }
 
 /// What a contribution shows of the person behind it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Shows {
     /// Whether everybody can see whose it is.
     pub level: Level,
@@ -456,7 +457,7 @@ pub struct Shows {
 }
 
 /// How a set of ballots voted on one item.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// For it.
     pub agree: u64,
@@ -467,7 +468,7 @@ pub struct Tally {
 }
 
 /// `GET result`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PollResult {
     /// The poll.
     pub poll: PollId,
@@ -501,7 +502,7 @@ pub struct PollResult {
 }
 
 /// How far a round came.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// Too few ballots: nothing was opened.
@@ -515,7 +516,7 @@ pub enum Outcome {
 }
 
 /// What came of one item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ItemResult {
     /// Its number on the ballot.
     pub number: usize,
@@ -541,7 +542,7 @@ pub struct ItemResult {
 }
 
 /// An opinion group.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Group {
     /// Its letter.
     pub name: String,
@@ -552,7 +553,7 @@ pub struct Group {
 }
 
 /// A class of a round with classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassResult {
     /// What it is called; `other` are those who show no class, and classes too small to be shown.
     pub name: String,
@@ -565,7 +566,7 @@ pub struct ClassResult {
 }
 
 /// A constitution.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConstitutionView {
     /// Its id.
     pub id: BlobId,
@@ -580,7 +581,7 @@ pub struct ConstitutionView {
 }
 
 /// A principle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Principle {
     /// The item's number on the ballot.
     pub item: usize,
@@ -591,7 +592,7 @@ pub struct Principle {
 }
 
 /// `GET invite`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InviteView {
     /// The invitation as text.
     pub invite: String,

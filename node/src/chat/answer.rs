@@ -1,12 +1,13 @@
 //! What an answer is made of, and the events in which it comes. Server, clients and pages use the same types.
 
 use chorus_protocol::id::{BlobId, SeriesId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::api::ApiError;
 
 /// Where the model computes.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// In this node: what is said stays on the machine.
@@ -16,7 +17,7 @@ pub enum Place {
 }
 
 /// What answers, and what governs it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct About {
     /// Where the model computes.
     pub provider: Place,
@@ -33,7 +34,7 @@ pub struct About {
 }
 
 /// The constitution that governs an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Governing {
     /// Its id.
     pub id: BlobId,
@@ -46,7 +47,7 @@ pub struct Governing {
 }
 
 /// A community's adapter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Wearing {
     /// Its series.
     pub series: SeriesId,
@@ -59,8 +60,9 @@ pub struct Wearing {
 }
 
 /// A step on the way to an answer.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AnswerStep")]
 pub enum Step {
     /// What the constitution asks of an answer to this question.
     Analyse,
@@ -85,7 +87,7 @@ impl Step {
 }
 
 /// Whether a draft follows a principle.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
     /// It does.
@@ -99,7 +101,8 @@ pub enum Label {
 }
 
 /// What the model says of its draft and one principle.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PrincipleVerdict")]
 pub struct Verdict {
     /// The principle's place in the constitution, from 1.
     pub principle: usize,
@@ -114,7 +117,7 @@ pub struct Verdict {
 }
 
 /// What came of one step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepResult {
     /// The step.
     pub step: Step,
@@ -126,7 +129,7 @@ pub struct StepResult {
 }
 
 /// Tokens, as far as the provider tells.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens that the model read, over all steps.
     pub prompt_tokens: u64,
@@ -142,7 +145,7 @@ impl core::ops::AddAssign for Usage {
 }
 
 /// Why an answer ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// The model ended it.
@@ -152,7 +155,7 @@ pub enum Ended {
 }
 
 /// An answer, with the way to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// What answered, and what governed it.
     #[serde(flatten)]
@@ -178,7 +181,7 @@ impl Answer {
 }
 
 /// What happens on the way to an answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// Always first: what answers, and what governs it.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::outside::OutsideError;
 use crate::{
-    api::{ApiError, Kind},
+    api::{ApiError, Code, Kind},
     model::{
         base::{BaseError, PromptError},
         generate::{AnswerError, GenerateError},
@@ -145,6 +145,22 @@ impl ChatError {
         }
     }
 
+    /// Returns what went wrong in particular, for the page.
+    const fn told(&self) -> Code {
+        match self {
+            Self::NotConfigured => Code::NoModel,
+            Self::Settings(_) | Self::Key { .. } | Self::Base(_) | Self::Adapter(_) => Code::ModelSettings,
+            Self::Busy(_) => Code::Busy,
+            Self::Invalid(_) | Self::Unsupported { .. } | Self::UnknownModel(_) | Self::Prompt(_) => Code::Conversation,
+            Self::TooLong(_) => Code::ConversationLong,
+            Self::Cancelled | Self::Generate(_) | Self::Decode(_) => Code::ModelFailed,
+            Self::TimedOut(_) => Code::ModelSlow,
+            Self::Outside(_) => Code::Endpoint,
+            Self::Node(error) => error.code,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+
     /// Returns the code by which clients of OpenAI's protocol tell errors apart.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -171,7 +187,10 @@ impl From<ChatError> for ApiError {
     fn from(error: ChatError) -> Self {
         match error {
             ChatError::Node(error) => error,
-            error => Self::new(error.kind(), error.to_string()),
+            error => {
+                let code = error.told();
+                Self { kind: error.kind(), ..Self::coded(code, error.to_string()) }
+            }
         }
     }
 }

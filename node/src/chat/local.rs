@@ -70,14 +70,17 @@ impl Local {
         self.adapter
     }
 
-    /// Puts an adapter on, or takes off the one that it has.
+    /// Puts an adapter on, or takes off the one that it has; one that it has already stays.
     ///
     /// # Errors
     ///
     /// Returns [`ChatError::Generate`] if it is for another model.
     pub fn wear(&mut self, adapter: Option<(BlobId, &Adapter)>) -> Result<(), ChatError> {
-        self.generator.set_adapter(adapter.map(|(_, adapter)| adapter))?;
-        self.adapter = adapter.map(|(id, _)| id);
+        let id = adapter.map(|(id, _)| id);
+        if self.adapter != id {
+            self.generator.set_adapter(adapter.map(|(_, adapter)| adapter))?;
+            self.adapter = id;
+        }
         Ok(())
     }
 

@@ -3,13 +3,14 @@
 //! A request may have any field of the protocol. Those that only tune (penalties, `user`, …) are passed over; those that
 //! would change what the answer *is* and are not done here (`tools`, `n`, `stop`, images, …) are refused by name.
 
+mod shape;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{
-    Answer, ChatError, Event, MAX_TOKENS,
-    answer::{Ended, Usage},
-};
+use self::shape::{Choice, Counted, Detail, Spoken};
+pub use self::shape::{Completion, Failure, Having, Model, Models};
+use super::{Answer, ChatError, Event, MAX_TOKENS, answer::Ended};
 use crate::{
     api::view::{AskModel, Shape},
     model::chat::{Message, Role},
@@ -24,7 +25,8 @@ pub const MODELS: [(&str, Shape); 4] = [
 ];
 
 /// A request.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ChatCompletionRequest")]
 pub struct Request {
     /// The model's name.
     pub model: String,
@@ -66,27 +68,33 @@ impl core::fmt::Debug for Request {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// How to answer piece by piece.
+#[derive(Clone, Copy, Debug, Deserialize, schemars::JsonSchema)]
 struct StreamOptions {
     #[serde(default)]
     include_usage: bool,
 }
 
 /// A message of a request.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ChatCompletionMessage")]
 pub struct Said {
     role: String,
     content: Option<Content>,
 }
 
-#[derive(Clone, Deserialize)]
+/// What is said: a text, or parts of one.
+#[derive(Clone, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ChatCompletionContent")]
 #[serde(untagged)]
 enum Content {
     Text(String),
     Parts(Vec<Part>),
 }
 
-#[derive(Clone, Deserialize)]
+/// A part of what is said.
+#[derive(Clone, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "ChatCompletionPart")]
 struct Part {
     #[serde(rename = "type")]
     kind: String,
@@ -191,19 +199,18 @@ pub struct Head {
 impl Head {
     /// Returns an answer in one piece.
     pub fn whole(&self, answer: &Answer) -> Value {
-        let message = json!({ "role": "assistant", "content": answer.text(), "refusal": null });
-        let mut body = json!({
-            "id": self.id,
-            "object": "chat.completion",
-            "created": self.created,
-            "model": self.model,
-            "choices": [{ "index": 0, "message": message, "finish_reason": reason(answer.ended), "logprobs": null }],
-            "chorus": answer,
-        });
-        if let (Some(usage), Some(body)) = (answer.usage, body.as_object_mut()) {
-            body.insert("usage".into(), counted(usage));
-        }
-        body
+        let message = Spoken { role: "assistant", content: answer.text().to_owned(), refusal: None };
+        let choice = Choice { index: 0, message, finish_reason: reason(answer.ended), logprobs: None };
+        let body = Completion {
+            id: self.id.clone(),
+            object: "chat.completion",
+            created: self.created,
+            model: self.model.clone(),
+            choices: vec![choice],
+            usage: answer.usage.map(Counted::from),
+            chorus: answer.clone(),
+        };
+        serde_json::to_value(body).unwrap_or_default()
     }
 
     /// Returns the chunks for an event. The words of the last step are content; all else is in the extension field alone,
@@ -221,7 +228,7 @@ impl Head {
                     let mut last = self.chunk(json!({}), None, event);
                     if let Some(last) = last.as_object_mut() {
                         last.insert("choices".into(), json!([]));
-                        last.insert("usage".into(), counted(usage));
+                        last.insert("usage".into(), json!(Counted::from(usage)));
                         last.remove("chorus");
                     }
                     chunks.push(last);
@@ -250,12 +257,6 @@ const fn reason(ended: Ended) -> &'static str {
     }
 }
 
-fn counted(usage: Usage) -> Value {
-    let Usage { prompt_tokens, completion_tokens } = usage;
-    let total = prompt_tokens.saturating_add(completion_tokens);
-    json!({ "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total })
-}
-
 /// Returns an error in OpenAI's shape.
 pub fn error(status: u16, message: &str, code: &str, parameter: Option<&str>) -> Value {
     let kind = match status {
@@ -266,7 +267,9 @@ pub fn error(status: u16, message: &str, code: &str, parameter: Option<&str>) ->
         400..=499 => "invalid_request_error",
         _ => "server_error",
     };
-    json!({ "error": { "message": message, "type": kind, "param": parameter, "code": code } })
+    let text = str::to_owned;
+    let failure = Detail { message: text(message), kind, param: parameter.map(text), code: text(code) };
+    json!(Failure { error: failure })
 }
 
 #[cfg(test)]

@@ -8,11 +8,26 @@ use super::{
     provider::{Manner, Patience, Provider},
     *,
 };
-use crate::model::{chat::Role, generate::Sampling};
+use crate::model::{
+    base::BaseModel,
+    chat::Role,
+    generate::{Generator, Precision, Sampling, Settings},
+    peft::Adapter,
+};
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures")
+}
+
+/// One of PEFT's own adapters for the tiny model.
+pub(crate) fn adapter(name: &str) -> (BlobId, Adapter) {
+    let adapter = Adapter::read(&fixtures().join("tiny-llama").join(name)).expect("PEFT's own files");
+    (BlobId::of(name.as_bytes()), adapter)
+}
 
 /// A tiny model of bytes in a folder, with room for long prompts.
 pub(crate) fn model_folder() -> tempfile::TempDir {
-    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures");
+    let fixtures = fixtures();
     let folder = tempfile::tempdir().expect("a folder");
     let config = fs::read_to_string(fixtures.join("tiny-llama/config.json")).expect("the fixture");
     let config = config.replace("\"max_position_embeddings\": 128", "\"max_position_embeddings\": 16384");
@@ -211,4 +226,45 @@ fn a_model_stays_in_memory_until_another_one_is_asked_for() {
     assert_eq!(desk.with_local(two.path(), digest).expect("read"), (two.path().to_owned(), first.1));
     let gone = desk.with_local(one.path(), digest);
     assert!(matches!(&gone, Err(ChatError::Base(_))), "{gone:?}");
+}
+
+/// What a model says, and how probable a "Yes" is.
+fn says(local: &Local) -> (String, f32) {
+    let (messages, gone) = ([Message::new(Role::User, "Why sing?")], || false);
+    let patience = Patience::new(&gone, LONGEST_ANSWER);
+    let provider = Provider::Local(local);
+    let text = provider.complete(&messages, &MANNER, &patience, &mut |_| {}).expect("an answer").text;
+    let (yes, _) = provider.yes(&messages, &patience).expect("a word").expect("tokens for both");
+    (text, yes)
+}
+
+#[test]
+fn an_adapter_that_is_worn_speaks_and_once_it_is_off_the_model_is_as_it_was() {
+    let folder = model_folder();
+    let mut local = Local::open(folder.path()).expect("a model");
+    let ((one, first), (other, second)) = (adapter("adapter"), adapter("patterns"));
+    // By another way: the same weights without any of the chat.
+    let base = BaseModel::open(folder.path()).expect("a model");
+    let mut generator = Generator::new(&base.checkpoint, Precision::Q8).expect("a generator");
+    generator.set_adapter(Some(&first)).expect("an adapter for it");
+    let prompt = base.dialogue.prompt(&[Message::new(Role::User, "Why sing?")]).expect("a prompt");
+    let settings = Settings { max_tokens: MANNER.max_tokens, sampling: MANNER.sampling, seed: MANNER.seed };
+    let go_on = |_| core::ops::ControlFlow::Continue(());
+    let (tokens, _) = generator.generate(&prompt, &base.dialogue.stops, &settings, go_on).expect("generated");
+    let expected = base.dialogue.tokenizer.decode(&tokens, false).expect("a text");
+
+    let without = says(&local);
+    local.wear(Some((one, &first))).expect("it fits");
+    let with = says(&local);
+    local.wear(Some((one, &first))).expect("it has it already");
+    let again = says(&local);
+    local.wear(Some((other, &second))).expect("it fits");
+    let with_another = says(&local);
+    local.wear(None).expect("off");
+
+    assert_eq!(with.0, expected);
+    assert_ne!(without.0, with.0);
+    assert_eq!(again, with);
+    assert!(with_another.1 != with.1 && with_another.1 != without.1, "{with_another:?}, {with:?}, {without:?}");
+    assert_eq!((says(&local), local.adapter()), (without, None));
 }

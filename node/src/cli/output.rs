@@ -9,6 +9,8 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
+use crate::page::plain_lines;
+
 /// How to answer.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
 pub(super) enum Format {
@@ -37,7 +39,8 @@ impl Output {
     /// Prints a value as JSON, or the text made from it.
     pub(super) fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         let answer = match self.format {
-            Format::Text => text(value),
+            // What others wrote must not steer the terminal, nor look like what it is not.
+            Format::Text => plain_lines(&text(value)),
             Format::Json => serde_json::to_string_pretty(value)?,
         };
         let mut out = io::stdout().lock();
@@ -145,6 +148,11 @@ impl Lines {
     pub(super) fn finish(self) -> String {
         self.0
     }
+}
+
+/// Returns a text of several lines as it stands in a column: every line but the first begins after `indent` spaces.
+pub(super) fn hanging(text: &str, indent: usize) -> String {
+    text.lines().collect::<Vec<_>>().join(&format!("\n{:indent$}", ""))
 }
 
 /// Returns how many there are of something, in words.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     Failure, Global,
     client::Client,
-    output::{Lines, many, short},
+    output::{Lines, hanging, many, short},
     values,
 };
 use crate::{
@@ -125,7 +125,7 @@ impl Export {
 }
 
 /// Checks that no file is in the way.
-fn free(path: &Path) -> Result<(), Failure> {
+pub(super) fn free(path: &Path) -> Result<(), Failure> {
     let taken = || Failure::Usage(format!("{} is there already: name another file, or remove it", path.display()));
     if path.exists() { Err(taken()) } else { Ok(()) }
 }
@@ -175,6 +175,7 @@ fn text(result: &view::PollResult) -> String {
     }
     let empty = view::Tally { agree: 0, disagree: 0, pass: 0 };
     let row = |at: usize, tally: view::Tally, text: &str| {
+        let text = hanging(text, 29);
         format!("{at:>5}{:>7}{:>9}{:>6}  {text}", tally.agree, tally.disagree, tally.pass)
     };
     lines.line("").line(format!("{:>5}{:>7}{:>9}{:>6}  statement", "item", "agree", "disagree", "pass"));
@@ -205,7 +206,7 @@ fn text(result: &view::PollResult) -> String {
         lines.line("").line(format!("Group {} ({} people) stands out by", group.name, group.size));
         for (number, choice) in &group.typical {
             let item = result.items.iter().find(|item| item.number == *number);
-            lines.line(format!("  {:<9} {}", choice_name(*choice), item.map_or("", |item| item.text.as_str())));
+            lines.line(format!("  {:<9} {}", choice_name(*choice), hanging(item.map_or("", |item| &item.text), 12)));
         }
     }
     if let Some(constitution) = &result.constitution {
@@ -215,7 +216,7 @@ fn text(result: &view::PollResult) -> String {
             lines.line("  No statement has passed the community's bar in every group.");
         }
         for (number, principle) in (1..).zip(&constitution.principles) {
-            lines.line(format!("  {number}. {}  {}", principle.text, support(&principle.groups)));
+            lines.line(format!("  {number}. {}  {}", hanging(&principle.text, 5), support(&principle.groups)));
         }
     }
     lines.finish()
@@ -239,3 +240,6 @@ const fn choice_name(choice: view::Choice) -> &'static str {
         view::Choice::Pass => "passes",
     }
 }
+
+#[cfg(test)]
+mod tests;

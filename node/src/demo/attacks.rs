@@ -11,6 +11,7 @@ use chorus_protocol::{
     log::entry::{Entry, Registration, Revocation, SignedEntry},
     peer::{Command, Peer},
     registry::{Snapshot, attestation::Claim},
+    time::Timestamp,
 };
 use rand_chacha::ChaCha20Rng;
 
@@ -76,7 +77,12 @@ impl Attackers {
         register(community, hosts, (&self.revoked, honest), &mut self.rng).await?;
         let key = self.revoked.key.public();
         ensure!(hosts.operator().wait_until(|peer| peer.ledger().is_member(&key), PATIENCE).await?, "nobody to revoke");
-        let revocation = Entry::Revoke(Revocation { key, reason: "was admitted under another name before".into() });
+        // Whatever they attested, and whatever of it was held back.
+        let revocation = Entry::Revoke(Revocation {
+            key,
+            until: Timestamp::from_millis(u64::MAX),
+            reason: "was admitted under another name before".into(),
+        });
         let entry = SignedEntry::sign(&honest[0], community.id, revocation);
         hosts.of(0).command(Command::Relay(entry)).await?;
         let invented: Vec<_> = self.invented.iter().map(|somebody| somebody.key.public()).collect();

@@ -19,7 +19,8 @@ const MAX_INSTRUCTIONS: u64 = 1_000_000;
 const MAX_OUTPUT_BYTES: usize = 4 << 20;
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(rename = "Speaker")]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The rules of the conversation.
@@ -31,7 +32,7 @@ pub enum Role {
 }
 
 /// One message of a conversation.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
     /// Who speaks.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// What a node was started as.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum, schemars::JsonSchema)]
+#[schemars(rename = "NodeRole")]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// A person's node: proposes and votes. At home, mostly behind a router that lets nobody in.

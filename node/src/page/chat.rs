@@ -14,10 +14,11 @@ use minijinja::context;
 use serde::Serialize;
 
 use super::{
-    Page,
+    Page, cited,
     failure::Failed,
     guard::{Fields, Visit},
 };
+use crate::api::Code;
 use crate::{
     api::{ApiError, view},
     chat::{Event, answer::Answer},
@@ -57,21 +58,23 @@ async fn shown(
     answers: &[Spoken],
     refused: Option<&ApiError>,
 ) -> Result<Response, Failed> {
-    let cited = cited(page).await?;
+    let cited = cited::all(page, MAX_CASES).await?;
     let pairs: Vec<view::Pair> = page.service.compared()?;
     let values = context! {
         status => page.service.model_status().await?,
         history => serde_json::to_string(messages).unwrap_or_default(),
         messages,
         answers,
-        refused => refused.map(|error| error.message.as_str()),
+        refused => refused.map(|error| page.told(visit, error)),
         pairs => pairs.iter().rev().take(MAX_CASES).map(|pair| context! {
             prompt => pair.prompt,
             before => pair.before.text(),
             after => pair.after.text(),
             constitution => pair.after.about.constitution.is_some(),
         }).collect::<Vec<_>>(),
+        compared => cited.iter().filter(|prompt| pairs.iter().any(|pair| pair.prompt == **prompt)).count(),
         cited => cited.len(),
+        comparing => page.comparison.watch().borrow().clone(),
     };
     page.show(visit, "chat.html", values).await
 }
@@ -81,13 +84,14 @@ fn conversation(fields: &Fields) -> Result<Vec<Message>, ApiError> {
     let history = fields.text("history");
     let mut messages: Vec<Message> = match history {
         "" => Vec::new(),
-        text => serde_json::from_str(text).map_err(|_| ApiError::invalid("the conversation does not read"))?,
+        text => serde_json::from_str(text)
+            .map_err(|_| ApiError::coded(Code::Conversation, "the conversation does not read"))?,
     };
     // The constitution is the node's to tell, not the form's.
     messages.retain(|message| message.role != Role::System);
     let said = fields.text("text").replace("\r\n", "\n");
     if said.is_empty() {
-        return Err(ApiError::invalid("say something to the model"));
+        return Err(ApiError::coded(Code::NothingSaid, "say something to the model"));
     }
     messages.push(Message::new(Role::User, said));
     let surplus = messages.len().saturating_sub(MAX_MESSAGES);
@@ -126,33 +130,27 @@ pub(super) async fn ask(
 }
 
 /// `POST /chat/stream`: the same as events, for the page's script.
-pub(super) async fn stream(State(page): State<Page>, Extension(fields): Extension<Fields>) -> Result<Response, Failed> {
+pub(super) async fn stream(
+    State(page): State<Page>,
+    Extension(visit): Extension<Visit>,
+    Extension(fields): Extension<Fields>,
+) -> Result<Response, Failed> {
     let asked = view::AskModel { messages: conversation(&fields)?, shape: shape(&fields), ..view::AskModel::default() };
     let conversation = page.service.chat(asked).map_err(ApiError::from)?;
-    let events = unfold((conversation, page.closing.clone()), |(mut conversation, mut closing)| async move {
+    let state = (conversation, page.closing.clone(), page, visit);
+    let events = unfold(state, |(mut conversation, mut closing, page, visit)| async move {
         let event = tokio::select! {
             event = conversation.next() => event?,
             _ = closing.wait_for(|closing| *closing) => return None,
         };
-        let event = event.unwrap_or_else(|error| Event::Failed(error.into()));
+        let event = event.unwrap_or_else(|error| {
+            let error = ApiError::from(error);
+            Event::Failed(ApiError { message: page.words(&visit, &error), ..error })
+        });
         let event = sse::Event::default().json_data(&event).ok()?;
-        Some((Ok::<_, Infallible>(event), (conversation, closing)))
+        Some((Ok::<_, Infallible>(event), (conversation, closing, page, visit)))
     });
     Ok(Sse::new(events).keep_alive(sse::KeepAlive::default()).into_response())
-}
-
-/// Returns the prompts that statements cite.
-async fn cited(page: &Page) -> Result<Vec<String>, Failed> {
-    let mut cited = Vec::new();
-    for poll in page.service.polls().await? {
-        let poll = page.service.poll(&poll.id.to_string()).await?;
-        let asked = poll.items.iter().filter(|item| item.state != view::ModerationState::Rejected);
-        cited.extend(asked.flat_map(|item| &item.prompts).map(|prompt| prompt.prompt.clone()));
-    }
-    cited.sort();
-    cited.dedup();
-    cited.truncate(MAX_CASES);
-    Ok(cited)
 }
 
 /// `POST /chat/cases`: puts the prompts that statements cite to the model, before and after. It takes a while.
@@ -160,12 +158,7 @@ pub(super) async fn compare(
     State(page): State<Page>,
     Extension(fields): Extension<Fields>,
 ) -> Result<Redirect, Failed> {
-    let asked = view::CompareModels { prompts: cited(&page).await?, again: fields.is_on("again") };
-    let service = page.service.clone();
-    tokio::spawn(async move {
-        if let Err(error) = service.compare(asked).await {
-            tracing::warn!(%error, "the cited prompts could not be put to the model");
-        }
-    });
+    let asked = view::CompareModels { prompts: cited::all(&page, MAX_CASES).await?, again: fields.is_on("again") };
+    page.comparison.start(page.service.clone(), asked);
     Ok(Redirect::to("/chat#cases"))
 }

@@ -7,7 +7,12 @@ use axum::{
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::{Page, chart, failure::Failed, guard::Visit};
+use super::{
+    Page, chart,
+    cited::{Answers, Cited},
+    failure::Failed,
+    guard::Visit,
+};
 use crate::api::view;
 
 /// Which version.
@@ -22,6 +27,7 @@ struct Line<'a> {
     text: &'a str,
     bars: Vec<(String, chart::Bar)>,
     own: Option<view::Choice>,
+    cited: Vec<Cited>,
 }
 
 /// `GET /constitution`.
@@ -42,7 +48,10 @@ pub(super) async fn show(
         all.iter()
             .find(|enacted| enacted.constitution.version < shown.constitution.version && enacted.poll == shown.poll)
     });
-    let lines: Vec<Line<'_>> = shown.map(lines).unwrap_or_default();
+    let lines = match shown {
+        Some(shown) => lines(&page, shown).await?,
+        None => Vec::new(),
+    };
     let values = context! {
         purpose,
         shown,
@@ -54,8 +63,16 @@ pub(super) async fn show(
     page.show(&visit, "constitution.html", values).await
 }
 
-fn lines(enacted: &view::Enacted) -> Vec<Line<'_>> {
-    (0..).zip(&enacted.constitution.principles).map(|(at, principle)| line(enacted, at, principle)).collect()
+async fn lines<'a>(page: &Page, enacted: &'a view::Enacted) -> Result<Vec<Line<'a>>, Failed> {
+    let poll = page.service.poll(&enacted.poll.to_string()).await?;
+    let answers = Answers::to(page, poll.items.iter())?;
+    // Numbers are of the latest round, texts are the same in all.
+    let cited = |principle: &view::Principle| {
+        let item = poll.items.iter().find(|item| item.text == principle.text);
+        item.map(|item| answers.of(item)).unwrap_or_default()
+    };
+    let line = |(at, principle)| Line { cited: cited(principle), ..line(enacted, at, principle) };
+    Ok((0..).zip(&enacted.constitution.principles).map(line).collect())
 }
 
 fn line<'a>(enacted: &view::Enacted, at: usize, principle: &'a view::Principle) -> Line<'a> {
@@ -64,6 +81,7 @@ fn line<'a>(enacted: &view::Enacted, at: usize, principle: &'a view::Principle) 
         text: &principle.text,
         bars: names.zip(&principle.groups).map(|(name, tally)| (name, chart::bar(tally))).collect(),
         own: enacted.own.get(at).copied().flatten(),
+        cited: Vec::new(),
     }
 }
 

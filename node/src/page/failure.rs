@@ -65,10 +65,10 @@ impl Failed {
         }
     }
 
-    /// Returns what the service says, in its own words.
-    pub(super) fn detail(&self) -> Option<&str> {
+    /// Returns what the service says.
+    pub(super) const fn error(&self) -> Option<&ApiError> {
         match self {
-            Self::Service(error) => Some(&error.message),
+            Self::Service(error) => Some(error),
             Self::Nowhere | Self::Outside | Self::Link | Self::Foreign | Self::Form(_) => None,
         }
     }

@@ -1,4 +1,5 @@
-//! Live numbers, as server-sent events: how many ballots each open round has, and how high the log is.
+//! Live numbers, as server-sent events: how many ballots each open round has, how high the log is, whether the model is at
+//! work on cited prompts.
 //!
 //! Nothing in them is about the person.
 
@@ -28,6 +29,8 @@ struct Numbers {
     height: u64,
     peers: usize,
     members: usize,
+    polls: usize,
+    comparing: bool,
     rounds: Vec<Count>,
 }
 
@@ -44,16 +47,17 @@ pub(super) async fn events(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Failed> {
     let busy = || Failed::Form(StatusCode::TOO_MANY_REQUESTS);
     let permit = page.listeners.clone().try_acquire_owned().map_err(|_| busy())?;
-    let notices = page.service.node().notices();
-    let begin = (page.clone(), notices, page.closing.clone(), None::<Numbers>, permit);
-    let stream = unfold(begin, |(page, mut notices, mut closing, mut last, permit)| async move {
+    let changes = (page.service.node().notices(), page.comparison.watch());
+    let begin = (page.clone(), changes, page.closing.clone(), None::<Numbers>, permit);
+    let stream = unfold(begin, |(page, mut changes, mut closing, mut last, permit)| async move {
         loop {
             let numbers = numbers(&page).await?;
             if last.as_ref() != Some(&numbers) {
                 let event = Event::default().event("numbers").json_data(&numbers).ok()?;
                 last = Some(numbers);
-                return Some((Ok(event), (page, notices, closing, last, permit)));
+                return Some((Ok(event), (page, changes, closing, last, permit)));
             }
+            let (notices, comparison) = &mut changes;
             let changed = async {
                 let notice = notices.recv().await;
                 tokio::time::sleep(PACE).await;
@@ -61,6 +65,7 @@ pub(super) async fn events(
             };
             let goes_on = tokio::select! {
                 goes_on = changed => goes_on,
+                compared = comparison.changed() => compared.is_ok(),
                 _ = closing.wait_for(|closing| *closing) => false,
             };
             if !goes_on {
@@ -72,7 +77,8 @@ pub(super) async fn events(
 }
 
 async fn numbers(page: &Page) -> Option<Numbers> {
-    let look = |peer: &chorus_protocol::peer::Peer| {
+    let comparing = page.comparison.watch().borrow().running;
+    let look = move |peer: &chorus_protocol::peer::Peer| {
         let ledger = peer.ledger();
         let rounds = ledger.rounds().values().map(|round| Count {
             id: round.id.to_string(),
@@ -83,6 +89,8 @@ async fn numbers(page: &Page) -> Option<Numbers> {
             height: peer.height().0,
             peers: peer.nodes().len(),
             members: ledger.members().len(),
+            polls: ledger.polls().len(),
+            comparing,
             rounds: rounds.collect(),
         }
     };

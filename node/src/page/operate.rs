@@ -1,4 +1,6 @@
-//! What an operator does: open a poll, begin a round of voting, see that one is over.
+//! What an operator does: open a poll, begin a round of voting, change rules, say what is to become of statements.
+//!
+//! Nobody ends a round: it closes by itself at its deadline, which the page shows.
 
 use axum::{
     extract::{Extension, Path, Query, State},
@@ -8,11 +10,14 @@ use chorus_protocol::limits::{MAX_ITEMS, MAX_TEXT_BYTES};
 use minijinja::context;
 
 use super::{
-    Page,
+    Page, cards,
     failure::Failed,
     guard::{Fields, Visit},
-    polls::{self, After},
+    polls::{self, After, AtPoll},
+    vote::{described, names},
+    wording,
 };
+use crate::api::Code;
 use crate::api::{ApiError, view};
 
 /// `GET /operate`.
@@ -32,12 +37,13 @@ fn duration(fields: &Fields) -> Result<Option<u64>, ApiError> {
         "minutes" => 60_000,
         "hours" => 3_600_000,
         "days" => 86_400_000,
-        _ => return Err(ApiError::invalid("there is no such unit of time")),
+        _ => return Err(ApiError::coded(Code::Duration, "there is no such unit of time")),
     };
     match fields.text("duration") {
         "" => Ok(None),
         text => {
-            let number: u64 = text.parse().map_err(|_| ApiError::invalid("a duration is a whole number"))?;
+            let number: u64 =
+                text.parse().map_err(|_| ApiError::coded(Code::Duration, "a duration is a whole number"))?;
             Ok(Some(number.saturating_mul(unit)))
         }
     }
@@ -48,20 +54,16 @@ fn rules(fields: &Fields) -> Result<view::Rules, ApiError> {
     let mut rules = view::Rules { strict: fields.is_on("strict"), ..view::Rules::default() };
     rules.policy = fields.text("policy").replace("\r\n", "\n");
     if let Some(most) = fields.number("items_per_member") {
-        let few = u8::try_from(most).map_err(|_| ApiError::invalid("a member proposes fewer statements than that"))?;
+        let few = u8::try_from(most)
+            .map_err(|_| ApiError::coded(Code::Number, "a member proposes fewer statements than that"))?;
         rules.items_per_member = few.min(rules.items_per_member);
     }
     Ok(rules)
 }
 
 /// `GET /operate/polls/{poll}`: the statements of a poll, and what operators say about them.
-pub(super) async fn poll(
-    State(page): State<Page>,
-    Extension(visit): Extension<Visit>,
-    Path(reference): Path<String>,
-    Query(after): Query<After>,
-) -> Result<Response, Failed> {
-    let poll = page.service.poll(&reference).await?;
+pub(super) async fn poll(AtPoll { page, visit, poll }: AtPoll, Query(after): Query<After>) -> Result<Response, Failed> {
+    let items: Vec<&view::Item> = poll.items.iter().collect();
     let log = page.service.moderation_log(Some(&poll.id.to_string())).await?;
     let categories = view::Category::ALL.map(view::Category::name);
     let values = context! {
@@ -70,6 +72,10 @@ pub(super) async fn poll(
         words => log.words.into_iter().filter(|word| word.is_last).collect::<Vec<_>>(),
         categories,
         rules => page.service.poll_rules(&poll.id.to_string()).await?,
+        usual => view::Rules::default(),
+        items => described(&page, &poll, &items).await?,
+        standing => polls::standing(&poll),
+        round => poll.rounds.last(),
         poll,
     };
     page.show(&visit, "moderate.html", values).await
@@ -86,7 +92,7 @@ pub(super) async fn moderate(
         "reject" => view::Say::Reject,
         "meta" => view::Say::Meta,
         "take_back" => view::Say::TakeBack,
-        _ => return Err(ApiError::invalid("there is no such word on a statement").into()),
+        _ => return Err(ApiError::coded(Code::Choice, "there is no such word on a statement").into()),
     };
     let named = view::Category::ALL.into_iter().find(|category| category.name() == fields.text("category"));
     let asked = view::Moderate {
@@ -100,11 +106,35 @@ pub(super) async fn moderate(
     Ok(Redirect::to(&format!("/operate/polls/{}?said=moderated", poll.id)))
 }
 
+/// `POST /operate/polls/{poll}/rules`: states other rules, which hold once enough operators state the same.
+pub(super) async fn state_rules(
+    State(page): State<Page>,
+    Extension(fields): Extension<Fields>,
+    Path(poll): Path<String>,
+) -> Result<Redirect, Failed> {
+    let number = |name: &str| match fields.text(name) {
+        "" => Ok(None),
+        text => text.parse::<u16>().map(Some).map_err(|_| ApiError::invalid("a limit is a whole number")),
+    };
+    let items = number("items_per_member")?.map(|most| u8::try_from(most).unwrap_or(u8::MAX));
+    let asked = view::ChangeRules {
+        strict: Some(fields.is_on("strict")),
+        items_per_member: items,
+        characters: number("characters")?,
+        policy: Some(fields.text("policy").replace("\r\n", "\n")),
+        wait_seconds: None,
+    };
+    let rules = page.service.change_rules(&poll, asked).await?;
+    Ok(Redirect::to(&format!("/operate/polls/{}?said=rules_stated", rules.poll)))
+}
+
 /// `GET /moderation`: everything that operators have said, for everybody to read.
 pub(super) async fn log(State(page): State<Page>, Extension(visit): Extension<Visit>) -> Result<Response, Failed> {
     let log = page.service.moderation_log(None).await?;
     let words: Vec<_> = log.words.into_iter().rev().collect();
-    page.show(&visit, "moderation.html", context! { words, needed => log.needed }).await
+    let names = names(&page).await?;
+    let cards = cards::spoken_of(&page).await?;
+    page.show(&visit, "moderation.html", context! { words, needed => log.needed, names, cards }).await
 }
 
 /// `POST /operate/open`.
@@ -119,7 +149,7 @@ pub(super) async fn open(State(page): State<Page>, Extension(fields): Extension<
         kind,
         question: fields.text("question").to_owned(),
         context: fields.text("context").replace("\r\n", "\n"),
-        items: lines.map(str::to_owned).collect(),
+        items: lines.map(|line| wording::of_line(kind, line)).collect(),
         duration_millis: duration(&fields)?,
         rules: Some(rules(&fields)?),
         ..view::OpenPoll::default()
@@ -134,13 +164,8 @@ pub(super) async fn begin(
     Extension(fields): Extension<Fields>,
     Path(poll): Path<String>,
 ) -> Result<Redirect, Failed> {
-    let duration_millis = duration(&fields)?.ok_or_else(|| ApiError::invalid("say how long votes are taken"))?;
+    let duration_millis =
+        duration(&fields)?.ok_or_else(|| ApiError::coded(Code::Duration, "say how long votes are taken"))?;
     page.service.plan_round(&poll, view::PlanRound { duration_millis, classes: None, wait_seconds: None }).await?;
     Ok(Redirect::to("/operate?said=begun"))
-}
-
-/// `POST /operate/polls/{poll}/close`: sees that voting is over, or says why it is not.
-pub(super) async fn close(State(page): State<Page>, Path(poll): Path<String>) -> Result<Redirect, Failed> {
-    let poll = page.service.close_poll(&poll).await?;
-    Ok(Redirect::to(&format!("/polls/{}", poll.id)))
 }

@@ -4,11 +4,16 @@ use axum::{
     extract::{Extension, State},
     response::Response,
 };
-use chorus_protocol::id::RoundId;
+use chorus_protocol::id::{PollId, RoundId};
 use minijinja::context;
 use serde::Serialize;
 
-use super::{Page, failure::Failed, guard::Visit, vote::words_of};
+use super::{
+    Page,
+    failure::Failed,
+    guard::Visit,
+    vote::{names, words_of},
+};
 use crate::api::view;
 
 /// The person's votes in one round.
@@ -25,7 +30,14 @@ struct Sheet {
 struct Statement<'a> {
     #[serde(flatten)]
     statement: view::MyStatement,
-    poll: &'a view::Poll,
+    poll: Heading<'a>,
+}
+
+/// What is shown of a poll beside a statement.
+#[derive(Clone, Copy, Serialize)]
+struct Heading<'a> {
+    id: PollId,
+    question: &'a str,
 }
 
 /// `GET /own`.
@@ -48,7 +60,9 @@ pub(super) async fn show(State(page): State<Page>, Extension(visit): Extension<V
     let mut items = Vec::new();
     for poll in &polls {
         let mine = page.service.mine(&poll.id.to_string()).await?;
+        let poll = Heading { id: poll.id, question: &poll.question };
         items.extend(mine.statements.into_iter().map(|statement| Statement { statement, poll }));
     }
-    page.show(&visit, "own.html", context! { kept => diary.kept, sheets, items, cards => diary.cards }).await
+    let names = names(&page).await?;
+    page.show(&visit, "own.html", context! { names, kept => diary.kept, sheets, items, cards => diary.cards }).await
 }

@@ -1,7 +1,8 @@
 //! All polls, and one.
 
 use axum::{
-    extract::{Extension, Path, Query, State},
+    extract::{Extension, FromRequestParts, Path, Query, State},
+    http::request::Parts,
     response::Response,
 };
 use minijinja::context;
@@ -72,6 +73,24 @@ pub(super) async fn list(State(page): State<Page>, Extension(visit): Extension<V
     page.show(&visit, "polls.html", context! { cards }).await
 }
 
+/// A visit to a page about one poll, which the path names.
+pub(super) struct AtPoll {
+    pub(super) page: Page,
+    pub(super) visit: Visit,
+    pub(super) poll: view::Poll,
+}
+
+impl FromRequestParts<Page> for AtPoll {
+    type Rejection = Failed;
+
+    async fn from_request_parts(parts: &mut Parts, page: &Page) -> Result<Self, Failed> {
+        let Path(reference) = Path::<String>::from_request_parts(parts, page).await.map_err(|_| Failed::nowhere())?;
+        let visit = parts.extensions.get::<Visit>().cloned().ok_or(Failed::Outside)?;
+        let poll = page.service.poll(&reference).await?;
+        Ok(Self { page: page.clone(), visit, poll })
+    }
+}
+
 /// What is said above a page after something was done.
 #[derive(Deserialize)]
 pub(super) struct After {
@@ -82,7 +101,7 @@ pub(super) struct After {
 impl After {
     /// Returns the key of what is said; none if it is none of ours.
     pub(super) fn key(&self) -> Option<&'static str> {
-        const KEYS: [&str; 10] = [
+        const KEYS: [&str; 12] = [
             "cast",
             "on_its_way",
             "withdrawn",
@@ -93,19 +112,15 @@ impl After {
             "vouched",
             "saved",
             "moderated",
+            "rules_stated",
+            "card_stated",
         ];
         KEYS.into_iter().find(|key| *key == self.said)
     }
 }
 
 /// `GET /polls/{poll}`.
-pub(super) async fn show(
-    State(page): State<Page>,
-    Extension(visit): Extension<Visit>,
-    Path(poll): Path<String>,
-    Query(after): Query<After>,
-) -> Result<Response, Failed> {
-    let poll = page.service.poll(&poll).await?;
+pub(super) async fn show(AtPoll { page, visit, poll }: AtPoll, Query(after): Query<After>) -> Result<Response, Failed> {
     let draft = draft(&page, &poll);
     let is_hidden = |item: &&view::Item| item.state == view::ModerationState::Rejected;
     let (hidden, open): (Vec<_>, Vec<_>) = poll.items.iter().partition(is_hidden);

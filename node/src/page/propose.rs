@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    extract::{Extension, Path, State},
+    extract::Extension,
     response::{IntoResponse as _, Redirect, Response},
 };
 use chorus_protocol::limits::MAX_STATEMENT_BYTES;
@@ -13,19 +13,18 @@ use super::{
     Page,
     failure::Failed,
     guard::{Fields, Visit},
+    polls::AtPoll,
+    vote::described,
+    wording,
 };
+use crate::api::Code;
 use crate::api::{ApiError, Kind, view};
 
 /// How much of a refused text is shown again.
 const MAX_SHOWN: usize = 2 * MAX_STATEMENT_BYTES;
 
 /// `GET /polls/{poll}/propose`.
-pub(super) async fn show(
-    State(page): State<Page>,
-    Extension(visit): Extension<Visit>,
-    Path(reference): Path<String>,
-) -> Result<Response, Failed> {
-    let poll = page.service.poll(&reference).await?;
+pub(super) async fn show(AtPoll { page, visit, poll }: AtPoll) -> Result<Response, Failed> {
     form(&page, &visit, poll, &Fields::default(), None).await
 }
 
@@ -38,15 +37,25 @@ async fn form(
 ) -> Result<Response, Failed> {
     let text = fields.text("text");
     let shown: String = text.chars().take(MAX_SHOWN).collect();
+    let items: Vec<&view::Item> = poll.items.iter().collect();
+    let mut cards = match poll.kind {
+        view::Asks::Transition => page.service.cards(view::OfPoll::default()).await?,
+        view::Asks::Statement | view::Asks::Value | view::Asks::Amendment => Vec::new(),
+    };
+    cards.retain(|card| card.into.is_none());
+    let names =
+        ["topic", "prompt", "failure", "anyway", "title", "instruction", "policies", "from", "to", "where", "story"];
     let values = context! {
         level => page.service.manner()?,
         most => MAX_STATEMENT_BYTES,
-        similar => if refused.is_some() { page.service.similar(&poll.id.to_string(), near(text)).await? } else { Vec::new() },
+        similar => if refused.is_some() && poll.kind == view::Asks::Statement { page.service.similar(&poll.id.to_string(), near(text)).await? } else { Vec::new() },
         is_long => text.len() > MAX_STATEMENT_BYTES,
         topics => &poll.topics,
         text => shown,
-        fields => ["topic", "prompt", "failure", "anyway"].map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
-        refused => refused.map(|error| error.message.as_str()),
+        fields => names.map(|name| (name, fields.text(name))).into_iter().collect::<BTreeMap<_, _>>(),
+        cards,
+        items => described(page, &poll, &items).await?,
+        refused => refused.map(|error| page.told(visit, error)),
         poll,
     };
     let mut response = page.show(visit, "propose.html", values).await?;
@@ -74,24 +83,29 @@ fn statement(fields: &Fields) -> view::NewItem {
 
 /// `POST /polls/{poll}/propose`.
 pub(super) async fn propose(
-    State(page): State<Page>,
-    Extension(visit): Extension<Visit>,
+    AtPoll { page, visit, poll }: AtPoll,
     Extension(fields): Extension<Fields>,
-    Path(reference): Path<String>,
 ) -> Result<Response, Failed> {
-    let poll = page.service.poll(&reference).await?;
     let text = fields.text("text");
+    let (items, annotated) = match poll.kind {
+        view::Asks::Statement => (Vec::new(), vec![statement(&fields)]),
+        kind => (vec![wording::of_form(kind, &fields)], Vec::new()),
+    };
     let asked = view::Propose {
         open: fields.is_on("open"),
         anyway: fields.is_on("anyway"),
-        annotated: vec![statement(&fields)],
+        items,
+        annotated,
         wait_seconds: Some(20),
         ..view::Propose::default()
     };
-    let similar = page.service.similar(&poll.id.to_string(), near(text)).await?;
+    let similar = match poll.kind {
+        view::Asks::Statement => page.service.similar(&poll.id.to_string(), near(text)).await?,
+        view::Asks::Value | view::Asks::Transition | view::Asks::Amendment => Vec::new(),
+    };
     // Who has been shown what is near, and insists, is believed.
     if !similar.is_empty() && !asked.anyway && text.len() <= MAX_STATEMENT_BYTES {
-        let refused = ApiError::refused("others have proposed nearly the same");
+        let refused = ApiError::coded(Code::StandsAlready, "others have proposed nearly the same");
         return form(&page, &visit, poll, &fields, Some(&refused)).await;
     }
     let said = match page.service.propose(&poll.id.to_string(), asked).await {

@@ -1,6 +1,9 @@
 //! Templates, and what all of them can use.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     http::StatusCode,
@@ -18,16 +21,20 @@ use super::{
 use crate::api::{ApiError, Kind};
 
 /// All templates.
-pub(super) const TEMPLATES: [(&str, &str); 31] = [
+pub(super) const TEMPLATES: [(&str, &str); 35] = [
     ("layout.html", include_str!("templates/layout.html")),
     ("item.html", include_str!("templates/item.html")),
     ("beside.html", include_str!("templates/beside.html")),
+    ("prompts.html", include_str!("templates/prompts.html")),
+    ("cards.html", include_str!("templates/cards.html")),
+    ("live.html", include_str!("templates/live.html")),
     ("moderate.html", include_str!("templates/moderate.html")),
     ("moderation.html", include_str!("templates/moderation.html")),
     ("values.html", include_str!("templates/values.html")),
     ("dialogue.html", include_str!("templates/dialogue.html")),
     ("graph.html", include_str!("templates/graph.html")),
     ("chat.html", include_str!("templates/chat.html")),
+    ("refused.html", include_str!("templates/refused.html")),
     ("failure.html", include_str!("templates/failure.html")),
     ("outside.html", include_str!("templates/outside.html")),
     ("notice.html", include_str!("templates/notice.html")),
@@ -54,7 +61,7 @@ pub(super) const TEMPLATES: [(&str, &str); 31] = [
 
 /// The templates, compiled.
 #[derive(Debug)]
-pub(super) struct Views(Environment<'static>);
+pub(super) struct Views(Environment<'static>, Arc<Catalogue>);
 
 impl Views {
     /// Compiles all templates.
@@ -65,10 +72,10 @@ impl Views {
         views.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         views.set_trim_blocks(true);
         views.set_lstrip_blocks(true);
-        let catalogue = Catalogue::new();
-        views.add_function("t", move |state: &State<'_, '_>, key: &str, values: Kwargs| {
-            catalogue.call(state, key, &values)
-        });
+        let catalogue = Arc::new(Catalogue::new());
+        let words = Arc::clone(&catalogue);
+        views
+            .add_function("t", move |state: &State<'_, '_>, key: &str, values: Kwargs| words.call(state, key, &values));
         views.add_filter("inert", |text: &str| text::inert(text));
         views.add_filter("plain", |text: &str| text::plain(text));
         views.add_filter("short", |id: &str| id.chars().take(8).collect::<String>());
@@ -78,7 +85,7 @@ impl Views {
         for (name, source) in TEMPLATES {
             views.add_template(name, source).expect("the templates are read by the tests");
         }
-        Self(views)
+        Self(views, catalogue)
     }
 }
 
@@ -134,7 +141,7 @@ impl Page {
 
     /// Shows what went wrong.
     pub(super) async fn failure(&self, visit: &Visit, failed: &Failed) -> Response {
-        let values = context! { key => failed.key(), detail => failed.detail() };
+        let values = context! { key => failed.key(), refused => failed.error().map(|error| self.told(visit, error)) };
         // Whoever names this server otherwise may be a page elsewhere, with the cookie of a person who is in.
         let is_in = !visit.csrf.is_empty() && failed.status() != StatusCode::MISDIRECTED_REQUEST;
         let shown = match is_in {
@@ -149,6 +156,17 @@ impl Page {
                 Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             },
         }
+    }
+
+    /// Returns what went wrong in the language of who asks, with the node's own words as far as they say more.
+    pub(super) fn told(&self, visit: &Visit, error: &ApiError) -> Value {
+        let words = self.views.1.error(visit.language, error);
+        context! { words, detail => error.message }
+    }
+
+    /// Returns what went wrong in the language of who asks.
+    pub(super) fn words(&self, visit: &Visit, error: &ApiError) -> String {
+        self.views.1.error(visit.language, error)
     }
 
     fn render(&self, visit: &Visit, template: &str, values: Value) -> Result<Response, Failed> {

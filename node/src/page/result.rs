@@ -1,14 +1,20 @@
 //! What came of a round: map, groups, every statement; and the receipt of one's own part.
 
 use axum::{
-    extract::{Extension, Path, Query, State},
+    extract::{Path, Query, State},
     http::header,
     response::{IntoResponse as _, Response},
 };
 use minijinja::context;
 use serde::{Deserialize, Serialize};
 
-use super::{Page, chart, failure::Failed, guard::Visit, vote::words_of};
+use super::{
+    Page, chart,
+    cited::Cited,
+    failure::Failed,
+    polls::{AtPoll, standing},
+    vote::{Described, described, names, words_of},
+};
 use crate::api::{
     service::Table,
     view::{self, Choice},
@@ -25,15 +31,14 @@ struct Line<'a> {
     own: Option<Choice>,
     principle: bool,
     divisive: bool,
+    /// What the item stands for, and what it cites; empty if the poll does not know the item any more.
+    card: Option<view::CardView>,
+    transition: Option<view::TransitionView>,
+    cited: Vec<Cited>,
 }
 
 /// `GET /polls/{poll}/result`.
-pub(super) async fn show(
-    State(page): State<Page>,
-    Extension(visit): Extension<Visit>,
-    Path(reference): Path<String>,
-) -> Result<Response, Failed> {
-    let poll = page.service.poll(&reference).await?;
+pub(super) async fn show(AtPoll { page, visit, poll }: AtPoll) -> Result<Response, Failed> {
     let id = poll.id.to_string();
     let result = page.service.result(Some(&id), None).await?;
     let map = page.service.opinion_map(&id).await?;
@@ -44,14 +49,22 @@ pub(super) async fn show(
     };
     let principles: Vec<usize> =
         result.constitution.iter().flat_map(|it| &it.principles).map(|principle| principle.item).collect();
-    let line = |item| line(&result, item, own(item), principles.contains(&item.number));
-    let mut lines: Vec<Line<'_>> = result.items.iter().map(line).collect();
+    let items: Vec<&view::Item> = poll.items.iter().collect();
+    let mut described = described(&page, &poll, &items).await?;
+    let mut lines: Vec<Line<'_>> = Vec::with_capacity(result.items.len());
+    for item in &result.items {
+        let found = described.iter().position(|described| described.item.id == item.id);
+        let described = found.map(|found| described.swap_remove(found));
+        let principle = principles.contains(&item.number);
+        lines.push(Line { principle, ..line(&result, item, own(item), described) });
+    }
     // What most agree on first; what nothing is known of keeps its place.
     lines.sort_by(|a, b| b.item.consensus.unwrap_or(-1.0).total_cmp(&a.item.consensus.unwrap_or(-1.0)));
     let members = poll.rounds.iter().find(|round| round.id == result.round).and_then(|round| round.members);
     let values = context! {
         map => map.as_ref().map(chart::scatter),
         kind => words_of(result.kind),
+        names => names(&page).await?,
         lines,
         members,
         result => &result,
@@ -64,8 +77,9 @@ fn line<'a>(
     result: &'a view::PollResult,
     item: &'a view::ItemResult,
     own: Option<Choice>,
-    principle: bool,
+    described: Option<Described<'_>>,
 ) -> Line<'a> {
+    let (card, transition, cited) = described.map(|it| (it.card, it.transition, it.cited)).unwrap_or_default();
     let groups = result.groups.iter().map(|group| group.name.as_str()).zip(&item.groups);
     let classes = result.classes.iter().filter_map(|class| {
         let tally = class.items.get(item.number.checked_sub(1)?)?;
@@ -76,7 +90,10 @@ fn line<'a>(
         bars: groups.map(|(name, tally)| (name, chart::bar(tally))).collect(),
         classes: classes.collect(),
         own,
-        principle,
+        principle: false,
+        card,
+        transition,
+        cited,
         divisive: result.divisive.contains(&item.number),
         item,
     }
@@ -103,11 +120,7 @@ pub(super) async fn table(
 }
 
 /// `GET /polls/{poll}/receipt`.
-pub(super) async fn receipt(
-    State(page): State<Page>,
-    Extension(visit): Extension<Visit>,
-    Path(reference): Path<String>,
-) -> Result<Response, Failed> {
-    let receipt = page.service.receipt(&reference).await?;
-    page.show(&visit, "receipt.html", context! { receipt }).await
+pub(super) async fn receipt(AtPoll { page, visit, poll }: AtPoll) -> Result<Response, Failed> {
+    let receipt = page.service.receipt(&poll.id.to_string()).await?;
+    page.show(&visit, "receipt.html", context! { receipt, poll, standing => standing(&poll) }).await
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::api::tests::Fixture;
 
+mod facilitation;
 mod pages;
 mod security;
 

@@ -46,7 +46,7 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// Does the same to a text whose lines are kept.
-pub(super) fn plain_lines(text: &str) -> String {
+pub(crate) fn plain_lines(text: &str) -> String {
     text.lines().flat_map(|line| [plain(line), "\n".to_owned()]).collect()
 }
 

@@ -17,6 +17,7 @@ use super::{
     polls::{self, After},
     text,
 };
+use crate::api::Code;
 use crate::{
     api::{
         ApiError,
@@ -33,33 +34,38 @@ pub(super) async fn show(
     Query(after): Query<After>,
 ) -> Result<Response, Failed> {
     let diary = page.service.diary().await?;
-    let dialogue = if diary.kept { page.service.dialogue().await?.dialogue } else { None };
+    let view::Articulated { dialogue, outside, .. } =
+        if diary.kept { page.service.dialogue().await? } else { view::Articulated::default() };
     let all = polls::cards(&page).await?;
     let of_values: Vec<_> = all.into_iter().filter(|card| card.poll.kind == view::Asks::Value).collect();
     let mut cards = page.service.cards(view::OfPoll::default()).await?;
     cards.retain(|card| card.into.is_none());
     cards.sort_by_key(|card| core::cmp::Reverse(card.votes.map_or(0, |votes| votes.agree)));
-    let values = context! { kept => diary.kept, own => diary.cards, dialogue, of_values, cards, said => after.key() };
+    let values =
+        context! { kept => diary.kept, own => diary.cards, dialogue, outside, of_values, cards, said => after.key() };
     page.show(&visit, "values.html", values).await
 }
 
 /// `GET /values/dialogue`.
 pub(super) async fn dialogue(State(page): State<Page>, Extension(visit): Extension<Visit>) -> Result<Response, Failed> {
-    match page.service.dialogue().await?.dialogue {
-        Some(dialogue) => page.show(&visit, "dialogue.html", context! { dialogue }).await,
+    let view::Articulated { dialogue, outside, .. } = page.service.dialogue().await?;
+    match dialogue {
+        Some(dialogue) => page.show(&visit, "dialogue.html", context! { dialogue, outside }).await,
         None => Ok(Redirect::to("/values").into_response()),
     }
 }
 
 /// `POST /values/dialogue`: takes what the person says.
 pub(super) async fn say(State(page): State<Page>, Extension(fields): Extension<Fields>) -> Result<Redirect, Failed> {
+    let given = |name| Some(fields.text(name).to_owned()).filter(|text| !text.is_empty());
     let said = match fields.text("say") {
-        "begin" => Speak::Begin { poll: Some(fields.text("poll").to_owned()).filter(|poll| !poll.is_empty()) },
+        "begin" => Speak::Begin { poll: given("poll"), tell: given("tell") },
+        "tell" => Speak::Tell { host: given("tell") },
         "answer" => Speak::Answer { text: fields.text("text").replace("\r\n", "\n") },
         "back" => Speak::Back,
         "discard" => Speak::Discard,
         "edit" | "accept" => Speak::Edit { card: card(&fields) },
-        _ => return Err(ApiError::invalid("that is nothing to say in a dialogue").into()),
+        _ => return Err(ApiError::coded(Code::Choice, "that is nothing to say in a dialogue").into()),
     };
     let mut articulated = page.service.articulate(said).await?;
     if fields.text("say") == "accept" {
@@ -88,7 +94,7 @@ pub(super) async fn propose(
 ) -> Result<Redirect, Failed> {
     let diary = page.service.diary().await?;
     let card = diary.cards.iter().find(|card| card.title == fields.text("title"));
-    let card = card.ok_or_else(|| ApiError::invalid("there is no such card of yours"))?;
+    let card = card.ok_or_else(|| ApiError::coded(Code::NoCard, "there is no such card of yours"))?;
     let text = serde_json::to_string(card).map_err(|_| ApiError::invalid("the card cannot be written"))?;
     let asked = view::Propose { items: vec![text], wait_seconds: Some(20), ..view::Propose::default() };
     let proposed = page.service.propose(fields.text("poll"), asked).await?;

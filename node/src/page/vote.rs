@@ -1,5 +1,7 @@
 //! Voting: one statement at a time, then a look at all of them, then the ballot goes out.
 
+use std::collections::BTreeMap;
+
 use axum::{
     extract::{Extension, Path, Query, State},
     response::{IntoResponse as _, Redirect, Response},
@@ -9,11 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Page,
+    cited::{Answers, Cited},
     drafts::Draft,
     failure::Failed,
     guard::{Fields, Visit},
     polls::{self, draft, standing},
 };
+use crate::api::Code;
 use crate::api::{
     ApiError, Kind,
     service::SoFar,
@@ -107,13 +111,15 @@ async fn next(page: &Page, poll: &view::Poll, draft: &Draft, skipped: &[usize]) 
     Ok(next.item.map(|item| item.number).filter(|number| !skipped.contains(number)))
 }
 
-/// An item with what it stands for, if it is a values card or a move between two.
+/// An item with what it stands for, if it is a values card or a move between two, and with what it cites.
 #[derive(Serialize)]
 pub(super) struct Described<'a> {
     #[serde(flatten)]
-    item: &'a view::Item,
-    card: Option<view::CardView>,
-    transition: Option<view::TransitionView>,
+    pub(super) item: &'a view::Item,
+    pub(super) card: Option<view::CardView>,
+    pub(super) transition: Option<view::TransitionView>,
+    /// The prompts that it cites, with what the model says to them.
+    pub(super) cited: Vec<Cited>,
 }
 
 /// Returns items with what they stand for.
@@ -128,12 +134,24 @@ pub(super) async fn described<'a>(
         view::Asks::Transition => (Vec::new(), page.service.transitions(of()).await?),
         view::Asks::Statement | view::Asks::Amendment => (Vec::new(), Vec::new()),
     };
+    let answers = Answers::to(page, items.iter().copied())?;
     let one = |item: &&'a view::Item| Described {
         item,
         card: cards.iter().find(|card| card.id == item.id).cloned(),
         transition: moves.iter().find(|transition| transition.id == item.id).cloned(),
+        cited: answers.of(item),
     };
     Ok(items.iter().map(one).collect())
+}
+
+/// Returns what the items of polls about values are called in a line; those of other polls are called as they read.
+pub(super) async fn names(page: &Page) -> Result<BTreeMap<String, String>, Failed> {
+    let cards = page.service.cards(view::OfPoll::default()).await?;
+    let moves = page.service.transitions(view::OfPoll::default()).await?;
+    let of_cards = cards.into_iter().map(|card| (card.id.to_string(), card.card.title));
+    let of_moves =
+        moves.into_iter().map(|it| (it.id.to_string(), format!("{} → {}", it.from.card.title, it.to.card.title)));
+    Ok(of_cards.chain(of_moves).collect())
 }
 
 /// Returns which words a kind of poll has for its choices.
@@ -163,13 +181,13 @@ pub(super) async fn choose(
     let items = ballot(&poll);
     let item = items.iter().find(|item| item.id.to_string() == fields.text("item"));
     let (Some(item), Some(round)) = (item, poll.rounds.last()) else {
-        return Err(ApiError::invalid("this statement is not on the ballot").into());
+        return Err(ApiError::coded(Code::NoItem, "this statement is not on the ballot").into());
     };
     let mut draft = draft(&page, &poll);
     match (fields.text("choice"), choice(fields.text("choice"))) {
         ("none", _) => drop(draft.remove(&item.id)),
         (_, Some(choice)) => drop(draft.insert(item.id, choice)),
-        (_, None) => return Err(ApiError::invalid("there is no such choice").into()),
+        (_, None) => return Err(ApiError::coded(Code::Choice, "there is no such choice").into()),
     }
     page.drafts.keep(round.id, draft);
     let to = match fields.text("to") {

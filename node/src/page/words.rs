@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 
 use minijinja::{Error, ErrorKind, State, value::Kwargs};
 
+use crate::api::ApiError;
+
 const ENGLISH: &str = include_str!("words/en.txt");
 const GERMAN: &str = include_str!("words/de.txt");
 
@@ -79,6 +81,14 @@ impl Catalogue {
         Some(values.iter().fold((*text).to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value)))
     }
 
+    /// Returns what went wrong, in a language.
+    pub(super) fn error(&self, language: Language, error: &ApiError) -> String {
+        let values: Vec<(String, String)> =
+            error.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        let text = self.text(language, &format!("error.{}", error.code.name()), &values);
+        text.expect("every code has a text in every language, which a test checks")
+    }
+
     /// The function that templates call: `t("key", name=value)`.
     pub(super) fn call(&self, state: &State<'_, '_>, key: &str, values: &Kwargs) -> Result<String, Error> {
         let language = state.lookup("language").and_then(|value| value.as_str().and_then(Language::of_tag));
@@ -106,6 +116,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::api::Code;
 
     /// Returns the values that a text names.
     fn names(text: &str) -> BTreeSet<&str> {
@@ -125,6 +136,27 @@ mod tests {
         for key in catalogue.english.keys().filter_map(|key| key.strip_suffix(".one")) {
             assert!(catalogue.english.contains_key(format!("{key}.other").as_str()), "{key}");
         }
+    }
+
+    #[test]
+    fn every_error_has_words_in_both_languages() {
+        let catalogue = Catalogue::new();
+        let mut codes = BTreeSet::new();
+
+        for code in Code::ALL {
+            let key = format!("error.{}", code.name());
+            assert_eq!(serde_json::json!(code), code.name(), "one name for programs and words");
+            assert!(
+                catalogue.english.contains_key(key.as_str()) && catalogue.german.contains_key(key.as_str()),
+                "{key}"
+            );
+            assert_ne!(catalogue.english[key.as_str()], catalogue.german[key.as_str()], "{key}");
+            codes.insert(key);
+        }
+        let words = catalogue.english.keys().filter(|key| key.starts_with("error.") && **key != "error.detail");
+        assert!(words.clone().all(|key| codes.contains(*key)), "words without an error");
+        let long = ApiError::coded(Code::TooLong, "").with("bound", 4096);
+        assert!(catalogue.error(Language::German, &long).contains("höchstens 4096 Bytes"));
     }
 
     #[test]

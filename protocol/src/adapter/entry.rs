@@ -19,6 +19,16 @@ pub struct WeighedAdapter {
 }
 wire_struct!(WeighedAdapter { round, weights[limits::MAX_CLASSES], adapter });
 
+/// An operator's word that the classes of a finished round are to be weighed so.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Weighing {
+    /// Which of the operator's words on this round it is, from 1: nobody can say an older one again in its name.
+    pub number: u8,
+    /// How they are to be weighed.
+    pub weighed: WeighedAdapter,
+}
+wire_struct!(Weighing { number, weighed });
+
 /// What splits a sealed set into cohorts: for each T that the operator holds, a pseudorandom value of the seeds that all
 /// contributors drew for it. Whoever contributed could not know those of the others, nor do f operators know all T.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -45,7 +55,7 @@ pub struct Assessment {
 wire_struct!(Assessment { round, adapter, groups[limits::MAX_CLASSES] });
 
 /// The share of a group's held-out statements that the model prefers to their negations, in ten thousandths.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 pub struct GroupScore {
     /// With the adapter.
     pub candidate: u16,

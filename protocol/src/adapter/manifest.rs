@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What everybody agrees on before the first delta.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdapterManifest {
     /// What the series is called.
@@ -59,7 +59,7 @@ wire_struct!(AdapterManifest {
 });
 
 /// A base model.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BaseModel {
     /// What it is called; what an exported adapter names as its base.
@@ -70,7 +70,7 @@ pub struct BaseModel {
 wire_struct!(BaseModel { name(limits::MAX_TEXT_BYTES), digest });
 
 /// The linear layers that are adapted: in each, `ΔW = alpha/rank · B·A` with A frozen.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Adapted {
     /// r.
@@ -87,7 +87,7 @@ pub struct Adapted {
 wire_struct!(Adapted { rank, alpha, first_layer, layers, targets[limits::MAX_TARGETS] });
 
 /// One linear layer, such as `self_attn.q_proj`.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// Its name within a layer of the model.
@@ -100,7 +100,7 @@ pub struct Target {
 wire_struct!(Target { name, inputs, outputs });
 
 /// The fixed point.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Encoding {
     /// An entry counts in units of 2^-`fraction_bits`.
@@ -121,7 +121,7 @@ impl Encoding {
 }
 
 /// Runs and rounds.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
     /// The rounds of a run.
@@ -134,7 +134,7 @@ pub struct Schedule {
 wire_struct!(Schedule { rounds, every_millis, step });
 
 /// A positive fraction.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ratio {
     /// Above the line.
@@ -145,7 +145,7 @@ pub struct Ratio {
 wire_struct!(Ratio { numerator, denominator });
 
 /// How sums become the one adapter that the next round starts from. All of them are published.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Combination {
     /// The weights of the classes.
@@ -160,7 +160,7 @@ pub struct Combination {
 wire_struct!(Combination { weights, cohorts, centre, floor });
 
 /// Whose voice weighs how much.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Weights {
     /// Every person weighs the same.
@@ -176,7 +176,7 @@ pub enum Weights {
 wire_enum!(Weights { 1 => PerPerson, 2 => PerClass, 3 => Planned, 4 => Posted });
 
 /// What stands for several cohorts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Centre {
     /// The mean of all people.
@@ -189,7 +189,7 @@ pub enum Centre {
 wire_enum!(Centre { 1 => Mean, 2 => Median, 3 => TrimmedMean(trimmed) });
 
 /// A frozen, public evaluation: an adapter is adopted only if no group is worse off.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gate {
     /// The round of ballots whose statements are asked about.
@@ -205,7 +205,7 @@ wire_struct!(Gate { round, groups, held_out, tolerance });
 
 /// Noise that every contributor adds to every entry, so that the published sums say little about any one of them. What they
 /// promise: [`promise`](Noise::promise).
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
     /// The largest norm of a delta before noise, in units: what one person can change.

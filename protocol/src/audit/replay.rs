@@ -113,7 +113,7 @@ impl Replay {
         match entry {
             Entry::Contribution(accepted) => self.name(accepted.header.body),
             Entry::Opened(opened) => self.name(opened.values),
-            Entry::Weigh(weighed) => self.name(weighed.adapter),
+            Entry::Weigh(said) => self.name(said.weighed.adapter),
             Entry::Result(result) => {
                 self.name(result.result);
                 result.follows.into_iter().for_each(|follows| self.name(follows));

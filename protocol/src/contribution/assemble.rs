@@ -80,7 +80,7 @@ pub enum ContributeError {
 }
 
 /// How a contribution shows that a member made it. The tag is the same in both, so nobody speaks twice.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// One member of the cohort, and nobody learns which.

@@ -9,8 +9,8 @@ use chorus_crypto::{codec::Encode as _, hash, hash::Digest, sign::PublicKey, wir
 
 use super::Ledger;
 use crate::{
-    charter::{Amendment, Charter},
-    fault::{Fault, bound},
+    charter::{Amendment, Charter, Consent},
+    fault::{Fault, bound, in_turn},
     id::{BlobId, RoundId},
     ledger::Collects,
     log::{batch::Height, entry::PollKind},
@@ -124,6 +124,11 @@ impl Ledger {
         &self.governance.stated
     }
 
+    /// Returns how often an operator has stated something on the strength of a vote since the last amendment was adopted.
+    pub fn consents_of(&self, operator: &PublicKey, vote: RoundId) -> u8 {
+        self.governance.times.get(operator).and_then(|of_votes| of_votes.get(&vote)).copied().unwrap_or_default()
+    }
+
     /// Returns whether somebody has duties: an operator in office, one that will be, or one of a round that is not at its
     /// end.
     pub fn serves(&self, key: &PublicKey) -> bool {
@@ -144,20 +149,19 @@ impl Ledger {
         self.governance.policy = hash::content(&charter.policy.to_bytes());
         self.governance.served.extend(charter.operators.iter().copied());
         self.governance.charter = Arc::new(charter);
-        let charter = Arc::clone(self.charter());
-        self.clocks.retain(|key, _| charter.operator(key).is_some());
     }
 
     /// Takes an operator's consent to an amendment.
-    pub(super) fn amend(&mut self, author: PublicKey, amendment: &Amendment) -> Result<(), Fault> {
+    pub(super) fn amend(&mut self, author: PublicKey, consent: &Consent) -> Result<(), Fault> {
         self.operator(author, "an amendment")?;
+        let Consent { amendment, number } = consent;
         self.check_amendment(amendment)?;
+        in_turn(self.consents_of(&author, amendment.round), *number, "word on an amendment")?;
         if self.governance.stated.get(&author).is_some_and(|stated| stated.as_ref() == amendment) {
             return Err(Fault::Duplicate("this amendment"));
         }
-        let times = self.governance.times.entry(author).or_default().entry(amendment.round).or_default();
-        bound("statements of one operator on one vote", MAX_STATEMENTS, usize::from(*times) + 1)?;
-        *times += 1;
+        bound("statements of one operator on one vote", MAX_STATEMENTS, usize::from(*number))?;
+        self.governance.times.entry(author).or_default().insert(amendment.round, *number);
         let said = Arc::new(amendment.clone());
         self.governance.stated.insert(author, Arc::clone(&said));
         if self.governance.agreed(&said) {
@@ -221,5 +225,55 @@ impl Ledger {
         }
         let (needed, found) = (round.least(), round.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len()));
         if found < needed { Err(Fault::NotAllowed("an amendment that too few voted on")) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chorus_crypto::sign::Signature;
+
+    use super::*;
+    use crate::{
+        charter::Draft,
+        config::{Genesis, Policy},
+        log::entry::{ClockReading, Entry, SignedEntry},
+    };
+
+    fn operators(of: core::ops::RangeInclusive<u8>) -> Vec<PublicKey> {
+        of.map(|byte| [byte; 32].into()).collect()
+    }
+
+    fn read(ledger: &mut Ledger, operator: u8, millis: u64) -> Result<(), Fault> {
+        let entry = Entry::Clock(ClockReading { time: Timestamp::from_millis(millis) });
+        ledger.apply_verified(&SignedEntry {
+            author: [operator; 32].into(),
+            entry,
+            signature: Signature::from([0; 64]),
+        })
+    }
+
+    /// Lets another committee come into force.
+    fn replace(ledger: &mut Ledger, operators: Vec<PublicKey>) {
+        let charter = Charter { operators, ..ledger.charter().as_ref().clone() };
+        let effective = ledger.height().next();
+        let draft = Draft { number: 1, charter };
+        ledger.governance.pending = Some(Arc::new(Amendment { draft, round: RoundId::ZERO, effective }));
+        ledger.complete(effective);
+    }
+
+    #[test]
+    fn an_operator_that_left_and_came_back_has_not_read_its_clock_anew() {
+        let (name, purpose) = ("Harbour".into(), "To sail".into());
+        let (attesters, policy) = (Vec::new(), Policy::default());
+        let mut ledger = Ledger::new(Genesis { name, purpose, operators: operators(1..=4), attesters, policy });
+        (1..=4).for_each(|operator| assert_eq!(read(&mut ledger, operator, 5), Ok(())));
+        replace(&mut ledger, operators(2..=5));
+        assert_eq!(read(&mut ledger, 1, 6), Err(Fault::NotAllowed("a clock reading")));
+        replace(&mut ledger, operators(1..=4));
+
+        let old = read(&mut ledger, 1, 5);
+
+        assert_eq!(old, Err(Fault::Duplicate("a later clock reading")));
+        assert_eq!(read(&mut ledger, 1, 6), Ok(()));
     }
 }

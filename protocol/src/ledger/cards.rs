@@ -7,11 +7,13 @@ use chorus_crypto::sign::PublicKey;
 use super::Ledger;
 use crate::{
     deliberation::moral_graph::{Merges, ValuesCard},
-    fault::{Fault, bound},
+    fault::{Fault, bound, in_turn},
     id::BlobId,
     limits,
     log::entry::{CanonicalCard, MergeCards, PollKind},
 };
+
+const WORD: &str = "word on a values card";
 
 /// One operator's word about one card.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +22,8 @@ pub struct CardStatement {
     pub operator: PublicKey,
     /// The card.
     pub card: BlobId,
+    /// Which of the operator's words on this card it is, from 1.
+    pub number: u16,
     /// The card that stands for it; none if it stands for itself.
     pub into: Option<BlobId>,
     /// Why.
@@ -28,11 +32,11 @@ pub struct CardStatement {
 
 impl CardStatement {
     pub(super) fn canonical(operator: PublicKey, it: &CanonicalCard) -> Self {
-        Self { operator, card: it.card, into: None, reason: it.reason.clone() }
+        Self { operator, card: it.card, number: it.number, into: None, reason: it.reason.clone() }
     }
 
     pub(super) fn merge(operator: PublicKey, it: &MergeCards) -> Self {
-        Self { operator, card: it.card, into: Some(it.into), reason: it.reason.clone() }
+        Self { operator, card: it.card, number: it.number, into: Some(it.into), reason: it.reason.clone() }
     }
 }
 
@@ -41,6 +45,7 @@ impl CardStatement {
 pub struct Cards {
     statements: Vec<Arc<CardStatement>>,
     latest: BTreeMap<BlobId, Arc<CardStatement>>,
+    said: BTreeMap<(PublicKey, BlobId), u16>,
     merges: Merges,
 }
 
@@ -55,18 +60,26 @@ impl Cards {
         self.latest.get(card).map(Arc::as_ref)
     }
 
+    /// Returns how many words an operator has said on a card.
+    pub fn said_by(&self, operator: &PublicKey, card: &BlobId) -> u16 {
+        self.said.get(&(*operator, *card)).copied().unwrap_or_default()
+    }
+
     /// Returns the merges that count.
     pub const fn merges(&self) -> &Merges {
         &self.merges
     }
 
-    /// Returns what follows from these statements in this order; `None` if a merge leads back to the card itself.
+    /// Returns what follows from these statements in this order; `None` if one is out of turn, or a merge leads back to the
+    /// card itself.
     pub(super) fn of(statements: Vec<CardStatement>) -> Option<Self> {
         let mut cards = Self::default();
         statements.into_iter().all(|statement| cards.add(statement).is_ok()).then_some(cards)
     }
 
     fn add(&mut self, statement: CardStatement) -> Result<(), Fault> {
+        let CardStatement { operator, card, number, .. } = statement;
+        in_turn(self.said_by(&operator, &card), number, WORD)?;
         match statement.into {
             Some(into) if !self.merges.merge(statement.card, into) => {
                 return Err(Fault::Mismatch("a merge that leads back to the card itself"));
@@ -74,6 +87,7 @@ impl Cards {
             Some(_) => {}
             None => self.merges.separate(statement.card),
         }
+        self.said.insert((operator, card), number);
         let statement = Arc::new(statement);
         self.latest.insert(statement.card, Arc::clone(&statement));
         self.statements.push(statement);
@@ -89,6 +103,7 @@ impl Ledger {
         }
         let own = self.cards.statements().filter(|known| known.operator == statement.operator).count();
         bound("statements of one operator about cards", self.share_of(limits::MAX_CARD_STATEMENTS), own + 1)?;
+        in_turn(self.cards.said_by(&statement.operator, &statement.card), statement.number, WORD)?;
         let says_the_same = |known: &CardStatement| known.into == statement.into;
         if self.cards.latest(&statement.card).is_some_and(says_the_same) {
             return Err(Fault::Duplicate("this statement about a card"));

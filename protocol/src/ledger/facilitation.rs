@@ -18,7 +18,7 @@ use super::{Ledger, Poll, Proposer};
 use crate::{
     canonical::{map, put_map},
     facilitation::{AnnotatedProposal, Annotation, AnyProposal, Ground, Moderation, PollRules, StatedRules, Verdict},
-    fault::{Fault, bound},
+    fault::{Fault, bound, in_turn},
     id::{BlobId, PollId, RoundId},
     limits,
     log::entry::PollKind,
@@ -294,15 +294,6 @@ impl Ledger {
     }
 }
 
-/// Checks that a word is the next of its speaker: who repeats an older one speaks for nobody.
-fn in_turn(said: u8, number: u8, what: &'static str) -> Result<(), Fault> {
-    match number {
-        number if number <= said => Err(Fault::Duplicate(what)),
-        number if Some(number) == said.checked_add(1) => Ok(()),
-        _ => Err(Fault::Phase(what)),
-    }
-}
-
 /// Appends what was said about the polls.
 pub(super) fn put(out: &mut Vec<u8>, polls: &BTreeMap<PollId, Arc<Facilitation>>) {
     put_map(out, polls, |said, out| {
@@ -339,3 +330,6 @@ pub(super) fn read(
         Err(DecodeError::NonCanonical("what was said about a poll that there is not"))
     }
 }
+
+#[cfg(test)]
+mod tests;

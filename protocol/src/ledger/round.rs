@@ -19,12 +19,12 @@ use chorus_crypto::{
 use super::{Purpose, scope};
 use crate::{
     adapter::{
-        entry::{Assessment, Beacon, GroupScore, WeighedAdapter},
+        entry::{Assessment, Beacon, GroupScore, WeighedAdapter, Weighing},
         gate::{Standing, medians, passes},
         manifest::{AdapterManifest, Weights},
     },
     charter::Charter,
-    fault::{Fault, bound},
+    fault::{Fault, bound, in_turn},
     id::{BlobId, CommunityId, RoundId, SetId},
     limits,
     log::entry::{
@@ -626,24 +626,25 @@ impl RoundRecord {
         Ok(())
     }
 
-    /// Takes an operator's weighing of the classes of a finished round whose series asks for one.
-    pub(super) fn on_weighed(&mut self, operator: u8, weighed: &WeighedAdapter) -> Result<(), Fault> {
+    /// Takes an operator's word on the weighing of the classes of a finished round whose series asks for one.
+    pub(super) fn on_weighed(&mut self, operator: u8, said: &Weighing) -> Result<(), Fault> {
         let standing = self.standing();
         let is_posted = self.adapter().is_some_and(|adapter| adapter.combination.weights == Weights::Posted);
         if !is_posted || standing != Standing::Unweighed {
             return Err(Fault::Phase("a weighing of classes"));
         }
+        let Weighing { number, weighed } = said;
         if weighed.weights.iter().any(|weight| *weight > limits::MAX_WEIGHT) {
             return Err(Fault::Mismatch("the classes' weights"));
         }
         // An operator may change its word a few times: they have to find one another.
-        let (said, changes) = self.weighed.entry(operator).or_insert_with(|| (weighed.clone(), 0));
-        if *changes > 0 && said == weighed {
+        let last = self.weighed.get(&operator);
+        in_turn(last.map_or(0, |(_, times)| *times), *number, "word on the weighing of classes")?;
+        if last.is_some_and(|(last, _)| last == weighed) {
             return Err(Fault::Duplicate("a weighing of classes"));
         }
-        bound("changes of a weighing", limits::MAX_WEIGHINGS, usize::from(*changes) + 1)?;
-        *said = weighed.clone();
-        *changes += 1;
+        bound("changes of a weighing", limits::MAX_WEIGHINGS, usize::from(*number))?;
+        self.weighed.insert(operator, (weighed.clone(), *number));
         Ok(())
     }
 

@@ -57,7 +57,7 @@ const VERSION: u8 = 1;
 const FACILITATED: u8 = 2;
 
 wire_enum!(Proposer { 1 => Key(key), 2 => Anonymous(tag) });
-wire_struct!(CardStatement { operator, card, into, reason(limits::MAX_TEXT_BYTES) });
+wire_struct!(CardStatement { operator, card, number, into, reason(limits::MAX_TEXT_BYTES) });
 
 /// What is in the state once and in many places of it, for writing.
 struct Tables<'a> {

@@ -15,7 +15,7 @@ use chorus_crypto::{
 };
 
 use crate::{
-    charter::Amendment,
+    charter::Consent,
     fault::Fault,
     id::{BlobId, CommunityId, EntryId, PollId, RoundId, SeriesId, SetId},
     limits,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use crate::adapter::{
-    entry::{Assessment, Beacon, WeighedAdapter},
+    entry::{Assessment, Beacon, WeighedAdapter, Weighing},
     manifest::AdapterManifest,
 };
 pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
@@ -137,13 +137,13 @@ pub enum Entry {
     /// An operator begins a series of adapter rounds.
     Series(AdapterManifest),
     /// An operator weighs the classes of a finished adapter round anew.
-    Weigh(WeighedAdapter),
+    Weigh(Weighing),
     /// An operator says how an adapter did in the series' evaluation.
     Assess(Assessment),
     /// An operator states what splits an adapter round's sealed set into cohorts.
     Beacon(Beacon),
     /// An operator consents to another charter, for which the members voted.
-    Amend(Box<Amendment>),
+    Amend(Box<Consent>),
     /// The state before this batch, whose first entry it is.
     Checkpoint(Checkpoint),
     /// An operator says that a values card stands for itself.

@@ -10,7 +10,7 @@ use chorus_crypto::{codec::Decode as _, sign::PublicKey};
 
 use super::{Effect, Entry, Notice, Peer};
 use crate::{
-    charter::{Amendment, NotCarried, check_vote},
+    charter::{Amendment, Consent, NotCarried, check_vote},
     fault::Fault,
     id::{BlobId, RoundId},
     ledger::Adopted,
@@ -101,7 +101,8 @@ impl Peer {
         verdict.map_err(|why| why.to_string())?;
         let about = consent.draft.id();
         if let Some(key) = self.config.operator.as_ref().filter(|_| self.may_say(&about, "amend", 0)) {
-            let entry = Entry::Amend(Box::new(consent.as_ref().clone()));
+            let number = self.ledger.consents_of(&own, consent.round).saturating_add(1);
+            let entry = Entry::Amend(Box::new(Consent { amendment: consent.as_ref().clone(), number }));
             let signed = SignedEntry::sign(key, self.community, entry);
             self.said(&about, "amend", 0);
             self.post(signed);

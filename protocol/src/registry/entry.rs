@@ -10,7 +10,7 @@ use chorus_crypto::{
 use rand_core::CryptoRng;
 
 use super::attestation::{Attestation, Claim};
-use crate::{id::CommunityId, limits};
+use crate::{id::CommunityId, limits, time::Timestamp};
 
 /// A person asks to be a member: a key, a leaf, and the words of attesters, if there are any yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,10 +56,25 @@ impl Registration {
 pub struct Revocation {
     /// Whose membership.
     pub key: PublicKey,
+    /// An attestation that begins then or before is taken back; a later one is not, so that the same word said again by
+    /// somebody takes no fresh one back. Zero of a member who leaves.
+    pub until: Timestamp,
     /// Why, for everybody to read; may be empty.
     pub reason: String,
 }
-wire_struct!(Revocation { key, reason(limits::MAX_TEXT_BYTES) });
+wire_struct!(Revocation { key, until, reason(limits::MAX_TEXT_BYTES) });
+
+impl Revocation {
+    /// Takes an attestation back, and all earlier ones of its attester.
+    pub const fn of(attestation: &Attestation, reason: String) -> Self {
+        Self { key: attestation.claim.key, until: attestation.valid_from, reason }
+    }
+
+    /// Leaves.
+    pub const fn leaving(key: PublicKey, reason: String) -> Self {
+        Self { key, until: Timestamp::from_millis(0), reason }
+    }
+}
 
 /// A member states that somebody is a distinct person, or takes that back.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -68,8 +83,10 @@ pub struct Vouch {
     pub key: PublicKey,
     /// Whether the vouch stands from now on, or no more.
     pub stands: bool,
+    /// Which of the member's words on this person it is, from 1: nobody can say an older one again in their name.
+    pub number: u32,
 }
-wire_struct!(Vouch { key, stands });
+wire_struct!(Vouch { key, stands, number });
 
 /// A member takes a fresh leaf with the same attributes.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -123,7 +140,9 @@ wire_struct!(Expulsion { key, reason(limits::MAX_TEXT_BYTES) });
 pub struct Census {
     /// The slot.
     pub slot: u8,
+    /// Which of the attester's words on this slot it is, from 1: nobody can say an older one again in its name.
+    pub number: u32,
     /// People with value 1, 2, …: each zero or at least the policy's `class_members`.
     pub counts: Vec<u32>,
 }
-wire_struct!(Census { slot, counts[limits::MAX_ATTRIBUTE_VALUES] });
+wire_struct!(Census { slot, number, counts[limits::MAX_ATTRIBUTE_VALUES] });

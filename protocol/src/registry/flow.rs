@@ -122,7 +122,7 @@ pub enum VouchingError {
 }
 
 /// The rules of vouching.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vouching {
     /// The groups of seeds. Each group should hold seeds from every part of the community, so that any of them can be

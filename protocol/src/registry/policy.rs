@@ -48,7 +48,7 @@ pub enum AdmissionError {
 }
 
 /// k of the community's n attesters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Quorum {
     /// Attestations needed, k.
@@ -113,7 +113,7 @@ pub struct Attester {
 wire_struct!(Attester { key, organisation(limits::MAX_NAME_BYTES) });
 
 /// A monotone formula: more attestations and more vouches never exclude anybody.
-#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Admission {
     /// Enough attesters.

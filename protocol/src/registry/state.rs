@@ -55,6 +55,7 @@ impl Encode for Registry {
             people,
             leaves,
             vouches,
+            vouch_words,
             last_vouch,
             penalised,
             vouched,
@@ -69,6 +70,7 @@ impl Encode for Registry {
         people.values().for_each(|person| person.encode(out));
         put_set(out, leaves);
         put_map(out, vouches, Encode::encode);
+        put_map(out, vouch_words, Encode::encode);
         put_map(out, last_vouch, Encode::encode);
         put_map(out, penalised, Encode::encode);
         put_set(out, vouched);
@@ -76,7 +78,10 @@ impl Encode for Registry {
         put_map(out, removals, |keys, out| put_set(out, keys));
         put_map(out, removed, Encode::encode);
         put_map(out, expulsions, |keys, out| put_set(out, keys));
-        put_map(out, census, |counts, out| put_seq(out, counts));
+        put_map(out, census, |(number, counts), out| {
+            number.encode(out);
+            put_seq(out, counts);
+        });
         snapshots.encode(out);
     }
 }
@@ -92,6 +97,7 @@ impl Decode for Registry {
             people: people.into_iter().map(|person| (person.claim.key, Arc::new(person))).collect(),
             leaves: set(input, 4 * PEOPLE)?,
             vouches: map(input, MAX_VOUCHES, Decode::decode)?,
+            vouch_words: map(input, limits::MAX_BLOB_BYTES, Decode::decode)?,
             last_vouch: map(input, PEOPLE, Decode::decode)?,
             penalised: map(input, PEOPLE, Decode::decode)?,
             vouched: Arc::new(set(input, PEOPLE)?),
@@ -99,7 +105,9 @@ impl Decode for Registry {
             removals: map(input, MAX_WORDS, |input| set(input, MAX_WORDS))?,
             removed: map(input, MAX_WORDS, Decode::decode)?,
             expulsions: map(input, PEOPLE, |input| set(input, MAX_WORDS))?,
-            census: map(input, MAX_WORDS, |input| input.seq(limits::MAX_ATTRIBUTE_VALUES))?,
+            census: map(input, MAX_WORDS, |input| {
+                Ok((Decode::decode(input)?, input.seq(limits::MAX_ATTRIBUTE_VALUES)?))
+            })?,
             snapshots: Decode::decode(input)?,
         })
     }

@@ -19,7 +19,7 @@ fn charter() -> Charter {
 
 /// What two attesters say of how many people live where.
 fn census(counts: [[u32; 2]; 2]) -> Registry {
-    let of = |(byte, counts): (u8, [u32; 2])| ((0, PublicKey::from([byte; 32])), counts.to_vec());
+    let of = |(byte, counts): (u8, [u32; 2])| ((0, PublicKey::from([byte; 32])), (1, counts.to_vec()));
     Registry { census: (1..).zip(counts).map(of).collect(), ..Registry::default() }
 }
 

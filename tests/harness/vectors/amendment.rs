@@ -7,7 +7,7 @@ use chorus_crypto::{
     sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
-    charter::{Amendment, Charter, ClassWeights, Draft, check_vote},
+    charter::{Amendment, Charter, ClassWeights, Consent, Draft, check_vote},
     config::{Attribute, Genesis, Policy},
     deliberation::tally::{Tally, Totals},
     fault::Fault,
@@ -67,13 +67,13 @@ impl Scene {
     }
 
     fn values(&self, case: &Case) -> Values {
-        self.values_of(case, |_| {}, |_| {})
+        self.values_of(case, |_, _| {}, |_| {})
     }
 
     fn values_of(
         &self,
         case: &Case,
-        consent: impl FnOnce(&mut Amendment),
+        consent: impl FnOnce(&mut Amendment, &mut u8),
         report: impl FnOnce(&mut RoundReport),
     ) -> Values {
         let (community, round) = (self.community.id(), RoundId::from([7; 32]));
@@ -90,8 +90,9 @@ impl Scene {
         };
         report(&mut result);
         let mut said = Amendment { draft: case.draft.clone(), round, effective: Height(case.effective) };
-        consent(&mut said);
-        let entry = Entry::Amend(Box::new(said));
+        let mut number = 1;
+        consent(&mut said, &mut number);
+        let entry = Entry::Amend(Box::new(Consent { amendment: said, number }));
         let entry = SignedEntry::sign(&self.community.operators[2], community, entry);
         Values::default()
             .encoded("genesis", &self.community.genesis)
@@ -109,7 +110,10 @@ pub(super) fn check(values: &Values) -> Result<(), Refused> {
     let consent: SignedEntry = values.decode("consent")?;
     consent.verify(ledger.community())?;
     require(ledger.charter().operator(&consent.author).is_some())?;
-    let Entry::Amend(amendment) = &consent.entry else { return Err(Refused) };
+    let Entry::Amend(said) = &consent.entry else { return Err(Refused) };
+    let Consent { amendment, number } = said.as_ref();
+    // Nothing was said before.
+    require(*number == 1)?;
     // The round is on no log here; it is the last that is looked for.
     match ledger.check_amendment(amendment) {
         Err(Fault::Unknown("round")) => {}
@@ -147,7 +151,7 @@ pub(super) fn suite() -> Suite {
 
 fn consents(suite: &mut Suite, scene: &Scene, case: &Case) {
     let mut bad = |breaks: &str, change: fn(&mut Amendment)| {
-        suite.bad(REPLACED, breaks, |values| *values = scene.values_of(case, change, |_| {}));
+        suite.bad(REPLACED, breaks, |values| *values = scene.values_of(case, |it, _| change(it), |_| {}));
     };
     bad("a height that is being decided", |amendment| amendment.effective = Height(HEIGHT + 1));
     bad("a height too far ahead", |amendment| amendment.effective = Height(HEIGHT + 1 + 4_097));
@@ -165,7 +169,7 @@ fn consents(suite: &mut Suite, scene: &Scene, case: &Case) {
 
 fn votes(suite: &mut Suite, scene: &Scene, case: &Case) {
     let mut bad = |breaks: &str, change: &dyn Fn(&mut RoundReport)| {
-        suite.bad(REPLACED, breaks, |values| *values = scene.values_of(case, |_| {}, change));
+        suite.bad(REPLACED, breaks, |values| *values = scene.values_of(case, |_, _| {}, change));
     };
     bad("a result of another community", &|report| report.community = [1; 32].into());
     bad("a result of a round that did not ask", &|report| report.items.truncate(1));

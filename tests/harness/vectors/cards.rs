@@ -37,12 +37,13 @@ fn reason() -> String {
     "They attend to the same.".into()
 }
 
-fn merge(card: &str, into: &str) -> Entry {
-    Entry::MergeCards(MergeCards { card: id(card), into: id(into), reason: reason() })
+/// The `number`-th word of an operator on `card`.
+fn merge(number: u16, card: &str, into: &str) -> Entry {
+    Entry::MergeCards(MergeCards { card: id(card), into: id(into), number, reason: reason() })
 }
 
-fn canonical(card: &str) -> Entry {
-    Entry::Canonical(CanonicalCard { card: id(card), reason: reason() })
+fn canonical(number: u16, card: &str) -> Entry {
+    Entry::Canonical(CanonicalCard { card: id(card), number, reason: reason() })
 }
 
 impl Scene {
@@ -55,9 +56,9 @@ impl Scene {
             propose("Autonomy"),
             propose("Freedom"),
             propose("Care"),
-            merge("Freedom", "Autonomy"),
-            merge("Autonomy", "Care"),
-            canonical("Freedom"),
+            merge(1, "Freedom", "Autonomy"),
+            merge(1, "Autonomy", "Care"),
+            canonical(1, "Freedom"),
         ];
         let mut scene = Self { community, log: Vec::new() };
         for (number, entry) in entries.into_iter().enumerate() {
@@ -89,7 +90,11 @@ pub(super) fn suite() -> Suite {
     let scene = Scene::new();
     suite.good(WORDS, scene.values(&scene.log));
     suite.good("a merge in place of another", {
-        let log = [&scene.log[..], &[scene.signed(0, merge("Autonomy", "Freedom"))]].concat();
+        let log = [&scene.log[..], &[scene.signed(0, merge(1, "Autonomy", "Freedom"))]].concat();
+        scene.values(&log)
+    });
+    suite.good("a word that an operator says again, as its next one", {
+        let log = [&scene.log[..], &[scene.signed(0, merge(2, "Freedom", "Autonomy"))]].concat();
         scene.values(&log)
     });
     added(&mut suite, &scene);
@@ -105,23 +110,27 @@ fn added(suite: &mut Suite, scene: &Scene) {
         suite.bad(WORDS, breaks, |values| *values = scene.values(&log));
     };
     let by_stranger = |entry| SignedEntry::sign(&stranger, scene.community.id(), entry);
-    bad("a merge by somebody who is no operator", by_stranger(merge("Care", "Freedom")));
-    bad("a separation by somebody who is no operator", by_stranger(canonical("Autonomy")));
-    bad("a merge that leads back to the card", scene.signed(0, merge("Care", "Autonomy")));
-    bad("a merge of a card into itself", scene.signed(0, merge("Care", "Care")));
-    bad("what was said last, again, by another operator", scene.signed(0, canonical("Freedom")));
-    bad("a merge that is there, by another operator", scene.signed(0, merge("Autonomy", "Care")));
-    bad("a separation of a card that nobody proposed", scene.signed(0, canonical("Courage")));
-    bad("a merge of a card that nobody proposed", scene.signed(0, merge("Courage", "Care")));
-    bad("a merge into a card that nobody proposed", scene.signed(0, merge("Care", "Courage")));
+    bad("a merge by somebody who is no operator", by_stranger(merge(1, "Care", "Freedom")));
+    bad("a separation by somebody who is no operator", by_stranger(canonical(1, "Autonomy")));
+    bad("a merge that leads back to the card", scene.signed(0, merge(1, "Care", "Autonomy")));
+    bad("a merge of a card into itself", scene.signed(0, merge(1, "Care", "Care")));
+    bad("what was said last, again, by another operator", scene.signed(0, canonical(2, "Freedom")));
+    bad("a merge that is there, by another operator", scene.signed(0, merge(1, "Autonomy", "Care")));
+    bad("a separation of a card that nobody proposed", scene.signed(0, canonical(1, "Courage")));
+    bad("a merge of a card that nobody proposed", scene.signed(0, merge(1, "Courage", "Care")));
+    bad("a merge into a card that nobody proposed", scene.signed(0, merge(1, "Care", "Courage")));
+    bad("an old merge said again", scene.log[FIRST_WORD].clone());
+    bad("a merge without a number", scene.signed(0, merge(0, "Freedom", "Autonomy")));
+    bad("a merge that leaves a number out", scene.signed(0, merge(3, "Freedom", "Autonomy")));
+    bad("a separation that leaves a number out", scene.signed(0, canonical(2, "Autonomy")));
     for (breaks, reason) in [("a merge without a reason", ""), ("a merge with a blank reason", " \n\t")] {
-        let blank = MergeCards { card: id("Freedom"), into: id("Care"), reason: reason.into() };
+        let blank = MergeCards { card: id("Freedom"), into: id("Care"), number: 2, reason: reason.into() };
         bad(breaks, scene.signed(0, Entry::MergeCards(blank)));
     }
-    let blank = CanonicalCard { card: id("Autonomy"), reason: " ".into() };
+    let blank = CanonicalCard { card: id("Autonomy"), number: 1, reason: " ".into() };
     bad("a separation with a blank reason", scene.signed(0, Entry::Canonical(blank)));
-    let forged = scene.signed(1, merge("Freedom", "Care")).signature;
-    bad("a word under another's signature", SignedEntry { signature: forged, ..scene.signed(0, canonical("Care")) });
+    let forged = scene.signed(1, merge(1, "Freedom", "Care")).signature;
+    bad("a word under another's signature", SignedEntry { signature: forged, ..scene.signed(0, canonical(1, "Care")) });
 }
 
 /// The log that leads to the words, otherwise.

@@ -30,7 +30,7 @@ fn founded(attesters: usize, (north, south): (usize, usize)) -> Town {
 /// What an attester says of how many live where.
 fn count(town: &mut Town, attester: usize, counts: [u32; 2]) -> Result<(), Fault> {
     let key = town.community.attesters[attester].clone();
-    town.say(&key, Entry::Census(Census { slot: 0, counts: counts.into() }))
+    town.say(&key, Entry::Census(Census { slot: 0, number: 1, counts: counts.into() }))
 }
 
 fn by_region(town: &Town, weights: &[u32]) -> Poll {
@@ -82,7 +82,7 @@ fn attack_09_a_corrupt_attester_alone_opens_no_class() {
     town.open(&poll).expect("honest entries");
     assert_eq!(open_classes(&town, &poll), [1]);
     let operator = town.community.operators[0].clone();
-    let census = Entry::Census(Census { slot: 0, counts: vec![9, 9] });
+    let census = Entry::Census(Census { slot: 0, number: 1, counts: vec![9, 9] });
     assert_eq!(town.say(&operator, census), Err(Fault::NotAllowed("a census")));
 }
 

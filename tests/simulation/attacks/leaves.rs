@@ -157,7 +157,7 @@ fn attack_07_nobody_proves_to_be_a_padding_position_or_a_sum_of_leaves() {
 fn attack_07_nobody_shows_a_class_they_are_not_in() {
     let mut town = founded(3);
     town.register_all();
-    let census = chorus_protocol::log::entry::Census { slot: 0, counts: vec![2, 2] };
+    let census = chorus_protocol::log::entry::Census { slot: 0, number: 1, counts: vec![2, 2] };
     let attester = town.community.attesters[0].clone();
     town.say(&attester, Entry::Census(census)).expect("a census");
     let classes = ClassPlan { source: ClassSource::Attribute(0), weights: vec![1, 2, 2] };

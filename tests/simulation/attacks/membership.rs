@@ -82,13 +82,14 @@ fn of_two_recoveries_that_are_admitted_the_first_takes_over_and_the_other_never_
 fn a_word_for_later_that_was_taken_back_does_not_come_back() {
     let mut town = attested(1);
     let (attester, key) = (town.community.attesters[0].clone(), town.community.people[0].key.clone());
-    let revocation = Entry::Revoke(Revocation { key: key.public(), reason: "seen twice".into() });
-    town.say(&attester, revocation.clone()).expect("taken back");
+    let first = town.community.attestation(&attester, town.claim(0));
+    let revoke = |attestation| Entry::Revoke(Revocation::of(attestation, "seen twice".into()));
+    town.say(&attester, revoke(&first)).expect("taken back");
     let day = |days: u64| Timestamp::from_millis(days * DAY);
     let policy = town.community.genesis.policy_digest();
     let later = Attestation::sign(&attester, town.community.id(), town.claim(0), policy, (day(3), day(9)));
     town.say(&attester, Entry::Attest(later)).expect("a fresh word, from day 3 on");
-    town.say(&attester, revocation).expect("taken back as well");
+    town.say(&attester, revoke(&later)).expect("taken back as well");
 
     let again = town.say(&key, Entry::Attest(later));
 
@@ -121,7 +122,7 @@ fn vouching_town(attesters: usize) -> Town {
         let key = town.community.people[person].key.public();
         for seed in 0..2 {
             let seed = town.community.people[seed].key.clone();
-            town.say(&seed, Entry::Vouch(Vouch { key, stands: true })).expect("a seed vouches");
+            town.say(&seed, Entry::Vouch(Vouch { key, stands: true, number: 1 })).expect("a seed vouches");
         }
         town.pass(5 * DAY);
     }
@@ -181,7 +182,7 @@ fn one_operator_cannot_use_up_the_rounds_or_polls_of_the_others() {
 fn leaves_first(community: &Community, person: usize) -> SignedEntry {
     let key = &community.people[person].key;
     let leave = |words: u32| {
-        let revocation = Revocation { key: key.public(), reason: words.to_string() };
+        let revocation = Revocation::leaving(key.public(), words.to_string());
         SignedEntry::sign(key, community.id(), Entry::Revoke(revocation))
     };
     let comes_first = |entry: &SignedEntry| entry.id().as_ref()[0] < 4;

@@ -2,6 +2,7 @@
 
 use chorus_crypto::{codec::Decode as _, codec::Encode as _, sign::Signature};
 use chorus_protocol::audit::MAGIC;
+use chorus_tests::replayed::assert_nothing_replays;
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng as _, SeedableRng as _},
@@ -18,6 +19,13 @@ fn refuse(what: &str, codes: &[u8], change: impl FnOnce(&mut Bundle)) {
     change(&mut bundle);
     assert_ne!(bundle, BASE.bundle, "{what} changes something");
     assert_refused(what, &bundle.to_bytes(), codes);
+}
+
+#[test]
+fn nothing_that_stands_on_the_log_can_be_said_again_with_effect() {
+    let said = assert_nothing_replays(&BASE.bundle.genesis, &BASE.bundle.decisions);
+
+    assert!(said > 100, "{said} entries");
 }
 
 #[test]

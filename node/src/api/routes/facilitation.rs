@@ -1,39 +1,49 @@
 //! Routes for taking part in polls and looking after them: moderation, what to show next, own votes and statements, tables.
 
+use aide::axum::{
+    ApiRouter,
+    routing::{get_with, post_with},
+};
 use axum::{
-    Json, Router,
+    Json,
     extract::{Path, Query, State},
     http::header,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use serde::Deserialize;
 
 use super::{Answer, Asked, Shared};
 use crate::api::{
     error::ApiError,
+    openapi::{Csv, told},
     service::{SoFar, Table},
     view,
 };
 
 /// Returns these routes.
-pub(super) fn router() -> Router<Shared> {
-    Router::new()
-        .route("/polls/{poll}/rules", get(rules).post(change_rules))
-        .route("/polls/{poll}/moderate", post(moderate))
-        .route("/polls/{poll}/similar", post(similar))
-        .route("/polls/{poll}/next", get(next))
-        .route("/polls/{poll}/mine", get(mine))
-        .route("/moderation", get(moderation))
-        .route("/export/{file}", get(export))
+pub(super) fn described() -> ApiRouter<Shared> {
+    ApiRouter::new()
+        .api_route(
+            "/polls/{poll}/rules",
+            get_with(rules, told("The rules for the items of a poll."))
+                .post_with(change_rules, told("States other rules, as an operator.")),
+        )
+        .api_route("/polls/{poll}/moderate", post_with(moderate, told("Accepts or rejects items, as an operator.")))
+        .api_route("/polls/{poll}/similar", post_with(similar, told("Items that say nearly the same as a text.")))
+        .api_route("/polls/{poll}/next", get_with(next, told("Which item to show next.")))
+        .api_route(
+            "/polls/{poll}/mine",
+            get_with(mine, told("The person’s own votes and statements, which this node alone knows.")),
+        )
+        .api_route("/moderation", get_with(moderation, told("Everything that operators have said about items.")))
+        .api_route(
+            "/export/{file}",
+            get_with(export, |op| told("A table, without a row for any person.")(op).response::<200, Csv>()),
+        )
 }
 
-#[derive(Debug, Deserialize)]
-struct OfPoll {
-    poll: Option<String>,
-}
-
-#[derive(Deserialize)]
+/// The query of `GET polls/{poll}/next`.
+#[derive(Deserialize, schemars::JsonSchema)]
 struct NextQuery {
     /// Items answered and not sent yet, separated by commas.
     answered: Option<String>,
@@ -88,14 +98,14 @@ async fn mine(State(shared): State<Shared>, Path(poll): Path<String>) -> Answer<
     shared.service.mine(&poll).await.map(Json)
 }
 
-async fn moderation(State(shared): State<Shared>, Query(query): Query<OfPoll>) -> Answer<view::ModerationLog> {
+async fn moderation(State(shared): State<Shared>, Query(query): Query<view::OfPoll>) -> Answer<view::ModerationLog> {
     shared.service.moderation_log(query.poll.as_deref()).await.map(Json)
 }
 
 async fn export(
     State(shared): State<Shared>,
     Path(file): Path<String>,
-    Query(query): Query<OfPoll>,
+    Query(query): Query<view::OfPoll>,
 ) -> Result<Response, ApiError> {
     let table = Table::of_file(&file).ok_or_else(|| {
         let names: Vec<&str> = Table::ALL.into_iter().map(Table::file).collect();

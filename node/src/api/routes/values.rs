@@ -1,31 +1,54 @@
 //! The routes about values: the dialogue, cards, transitions, the moral graph.
 
+use aide::axum::{
+    ApiRouter,
+    routing::{get_with, post_with},
+};
 use axum::{
-    Json, Router,
+    Json,
     extract::{Query, State},
     http::header,
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
+use chorus_protocol::deliberation::moral_graph::export::MoralGraphExport;
 
 use super::{Answer, Asked, Shared};
 use crate::{
-    api::{ApiError, Kind, view},
+    api::{
+        ApiError, Kind,
+        openapi::{Picture, told},
+        view,
+    },
     drawing,
 };
 
 /// Returns the routes, below the base of all.
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/values/dialogue", get(dialogue).post(articulate))
-        .route("/values/cards", get(cards))
-        .route("/values/transitions", get(transitions))
-        .route("/values/next", get(next))
-        .route("/values/similar", get(similar))
-        .route("/values/merge", post(merge))
-        .route("/values/canonical", post(canonical))
-        .route("/moral-graph", get(moral_graph))
-        .route("/moral-graph.svg", get(picture))
+pub(super) fn described() -> ApiRouter<Shared> {
+    ApiRouter::new()
+        .api_route(
+            "/values/dialogue",
+            get_with(dialogue, told("The dialogue that is under way."))
+                .post_with(articulate, told("Says something in the dialogue.")),
+        )
+        .api_route("/values/cards", get_with(cards, told("The values cards of the community.")))
+        .api_route("/values/transitions", get_with(transitions, told("The transitions that polls ask about.")))
+        .api_route("/values/next", get_with(next, told("Which values or transitions to show next.")))
+        .api_route("/values/similar", get_with(similar, told("Cards that may mean the same.")))
+        .api_route("/values/merge", post_with(merge, told("Says, as an operator, that one card stands for another.")))
+        .api_route(
+            "/values/canonical",
+            post_with(canonical, told("Says, as an operator, that a card stands for itself.")),
+        )
+        .api_route(
+            "/moral-graph",
+            get_with(moral_graph, |op| {
+                told("The moral graph, in its published form.")(op).response::<200, Json<MoralGraphExport>>()
+            }),
+        )
+        .api_route(
+            "/moral-graph.svg",
+            get_with(picture, |op| told("The moral graph, drawn.")(op).response::<200, Picture>()),
+        )
 }
 
 async fn dialogue(State(shared): State<Shared>) -> Answer<view::Articulated> {

@@ -7,7 +7,7 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 use chorus_protocol::{
-    charter::{Amendment, Charter, Draft, check_vote},
+    charter::{Amendment, Charter, Consent, Draft, check_vote},
     config::Policy,
     id::{BlobId, RoundId},
     ledger::{Ledger, RoundState},
@@ -100,7 +100,9 @@ impl Service {
         let effective = asked.effective.map_or_else(|| joined(&ledger, &draft, round), Height);
         let amendment = Amendment { draft, round, effective };
         ledger.check_amendment(&amendment).map_err(|fault| ApiError::refused(fault.to_string()))?;
-        self.node.command(Command::Post(Entry::Amend(Box::new(amendment.clone())))).await?;
+        let consent =
+            Consent { number: ledger.consents_of(&own, round).saturating_add(1), amendment: amendment.clone() };
+        self.node.command(Command::Post(Entry::Amend(Box::new(consent)))).await?;
         let number = amendment.draft.number;
         let said = move |peer: &Peer| {
             let ledger = peer.ledger();

@@ -9,8 +9,10 @@ use chorus_protocol::{ledger::Poll, log::entry::PollKind};
 use futures::future::BoxFuture;
 
 use super::{ApiError, Service, chat::answering, values::poll_of, view};
+use crate::api::Code;
 use crate::{
     articulation::{self, Articulation, Interviewer, Step},
+    chat::answer::Place,
     diary::{DiaryError, ValueCard},
     model::chat::Message,
 };
@@ -32,12 +34,20 @@ pub(super) struct Interview {
 
 /// The model that is configured for conversations, as it is: without constitution and adapter.
 #[derive(Debug)]
-struct Configured(Arc<Service>);
+struct Configured {
+    service: Arc<Service>,
+    /// The one that may be told.
+    model: view::Answering,
+}
 
 impl Interviewer for Configured {
     fn say<'a>(&'a self, conversation: &'a [Message]) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
-            let answer = self.0.ask_plainly(conversation.to_vec(), MOST_TOKENS).await;
+            // Whoever configures another one meanwhile has not let that one know.
+            if self.service.configured().as_ref() != Some(&self.model) {
+                return None;
+            }
+            let answer = self.service.ask_plainly(conversation.to_vec(), MOST_TOKENS).await;
             answer.ok().map(|answer| answer.text().to_owned())
         })
     }
@@ -56,8 +66,7 @@ impl Service {
     /// Returns [`Kind::Refused`](super::Kind::Refused) if no diary is kept.
     pub async fn dialogue(&self) -> Result<view::Articulated, ApiError> {
         self.kept()?;
-        let dialogue = self.diary.read()?.articulation;
-        Ok(view::Articulated { dialogue: dialogue.map(|dialogue| self.dialogue_view(&dialogue)), card: None })
+        Ok(self.articulated(self.diary.read()?.articulation.as_ref(), None))
     }
 
     /// Takes what the person says in the dialogue, and returns what is asked next.
@@ -70,7 +79,16 @@ impl Service {
         self.kept()?;
         let _turn = self.interview.turn.lock().await;
         let dialogue = match said {
-            view::Speak::Begin { poll } => self.begin(poll.as_deref()).await?,
+            view::Speak::Begin { poll, tell } => {
+                let mut dialogue = self.begin(poll.as_deref()).await?;
+                self.tell(&mut dialogue, tell)?;
+                dialogue
+            }
+            view::Speak::Tell { host } => {
+                let mut dialogue = self.under_way()?;
+                self.tell(&mut dialogue, host)?;
+                dialogue
+            }
             view::Speak::Answer { text } => {
                 let mut dialogue = self.under_way()?;
                 dialogue.answer(&text)?;
@@ -91,16 +109,27 @@ impl Service {
                 let card = ValueCard::from(&self.under_way()?.finished()?);
                 self.diary.add_card(card.clone())?;
                 self.keep_dialogue(None)?;
-                return Ok(view::Articulated { dialogue: None, card: Some(card) });
+                return Ok(self.articulated(None, Some(card)));
             }
             view::Speak::Discard => {
                 self.keep_dialogue(None)?;
-                return Ok(view::Articulated::default());
+                return Ok(self.articulated(None, None));
             }
         };
-        let view = self.dialogue_view(&dialogue);
+        let view = self.articulated(Some(&dialogue), None);
         self.keep_dialogue(Some(dialogue))?;
-        Ok(view::Articulated { dialogue: Some(view), card: None })
+        Ok(view)
+    }
+
+    /// Lets the endpoint at a host be told of a dialogue, if that is the one that is configured; without one, none is.
+    fn tell(&self, dialogue: &mut Articulation, host: Option<String>) -> Result<(), ApiError> {
+        if let Some(host) = &host
+            && self.outside().and_then(|outside| outside.host).as_ref() != Some(host)
+        {
+            return Err(ApiError::invalid(format!("no model at {host} is configured: see `chorus config list`")));
+        }
+        dialogue.tell(host);
+        Ok(())
     }
 
     async fn begin(&self, poll: Option<&str>) -> Result<Articulation, ApiError> {
@@ -116,12 +145,12 @@ impl Service {
 
     fn under_way(&self) -> Result<Articulation, ApiError> {
         let begin = "no dialogue is under way: begin one with `chorus value articulate`";
-        self.diary.read()?.articulation.ok_or_else(|| ApiError::refused(begin))
+        self.diary.read()?.articulation.ok_or_else(|| ApiError::coded(Code::NoDialogue, begin))
     }
 
     /// A model that fails, or takes too long, is not waited for: the script goes on.
     async fn let_model_speak(self: &Arc<Self>, dialogue: &mut Articulation) {
-        let Some(model) = self.interviewer() else { return };
+        let Some(model) = self.interviewer(dialogue) else { return };
         let asked = tokio::time::timeout(PATIENCE, articulation::follow_up(model.as_ref(), dialogue)).await;
         if let Ok(Some(question)) = asked {
             dialogue.follow_up(&question);
@@ -133,9 +162,25 @@ impl Service {
         }
     }
 
-    fn interviewer(self: &Arc<Self>) -> Option<Arc<dyn Interviewer>> {
+    fn interviewer(self: &Arc<Self>, dialogue: &Articulation) -> Option<Arc<dyn Interviewer>> {
         let set = self.interview.model.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        set.or_else(|| self.configured().map(|_| Arc::new(Configured(self.clone())) as Arc<dyn Interviewer>))
+        set.or_else(|| {
+            let (service, model) = (self.clone(), self.takes_part(dialogue)?);
+            Some(Arc::new(Configured { service, model }))
+        })
+    }
+
+    /// The configured model, if it is told of a dialogue: one on this machine is, one elsewhere if the person said so.
+    fn takes_part(&self, dialogue: &Articulation) -> Option<view::Answering> {
+        self.configured().filter(|model| match (model.provider, &model.host) {
+            (Place::Local, _) => true,
+            (Place::Outside, host) => host.as_ref().is_some_and(|host| dialogue.may_tell(host)),
+        })
+    }
+
+    /// The endpoint elsewhere that is configured.
+    fn outside(&self) -> Option<view::Answering> {
+        self.configured().filter(|model| model.provider == Place::Outside)
     }
 
     /// The model that is configured for conversations.
@@ -148,6 +193,11 @@ impl Service {
             entries.articulation = dialogue;
             Ok(())
         })
+    }
+
+    fn articulated(&self, dialogue: Option<&Articulation>, card: Option<ValueCard>) -> view::Articulated {
+        let dialogue = dialogue.map(|dialogue| self.dialogue_view(dialogue));
+        view::Articulated { dialogue, card, outside: self.outside() }
     }
 
     fn dialogue_view(&self, dialogue: &Articulation) -> view::DialogueView {
@@ -164,7 +214,7 @@ impl Service {
             suggested: dialogue.suggested(),
             turns: dialogue.turns().to_vec(),
             card: dialogue.card().clone(),
-            model: self.configured(),
+            model: self.takes_part(dialogue),
         }
     }
 }

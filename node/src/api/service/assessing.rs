@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 use chorus_crypto::codec::Decode as _;
 use chorus_protocol::{
     adapter::{
-        entry::{Assessment, WeighedAdapter},
+        entry::{Assessment, WeighedAdapter, Weighing},
         gate::{Position, Stance, positions},
         manifest::Weights,
         report::{AdapterValues, Averages},
@@ -58,7 +58,9 @@ impl Service {
         let weighing = move || averages.weighed(&wide).map(|values: AdapterValues| values.to_blob());
         let weighed = tokio::task::spawn_blocking(weighing).await?;
         let (adapter, bytes) = weighed.ok_or_else(|| ApiError::invalid("all weights are zero"))?;
-        let said = WeighedAdapter { round: record.id, weights, adapter };
+        let last = record.charter.operator(&key).and_then(|operator| record.weighed.get(&operator));
+        let number = last.map_or(0, |(_, times)| *times).saturating_add(1);
+        let said = Weighing { number, weighed: WeighedAdapter { round: record.id, weights, adapter } };
         // The body first: whoever reads the entry asks for it.
         self.node.command(Command::Keep(bytes.into())).await?;
         self.say(&mut ledger, vec![Entry::Weigh(said)]).await?;

@@ -16,6 +16,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, people, text, try_entries, view, wait};
+use crate::api::Code;
 use crate::{
     attester::{
         Acquaintance, CodeState, Desk, MAX_CODES_AT_ONCE,
@@ -44,7 +45,8 @@ impl Service {
         let ledger = self.ledger().await?;
         let policy = &ledger.charter().policy;
         if asked.evidence.len() > MAX_EVIDENCE_BYTES {
-            return Err(ApiError::invalid(format!("what is shown has over {MAX_EVIDENCE_BYTES} bytes")));
+            return Err(ApiError::coded(Code::TooLong, format!("what is shown has over {MAX_EVIDENCE_BYTES} bytes"))
+                .with("bound", MAX_EVIDENCE_BYTES));
         }
         // Who asks a second attester says the same as to the first.
         let attributes = match asked.attributes.as_slice() {
@@ -58,14 +60,16 @@ impl Service {
         let (claim, leaf) = match ledger.registry().person(&key) {
             Some(registered) => {
                 if registered.departure.is_some() {
-                    return Err(ApiError::refused(
+                    return Err(ApiError::coded(
+                        Code::Left,
                         "this key has left, was expelled, or another has taken over from it: it cannot come back. \
                          Begin with the keys of a new data directory",
                     ));
                 }
                 let leaf = person.vault.find(&registered.claim.leaf).ok_or(crate::vault::NoLeaf::Elsewhere)?;
                 if *leaf.attributes() != attributes {
-                    return Err(ApiError::refused(
+                    return Err(ApiError::coded(
+                        Code::Registered,
                         "you have registered with other attributes, which cannot be changed",
                     ));
                 }
@@ -103,15 +107,17 @@ impl Service {
     pub async fn approve(&self, asked: view::Approve) -> Result<view::Approved, ApiError> {
         let person = self.person()?;
         let wait = wait(asked.wait_seconds);
-        let request =
-            AttestationRequest::from_text(&asked.request).map_err(|error| ApiError::invalid(error.to_string()))?;
+        let request = AttestationRequest::from_text(&asked.request)
+            .map_err(|error| ApiError::coded(Code::Request, error.to_string()))?;
         let mut desk = self.desk.lock().await;
         let mut ledger = self.ledger().await?;
         self.check_attester(&ledger)?;
         if request.community != ledger.community() {
-            return Err(ApiError::refused("the request is of another community"));
+            return Err(ApiError::coded(Code::RequestElsewhere, "the request is of another community"));
         }
-        request.verify().map_err(|error| ApiError::refused(format!("the request does not hold: {error}")))?;
+        request
+            .verify()
+            .map_err(|error| ApiError::coded(Code::RequestFalse, format!("the request does not hold: {error}")))?;
         let attributes = stated(&ledger.charter().policy, &request)?;
         let opened = self.open_desk(&ledger, &mut desk)?;
         let (evidence, returned) = self.evidence(opened, &ledger, &asked, &request, &attributes).await;
@@ -149,7 +155,11 @@ impl Service {
     /// Returns [`Kind::Refused`] if the person at this node is no attester.
     pub async fn issue_codes(&self, asked: view::IssueCodes) -> Result<view::IssuedCodes, ApiError> {
         if !(1..=MAX_CODES_AT_ONCE).contains(&asked.count) {
-            return Err(ApiError::invalid(format!("1 to {MAX_CODES_AT_ONCE} codes can be made at once")));
+            return Err(ApiError::coded(
+                Code::TooManyCodes,
+                format!("1 to {MAX_CODES_AT_ONCE} codes can be made at once"),
+            )
+            .with("bound", MAX_CODES_AT_ONCE));
         }
         let ledger = self.ledger().await?;
         self.check_attester(&ledger)?;
@@ -165,10 +175,10 @@ impl Service {
     pub(super) fn check_attester(&self, ledger: &Ledger) -> Result<PublicKey, ApiError> {
         let own = self.person()?.key.public();
         if ledger.charter().attester(&own).is_none() {
-            return Err(ApiError::refused("you are no attester of this community"));
+            return Err(ApiError::coded(Code::NoAttester, "you are no attester of this community"));
         }
         if ledger.registry().removed_attesters().contains_key(&own) {
-            return Err(ApiError::refused("the operators have removed you from the attesters"));
+            return Err(ApiError::coded(Code::NoAttester, "the operators have removed you from the attesters"));
         }
         Ok(own)
     }
@@ -295,14 +305,17 @@ fn slots(policy: &Policy, attributes: &[(String, String)]) -> Result<[u64; SLOTS
         let known = policy.attributes.iter().zip(&mut slots).find(|(attribute, _)| attribute.name == *name);
         let Some((attribute, slot)) = known else {
             let names: Vec<&str> = policy.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-            return Err(ApiError::invalid(format!("there is no attribute {name:?}; there are: {}", names.join(", "))));
+            return Err(ApiError::coded(
+                Code::Attribute,
+                format!("there is no attribute {name:?}; there are: {}", names.join(", ")),
+            ));
         };
         if *slot != 0 {
-            return Err(ApiError::invalid(format!("attribute {name:?} stands twice")));
+            return Err(ApiError::coded(Code::Attribute, format!("attribute {name:?} stands twice")));
         }
         *slot = attribute.value(value).ok_or_else(|| {
             let values: Vec<&str> = attribute.values.iter().map(|value| value.text.as_str()).collect();
-            ApiError::invalid(format!("{name} has no value {value:?}; it has: {}", values.join(", ")))
+            ApiError::coded(Code::Attribute, format!("{name} has no value {value:?}; it has: {}", values.join(", ")))
         })?;
     }
     Ok(slots)

@@ -334,10 +334,7 @@ impl Service {
         match source {
             Source::Local(path) => {
                 let act = move |local: &mut chat::Local| {
-                    let id = adapter.as_ref().map(|(id, _)| *id);
-                    if local.adapter() != id {
-                        local.wear(adapter.as_ref().map(|(id, adapter)| (*id, adapter.as_ref())))?;
-                    }
+                    local.wear(adapter.as_ref().map(|(id, adapter)| (*id, adapter.as_ref())))?;
                     make(&Provider::Local(local))
                 };
                 self.at_desk(path, act).await
@@ -456,3 +453,6 @@ fn no_constitution(constitution: Option<&Constitution>) -> Option<String> {
 fn name_of(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests;

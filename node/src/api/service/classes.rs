@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use chorus_crypto::{codec::Decode as _, credential::Leaf, sign::PublicKey};
 use chorus_protocol::{
+    charter::Charter,
     ledger::{Ledger, RoundRecord},
     log::entry::{ClassPlan, ClassSource, EarlierGroups},
     round::{
@@ -35,7 +36,7 @@ impl Service {
             }
             view::ClassBy::GroupsOf(reference) => ClassSource::Groups(self.groups_of(ledger, reference).await?),
         };
-        let names = names(ledger, &source);
+        let names = names(ledger.charter(), &source);
         let mut weights = vec![1; names.len()];
         let mut given = BTreeSet::new();
         for (name, weight) in &asked.weights {
@@ -110,14 +111,14 @@ pub(super) fn told_apart(ledger: &Ledger, source: &ClassSource) -> String {
 
 /// Returns what a class is called.
 pub(super) fn name_of(ledger: &Ledger, source: &ClassSource, class: u16) -> String {
-    names(ledger, source).get(usize::from(class)).cloned().unwrap_or_else(|| class.to_string())
+    names(ledger.charter(), source).get(usize::from(class)).cloned().unwrap_or_else(|| class.to_string())
 }
 
-/// Returns what the classes are called, "other" first.
-fn names(ledger: &Ledger, source: &ClassSource) -> Vec<String> {
+/// Returns what the classes are called by some rules, "other" first.
+fn names(charter: &Charter, source: &ClassSource) -> Vec<String> {
     let named: Vec<String> = match source {
         ClassSource::Attribute(slot) => {
-            let attribute = ledger.charter().policy.attributes.get(usize::from(*slot));
+            let attribute = charter.policy.attributes.get(usize::from(*slot));
             attribute.into_iter().flat_map(|it| &it.values).map(|value| value.text.clone()).collect()
         }
         ClassSource::Groups(groups) => ('A'..='Z').take(groups.k.into()).map(String::from).collect(),
@@ -125,10 +126,10 @@ fn names(ledger: &Ledger, source: &ClassSource) -> Vec<String> {
     core::iter::once(OTHER_NAME.to_owned()).chain(named).collect()
 }
 
-/// Returns the classes of a result by name.
-pub(super) fn class_views(ledger: &Ledger, round: &RoundRecord, report: &RoundReport) -> Vec<view::ClassResult> {
+/// Returns the classes of a result by name: by the rules under which the round was planned, for a result never changes.
+pub(super) fn class_views(round: &RoundRecord, report: &RoundReport) -> Vec<view::ClassResult> {
     let (Some(plan), Some(classes)) = (&round.plan.classes, report.classes()) else { return Vec::new() };
-    let names = names(ledger, &plan.source);
+    let names = names(&round.charter, &plan.source);
     let class = |class: &ClassTotals| view::ClassResult {
         name: names.get(usize::from(class.class)).cloned().unwrap_or_else(|| class.class.to_string()),
         ballots: class.ballots,

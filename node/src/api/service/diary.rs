@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chorus_protocol::id::{BlobId, RoundId};
 
 use super::{ApiError, Service, view};
+use crate::api::Code;
 use crate::diary::{self, Entries, OwnBallot, ValueCard};
 
 impl Service {
@@ -51,7 +52,7 @@ impl Service {
     pub async fn remove_card(&self, asked: view::RemoveCard) -> Result<view::Diary, ApiError> {
         self.kept()?;
         if !self.diary.remove_card(&asked.title)? {
-            return Err(ApiError::invalid(format!("there is no value card {:?}", asked.title)));
+            return Err(ApiError::coded(Code::NoCard, format!("there is no value card {:?}", asked.title)));
         }
         self.diary().await
     }
@@ -73,15 +74,20 @@ impl Service {
         }
     }
 
+    /// Returns the person's own ballots, as far as they are written down.
+    pub(super) fn own_ballots(&self) -> BTreeMap<RoundId, OwnBallot> {
+        let entries = self.settings().is_ok_and(|settings| settings.diary.is_on()).then(|| self.diary.read());
+        entries.and_then(Result::ok).unwrap_or_default().ballots
+    }
+
     /// Returns how the person voted in a round, as far as that is written down.
     pub(super) fn own_votes(&self, round: RoundId) -> BTreeMap<BlobId, view::Choice> {
-        let entries = self.settings().is_ok_and(|settings| settings.diary.is_on()).then(|| self.diary.read());
-        let entries = entries.and_then(Result::ok).unwrap_or_default();
-        entries.ballots.get(&round).map(|ballot| ballot.votes.clone()).unwrap_or_default()
+        self.own_ballots().remove(&round).map(|ballot| ballot.votes).unwrap_or_default()
     }
 
     pub(super) fn kept(&self) -> Result<(), ApiError> {
         let kept = self.settings()?.diary.is_on();
-        kept.then_some(()).ok_or_else(|| ApiError::refused("your diary is off: see `chorus config set diary on`"))
+        kept.then_some(())
+            .ok_or_else(|| ApiError::coded(Code::NoDiary, "your diary is off: see `chorus config set diary on`"))
     }
 }

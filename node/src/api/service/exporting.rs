@@ -109,15 +109,20 @@ impl Service {
         };
         let mut reports = Vec::new();
         for poll in &polls {
-            for (round, report) in self.reports(&ledger, *poll).await? {
+            for (round, finished) in self.reports(&ledger, *poll).await? {
                 let ordinal = ledger.rounds().get(&round).map_or(0, |round| round.ordinal);
-                reports.push((*poll, ordinal, report));
+                reports.push((*poll, ordinal, finished));
             }
         }
         reports.sort_by_key(|(_, ordinal, _)| *ordinal);
         let told: Vec<Told<'_>> = reports
             .iter()
-            .map(|(poll, ordinal, report)| Told { ledger: &ledger, poll: *poll, ordinal: *ordinal, report })
+            .map(|(poll, ordinal, finished)| Told {
+                ledger: &ledger,
+                poll: *poll,
+                ordinal: *ordinal,
+                report: finished.report(),
+            })
             .collect();
         match table {
             Table::Statements => statements(&ledger, &polls, &told),
@@ -231,7 +236,7 @@ fn groups(told: &[Told<'_>]) -> Result<Vec<u8>, ApiError> {
             }
         }
         let round = of.ledger.rounds().get(&of.report.round);
-        let classes = round.map(|round| super::classes::class_views(of.ledger, round, of.report)).unwrap_or_default();
+        let classes = round.map(|round| super::classes::class_views(round, of.report)).unwrap_or_default();
         for class in &classes {
             let tally = |it: &view::Tally| chorus_protocol::deliberation::tally::Tally {
                 agree: it.agree,

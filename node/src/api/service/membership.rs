@@ -12,6 +12,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Service, people, text, view, wait};
+use crate::api::Code;
 use crate::config::{invite::AttestationRequest, token::TextForm as _};
 
 impl Service {
@@ -29,16 +30,21 @@ impl Service {
                 "this is your own key, and leaving is for good: the key cannot come back; say --yes if you mean it",
             ));
         }
-        let entry = Entry::Revoke(Revocation { key, reason: reason(asked.reason)? });
         let registered = ledger.registry().person(&key);
         if key == own && registered.is_none_or(|person| person.departure.is_some()) {
             return Err(ApiError::refused("you are not registered here, or have left already"));
         }
-        if key != own && !registered.is_some_and(|person| person.attestations.contains_key(&own)) {
-            return Err(ApiError::refused(
-                "no word of yours on them stands: you have not attested them, or took it back",
-            ));
-        }
+        let stands = registered.and_then(|person| person.attestations.get(&own)).filter(|_| key != own);
+        let revocation = match stands {
+            Some(attestation) => Revocation::of(attestation, reason(asked.reason)?),
+            None if key == own => Revocation::leaving(key, reason(asked.reason)?),
+            None => {
+                return Err(ApiError::refused(
+                    "no word of yours on them stands: you have not attested them, or took it back",
+                ));
+            }
+        };
+        let entry = Entry::Revoke(revocation);
         self.say_until_logged(&mut ledger, entry, wait(asked.wait_seconds)).await?;
         let left = "You have left: you take part in no round that opens from now on.";
         let taken = "Your attestation is taken back: from the next round on it does not count.";
@@ -111,7 +117,7 @@ impl Service {
     /// has changed.
     pub async fn take_census(&self, asked: view::Wait) -> Result<view::CensusView, ApiError> {
         let mut ledger = self.ledger().await?;
-        self.check_attester(&ledger)?;
+        let own = self.check_attester(&ledger)?;
         let policy = ledger.charter().policy.clone();
         if policy.attributes.is_empty() {
             return Err(ApiError::refused("this community has no attributes"));
@@ -128,7 +134,8 @@ impl Service {
         let wait = wait(asked.wait_seconds);
         let mut said = false;
         for (slot, counts) in (0u8..).zip(&counts) {
-            let entry = Entry::Census(Census { slot, counts: counts.clone() });
+            let number = ledger.registry().censuses(slot, &own).saturating_add(1);
+            let entry = Entry::Census(Census { slot, number, counts: counts.clone() });
             let signed = self.sign(&ledger, vec![entry.clone()])?;
             match signed.iter().try_for_each(|entry| ledger.clone().apply(entry)) {
                 Err(Fault::Duplicate(_)) => {}
@@ -210,14 +217,16 @@ impl Service {
             let left = next.saturating_sub(ledger.time().as_millis());
             if left > 0 {
                 let when = super::remaining(std::time::Duration::from_millis(left));
-                return Err(ApiError::refused(format!(
-                    "you have vouched for somebody not long ago: the next vouch is possible {when}"
-                )));
+                return Err(ApiError::coded(
+                    Code::VouchEarly,
+                    format!("you have vouched for somebody not long ago: the next vouch is possible {when}"),
+                ));
             }
         }
-        let vouch = Vouch { key, stands: !asked.withdraw };
+        let number = ledger.registry().vouch_words(&own, &key).saturating_add(1);
+        let vouch = Vouch { key, stands: !asked.withdraw, number };
         if !asked.withdraw && !self.vouches().await?.may_vouch {
-            return Err(ApiError::refused(CANNOT_VOUCH));
+            return Err(ApiError::coded(Code::CannotVouch, CANNOT_VOUCH));
         }
         self.say_until_logged(&mut ledger, Entry::Vouch(vouch), wait).await?;
         let effect = if asked.withdraw { "Your vouch is taken back." } else { "You vouch for them." };
@@ -233,7 +242,7 @@ impl Service {
     ) -> Result<PublicKey, ApiError> {
         let key = request.claim.key;
         if request.community != ledger.community() {
-            return Err(ApiError::refused("the request is of another community"));
+            return Err(ApiError::coded(Code::RequestElsewhere, "the request is of another community"));
         }
         if ledger.registry().person(&key).is_some() {
             return Ok(key);
@@ -242,10 +251,11 @@ impl Service {
         let signed: Vec<SignedEntry> = self.sign(ledger, vec![Entry::Register(registration)])?;
         let own = self.person()?.key.public();
         signed.iter().try_for_each(|entry| ledger.apply(entry)).map_err(|fault| match fault {
-            Fault::NotAllowed(_) if key == own => {
-                ApiError::refused("only seeds register themselves: hand your request to a member who vouches for you")
-            }
-            Fault::NotAllowed(_) => ApiError::refused(CANNOT_VOUCH),
+            Fault::NotAllowed(_) if key == own => ApiError::coded(
+                Code::CannotVouch,
+                "only seeds register themselves: hand your request to a member who vouches for you",
+            ),
+            Fault::NotAllowed(_) => ApiError::coded(Code::CannotVouch, CANNOT_VOUCH),
             fault => fault.into(),
         })?;
         self.send(signed).await?;
@@ -264,7 +274,8 @@ impl Service {
         let own = self.person()?.key.public();
         let ledger = self.ledger().await?;
         let vouching = ledger.charter().policy.admission.vouching();
-        let vouching = vouching.ok_or_else(|| ApiError::refused("this community admits nobody by vouches"))?;
+        let vouching =
+            vouching.ok_or_else(|| ApiError::coded(Code::NoVouching, "this community admits nobody by vouches"))?;
         let (registry, now) = (ledger.registry(), ledger.time());
         let mut vouches = view::Vouches {
             given: Vec::new(),
@@ -305,14 +316,15 @@ fn awaits(ledger: &Ledger) -> String {
 
 fn reason(text: String) -> Result<String, ApiError> {
     if text.len() > limits::MAX_TEXT_BYTES {
-        return Err(ApiError::invalid(format!("a reason has at most {} bytes", limits::MAX_TEXT_BYTES)));
+        return Err(ApiError::coded(Code::TooLong, format!("a reason has at most {} bytes", limits::MAX_TEXT_BYTES))
+            .with("bound", limits::MAX_TEXT_BYTES));
     }
     Ok(text)
 }
 
 fn needed_reason(text: String) -> Result<String, ApiError> {
     if text.trim().is_empty() {
-        return Err(ApiError::invalid("a reason is needed: everybody can read it"));
+        return Err(ApiError::coded(Code::Reason, "a reason is needed: everybody can read it"));
     }
     reason(text)
 }

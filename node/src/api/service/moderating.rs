@@ -11,6 +11,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Service, find_poll, polls::numbered, text, view, votes::find_item, wait};
+use crate::api::Code;
 
 impl Service {
     /// Returns the rules of a poll, and what operators would have in their place.
@@ -54,7 +55,7 @@ impl Service {
             policy: asked.policy.map_or(policy, |policy| policy.trim().to_owned()),
         };
         if rules == *said.rules() && own.is_none_or(|own| own.rules.is_none()) {
-            return Err(ApiError::refused("these are the rules in force"));
+            return Err(ApiError::coded(Code::InForce, "these are the rules in force"));
         }
         self.say(&mut ledger, vec![Entry::PollRules(StatedRules { poll, number, rules })]).await?;
         let is_said = move |peer: &Peer| {
@@ -79,19 +80,24 @@ impl Service {
         let verdict = Verdict::from(asked.say);
         let reason = asked.reason.trim();
         if verdict == Verdict::Reject && asked.category.is_none() {
-            return Err(ApiError::invalid("a rejection needs a category"));
+            return Err(ApiError::coded(Code::Category, "a rejection needs a category"));
         }
         if verdict != Verdict::Accept && reason.is_empty() {
-            return Err(ApiError::invalid("everybody can read what was decided, and wants to know why: give a reason"));
+            return Err(ApiError::coded(
+                Code::Reason,
+                "everybody can read what was decided, and wants to know why: give a reason",
+            ));
         }
         if reason.len() > chorus_protocol::limits::MAX_REASON_BYTES {
             let most = chorus_protocol::limits::MAX_REASON_BYTES;
-            return Err(ApiError::invalid(format!("a reason has at most {most} bytes")));
+            return Err(
+                ApiError::coded(Code::TooLong, format!("a reason has at most {most} bytes")).with("bound", most)
+            );
         }
         let (mut words, mut said) = (Vec::new(), Vec::new());
         for reference in &asked.items {
             let place = find_item(&all, reference)?;
-            let item = *all.get(place).ok_or_else(|| ApiError::invalid("there is no such item"))?;
+            let item = *all.get(place).ok_or_else(|| ApiError::coded(Code::NoItem, "there is no such item"))?;
             let last = ledger.facilitation(poll).word_of(&key, &item);
             let number = last.map_or(0, |last| last.number).saturating_add(1);
             let (ground, reason) = (asked.category.map(Into::into), reason.to_owned());
@@ -99,7 +105,7 @@ impl Service {
             said.push((item, number));
         }
         if words.is_empty() {
-            return Err(ApiError::invalid("name the items: see `chorus poll show POLL`"));
+            return Err(ApiError::coded(Code::NoItem, "name the items: see `chorus poll show POLL`"));
         }
         self.say(&mut ledger, words).await?;
         let is_said = move |peer: &Peer| {

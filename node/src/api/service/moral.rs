@@ -2,25 +2,22 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use chorus_crypto::codec::Decode as _;
 use chorus_protocol::{
     deliberation::moral_graph::{CountingRule, MoralGraph, MoralVotes, Options, Thresholds, Weighting},
     ledger::{Collects, Ledger, RoundRecord},
     log::entry::PollKind,
-    round::{
-        moral::{cards_of_case, moral_votes},
-        report::RoundReport,
-    },
+    round::moral::{cards_of_case, moral_votes},
 };
 
-use super::{ApiError, Kind, Service, values::poll_of, view};
+use super::{ApiError, Service, values::poll_of, view};
 
 impl Service {
     /// Returns the moral graph that is asked for, and the votes that it was made from.
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Invalid`] if a filter names what there is not, and [`Kind::Unavailable`] if a result cannot be had.
+    /// Returns [`Kind::Invalid`](super::Kind::Invalid) if a filter names what there is not, and
+    /// [`Kind::Unavailable`](super::Kind::Unavailable) if a result cannot be had.
     pub async fn moral_graph(&self, asked: &view::AskGraph) -> Result<(MoralGraph, MoralVotes), ApiError> {
         let ledger = self.ledger().await?;
         let rounds = asked.rounds.as_deref().map(rounds).transpose()?;
@@ -63,12 +60,9 @@ impl Service {
         let mut reports = Vec::new();
         for round in about_values.iter().filter(|round| rounds.is_none_or(|rounds| rounds.contains(&round.ordinal))) {
             let Some(result) = round.agreed_result() else { continue };
-            let body = self.node.fetch(result.result).await?;
-            let report = RoundReport::from_bytes(&body)
-                .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
-            reports.push(report);
+            reports.push(self.finished_result(result.result).await?);
         }
-        Ok(moral_votes(ledger, &reports))
+        Ok(moral_votes(ledger, reports.iter().map(|finished| finished.report())))
     }
 }
 

@@ -11,6 +11,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Service, text, view};
+use crate::api::Code;
 use crate::{attester::Fate, vault::NoLeaf};
 
 impl Service {
@@ -160,17 +161,27 @@ pub(super) fn fate(ledger: &Ledger, key: &PublicKey) -> Fate {
 /// Returns why somebody cannot speak in what has begun, and what they can do.
 pub(super) fn no_leaf(ledger: &Ledger, key: &PublicKey, why: NoLeaf) -> ApiError {
     let departed = ledger.registry().person(key).is_some_and(|person| person.departure.is_some());
-    ApiError::refused(match (why, departed, ledger.is_member(key)) {
-        (NoLeaf::Elsewhere, false, _) => why.to_string(),
-        (_, true, _) => "you are no member any more: this key has left, or another has taken over from it".to_owned(),
-        (NoLeaf::NotInForce, false, true) => {
-            format!("{why}: you take part in what begins from now on")
-        }
-        (NoLeaf::NotInForce, false, false) => {
-            "you are not a member yet: see `chorus attest request`, and `chorus attest list` for how far you are"
-                .to_owned()
-        }
-    })
+    let code = match (why, departed) {
+        (_, true) => Code::Left,
+        (NoLeaf::Elsewhere, false) => Code::LeafElsewhere,
+        (NoLeaf::NotInForce, false) => Code::NotInForce,
+    };
+    ApiError::coded(
+        code,
+        match (why, departed, ledger.is_member(key)) {
+            (NoLeaf::Elsewhere, false, _) => why.to_string(),
+            (_, true, _) => {
+                "you are no member any more: this key has left, or another has taken over from it".to_owned()
+            }
+            (NoLeaf::NotInForce, false, true) => {
+                format!("{why}: you take part in what begins from now on")
+            }
+            (NoLeaf::NotInForce, false, false) => {
+                "you are not a member yet: see `chorus attest request`, and `chorus attest list` for how far you are"
+                    .to_owned()
+            }
+        },
+    )
 }
 
 /// Finds somebody by a key, the beginning of one that has registered or attests, or `me`.
@@ -181,7 +192,10 @@ pub(super) fn find(ledger: &Ledger, reference: &str, own: PublicKey) -> Result<P
     let reference = reference.to_ascii_lowercase();
     let is_hex = (6..=64).contains(&reference.len()) && reference.bytes().all(|digit| digit.is_ascii_hexdigit());
     if !is_hex {
-        return Err(ApiError::invalid("a key is 64 hexadecimal digits, or the first 6 or more of them, or me"));
+        return Err(ApiError::coded(
+            Code::NoKey,
+            "a key is 64 hexadecimal digits, or the first 6 or more of them, or me",
+        ));
     }
     let attesters = ledger.charter().attesters.iter().map(|attester| attester.key);
     let known = ledger.registry().people().map(|(key, _)| *key).chain(attesters);
@@ -189,7 +203,7 @@ pub(super) fn find(ledger: &Ledger, reference: &str, own: PublicKey) -> Result<P
         known.filter(|key| text(*key).starts_with(&reference)).collect();
     match (matching.len(), matching.first()) {
         (1, Some(key)) => Ok(*key),
-        (0, _) => Err(ApiError::invalid(format!("nobody here has a key that begins with {reference}"))),
-        (_, _) => Err(ApiError::invalid(format!("several keys begin with {reference}"))),
+        (0, _) => Err(ApiError::coded(Code::NoKey, format!("nobody here has a key that begins with {reference}"))),
+        (_, _) => Err(ApiError::coded(Code::Ambiguous, format!("several keys begin with {reference}"))),
     }
 }

@@ -15,7 +15,8 @@ use chorus_protocol::{
     peer::Peer,
 };
 
-use super::{ApiError, Kind, Service, find_poll, latest_round, values::item_texts, view, wait};
+use super::{ApiError, Service, find_poll, latest_round, values::item_texts, view, wait};
+use crate::api::Code;
 
 /// How long operators may take to offer their keys for a round before it opens without the missing ones.
 pub(super) const KEY_GRACE_MILLIS: u64 = 5_000;
@@ -42,7 +43,7 @@ impl Service {
     pub async fn poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
         let ledger = self.ledger().await?;
         let id = find_poll(&ledger, reference)?;
-        let poll = ledger.polls().get(&id).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
+        let poll = ledger.polls().get(&id).ok_or_else(|| ApiError::coded(Code::NoPoll, "there is no such poll"))?;
         let mut view = self.poll_view(&ledger, id, poll);
         let voted = latest_round(&ledger, id).map(|round| self.own_votes(round.id)).unwrap_or_default();
         let numbered = numbered(&ledger, id);
@@ -60,7 +61,11 @@ impl Service {
         let wait = wait(asked.wait_seconds);
         bounded("the question", &asked.question, limits::MAX_TEXT_BYTES)?;
         if asked.context.len() > limits::MAX_STATEMENT_BYTES {
-            return Err(ApiError::invalid(format!("the context is over {} bytes", limits::MAX_STATEMENT_BYTES)));
+            return Err(ApiError::coded(
+                Code::TooLong,
+                format!("the context is over {} bytes", limits::MAX_STATEMENT_BYTES),
+            )
+            .with("bound", limits::MAX_STATEMENT_BYTES));
         }
         if let Some(duration) = asked.duration_millis {
             check_duration(duration)?;
@@ -107,13 +112,19 @@ impl Service {
         let mut items = ledger.asked(id);
         items.truncate(limits::MAX_ITEMS);
         if items.is_empty() && ledger.polls().get(&id).is_some_and(|poll| !poll.items.is_empty()) {
-            return Err(ApiError::refused("no operator has accepted an item yet: see `chorus moderate accept`"));
+            return Err(ApiError::coded(
+                Code::NothingAccepted,
+                "no operator has accepted an item yet: see `chorus moderate accept`",
+            ));
         }
         if items.is_empty() {
-            return Err(ApiError::refused("nothing has been proposed yet: see `chorus propose`"));
+            return Err(ApiError::coded(Code::NothingProposed, "nothing has been proposed yet: see `chorus propose`"));
         }
         if latest_round(&ledger, id).is_some_and(|round| round.state() != RoundState::Finished) {
-            return Err(ApiError::refused("the poll's last round is not finished: see `chorus poll list`"));
+            return Err(ApiError::coded(
+                Code::Unfinished,
+                "the poll's last round is not finished: see `chorus poll list`",
+            ));
         }
         let classes = match asked.classes {
             Some(classes) => Some(self.class_plan(&ledger, classes).await?),
@@ -154,15 +165,15 @@ impl Service {
     pub async fn close_poll(&self, reference: &str) -> Result<view::Poll, ApiError> {
         let poll = self.poll(reference).await?;
         match poll.rounds.last().map(|round| (round.state, round.closes_at)) {
-            None => Err(ApiError::refused("voting has not begun: items are being collected")),
+            None => Err(ApiError::coded(Code::NotBegun, "voting has not begun: items are being collected")),
             Some((view::RoundState::Planned, _)) => {
-                Err(ApiError::refused("voting has not begun: the round is prepared"))
+                Err(ApiError::coded(Code::NotBegun, "voting has not begun: the round is prepared"))
             }
             Some((view::RoundState::Open, closes_at)) => {
                 let when = closes_at.map(super::votes::until).unwrap_or_default();
                 let message =
                     format!("voting ends {when}, by itself: ending it before the deadline is against the protocol");
-                Err(ApiError::new(Kind::Refused, message))
+                Err(ApiError::coded(Code::ByItself, message))
             }
             Some((view::RoundState::Sealed | view::RoundState::Finished, _)) => Ok(poll),
         }
@@ -246,17 +257,29 @@ pub(super) fn new_items(texts: &[String], annotated: &[view::NewItem]) -> Result
         texts.into_iter().zip(beside).map(|(text, item)| view::NewItem { text, ..item }).collect();
     for item in &items {
         if item.prompts.len() > limits::MAX_PROMPTS {
-            return Err(ApiError::invalid(format!("at most {} prompts can be cited", limits::MAX_PROMPTS)));
+            return Err(ApiError::coded(
+                Code::TooMany,
+                format!("at most {} prompts can be cited", limits::MAX_PROMPTS),
+            )
+            .with("bound", limits::MAX_PROMPTS));
         }
         for cited in &item.prompts {
             bounded("a prompt", &cited.prompt, limits::MAX_PROMPT_BYTES)?;
             if cited.failure.trim().len() > limits::MAX_TEXT_BYTES {
                 let most = limits::MAX_TEXT_BYTES;
-                return Err(ApiError::invalid(format!("what is wrong with an answer has at most {most} bytes")));
+                return Err(ApiError::coded(
+                    Code::TooLong,
+                    format!("what is wrong with an answer has at most {most} bytes"),
+                )
+                .with("bound", most));
             }
         }
         if item.topic.len() > limits::MAX_NAME_BYTES {
-            return Err(ApiError::invalid(format!("a topic has at most {} bytes", limits::MAX_NAME_BYTES)));
+            return Err(ApiError::coded(
+                Code::TooLong,
+                format!("a topic has at most {} bytes", limits::MAX_NAME_BYTES),
+            )
+            .with("bound", limits::MAX_NAME_BYTES));
         }
         let annotation = item.annotation();
         if !annotation.is_empty() {
@@ -270,15 +293,18 @@ pub(super) fn check_duration(millis: u64) -> Result<(), ApiError> {
     if DURATION_MILLIS.contains(&millis) {
         Ok(())
     } else {
-        Err(ApiError::invalid("a round of voting takes between a second and a year"))
+        Err(ApiError::coded(Code::Duration, "a round of voting takes between a second and a year"))
     }
 }
 
 /// Checks a text that must not be empty.
 fn bounded(what: &str, text: &str, bound: usize) -> Result<(), ApiError> {
     match text.trim().len() {
-        0 => Err(ApiError::invalid(format!("{what} is empty"))),
-        found if found > bound => Err(ApiError::invalid(format!("{what} has {found} bytes; {bound} are admitted"))),
+        0 => Err(ApiError::coded(Code::Empty, format!("{what} is empty"))),
+        found if found > bound => {
+            Err(ApiError::coded(Code::TooLong, format!("{what} has {found} bytes; {bound} are admitted"))
+                .with("bound", bound))
+        }
         _ => Ok(()),
     }
 }
@@ -286,13 +312,14 @@ fn bounded(what: &str, text: &str, bound: usize) -> Result<(), ApiError> {
 /// Returns the texts of items, trimmed and checked.
 pub(super) fn items(texts: &[String]) -> Result<Vec<String>, ApiError> {
     if texts.len() > limits::MAX_ITEMS {
-        return Err(ApiError::invalid(format!("a poll has at most {} items", limits::MAX_ITEMS)));
+        return Err(ApiError::coded(Code::TooMany, format!("a poll has at most {} items", limits::MAX_ITEMS))
+            .with("bound", limits::MAX_ITEMS));
     }
     let mut seen = BTreeSet::new();
     for text in texts {
         bounded("an item", text, limits::MAX_STATEMENT_BYTES)?;
         if !seen.insert(text.trim()) {
-            return Err(ApiError::invalid(format!("an item stands twice: {:?}", text.trim())));
+            return Err(ApiError::coded(Code::Twice, format!("an item stands twice: {:?}", text.trim())));
         }
     }
     Ok(texts.iter().map(|text| text.trim().to_owned()).collect())

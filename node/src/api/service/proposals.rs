@@ -22,6 +22,7 @@ use super::{
     values::item_texts,
     view, wait,
 };
+use crate::api::Code;
 use crate::participation::{Action, check};
 
 impl Service {
@@ -32,7 +33,7 @@ impl Service {
     /// Returns [`Kind::Refused`] if the person at this node is no member, or has proposed too much.
     pub async fn propose(&self, reference: &str, asked: view::Propose) -> Result<view::Proposed, ApiError> {
         if asked.items.is_empty() && asked.annotated.is_empty() {
-            return Err(ApiError::invalid("there is no text"));
+            return Err(ApiError::coded(Code::Empty, "there is no text"));
         }
         let settings = self.settings()?;
         let level = if asked.open { Level::Open } else { settings.level };
@@ -45,19 +46,25 @@ impl Service {
         let ids: Vec<BlobId> = items.iter().map(|item| BlobId::of(item.text.as_bytes())).collect();
         let similar = similar_to(&ledger, poll, &items);
         if let Some(same) = similar.iter().find(|similar| similar.same).filter(|_| !asked.anyway) {
-            return Err(ApiError::refused(format!(
-                "that stands there already, but for case, accents, punctuation or spaces: {:?} (propose it anyway with \
+            return Err(ApiError::coded(
+                Code::StandsAlready,
+                format!(
+                    "that stands there already, but for case, accents, punctuation or spaces: {:?} (propose it anyway with \
                  `--anyway`)",
-                same.text
-            )));
+                    same.text
+                ),
+            ));
         }
         let is_operator = ledger.charter().operator(&self.person()?.key.public()).is_some();
         if asked.as_operator && !is_operator {
-            return Err(ApiError::refused("you are no operator of this community"));
+            return Err(ApiError::coded(Code::NoOperator, "you are no operator of this community"));
         }
         let (proposed, open) = (items.len(), level == Level::Open || asked.as_operator);
         if open && !is_operator && !ledger.is_member(&self.person()?.key.public()) {
-            return Err(ApiError::refused("only members propose, and you are none yet: see `chorus attest request`"));
+            return Err(ApiError::coded(
+                Code::NoMember,
+                "only members propose, and you are none yet: see `chorus attest request`",
+            ));
         }
         if open {
             let proposals = items.iter().map(|item| open_proposal(poll, item)).collect();
@@ -86,19 +93,21 @@ impl Service {
         items: Vec<view::NewItem>,
     ) -> Result<(), ApiError> {
         let person = self.person()?;
-        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
+        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::coded(Code::NoPoll, "there is no such poll"))?;
         let leaf = person.vault.for_snapshot(&ledger, &person.key.public(), &record.snapshot).map_err(|why| {
-            let ApiError { kind, message } = super::people::no_leaf(&ledger, &person.key.public(), why);
+            let ApiError { code, message, .. } = super::people::no_leaf(&ledger, &person.key.public(), why);
             let rule = "anonymously, only those propose who were members when the poll was opened";
-            ApiError::new(kind, format!("{message} ({rule})"))
+            ApiError::coded(code, format!("{message} ({rule})"))
         })?;
         let free = self.free_numbers(&ledger, poll, &leaf)?;
         if free.len() < items.len() {
             let most = ledger.anonymous_items(poll);
-            return Err(ApiError::refused(format!(
-                "you have {} of {most} anonymous proposals for this poll left",
-                free.len()
-            )));
+            return Err(ApiError::coded(
+                Code::ProposalsUsed,
+                format!("you have {} of {most} anonymous proposals for this poll left", free.len()),
+            )
+            .with("left", free.len())
+            .with("most", most));
         }
         let numbered: Vec<(view::NewItem, u8)> = items.into_iter().zip(free).collect();
         let said: String = numbered.iter().map(|(item, _)| item.text.as_str()).collect();

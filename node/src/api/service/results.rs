@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use chorus_crypto::codec::{Decode as _, Encode as _};
+use chorus_crypto::codec::Encode as _;
 use chorus_protocol::{
     audit,
     deliberation::{
@@ -25,6 +25,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Kind, Service, classes::class_views, find_poll, view};
+use crate::api::Code;
 use crate::store::files;
 
 impl Service {
@@ -42,14 +43,12 @@ impl Service {
         }
         let Some((_, result)) = latest_result(&ledger, poll) else {
             let when = ends(&ledger, poll);
-            return Err(ApiError::refused(format!(
-                "there is no result yet{when}; `chorus result --wait 1h` waits for it"
-            )));
+            return Err(ApiError::coded(
+                Code::NoResult,
+                format!("there is no result yet{when}; `chorus result --wait 1h` waits for it"),
+            ));
         };
-        let body = self.body(result).await?;
-        let report = RoundReport::from_bytes(&body)
-            .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))?;
-        Ok(result_view(&ledger, result, &report))
+        Ok(self.finished_result(result).await?.shown(&ledger).clone())
     }
 
     /// Writes the audit bundle to a file without a name, and returns it with its length.
@@ -160,7 +159,7 @@ pub(super) fn result_view(ledger: &Ledger, result: BlobId, report: &RoundReport)
         },
         items: report.items.iter().enumerate().map(item).collect(),
         groups: report.map().map(|map| group_views(map, typical)).unwrap_or_default(),
-        classes: ledger.rounds().get(&report.round).map(|round| class_views(ledger, round, report)).unwrap_or_default(),
+        classes: ledger.rounds().get(&report.round).map(|round| class_views(round, report)).unwrap_or_default(),
         explained_variance: report
             .map()
             .map(|map| map.explained.iter().map(|share| share.approximate()).collect())

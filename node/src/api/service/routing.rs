@@ -4,10 +4,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
 };
 
-use chorus_crypto::{codec::Decode as _, hash};
+use chorus_crypto::hash;
 use chorus_protocol::{
     deliberation::{
         routing::{draw, fresh_priority},
@@ -15,16 +15,18 @@ use chorus_protocol::{
     },
     id::{BlobId, PollId, RoundId},
     ledger::{ItemState, Ledger, Proposer, RoundRecord, RoundState},
-    round::report::RoundReport,
 };
 
 use super::{
-    ApiError, Kind, Service, find_poll, latest_round,
+    ApiError, Kind, Service, find_poll,
+    finished::Finished,
+    latest_round,
     moderating::latest_words,
     polls::{item_view, numbered},
     view,
     votes::find_item,
 };
+use crate::api::Code;
 
 /// The priorities that follow from finished rounds.
 pub(super) type Ranked = BTreeMap<RoundId, Vec<(BlobId, f64)>>;
@@ -54,7 +56,8 @@ impl Service {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let round = latest_round(&ledger, poll).filter(|round| round.state() == RoundState::Open);
-        let round = round.ok_or_else(|| ApiError::refused("no votes are taken now: see `chorus poll list`"))?;
+        let round =
+            round.ok_or_else(|| ApiError::coded(Code::NotBegun, "no votes are taken now: see `chorus poll list`"))?;
         let ballot = round.plan.items();
         let voted = self.own_votes(round.id);
         let places = |references: &[String]| -> Result<BTreeSet<usize>, ApiError> {
@@ -107,7 +110,8 @@ impl Service {
                 known.extend(found.iter().copied());
                 continue;
             }
-            let Some(report) = self.result_of(round, result).await? else { continue };
+            let Some(finished) = self.result_of(round, result).await? else { continue };
+            let report = finished.report();
             let findings = report.findings(&ledger.meta_items(round));
             let priorities = findings.map(|findings| findings.priorities).unwrap_or_default();
             let found: Vec<(BlobId, f64)> = report.items.iter().copied().zip(priorities).collect();
@@ -127,20 +131,22 @@ impl Service {
     }
 
     /// Returns the reports of a poll's finished rounds, the latest last. One that cannot be had is left out.
-    pub(super) async fn reports(&self, ledger: &Ledger, poll: PollId) -> Result<Vec<(RoundId, RoundReport)>, ApiError> {
+    pub(super) async fn reports(
+        &self,
+        ledger: &Ledger,
+        poll: PollId,
+    ) -> Result<Vec<(RoundId, Arc<Finished>)>, ApiError> {
         let mut reports = Vec::new();
         for (round, result) in finished_rounds(ledger, poll) {
-            reports.extend(self.result_of(round, result).await?.map(|report| (round, report)));
+            reports.extend(self.result_of(round, result).await?.map(|finished| (round, finished)));
         }
         Ok(reports)
     }
 
     /// Returns the report of a round; `None` if nobody has it at hand.
-    async fn result_of(&self, round: RoundId, result: BlobId) -> Result<Option<RoundReport>, ApiError> {
-        match self.body(result).await {
-            Ok(body) => RoundReport::from_bytes(&body)
-                .map(Some)
-                .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}"))),
+    async fn result_of(&self, round: RoundId, result: BlobId) -> Result<Option<Arc<Finished>>, ApiError> {
+        match self.finished_result(result).await {
+            Ok(finished) => Ok(Some(finished)),
             Err(error) if error.kind == Kind::Unavailable => {
                 tracing::debug!(%round, "the result of an earlier round cannot be had");
                 Ok(None)
@@ -168,7 +174,7 @@ impl Service {
     pub async fn mine(&self, reference: &str) -> Result<view::Mine, ApiError> {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
-        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::invalid("there is no such poll"))?;
+        let record = ledger.polls().get(&poll).ok_or_else(|| ApiError::coded(Code::NoPoll, "there is no such poll"))?;
         let round = latest_round(&ledger, poll);
         let voted = round.map(|round| self.own_votes(round.id)).unwrap_or_default();
         let texts: BTreeMap<BlobId, &String> = record.items.iter().map(|(id, text, _)| (*id, text)).collect();
@@ -178,7 +184,9 @@ impl Service {
         };
         let votes = (1..).zip(numbered(&ledger, poll)).filter_map(vote).collect();
         let reports = self.reports(&ledger, poll).await?;
-        let tags = self.own_tags(&ledger, poll);
+        // Each tag is a group element to compute.
+        let has_anonymous = record.items.iter().any(|(_, _, by)| matches!(by, Proposer::Anonymous(_)));
+        let tags = if has_anonymous { self.own_tags(&ledger, poll) } else { Vec::new() };
         let key = self.person().ok().map(|person| person.key.public());
         let statement = |(item, text, by): &(BlobId, String, Proposer)| {
             let open = match by {
@@ -222,7 +230,7 @@ fn finished_rounds(ledger: &Ledger, poll: PollId) -> Vec<(RoundId, BlobId)> {
 /// Returns what has become of an item, the latest round that asked it, and the constitution that has it.
 fn fate(
     ledger: &Ledger,
-    reports: &[(RoundId, RoundReport)],
+    reports: &[(RoundId, Arc<Finished>)],
     (poll, item): (PollId, &BlobId),
     state: ItemState,
 ) -> (view::Fate, Option<u32>, Option<u32>) {
@@ -237,9 +245,10 @@ fn fate(
         };
         return (fate, None, None);
     };
-    let report = reports.iter().find(|(id, _)| *id == round.id).map(|(_, report)| report);
-    let Some(report) = report else { return (view::Fate::Asked, Some(round.ordinal), None) };
-    let constitution = report.constitution(ledger).filter(|constitution| {
+    let finished = reports.iter().find(|(id, _)| *id == round.id).map(|(_, finished)| finished);
+    let Some(finished) = finished else { return (view::Fate::Asked, Some(round.ordinal), None) };
+    let report = finished.report();
+    let constitution = finished.constitution(ledger).filter(|constitution| {
         let named = constitution.principles.iter().filter_map(|by| report.items.get(usize::try_from(by.item).ok()?));
         { named }.any(|principle| principle == item)
     });

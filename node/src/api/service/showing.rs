@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chorus_crypto::{codec::Decode as _, credential::Tag, sign::PublicKey};
+use chorus_crypto::sign::PublicKey;
 use chorus_protocol::{
     contribution::Level,
     deliberation::{
@@ -10,12 +10,13 @@ use chorus_protocol::{
         tally::{Vote, mu},
     },
     id::BlobId,
-    ledger::{Collects, RoundRecord},
+    ledger::{Collects, RoundRecord, SealedContribution},
     log::entry::PollKind,
     round::report::{MapReport, RoundReport},
 };
 
-use super::{ApiError, Kind, Service, find_poll, latest_round, results::result_view, view};
+use super::{ApiError, Service, find_poll, latest_round, view};
+use crate::api::Code;
 
 impl Service {
     /// Returns the public key of the person at this node.
@@ -27,7 +28,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Configuration`] if the settings do not read.
+    /// Returns [`Kind::Configuration`](super::Kind::Configuration) if the settings do not read.
     pub fn manner(&self) -> Result<Level, ApiError> {
         Ok(self.settings()?.level)
     }
@@ -36,27 +37,33 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Refused`] if there is no result.
+    /// Returns [`Kind::Refused`](super::Kind::Refused) if there is no result.
     pub async fn opinion_map(&self, reference: &str) -> Result<Option<view::OpinionMap>, ApiError> {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let (round, result) = super::results::latest_result(&ledger, Some(poll))
-            .ok_or_else(|| ApiError::refused("there is no result yet"))?;
-        let report = self.round_report(result).await?;
+            .ok_or_else(|| ApiError::coded(Code::NoResult, "there is no result yet"))?;
+        let finished = self.finished_result(result).await?;
+        let report = finished.report();
         let own = self.own_votes(round.id);
-        Ok(report.map().map(|map| map_view(&report, map, &own)))
+        Ok(report.map().map(|map| map_view(report, map, &own)))
     }
 
     /// Returns whether the person's contribution to a poll's latest round counts.
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Refused`] if voting has not begun.
+    /// Returns [`Kind::Refused`](super::Kind::Refused) if voting has not begun.
     pub async fn receipt(&self, reference: &str) -> Result<view::Receipt, ApiError> {
         let ledger = self.ledger().await?;
         let id = find_poll(&ledger, reference)?;
-        let round = latest_round(&ledger, id).ok_or_else(|| ApiError::refused("voting has not begun"))?;
+        let round = latest_round(&ledger, id).ok_or_else(|| ApiError::coded(Code::NotBegun, "voting has not begun"))?;
         let tag = self.tag(round);
+        let logged = match (&round.sealed, tag) {
+            (_, None) => None,
+            (Some(sealed), tag) => sealed.contributions.iter().find(|it| Some(it.header.tag) == tag),
+            (None, Some(tag)) => round.contributions.get(&tag).and_then(|attempts| attempts.values().next_back()),
+        };
         let sealed = round.sealed.as_ref().map(|sealed| {
             let own = sealed.contributions.iter().find(|it| Some(it.header.tag) == tag);
             view::SealedView {
@@ -68,12 +75,18 @@ impl Service {
             }
         });
         Ok(view::Receipt {
+            community: ledger.community(),
             poll: id,
             question: ledger.polls().get(&id).map(|poll| poll.opening.question.clone()).unwrap_or_default(),
             round: round.id,
             state: round.state().into(),
             own: self.own(round),
             tag: tag.map(|tag| data_encoding::HEXLOWER.encode(&chorus_crypto::codec::Encode::to_bytes(&tag))),
+            logged: logged.map(|SealedContribution { header, .. }| view::Logged {
+                sequence: header.sequence,
+                body: header.body,
+                withdrawal: header.is_withdrawal(),
+            }),
             sealed,
             result: round.agreed_result().map(|result| result.result),
         })
@@ -83,56 +96,45 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// Returns [`Kind::Unavailable`] if a result cannot be had.
+    /// Returns [`Kind::Unavailable`](super::Kind::Unavailable) if a result cannot be had.
     pub async fn constitutions(&self) -> Result<Vec<view::Enacted>, ApiError> {
         let ledger = self.ledger().await?;
         let of_statements = |round: &&Arc<RoundRecord>| round.collects == Collects::Ballots(PollKind::Statement);
         let mut rounds: Vec<_> = ledger.rounds().values().filter(of_statements).collect();
         rounds.sort_by_key(|round| core::cmp::Reverse(round.ordinal));
-        let mut enacted = Vec::new();
+        let (mut enacted, ballots) = (Vec::new(), self.own_ballots());
         for round in rounds {
             let Some(result) = round.agreed_result().map(|result| result.result) else { continue };
-            let report = self.round_report(result).await?;
-            let shown = result_view(&ledger, result, &report);
-            let Some(constitution) = shown.constitution else { continue };
-            let votes = self.own_votes(round.id);
+            let finished = self.finished_result(result).await?;
+            let shown = finished.shown(&ledger);
+            let Some(constitution) = shown.constitution.clone() else { continue };
+            let own = ballots.get(&round.id);
             let vote = |principle: &view::Principle| {
                 let item = shown.items.get(principle.item.checked_sub(1)?)?;
-                votes.get(&item.id).copied()
+                own?.votes.get(&item.id).copied()
             };
             enacted.push(view::Enacted {
                 own: constitution.principles.iter().map(vote).collect(),
                 constitution,
                 poll: shown.poll,
-                question: shown.question,
+                question: shown.question.clone(),
                 kind: shown.kind,
                 round: round.id,
                 ballots: shown.ballots,
-                groups: shown.groups.into_iter().map(|group| group.name).collect(),
+                groups: shown.groups.iter().map(|group| group.name.clone()).collect(),
             });
         }
         Ok(enacted)
-    }
-
-    async fn round_report(&self, result: BlobId) -> Result<RoundReport, ApiError> {
-        let body = self.body(result).await?;
-        RoundReport::from_bytes(&body)
-            .map_err(|error| ApiError::new(Kind::Internal, format!("the result does not read: {error}")))
-    }
-
-    /// The tag of the person's contributions to a round.
-    fn tag(&self, round: &RoundRecord) -> Option<Tag> {
-        let manifest = round.manifest.as_ref()?;
-        let leaf = self.person.as_ref()?.vault.in_snapshot(&manifest.snapshot)?;
-        Some(leaf.tag(&manifest.scope))
     }
 }
 
 /// Returns how many contributions a round has: of the sealed set once there is one.
 pub fn ballots_of(round: &RoundRecord) -> usize {
-    let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
-    let counted = accepted.filter(|latest| !latest.header.is_withdrawal()).count();
-    round.sealed.as_ref().map_or(counted, |sealed| sealed.contributions.len())
+    let counted = || {
+        let accepted = round.contributions.values().filter_map(|attempts| attempts.values().next_back());
+        accepted.filter(|latest| !latest.header.is_withdrawal()).count()
+    };
+    round.sealed.as_ref().map_or_else(counted, |sealed| sealed.contributions.len())
 }
 
 fn map_view(report: &RoundReport, map: &MapReport, own: &BTreeMap<BlobId, view::Choice>) -> view::OpinionMap {

@@ -19,6 +19,7 @@ use chorus_protocol::{
 };
 
 use super::{ApiError, Service, find_poll, latest_round, results::counts, text, view, wait};
+use crate::api::Code;
 use crate::diary::ValueCard;
 
 /// How near two cards must be to be shown to operators as ones that may mean the same.
@@ -96,7 +97,7 @@ impl Service {
                 next.transitions = chosen.iter().filter_map(view).collect();
             }
             Some(PollKind::Statement | PollKind::Amendment) | None => {
-                return Err(ApiError::invalid("that poll asks about no values: see `chorus poll list`"));
+                return Err(ApiError::coded(Code::NotOfKind, "that poll asks about no values: see `chorus poll list`"));
             }
         }
         Ok(next)
@@ -135,23 +136,29 @@ impl Service {
     /// Returns [`Kind::Refused`](super::Kind::Refused) if the person is no operator, or the rules do not admit it.
     pub async fn state_card(&self, asked: view::AboutCard) -> Result<view::CardView, ApiError> {
         let mut ledger = self.ledger().await?;
-        self.operator(&ledger, "say which cards mean the same")?;
+        let own = self.operator(&ledger, "say which cards mean the same")?;
         let card = find_card(&ledger, &asked.card)?.id();
         let into = asked.into.map(|into| find_card(&ledger, &into)).transpose()?.map(|into| into.id());
         let reason = asked.reason.trim().to_owned();
         if reason.len() > limits::MAX_TEXT_BYTES {
-            return Err(ApiError::invalid(format!("a reason has at most {} bytes", limits::MAX_TEXT_BYTES)));
+            return Err(ApiError::coded(
+                Code::TooLong,
+                format!("a reason has at most {} bytes", limits::MAX_TEXT_BYTES),
+            )
+            .with("bound", limits::MAX_TEXT_BYTES));
         }
+        let number = ledger.cards().said_by(&own, &card).saturating_add(1);
         let entry = match into {
-            Some(into) => Entry::MergeCards(MergeCards { card, into, reason }),
-            None => Entry::Canonical(CanonicalCard { card, reason }),
+            Some(into) => Entry::MergeCards(MergeCards { card, into, number, reason }),
+            None => Entry::Canonical(CanonicalCard { card, number, reason }),
         };
         self.say(&mut ledger, vec![entry]).await?;
-        let said = move |peer: &Peer| peer.ledger().cards().latest(&card).is_some_and(|said| said.into == into);
+        let said = move |peer: &Peer| peer.ledger().cards().said_by(&own, &card) >= number;
         self.until(said, wait(asked.wait_seconds)).await?;
         let (ledger, own) = (self.ledger().await?, BTreeMap::new());
         let votes = self.votes_on_values(&ledger, None).await?;
-        let found = all_cards(&ledger).remove(&card).ok_or_else(|| ApiError::invalid("there is no such card"))?;
+        let found =
+            all_cards(&ledger).remove(&card).ok_or_else(|| ApiError::coded(Code::NoCard, "there is no such card"))?;
         Ok(card_view(&ledger, &votes, &own, (card, &found.0, found.1)))
     }
 
@@ -218,7 +225,7 @@ pub(super) fn item_texts(
 
 fn card_text(text: &str) -> Result<String, ApiError> {
     let form = "a value poll asks about values cards: {\"title\": …, \"instruction\": …, \"policies\": [ … ]}";
-    let wrong = |why: String| ApiError::invalid(format!("{form}; {why}"));
+    let wrong = |why: String| ApiError::coded(Code::Card, format!("{form}; {why}"));
     if !text.starts_with('{') {
         return ValuesCard::from_text(text).map(|card| card.text()).map_err(|error| wrong(error.to_string()));
     }
@@ -228,7 +235,7 @@ fn card_text(text: &str) -> Result<String, ApiError> {
 
 fn transition_text(ledger: &Ledger, context: &str, text: &str) -> Result<String, ApiError> {
     let form = "a transition poll asks about moves between values: {\"from\": CARD, \"to\": CARD, \"context\": …, \"story\": …}";
-    let wrong = |why: String| ApiError::invalid(format!("{form}; {why}"));
+    let wrong = |why: String| ApiError::coded(Code::Card, format!("{form}; {why}"));
     let (from, to, context, story) = if text.starts_with('{') {
         let seed: view::SeedTransition = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
         let context = if seed.context.trim().is_empty() { context.to_owned() } else { seed.context };
@@ -269,10 +276,16 @@ pub(super) fn find_card(ledger: &Ledger, reference: &str) -> Result<ValuesCard, 
     let mut matching = cards.into_iter().filter(|(id, (card, _))| is_it(id, card)).map(|(_, (card, _))| card);
     match (matching.next(), matching.next()) {
         (Some(card), None) => Ok(card),
-        (None, _) => Err(ApiError::invalid(format!("there is no values card {reference:?}: see `chorus value list`"))),
-        (Some(_), Some(_)) => Err(ApiError::invalid(format!(
-            "several values cards are called {reference:?}: give the beginning of an id, see `chorus value list`"
-        ))),
+        (None, _) => Err(ApiError::coded(
+            Code::NoCard,
+            format!("there is no values card {reference:?}: see `chorus value list`"),
+        )),
+        (Some(_), Some(_)) => Err(ApiError::coded(
+            Code::Ambiguous,
+            format!(
+                "several values cards are called {reference:?}: give the beginning of an id, see `chorus value list`"
+            ),
+        )),
     }
 }
 
@@ -287,7 +300,7 @@ pub(super) fn poll_of(ledger: &Ledger, reference: &str, kind: PollKind) -> Resul
     let poll = find_poll(ledger, reference)?;
     let what = if kind == PollKind::Value { "value" } else { "transition" };
     let found = of_kind.contains(&poll).then_some(poll);
-    found.ok_or_else(|| ApiError::invalid(format!("that is no {what} poll: see `chorus poll list`")))
+    found.ok_or_else(|| ApiError::coded(Code::NotOfKind, format!("that is no {what} poll: see `chorus poll list`")))
 }
 
 /// The items of a poll's latest round, in ballot order.

@@ -20,6 +20,7 @@ use chorus_protocol::{
 use zeroize::Zeroizing;
 
 use super::{ApiError, Kind, Service, find_poll, latest_round, view, wait};
+use crate::api::Code;
 use crate::{
     diary::OwnBallot,
     participation::{Action, check, usually_on_map},
@@ -72,11 +73,14 @@ impl Service {
         let mut votes = BTreeMap::new();
         for (item, choice) in &asked.votes {
             if votes.insert(find_item(record.plan.items(), item)?, *choice).is_some() {
-                return Err(ApiError::invalid(format!("item {item} stands twice")));
+                return Err(ApiError::coded(Code::Twice, format!("item {item} stands twice")));
             }
         }
         if votes.is_empty() {
-            return Err(ApiError::invalid("there is no vote: give ITEM=agree|disagree|pass, or a --ballot file"));
+            return Err(ApiError::coded(
+                Code::NoVotes,
+                "there is no vote: give ITEM=agree|disagree|pass, or a --ballot file",
+            ));
         }
         let settings = self.settings()?;
         let level = if asked.open { Level::Open } else { settings.level };
@@ -98,7 +102,7 @@ impl Service {
         let (ledger, round) = self.open_round(reference, wait).await?;
         let own = ledger.rounds().get(&round).and_then(|round| self.own(round));
         if own.is_none_or(|own| own.withdrawal) {
-            return Err(ApiError::refused("there is no contribution of yours to withdraw"));
+            return Err(ApiError::coded(Code::NothingToWithdraw, "there is no contribution of yours to withdraw"));
         }
         let items = ledger.rounds().get(&round).map_or(0, |round| round.plan.items().len());
         let manner = Manner { level: self.settings()?.level, on_map: false, show_class: false };
@@ -111,7 +115,7 @@ impl Service {
         let ledger = self.ledger().await?;
         let poll = find_poll(&ledger, reference)?;
         let round = latest_round(&ledger, poll).ok_or_else(|| {
-            ApiError::refused("voting has not begun: items are being collected (an operator begins it)")
+            ApiError::coded(Code::NotBegun, "voting has not begun: items are being collected (an operator begins it)")
         })?;
         let id = round.id;
         self.opened(ledger, id, wait).await
@@ -196,7 +200,8 @@ impl Service {
             .view(move |peer| peer.ledger().rounds().get(&id).is_some_and(|round| has(round, &tag, sequence)))
             .await?;
         if !on_log {
-            return Err(ApiError::refused(
+            return Err(ApiError::coded(
+                Code::Over,
                 "the round ended before your contribution came onto the log: it does not count",
             ));
         }
@@ -253,7 +258,7 @@ fn has(round: &RoundRecord, tag: &Tag, sequence: u8) -> bool {
 }
 
 fn not_open() -> ApiError {
-    ApiError::refused("the round is over: see `chorus result`, and `chorus adapter list` for adapters")
+    ApiError::coded(Code::Over, "the round is over: see `chorus result`, and `chorus adapter list` for adapters")
 }
 
 /// Returns the votes in ballot order.
@@ -272,15 +277,15 @@ pub(super) fn find_item(items: &[BlobId], reference: &str) -> Result<usize, ApiE
     if reference.len() < 6 {
         let number = reference.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
         return number.filter(|number| *number < items.len()).ok_or_else(|| {
-            ApiError::invalid(format!("{reference:?} is no item: the ballot has 1 to {}", items.len()))
+            ApiError::coded(Code::NoItem, format!("{reference:?} is no item: the ballot has 1 to {}", items.len()))
         });
     }
     let matching: Vec<usize> =
         items.iter().enumerate().filter(|(_, id)| id.to_string().starts_with(reference)).map(|(at, _)| at).collect();
     match matching.as_slice() {
         [item] => Ok(*item),
-        [] => Err(ApiError::invalid(format!("no item begins with {reference:?}"))),
-        [_, _, ..] => Err(ApiError::invalid(format!("several items begin with {reference:?}"))),
+        [] => Err(ApiError::coded(Code::NoItem, format!("no item begins with {reference:?}"))),
+        [_, _, ..] => Err(ApiError::coded(Code::Ambiguous, format!("several items begin with {reference:?}"))),
     }
 }
 

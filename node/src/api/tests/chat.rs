@@ -17,24 +17,16 @@ impl Fixture {
         body: Value,
         more: Option<(&'static str, &str)>,
     ) -> (u16, String) {
-        let url = format!("http://{}{path}", self.address);
         let mut headers = vec![("Authorization", self.token.clone())];
         if let Some((name, value)) = more {
             headers.retain(|(known, _)| *known != name);
             headers.push((name, value.to_owned()));
         }
-        let asking = move || {
-            let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-            let mut request = ureq::http::Request::builder().method(method).uri(url);
-            for (name, value) in headers {
-                request = request.header(name, value);
-            }
-            let bytes = if method == "GET" { Vec::new() } else { body.to_string().into_bytes() };
-            let request = request.header("Content-Type", "application/json").body(bytes).expect("a request");
-            let mut response = agent.run(request).expect("an answer");
-            (response.status().as_u16(), response.body_mut().read_to_string().expect("text"))
-        };
-        tokio::task::spawn_blocking(asking).await.expect("no panic")
+        let (status, text) = self.exchange(method, path, body.clone(), headers).await;
+        if let Ok(answer) = serde_json::from_str(&text) {
+            conformance::check(method, path, &body, status, &answer);
+        }
+        (status, text)
     }
 
     async fn complete(&self, body: Value) -> (u16, Value) {

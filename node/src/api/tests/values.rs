@@ -6,7 +6,15 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::Fixture;
-use crate::{articulation::Interviewer, model::chat::Message};
+use crate::{
+    articulation::Interviewer,
+    chat::{
+        outside::stub::{END, Stub, streamed},
+        tests::model_folder,
+    },
+    config::settings::Name,
+    model::chat::Message,
+};
 
 /// Opens a value poll with three cards, and a transition poll between them. Returns their ids.
 async fn seed(fixture: &Fixture) -> (String, String) {
@@ -135,4 +143,53 @@ async fn a_dialogue_with_a_model_ends_in_a_card_that_only_the_diary_has() {
     assert_eq!(fixture.get("/values/dialogue").await.1, json!({}));
     let (_, cards) = fixture.get("/values/cards").await;
     assert_eq!(cards.as_array().map(Vec::len), Some(3), "nothing has left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_elsewhere_is_told_of_a_dialogue_only_while_its_owner_says_so() {
+    let fixture = Fixture::start().await;
+    let folder = model_folder();
+    let [stub, other] = [1, 0].map(|answers| Stub::start(vec![streamed(&["What ", "else?"], END); answers]));
+    let host = stub.address.to_string();
+    let say = |said: Value| fixture.post("/values/dialogue", said);
+    let answer = |text: &str| say(json!({ "say": "answer", "text": text }));
+    let tell = |host: Option<&str>| say(json!({ "say": "tell", "host": host }));
+    fixture.set(Name::ModelUrl, &stub.url());
+    fixture.set(Name::ModelName, "large");
+    fixture.set(Name::ModelProvider, "outside");
+
+    let (_, begun) = say(json!({ "say": "begin" })).await;
+    let (_, alone) = answer("See her").await;
+    let endpoint = json!({ "provider": "outside", "host": host, "model": "large" });
+    assert_eq!((&begun["outside"], &begun["dialogue"]["model"]), (&endpoint, &Value::Null), "named, and not told");
+    assert_eq!((&alone["dialogue"]["step"], &alone["dialogue"]["follow_up"]), (&json!("story"), &json!(false)));
+    assert!(stub.knows_nothing());
+
+    let wrong = tell(Some(&other.address.to_string())).await;
+    assert_eq!((wrong.0, &wrong.1["error"]["kind"]), (400, &json!("invalid")));
+    let (_, told) = tell(Some(&host)).await;
+    let (_, asked) = answer("Her hands").await;
+    assert_eq!(told["dialogue"]["model"], endpoint);
+    assert_eq!((&asked["dialogue"]["question"], &asked["dialogue"]["follow_up"]), (&json!("What else?"), &json!(true)));
+    assert!(stub.asked().contains("Her hands"));
+
+    tell(None).await;
+    let (_, alone) = answer("My aunt").await;
+    assert_eq!((&alone["dialogue"]["model"], &alone["dialogue"]["step"]), (&Value::Null, &json!("attention")));
+    // What one host may know, another that is configured later may not; nor does the next dialogue begin with it.
+    tell(Some(&host)).await;
+    fixture.set(Name::ModelUrl, &other.url());
+    let (_, alone) = answer("Her eyes").await;
+    assert_eq!((&alone["dialogue"]["model"], &alone["dialogue"]["step"]), (&Value::Null, &json!("policies")));
+    assert!(stub.knows_nothing() && other.knows_nothing());
+    fixture.set(Name::ModelUrl, &stub.url());
+    assert_eq!(say(json!({ "say": "begin" })).await.1["dialogue"]["model"], Value::Null);
+    let (_, begun) = say(json!({ "say": "begin", "tell": host })).await;
+    assert_eq!(begun["dialogue"]["model"], endpoint);
+
+    fixture.set(Name::ModelPath, folder.path().to_str().expect("text"));
+    fixture.set(Name::ModelProvider, "local");
+    let (_, here) = say(json!({ "say": "begin" })).await;
+    assert_eq!((&here["dialogue"]["model"]["provider"], &here["outside"]), (&json!("local"), &Value::Null));
+    fixture.service.node().clone().shutdown().await;
 }

@@ -4,13 +4,14 @@ use chorus_protocol::{
     adapter::{entry::GroupScore, manifest::AdapterManifest},
     id::{BlobId, PollId, RoundId, SeriesId},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Choice, Classes, Own, Round, Shows};
 use crate::diary::ValueCard;
 
 /// `GET adapters/{series}`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// Its id.
     pub id: SeriesId,
@@ -27,7 +28,7 @@ pub struct Series {
 }
 
 /// The adapter that a community uses.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Adopted {
     /// The round that led to it.
     pub round: RoundId,
@@ -38,7 +39,7 @@ pub struct Adopted {
 }
 
 /// A round of deltas.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdapterRound {
     /// What it has in common with rounds of voting.
     #[serde(flatten)]
@@ -74,7 +75,7 @@ pub struct AdapterRound {
 }
 
 /// What became of a round of deltas.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AdapterStanding {
     /// It has no result yet.
@@ -92,7 +93,7 @@ pub enum AdapterStanding {
 }
 
 /// A class of a round of deltas.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdapterClass {
     /// What it is called; `other` are those who show none.
     pub name: String,
@@ -108,7 +109,7 @@ pub struct AdapterClass {
 }
 
 /// One of the adapters of a round.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdapterVariant {
     /// `person` (everybody weighs the same), `class` (every class does), `planned`, `weighed`, or the name of a class.
     pub name: String,
@@ -117,7 +118,7 @@ pub struct AdapterVariant {
 }
 
 /// `POST adapters`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BeginSeries {
     /// What everybody is to agree on.
@@ -128,7 +129,7 @@ pub struct BeginSeries {
 }
 
 /// `POST adapters/{series}/rounds`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanDeltas {
     /// How long deltas are taken.
@@ -142,7 +143,7 @@ pub struct PlanDeltas {
 }
 
 /// The query of `POST adapters/{series}/contribute`; the body is the delta, four bytes for each entry (`f32`, little-endian).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Contribute {
     /// Show that the contribution is the person's; at the open level this is so anyhow. What is in it stays secret.
@@ -157,7 +158,7 @@ pub struct Contribute {
 }
 
 /// The answer to a contribution, or to taking it back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Contributed {
     /// The round.
     pub round: RoundId,
@@ -172,7 +173,7 @@ pub struct Contributed {
 }
 
 /// `POST adapters/{series}/weigh`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeighClasses {
     /// The weight of each class, by name.
@@ -183,7 +184,7 @@ pub struct WeighClasses {
 }
 
 /// `POST adapters/{series}/assess`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Assess {
     /// The adapter that was evaluated.
@@ -196,7 +197,7 @@ pub struct Assess {
 }
 
 /// `GET adapters/{series}/evaluation`: what a gate asks about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateQuestions {
     /// The round whose statements they are.
     pub round: RoundId,
@@ -205,7 +206,7 @@ pub struct GateQuestions {
 }
 
 /// On what a group takes a side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupPositions {
     /// Its letter.
     pub name: String,
@@ -214,7 +215,7 @@ pub struct GroupPositions {
 }
 
 /// A statement on which a group takes a side.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupPosition {
     /// The statement.
     pub item: BlobId,
@@ -227,7 +228,7 @@ pub struct GroupPosition {
 }
 
 /// `GET diary`: what never leaves the machine.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Diary {
     /// Whether a diary is kept.
     pub kept: bool,
@@ -238,7 +239,7 @@ pub struct Diary {
 }
 
 /// One of the person's own votes.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OwnVote {
     /// The round.
     pub round: RoundId,
@@ -253,7 +254,7 @@ pub struct OwnVote {
 }
 
 /// `POST diary/cards/remove`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RemoveCard {
     /// The title of the card.

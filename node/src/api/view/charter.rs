@@ -5,10 +5,11 @@ use chorus_protocol::{
     config::Policy,
     id::{BlobId, CommunityId, PollId, RoundId},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET community`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CharterView {
     /// The community's id.
     pub community: CommunityId,
@@ -35,7 +36,7 @@ pub struct CharterView {
 }
 
 /// An operator's consent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StatedView {
     /// The operator's key.
     pub operator: String,
@@ -46,7 +47,7 @@ pub struct StatedView {
 }
 
 /// An amendment that was adopted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdoptedView {
     /// 1 for the first.
     pub number: u32,
@@ -61,7 +62,7 @@ pub struct AdoptedView {
 }
 
 /// `POST community/amendments`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DraftAmendment {
     /// Keys of operators that join.
@@ -84,7 +85,7 @@ pub struct DraftAmendment {
 }
 
 /// A draft that members are asked about.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DraftView {
     /// Which amendment it would be.
     pub number: u32,
@@ -97,7 +98,7 @@ pub struct DraftView {
 }
 
 /// `POST community/amendments/approve`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveAmendment {
     /// The draft's id or the beginning of it; empty for the only one.

@@ -1,5 +1,6 @@
 //! What is asked of the community's model, and what it answers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// What a model is to have of the community.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shape {
     /// Whether the constitution in force governs.
@@ -32,7 +33,7 @@ impl Default for Shape {
 }
 
 /// `POST chat`.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AskModel {
     /// The conversation, which ends with what the person says.
@@ -57,7 +58,7 @@ impl core::fmt::Debug for AskModel {
 }
 
 /// The model that is configured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Answering {
     /// Where it computes.
     pub provider: Place,
@@ -77,7 +78,7 @@ impl core::fmt::Display for Answering {
 }
 
 /// `GET chat`: what would answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelStatus {
     /// The model; none if none is configured.
     pub answering: Option<Answering>,
@@ -90,7 +91,7 @@ pub struct ModelStatus {
 }
 
 /// `POST chat/cases`: what models say to prompts, before and after.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompareModels {
     /// The prompts.
@@ -100,7 +101,7 @@ pub struct CompareModels {
 }
 
 /// What models say to one prompt: as it is today, and with constitution and adapter.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pair {
     /// The prompt.
     pub prompt: String,

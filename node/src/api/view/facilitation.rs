@@ -6,12 +6,13 @@ use chorus_protocol::{
     id::{BlobId, PollId},
     ledger::ItemStanding,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Choice, Item};
 
 /// The rules for the items of a poll.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
     /// Whether an item is asked only once an operator has accepted it.
@@ -45,7 +46,7 @@ impl From<Rules> for PollRules {
 }
 
 /// `POST polls/{id}/rules`: what is left out stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChangeRules {
     /// Whether an item is asked only once an operator has accepted it.
@@ -61,7 +62,7 @@ pub struct ChangeRules {
 }
 
 /// `GET polls/{id}/rules`, and the answer to a change.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RulesView {
     /// The poll.
     pub poll: PollId,
@@ -74,7 +75,7 @@ pub struct RulesView {
 }
 
 /// A prompt that a model fails today.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prompt {
     /// The prompt.
@@ -85,7 +86,7 @@ pub struct Prompt {
 }
 
 /// An item, and what is said beside it.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewItem {
     /// Its text.
@@ -115,7 +116,7 @@ impl From<&FailingPrompt> for Prompt {
 }
 
 /// What the words of operators on an item come to.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ModerationState {
     /// No operator has accepted it, and too few reject it.
@@ -138,7 +139,7 @@ impl From<ItemStanding> for ModerationState {
 }
 
 /// What an operator says about an item.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Say {
     /// It is to be asked.
@@ -174,7 +175,7 @@ impl From<Say> for Verdict {
 }
 
 /// Why an item is not to be asked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Category {
     /// Advertising, or nonsense.
@@ -254,7 +255,7 @@ impl From<Category> for Ground {
 }
 
 /// `POST polls/{id}/moderate`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Moderate {
     /// The items: their numbers or the beginnings of their ids.
@@ -273,7 +274,7 @@ pub struct Moderate {
 }
 
 /// `GET moderation`: everything that operators have said about items, the latest last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModerationLog {
     /// How many operators have to reject an item before no round asks it any more.
     pub needed: usize,
@@ -282,7 +283,7 @@ pub struct ModerationLog {
 }
 
 /// One operator's word on an item.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModerationWord {
     /// The poll.
     pub poll: PollId,
@@ -310,7 +311,7 @@ pub struct ModerationWord {
 }
 
 /// `POST polls/{id}/similar`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AskSimilar {
     /// The text that somebody is about to propose.
@@ -318,7 +319,7 @@ pub struct AskSimilar {
 }
 
 /// An item that says nearly the same as a text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Similar {
     /// Its id.
     pub id: BlobId,
@@ -333,7 +334,7 @@ pub struct Similar {
 }
 
 /// `GET polls/{id}/next`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Next {
     /// The item to show; none once all have been answered.
     pub item: Option<Item>,
@@ -346,7 +347,7 @@ pub struct Next {
 }
 
 /// `GET polls/{id}/mine`: what this node alone knows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mine {
     /// The poll.
     pub poll: PollId,
@@ -361,7 +362,7 @@ pub struct Mine {
 }
 
 /// A vote of the person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MyVote {
     /// The item's number on the ballot.
     pub number: usize,
@@ -374,7 +375,7 @@ pub struct MyVote {
 }
 
 /// A statement of the person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MyStatement {
     /// The item.
     pub item: BlobId,
@@ -393,7 +394,7 @@ pub struct MyStatement {
 }
 
 /// What has become of a statement.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// The poll is strict, and no operator has accepted it yet.

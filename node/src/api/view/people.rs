@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::attester::evidence::EvidenceKind;
 
 /// `POST attest/request`.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AskForAttestation {
     /// Attributes to be checked: name and value.
@@ -25,7 +26,8 @@ impl core::fmt::Debug for AskForAttestation {
 }
 
 /// The answer to it.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AttestationRequest")]
 pub struct Request {
     /// The request as text, for the attester alone.
     pub request: String,
@@ -42,7 +44,7 @@ impl core::fmt::Debug for Request {
 }
 
 /// `POST attest/approve`.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Approve {
     /// The request as text.
@@ -66,7 +68,7 @@ impl core::fmt::Debug for Approve {
 }
 
 /// The answer to it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Approved {
     /// The person's key.
     pub key: String,
@@ -79,7 +81,7 @@ pub struct Approved {
 }
 
 /// How far somebody is on the way to membership.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Standing {
     /// Attestations that count.
     pub attestations: usize,
@@ -94,7 +96,7 @@ pub struct Standing {
 }
 
 /// `GET attest`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct People {
     /// The members.
     pub members: Vec<Member>,
@@ -111,7 +113,7 @@ pub struct People {
 }
 
 /// Somebody who has registered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The public key.
     pub key: String,
@@ -126,7 +128,7 @@ pub struct Member {
 }
 
 /// An attestation.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttestedBy {
     /// The attester.
     pub attester: String,
@@ -135,7 +137,7 @@ pub struct AttestedBy {
 }
 
 /// An attester.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttesterView {
     /// The public key.
     pub key: String,
@@ -148,7 +150,7 @@ pub struct AttesterView {
 }
 
 /// A recovery that is under way.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryView {
     /// The key that is to take over.
     pub key: String,
@@ -163,7 +165,7 @@ pub struct RecoveryView {
 }
 
 /// An attribute.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AttributeView {
     /// What it is called.
     pub name: String,
@@ -172,7 +174,7 @@ pub struct AttributeView {
 }
 
 /// `POST attest/invite`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssueCodes {
     /// How many.
@@ -180,7 +182,7 @@ pub struct IssueCodes {
 }
 
 /// The answer to it. Each admits one person; they are shown this once.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct IssuedCodes {
     /// The codes.
     pub codes: Vec<String>,
@@ -193,7 +195,7 @@ impl core::fmt::Debug for IssuedCodes {
 }
 
 /// `POST attest/revoke`, `attest/veto`, `attest/expel`, `attest/remove-attester`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct About {
     /// Whom it is about: a key, the beginning of it, or `me`.
@@ -207,7 +209,7 @@ pub struct About {
 }
 
 /// `POST attest/rotate`, `attest/census`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Wait {
     /// How long to wait for the log.
@@ -215,7 +217,7 @@ pub struct Wait {
 }
 
 /// What was said on the log.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Said {
     /// Whom it is about.
     pub key: String,
@@ -224,14 +226,14 @@ pub struct Said {
 }
 
 /// The answer to `POST attest/census`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CensusView {
     /// For each attribute its name, and each value with the count that was published.
     pub attributes: Vec<(String, Vec<(String, u32)>)>,
 }
 
 /// `POST vouch`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GiveVouch {
     /// For whom: a key, the beginning of it, or a request, which registers its author first.
@@ -243,7 +245,7 @@ pub struct GiveVouch {
 }
 
 /// `GET vouch`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Vouches {
     /// Those given.
     pub given: Vec<VouchView>,
@@ -260,7 +262,7 @@ pub struct Vouches {
 }
 
 /// A vouch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VouchView {
     /// For whom, or by whom.
     pub key: String,

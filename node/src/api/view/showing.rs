@@ -1,12 +1,13 @@
 //! What is shown of finished rounds and of the person's own part in them.
 
-use chorus_protocol::id::{BlobId, PollId, RoundId, SetId};
+use chorus_protocol::id::{BlobId, CommunityId, PollId, RoundId, SetId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Asks, Choice, ConstitutionView, Own, RoundState};
 
 /// The opinion map of a round. Which ballot is whose, nobody knows; where the person would stand, their own node alone.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OpinionMap {
     /// Ballots with a point: their places, in votes.
     pub points: Vec<MapPoint>,
@@ -29,7 +30,7 @@ impl core::fmt::Debug for OpinionMap {
 }
 
 /// A ballot's place on the map.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MapPoint {
     /// Where.
     pub at: [f64; 2],
@@ -38,8 +39,10 @@ pub struct MapPoint {
 }
 
 /// `GET receipt`: whether the person's contribution to a round counts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Receipt {
+    /// The community.
+    pub community: CommunityId,
     /// The poll.
     pub poll: PollId,
     /// Its question.
@@ -52,14 +55,27 @@ pub struct Receipt {
     pub own: Option<Own>,
     /// The tag under which it stands on the log. Nobody can tell whose it is; who is told, can.
     pub tag: Option<String>,
+    /// What of the person's is on the log: in the sealed set once there is one, and before it the latest attempt.
+    pub logged: Option<Logged>,
     /// What was sealed; none before.
     pub sealed: Option<SealedView>,
     /// The result object.
     pub result: Option<BlobId>,
 }
 
+/// A contribution as it stands on the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Logged {
+    /// Which attempt it is, from 0.
+    pub sequence: u8,
+    /// The digest of its body: of what was sent, and of nothing else.
+    pub body: BlobId,
+    /// Whether it takes an earlier one back.
+    pub withdrawal: bool,
+}
+
 /// The one accepted set of a round, and the person's place in it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SealedView {
     /// The digest of the set.
     pub set: SetId,
@@ -74,7 +90,7 @@ pub struct SealedView {
 }
 
 /// The answer to `POST page`: a link to the page, which lets one browser in once, within the hour.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PageLink {
     /// The link.
     pub url: String,
@@ -88,7 +104,7 @@ impl core::fmt::Debug for PageLink {
 }
 
 /// A constitution with the vote that it comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Enacted {
     /// The constitution.
     #[serde(flatten)]

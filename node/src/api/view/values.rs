@@ -4,6 +4,7 @@ use chorus_protocol::{
     deliberation::moral_graph::{CountingRule, ValuesCard},
     id::{BlobId, PollId},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Answering, Asks, Choice, Tally};
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// `POST values/dialogue`: what somebody says in the dialogue.
-#[derive(Clone, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "say", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Speak {
     /// Begin anew, about the case of a value poll or about none.
@@ -21,6 +22,15 @@ pub enum Speak {
         /// The value poll: its id or the beginning of it.
         #[serde(default)]
         poll: Option<String>,
+        /// The host of the configured endpoint, if it may be told of the dialogue.
+        #[serde(default)]
+        tell: Option<String>,
+    },
+    /// From now on let the configured endpoint be told of this dialogue, or not.
+    Tell {
+        /// The endpoint's host; none to tell it nothing more.
+        #[serde(default)]
+        host: Option<String>,
     },
     /// The answer to the question.
     Answer {
@@ -48,7 +58,7 @@ impl core::fmt::Debug for Speak {
 }
 
 /// `GET values/dialogue`, and what `POST values/dialogue` answers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Articulated {
     /// The dialogue that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,10 +66,13 @@ pub struct Articulated {
     /// The card that was accepted just now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<ValueCard>,
+    /// The endpoint elsewhere that is configured. It is told of a dialogue only if the person says so for that dialogue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Answering>,
 }
 
 /// A dialogue.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DialogueView {
     /// The value poll that it is about.
     pub poll: Option<PollId>,
@@ -97,7 +110,7 @@ impl core::fmt::Debug for DialogueView {
 }
 
 /// A values card of the community.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CardView {
     /// Its id: that of its text.
     pub id: BlobId,
@@ -124,7 +137,7 @@ pub struct CardView {
 }
 
 /// An operator's word on a card.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CardWord {
     /// The operator's key.
     pub operator: String,
@@ -133,7 +146,7 @@ pub struct CardWord {
 }
 
 /// A card, for those who read about it.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedCard {
     /// Its id.
     pub id: BlobId,
@@ -149,7 +162,7 @@ impl From<&ValuesCard> for NamedCard {
 }
 
 /// A transition: "did they become wiser?"
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TransitionView {
     /// Its id: that of its text.
     pub id: BlobId,
@@ -175,7 +188,7 @@ pub struct TransitionView {
 }
 
 /// An item of a transition poll, as operators and members write it: cards by their titles or ids.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeedTransition {
     /// From which card: its title, its id, or the beginning of that (at least 6 digits).
@@ -191,7 +204,7 @@ pub struct SeedTransition {
 }
 
 /// `GET values/next`: what to show the person next.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NextValues {
     /// The poll.
     pub poll: PollId,
@@ -205,17 +218,24 @@ pub struct NextValues {
     pub transitions: Vec<TransitionView>,
 }
 
-/// The query of `GET values/cards` and `GET values/transitions`.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+/// The query of what can be asked about one poll.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OfPoll {
-    /// The poll; all of them otherwise.
+    /// The poll: its id, the beginning of it, or `-` for the latest. Without it the latest, and of lists everything.
     #[serde(default)]
     pub poll: Option<String>,
 }
 
+impl OfPoll {
+    /// Returns how the poll is referred to: the latest, if none was named.
+    pub fn reference(&self) -> &str {
+        self.poll.as_deref().unwrap_or("-")
+    }
+}
+
 /// The query of `GET values/next`.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AskNext {
     /// The poll.
@@ -226,7 +246,7 @@ pub struct AskNext {
 }
 
 /// Two cards that may mean the same.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SimilarCards {
     /// One.
     pub one: NamedCard,
@@ -237,7 +257,7 @@ pub struct SimilarCards {
 }
 
 /// `POST values/merge` and `POST values/canonical`.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AboutCard {
     /// The card: its title, its id, or the beginning of that.
@@ -253,7 +273,7 @@ pub struct AboutCard {
 }
 
 /// By which rule answers are counted.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rule {
     /// What follows from the answers alone.
@@ -273,7 +293,7 @@ impl From<Rule> for CountingRule {
 }
 
 /// The query of `GET moral-graph` and `GET moral-graph.svg`.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AskGraph {
     /// By which rule answers are counted, and what is asked of an edge.

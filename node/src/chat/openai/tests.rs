@@ -1,7 +1,7 @@
 use super::*;
 use crate::chat::{
     Step, StepResult,
-    answer::{About, Place},
+    answer::{About, Place, Usage},
 };
 
 fn asked(more: Value) -> Result<AskModel, ChatError> {

@@ -39,6 +39,11 @@ impl Stub {
         self.asked.recv_timeout(Duration::from_secs(20)).expect("a request")
     }
 
+    /// Returns whether nothing was asked since.
+    pub(crate) fn knows_nothing(&self) -> bool {
+        self.asked.try_recv().is_err()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/v1", self.address)
     }

@@ -34,15 +34,32 @@ pub(in crate::cli) struct Articulate {
     /// Begin anew, instead of going on with the dialogue that is under way.
     #[arg(long)]
     restart: bool,
+    /// Let the configured model take part in this dialogue although it is an endpoint elsewhere: all that you say in the
+    /// dialogue goes there. Without this it is told nothing.
+    #[arg(long)]
+    tell_endpoint: bool,
+    /// Tell the endpoint nothing more of this dialogue.
+    #[arg(long, conflicts_with = "tell_endpoint")]
+    tell_nobody: bool,
 }
 
 impl Articulate {
     pub(super) fn carry_out(self, client: &Client, global: &Global) -> anyhow::Result<()> {
         let poll = self.case.map(|poll| poll_of(client, &poll, view::Asks::Value)).transpose()?;
         let known: Articulated = client.get(ROUTE)?;
-        let answer = match known.dialogue {
-            Some(dialogue) if !self.restart => Articulated { dialogue: Some(dialogue), card: None },
-            Some(_) | None => client.post(ROUTE, &Speak::Begin { poll }, WAIT)?,
+        let host = known.outside.as_ref().and_then(|model| model.host.clone()).filter(|_| self.tell_endpoint);
+        if self.tell_endpoint && host.is_none() {
+            return Err(Failure::Usage(
+                "no endpoint is configured that could be told: see `chorus config list`".into(),
+            )
+            .into());
+        }
+        let answer = if known.dialogue.is_none() || self.restart {
+            client.post(ROUTE, &Speak::Begin { poll, tell: host }, WAIT)?
+        } else if self.tell_endpoint || self.tell_nobody {
+            client.post(ROUTE, &Speak::Tell { host }, WAIT)?
+        } else {
+            known
         };
         let mut input = io::stdin().lock();
         let end = converse(client, answer, &mut input)?;
@@ -53,7 +70,12 @@ impl Articulate {
 /// Asks and answers until there is a card, or nothing more is said.
 fn converse(client: &Client, mut answer: Articulated, input: &mut impl BufRead) -> anyhow::Result<Articulated> {
     if let Some(model) = answer.dialogue.as_ref().and_then(|dialogue| dialogue.model.as_ref()) {
-        writeln!(io::stderr(), "A model takes part, and is told what you answer: {model}.")?;
+        writeln!(io::stderr(), "A model takes part, and is told what you say in this dialogue: {model}.")?;
+    } else if let Some(host) = answer.outside.as_ref().and_then(|model| model.host.as_ref()) {
+        writeln!(
+            io::stderr(),
+            "The model at {host} takes no part and is told nothing, unless you say --tell-endpoint."
+        )?;
     }
     while let Some(dialogue) = answer.dialogue.clone() {
         ask(&dialogue)?;

@@ -26,16 +26,18 @@ async function* events(response) {
 }
 
 /** Shows one answer while it is made, and returns its text. */
-async function answer(form, fields, talk, title, signal) {
+async function answer(form, fields, place, title, signal) {
   const words = form.dataset;
   const box = element("div", "said assistant");
   box.setAttribute("aria-busy", "true");
   const who = element("p", "who", title);
   const said = element("p", "words");
   const details = element("details");
+  // The steps are seen while they are made, and folded once the answer is there.
+  details.open = true;
   details.append(element("summary", "", words.steps));
   box.append(who, said, details);
-  talk.append(box);
+  place.append(box);
   const steps = new Map();
   const part = (name) => {
     if (!steps.has(name)) {
@@ -61,6 +63,9 @@ async function answer(form, fields, talk, title, signal) {
       const kind = { follows: "agree", violates: "disagree" }[event.label] ?? "pass";
       line.append(element("span", `pill ${kind}`, words[`label${event.label[0].toUpperCase()}${event.label.slice(1)}`]));
       line.append(" ", element("bdi", "", event.text));
+      if (event.reason) line.append(" ", element("bdi", "aside", event.reason));
+      // What the model wrote stands in the list now, beside the principles.
+      part("evaluate").text.hidden = true;
       part("evaluate").verdicts.append(line);
     } else if (event.event === "done") {
       whole = event.steps.at(-1)?.text ?? "";
@@ -70,6 +75,7 @@ async function answer(form, fields, talk, title, signal) {
     }
   }
   who.textContent = title;
+  details.open = false;
   box.removeAttribute("aria-busy");
   if (steps.size < 2) details.remove();
   if (whole === undefined) throw new Error(words.failed);
@@ -98,12 +104,14 @@ if (form && talk) {
     form.elements.text.required = false;
     try {
       const governed = fields.constitution ? form.dataset.with : form.dataset.without;
-      const said = await answer(form, fields, talk, governed, stop.signal);
+      const place = fields.beside ? element("div", "beside") : talk;
+      if (fields.beside) talk.append(place);
+      const said = await answer(form, fields, place, governed, stop.signal);
       if (fields.beside) {
         const bare = { ...fields };
         delete bare.constitution;
         delete bare.adapter;
-        await answer(form, bare, talk, form.dataset.without, stop.signal);
+        await answer(form, bare, place, form.dataset.without, stop.signal);
       }
       const history = JSON.parse(form.elements.history.value || "[]");
       history.push({ role: "user", content: fields.text }, { role: "assistant", content: said });

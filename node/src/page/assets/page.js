@@ -18,18 +18,18 @@ if (keyed) {
 }
 
 // What takes a while says so, and is not sent twice.
-for (const form of document.querySelectorAll("form[data-once]")) {
-  form.addEventListener("submit", (event) => {
-    const button = event.submitter ?? form.querySelector("button");
-    if (form.dataset.sent) {
-      event.preventDefault();
-      return;
-    }
-    form.dataset.sent = "1";
-    button.setAttribute("aria-busy", "true");
-    button.textContent = form.dataset.once;
-  });
-}
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (!form.matches("form[data-once]")) return;
+  const button = event.submitter ?? form.querySelector("button");
+  if (form.dataset.sent) {
+    event.preventDefault();
+    return;
+  }
+  form.dataset.sent = "1";
+  button.setAttribute("aria-busy", "true");
+  button.textContent = form.dataset.once;
+});
 addEventListener("pageshow", (event) => {
   // Back from the next page by the browser's cache: the form can be sent again.
   if (event.persisted) location.reload();

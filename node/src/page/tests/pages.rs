@@ -1,6 +1,7 @@
 //! What the pages show and do.
 
 use super::{Browser, field, shut};
+use crate::config::settings::Name;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_shown_in_both_languages() {
@@ -154,6 +155,33 @@ async fn a_dialogue_ends_in_a_card_that_is_proposed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_names_an_endpoint_and_lets_it_take_part_in_a_dialogue_only_if_that_is_chosen() {
+    let browser = Browser::enter().await;
+    browser.fixture.set(Name::ModelUrl, "https://model.example:8443/v1");
+    browser.fixture.set(Name::ModelName, "large");
+    browser.fixture.set(Name::ModelProvider, "outside");
+    let choice = r#"name="tell" value="model.example:8443""#;
+    let values = browser.get("/values").await.text;
+    assert!(values.contains(choice) && !values.contains("checked"), "{values}");
+
+    browser.post("/values/dialogue", &[("say", "begin"), ("poll", "")]).await;
+    let alone = browser.get("/values/dialogue").await.text;
+    browser.post("/values/dialogue", &[("say", "tell"), ("tell", "model.example:8443")]).await;
+    let told = browser.get("/values/dialogue").await.text;
+    browser.post("/values/dialogue", &[("say", "tell")]).await;
+    let no_more = browser.get("/values/dialogue").await.text;
+
+    let takes_part = "The model at model.example:8443 takes part in this dialogue";
+    assert!(
+        alone.contains(choice) && alone.contains("is told nothing of it") && !alone.contains(takes_part),
+        "{alone}"
+    );
+    assert!(told.contains(takes_part) && !told.contains(choice), "{told}");
+    assert!(no_more.contains(choice) && !no_more.contains(takes_part), "{no_more}");
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_model_the_page_says_what_to_do() {
     let browser = Browser::enter().await;
 
@@ -177,10 +205,8 @@ async fn an_operator_opens_a_poll_and_cannot_end_it_early() {
 
     let home = browser.get("/").await.text;
     assert!(home.contains("What now?") && home.contains("Start voting") && home.contains("0 of 2 decided"));
-    let poll = home.split("href=\"/polls/").nth(1).and_then(|rest| rest.split('"').next()).expect("a poll").to_owned();
-    let close = browser.post(&format!("/operate/polls/{poll}/close"), &[]).await;
-    assert_eq!(close.status, 409);
-    assert!(close.text.contains("by itself"));
+    let operate = browser.get("/operate").await.text;
+    assert!(operate.contains("Voting ends by itself") && !operate.contains("Begin voting"));
     let bad = browser.post("/operate/open", &[("question", "?"), ("duration", "x"), ("unit", "days")]).await;
     assert_eq!(bad.status, 400);
     shut(browser).await;

@@ -149,3 +149,39 @@ async fn the_interface_for_programs_does_not_take_the_page_s_cookie() {
     assert_eq!((api.status, link.status), (401, 401));
     shut(browser).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_to_no_one_who_is_not_in() {
+    let mut browser = Browser::enter().await;
+    let cookie = std::mem::take(&mut browser.cookie);
+
+    let stranger = browser.get("/events").await;
+    let talk = browser.post_raw("/chat/stream", &[("text", "Hello")], browser.own_origin()).await;
+    browser.cookie = format!("{}=0000", cookie.split('=').next().expect("a name"));
+    let guess = browser.get("/events").await;
+
+    assert_eq!((stranger.status, talk.status, guess.status), (401, 401, 401));
+    shut(browser).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_is_told_in_the_page_s_language() {
+    let (browser, poll) = Browser::voting(&["Be kind"]).await;
+    let german = vec![("Accept-Language", "de".to_owned())];
+
+    let nowhere = browser.ask("GET", "/polls/abcdef", String::new(), german.clone()).await;
+    let mut headers = browser.own_origin();
+    headers.extend(german);
+    let csrf = browser.csrf().await;
+    let fields = [("text", "be KIND"), ("csrf", csrf.as_str())];
+    let early = browser.post_raw(&format!("/operate{poll}/close"), &fields[1..], headers).await;
+
+    assert!(nowhere.text.contains("Diese Umfrage gibt es nicht."), "{}", nowhere.text);
+    assert!(early.text.contains("Die Abstimmung endet von selbst"), "{}", early.text);
+    for page in [&nowhere.text, &early.text] {
+        let (_, main) = page.split_once("role=\"alert\"").expect("a notice");
+        let (told, _) = main.split_once("<details>").expect("details");
+        assert!(!told.contains("poll") && !told.contains("voting"), "{told}");
+    }
+    shut(browser).await;
+}

@@ -13,10 +13,12 @@ use crate::{id::BlobId, limits};
 pub struct CanonicalCard {
     /// The card: an item of a value poll.
     pub card: BlobId,
+    /// Which of the operator's words on this card it is, from 1: nobody can say an older one again in its name.
+    pub number: u16,
     /// Why.
     pub reason: String,
 }
-wire_struct!(CanonicalCard { card, reason(limits::MAX_TEXT_BYTES) });
+wire_struct!(CanonicalCard { card, number, reason(limits::MAX_TEXT_BYTES) });
 
 /// An operator's word that a card says the same as another, which stands for both.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,7 +27,9 @@ pub struct MergeCards {
     pub card: BlobId,
     /// The card that stands for it: another item of a value poll.
     pub into: BlobId,
+    /// Which of the operator's words on the first card it is, from 1.
+    pub number: u16,
     /// Why.
     pub reason: String,
 }
-wire_struct!(MergeCards { card, into, reason(limits::MAX_TEXT_BYTES) });
+wire_struct!(MergeCards { card, into, number, reason(limits::MAX_TEXT_BYTES) });

@@ -12,7 +12,7 @@ use super::{CountingRule, Edge, MoralGraph, MoralVotes, Node};
 use crate::id::BlobId;
 
 /// A moral graph in its published form.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MoralGraphExport {
     /// How answers were counted: `chorus` or `democratic-fine-tuning`.
@@ -27,7 +27,7 @@ pub struct MoralGraphExport {
 }
 
 /// A value.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValueExport {
     /// Its number.
@@ -52,7 +52,7 @@ pub struct ValueExport {
 }
 
 /// An edge.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EdgeExport {
     /// The number of the value from which people move.
@@ -68,7 +68,7 @@ pub struct EdgeExport {
 }
 
 /// The counts of an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CountsExport {
     /// Yes.
@@ -84,7 +84,7 @@ pub struct CountsExport {
 }
 
 /// The summary of an edge.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SummaryExport {
     /// (wiser − less wise) ÷ votes; null without a vote.

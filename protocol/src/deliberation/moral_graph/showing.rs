@@ -187,6 +187,19 @@ mod tests {
     }
 
     #[test]
+    fn of_few_cards_the_seen_and_ones_own_are_left_out_and_none_comes_twice() {
+        let cards: Vec<ValuesCard> = (0..5).map(|number| card(number, "Something")).collect();
+        let said = Said { own: vec![cards[0].clone()], seen: BTreeSet::from([cards[1].id()]), ..Said::default() };
+
+        let mut shown = cards_to_show(&cards, &MoralVotes::default(), &said, 99, &mut rng(3));
+
+        shown.sort_unstable();
+        let mut left: Vec<BlobId> = cards[2..].iter().map(ValuesCard::id).collect();
+        left.sort_unstable();
+        assert_eq!(shown, left);
+    }
+
+    #[test]
     fn the_least_seen_and_the_most_endorsed_cards_come_in_turn() {
         let cards: Vec<ValuesCard> = (0..40).map(|number| card(number, "Something")).collect();
         let mut votes = MoralVotes::default();

@@ -85,6 +85,8 @@ fn cards_that_are_too_long_or_hide_something_are_refused() {
     assert_eq!(make("A", 17), Err(CardError::Policies(17)));
     assert!(matches!(make(" \n", 1), Err(CardError::Length { what: "the title", .. })));
     assert!(matches!(make(&"A".repeat(401), 1), Err(CardError::Length { .. })));
+    // Refused for its length before anybody looks at how little it says.
+    assert!(matches!(make(&format!("A{}", " ".repeat(800)), 1), Err(CardError::Length { found: 801, .. })));
     for hidden in ["A\u{202e}B", "A\u{200b}", "\u{e0041}A", "A\u{0}"] {
         assert!(matches!(make(hidden, 1), Err(CardError::Invisible { what: "the title", .. })), "{hidden:?}");
     }
@@ -131,6 +133,19 @@ fn both_rules_count_as_they_say() {
         assert_eq!(edge.contexts, BTreeSet::from(["here".to_owned(), "there".to_owned()]));
     }
     assert_eq!(edge(&published, 2, 1).expect("asked about").likelihood(), None);
+}
+
+#[test]
+fn a_pair_about_which_nobody_voted_is_no_edge_whatever_the_bounds() {
+    let votes = votes(&[(1, 2, "here", tally(0, 3, 1))]);
+    let thresholds = Thresholds { min_wiser: 0, min_likelihood: 0, max_entropy: u32::MAX };
+    let options = Options { thresholds, ..CountingRule::DemocraticFineTuning.into() };
+
+    let graph = MoralGraph::new(&votes, options);
+
+    let ends = |edges: &[Edge]| edges.iter().map(|edge| (edge.from, edge.to)).collect::<Vec<_>>();
+    assert_eq!(ends(&graph.edges), [(id(1), id(2))]);
+    assert_eq!(ends(&graph.others), [(id(2), id(1))], "looked at, and no vote");
 }
 
 #[test]
@@ -198,6 +213,20 @@ fn merged_cards_count_as_one_and_a_question_about_them_is_none() {
 }
 
 #[test]
+fn what_is_said_about_cards_that_nobody_proposed_is_left_out() {
+    let known = votes(&[(0, 1, "here", tally(3, 0, 0))]);
+    let mut votes = known.clone();
+
+    assert!(!votes.add_endorsement(id(9), tally(1, 0, 0)));
+    assert!(!votes.add_answers(question(9, 0, "here"), tally(1, 0, 0)));
+    assert!(!votes.add_answers(question(0, 9, "here"), tally(1, 0, 0)));
+    assert_eq!(votes, known);
+    let mut merges = Merges::default();
+    assert!(merges.merge(id(1), id(9)));
+    assert_eq!(votes.merged(&merges), known, "a card that stands for an unknown one stays itself");
+}
+
+#[test]
 fn no_chain_of_merges_leads_back_and_a_merge_can_be_taken_back() {
     let mut merges = Merges::default();
 
@@ -251,7 +280,7 @@ fn the_export_has_the_published_form() {
 
 #[test]
 fn the_entries_read_back() {
-    let merge = MergeCards { card: id(1), into: id(2), reason: "The same policies.".into() };
+    let merge = MergeCards { card: id(1), into: id(2), number: 3, reason: "The same policies.".into() };
 
     assert_eq!(MergeCards::from_bytes(&merge.to_bytes()), Ok(merge));
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     id::SeriesId,
     ledger::Series,
-    log::entry::{RoundPlan, Subject},
+    log::entry::{RoundPlan, Subject, Weighing},
     round::averages,
 };
 
@@ -70,8 +70,10 @@ impl Peer {
             let adapter = averages(&self.ledger, round, &self.blobs).and_then(|averages| averages.of_entry(&stated));
             let Some((adapter, bytes)) = adapter.map(|values| values.to_blob()) else { continue };
             if adapter == stated.adapter {
+                let last = self.operator_in(round).and_then(|operator| round.weighed.get(&operator));
+                let number = last.map_or(0, |(_, times)| *times).saturating_add(1);
                 self.keep_blob(bytes.into(), Some(ordinal));
-                self.say(id, "weigh", 0, Entry::Weigh(stated));
+                self.say(id, "weigh", 0, Entry::Weigh(Weighing { number, weighed: stated }));
             } else {
                 self.duties.misweighed.insert((id, stated.adapter));
             }

@@ -30,6 +30,21 @@ impl serde::Serialize for SeedGroup {
     }
 }
 
+impl schemars::JsonSchema for SeedGroup {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SeedGroup".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Keys of seeds that may be corrupted together.",
+            "type": "array",
+            "items": { "type": "string", "pattern": "^[0-9a-fA-F]{64}$" },
+            "maxItems": MAX_SEEDS_PER_GROUP,
+        })
+    }
+}
+
 impl<'de> serde::Deserialize<'de> for SeedGroup {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Keys;
