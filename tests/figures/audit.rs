@@ -42,7 +42,7 @@ pub(crate) fn figures(bundle: Option<&Path>, mut show: impl FnMut(Vec<Figure>)) 
     let path = folder.path().join("large");
     std::fs::write(&path, played(BALLOTS, ITEMS, 1)).expect("room for a bundle");
     show(all_levels(&format!("{BALLOTS} ballots on {ITEMS} items"), &path, Some(4.0)));
-    for rounds in [1, 8] {
+    for rounds in [8, 32] {
         let path: PathBuf = folder.path().join("rounds");
         std::fs::write(&path, played(SMALL, 20, rounds)).expect("room for a bundle");
         let name = format!("{SMALL} ballots on 20 items, {rounds} rounds");

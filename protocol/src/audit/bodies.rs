@@ -171,10 +171,10 @@ impl<'a> Bodies<'a> {
         if logged == Some(&form.header) { Ok(form) } else { Err(VerifyError::Header(self.place(read))) }
     }
 
-    fn place(&self, read: &Read) -> Place {
+    fn place(&self, read: &Read) -> Box<Place> {
         let mut tags = self.ledger.rounds().get(&read.round).into_iter().flat_map(|round| round.contributions.keys());
         let index = tags.position(|tag| *tag == read.tag).expect("bodies that are read are those of tags on the log");
-        Place { round: read.round, index, tag: read.tag }
+        Box::new(Place { round: read.round, index, tag: read.tag })
     }
 
     fn fault(&self, read: &Read, fault: Fault) -> VerifyError {

@@ -72,7 +72,7 @@ pub enum VerifyError {
     #[error("the body of {place} is not in canonical form: {error}")]
     BodyEncoding {
         /// The contribution.
-        place: Place,
+        place: Box<Place>,
         /// What is wrong with it.
         error: DecodeError,
     },
@@ -125,7 +125,7 @@ pub enum VerifyError {
     #[error("{place} is not shown to be a member's: {fault}{}", because(.equation))]
     Credential {
         /// The contribution.
-        place: Place,
+        place: Box<Place>,
         /// What fails.
         fault: Fault,
         /// The equation that does not hold, if it is one.
@@ -135,7 +135,7 @@ pub enum VerifyError {
     #[error("{place} is not shown to be valid: {fault}{}", because(.equation))]
     Contribution {
         /// The contribution.
-        place: Place,
+        place: Box<Place>,
         /// What fails.
         fault: Fault,
         /// The equation that does not hold, if it is one.
@@ -143,7 +143,7 @@ pub enum VerifyError {
     },
     /// The body of a contribution is another than the log says.
     #[error("the body of {0} does not match what the log says of it")]
-    Header(Place),
+    Header(Box<Place>),
     /// What was opened in a step is not admitted, or does not open the commitments.
     #[error("{step:?} of round {round}: {error}")]
     Opening {
@@ -252,7 +252,7 @@ impl VerifyError {
     }
 
     /// Returns the error of a contribution for which `fault` was found.
-    pub(super) fn of_contribution(place: Place, fault: Fault, equation: Option<Equation>) -> Self {
+    pub(super) fn of_contribution(place: Box<Place>, fault: Fault, equation: Option<Equation>) -> Self {
         match fault {
             Fault::Encoding(error) => Self::BodyEncoding { place, error },
             Fault::Credential(_) | Fault::NotAllowed(_) => Self::Credential { place, fault, equation },

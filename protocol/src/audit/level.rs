@@ -75,7 +75,8 @@ impl Lot {
 /// Returns the probability that, of `all` contributions of which `bad` have bad proofs, none of the bad ones is among
 /// `checked` that are drawn by lot.
 pub fn chance_of_missing(all: u64, bad: u64, checked: u64) -> f64 {
-    let (all, bad, checked) = (all.max(bad), bad, checked.min(all));
+    let all = all.max(bad);
+    let checked = checked.min(all);
     if checked > all - bad {
         return 0.0;
     }

@@ -68,14 +68,17 @@ impl Receipt {
     pub fn standing(&self, ledger: &Ledger) -> Standing {
         let Some(round) = ledger.rounds().get(&self.round) else { return Standing::UnknownRound };
         let Some(attempts) = round.contributions.get(&self.tag) else { return Standing::Absent };
-        match attempts.get(&self.sequence).map(|attempt| attempt.header.body) {
-            None => return Standing::Absent,
-            Some(body) if body != self.body => return Standing::Other { body },
-            Some(_) => {}
+        let logged = attempts.get(&self.sequence).map(|attempt| attempt.header.body);
+        if let Some(body) = logged.filter(|body| *body != self.body) {
+            return Standing::Other { body };
         }
-        if let Some(latest) = counting(attempts).filter(|latest| latest.header.sequence != self.sequence) {
+        // One that was replaced soon may never have come to the log.
+        if let Some(latest) = counting(attempts).filter(|latest| latest.header.sequence > self.sequence) {
             let (sequence, body) = (latest.header.sequence, latest.header.body);
             return Standing::Replaced { sequence, body, withdrawn: latest.header.is_withdrawal() };
+        }
+        if logged.is_none() {
+            return Standing::Absent;
         }
         let Some(sealed) = &round.sealed else { return Standing::Accepted };
         let of = sealed.contributions.len();

@@ -193,6 +193,9 @@ impl Replay {
     }
 }
 
+/// An entry, and what is to be said of its signature.
+type Read = (SignedEntry, Result<(), Fault>);
+
 /// A decision of which all was checked that needs no state but the committee.
 #[derive(Debug)]
 pub(super) struct Prepared<'d> {
@@ -200,8 +203,7 @@ pub(super) struct Prepared<'d> {
     /// The committee of which a quorum should have certified it.
     committee: Committee,
     certificate: Result<(), CertificateError>,
-    /// The entries, each with what is to be said of its signature.
-    entries: Vec<Result<(SignedEntry, Result<(), Fault>), DecodeError>>,
+    entries: Vec<Result<Read, DecodeError>>,
 }
 
 /// A check of a log, decision by decision: each follows from the one before, a quorum of the committee in office has

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use chorus_crypto::{Scalar, codec::Decode as _, credential::Credential, sign::PublicKey};
+use chorus_crypto::{Scalar, ballot, codec::Decode as _, credential::Credential, sign::PublicKey};
 use chorus_protocol::{
     contribution::{Body, Content},
     log::{batch::Batch, certificate::Certificate},
@@ -182,9 +182,13 @@ impl Small {
                     content.link.response[0] += Scalar::ONE;
                 }
             }),
-            self.body("a ballot proof", "ballot: ", |body| {
+            self.body("a ballot proof", "ballot: linear relations", |body| {
                 if let Content::Ballot(content) = &mut body.content {
-                    content.commitments.swap(2, 3);
+                    // The last response.
+                    let mut bytes = content.proof.to_bytes();
+                    let last = bytes.len() - 32;
+                    bytes[last] ^= 1;
+                    content.proof = ballot::Proof::from_bytes(&bytes).expect("a reduced scalar");
                 }
             }),
             self.body("a credential", "credential", |body| {
