@@ -81,6 +81,8 @@ domains! {
     SUM_CHECK = "chorus/v1/sum-check";
     /// Coefficients of batch verification.
     BATCH = "chorus/v1/batch";
+    /// The lot by which a verifier draws contributions.
+    SAMPLE = "chorus/v1/sample";
     /// Hedged nonces of a prover.
     NONCE = "chorus/v1/nonce";
     /// Transcript of the textbook Sigma-OR ballot proof.

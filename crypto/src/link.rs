@@ -26,7 +26,7 @@
 use curve25519_dalek::scalar::Scalar;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Equation},
     group::Base,
     mask::{Committee, Data, Expansion, Fold, MAX_COLUMNS, MAX_SUBSETS, Masking, Shape, fold, pack},
     transcript::{Item, Transcript},
@@ -128,7 +128,7 @@ impl Link {
         if self.folds.iter().map(|fold| fold.blinding).sum::<Scalar>() != self.blinding {
             return Err(LinkError::BlindingSum);
         }
-        let weight = batch.equation();
+        let weight = batch.equation(Equation::Fold);
         for (column, response) in (0..shape.columns).zip(&self.response) {
             batch.add_fixed(weight, Base::Column(column), *response);
         }

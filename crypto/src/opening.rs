@@ -23,7 +23,7 @@ use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{
-    batch::{Batch, Weight},
+    batch::{Batch, Equation, Weight},
     group::{Base, Generators, Point, PointError},
     transcript::{Item, Nonces, Transcript},
     wire_struct,
@@ -127,7 +127,7 @@ impl Proof {
         let challenge = announce(transcript, &[self.value, self.square, self.zero]);
         self.absorb_responses(transcript);
         let responses = [self.blinding_response, self.square_response, self.zero_response];
-        let weights: [Weight; 3] = core::array::from_fn(|_| batch.equation());
+        let weights: [Weight; 3] = [Equation::Value, Equation::Square, Equation::Zero].map(|name| batch.equation(name));
         for ((weight, point), response) in weights.into_iter().zip(announced).zip(responses) {
             batch.add_point(weight, point, -Scalar::ONE);
             batch.add_fixed(weight, Base::Blinding, response);

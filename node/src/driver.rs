@@ -80,6 +80,7 @@ mod outlet;
 mod private;
 pub(crate) mod pruning;
 mod records;
+pub mod remote;
 #[cfg(test)]
 mod tests;
 mod threads;

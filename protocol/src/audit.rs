@@ -24,6 +24,21 @@
 //! | 6 | result and constitution, recomputed, are the bytes that the log names; votes carry what was amended | 25 |
 //! | – | a blob is missing, a sealed round has no result, a step has not been opened | 26 |
 //!
+//! A refusal is one sentence that names the object (the height and the entry, the round and the contribution's place among its
+//! tags, the block, ballot or row of an opening) and the check, down to the equation.
+//!
+//! | level | of each contribution is checked | so without the operators' word it shows |
+//! |---|---|---|
+//! | [`Full`](Level::Full) | everything | that members alone contributed, once each, valid ballots and deltas; all below |
+//! | [`Light`](Level::Light) | as `Sums`; everything of those drawn by lot | that few proofs are bad, with the [chance](chance_of_missing) of missing all of them; all below |
+//! | [`Sums`](Level::Sums) | that its body is the one acknowledged, and well-formed | that the sums are those of what was committed to, and the results follow from them |
+//!
+//! # What is held
+//!
+//! The state that the log leads to, some hundred bodies, and the commitments, opened values and results of the rounds of
+//! which not everything was read: they are settled and forgotten as the stream goes on. Signatures, contributions and
+//! openings are verified on all cores.
+//!
 //! The log of a bundle comes first, so 1 is checked for each part as it is read. A bundle is a *prefix* of the log: what
 //! came after it, it cannot show. Who wants to know whether it is the latest compares [`Report::tip`].
 //!
@@ -42,23 +57,28 @@
 //! the products of the secret PCA are reconstructed from the logged shares, but only the operators know whether the
 //! shares were computed as they should be. The published explained variance shows it.
 
+mod bodies;
 mod check;
 mod error;
 mod format;
+mod level;
+mod receipt;
 mod replay;
 mod report;
 mod round;
 mod tree;
 mod write;
 
-pub use error::{VerifyError, WriteError};
+pub use error::{Place, VerifyError, WriteError};
 pub use format::{Bundle, Frame, FrameReader, MAGIC, VERSION};
+pub use level::{Level, Sample, chance_of_missing};
+pub use receipt::{Receipt, Standing};
 pub use replay::LogCheck;
 pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
-pub use check::{verify, verify_cohort};
+pub use check::{Options, verify, verify_cohort, verify_with};
 pub use tree::{Branch, MAX_LEVELS, Open, Tree, verify_tree};
-pub use write::{write, write_cohort};
+pub use write::{Writer, write, write_cohort};
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ use chorus_crypto::{
 
 pub use self::{
     assemble::{ContributeError, Contributor, Level},
-    check::{CheckedForm, Equations, Verdicts, Verification, split_seeds, verify_all},
+    check::{CheckedForm, Equations, Verdicts, Verification, split_seeds, verify_all, verify_decoded},
 };
 use crate::{
     fault::Fault,

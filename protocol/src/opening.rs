@@ -8,6 +8,8 @@
 //! * [`OpeningPlan::open`]: whoever has all parts and the masked vectors removes the masks;
 //! * [`OpeningPlan::check`]: anyone checks the values against the commitments.
 
+use std::borrow::Cow;
+
 use chorus_crypto::{
     RistrettoPoint, Scalar,
     batch::Batch,
@@ -16,8 +18,7 @@ use chorus_crypto::{
     group::{Generators, Point, PointError},
     hash::{self, Digest},
     mask::{
-        Expansion, Fold, MaskSum, MaskedSum, OpenedRow, OpenedSum, Shape, SumError, Unmasking, check_sum,
-        sum_commitments,
+        CommitmentSum, Expansion, Fold, MaskSum, MaskedSum, OpenedRow, OpenedSum, Shape, SumError, Unmasking, check_sum,
     },
     wire_enum, wire_struct,
 };
@@ -51,10 +52,71 @@ pub enum OpeningError {
         /// The number of ballots that no earlier block has.
         found: usize,
     },
-    /// The opened values do not open the commitments.
-    #[error("the opened values do not open the commitments")]
-    Commitment,
+    /// The sum of a block does not open the sum of its commitments.
+    #[error("the sum of block {block} does not open the sum of the commitments{}", at(.row))]
+    Block {
+        /// The block.
+        block: usize,
+        /// The first data row for which it does not, if one alone can be named.
+        row: Option<usize>,
+    },
+    /// The values that were opened of one ballot do not open its commitments.
+    #[error("function {functional} of ballot {ballot} does not open its commitments")]
+    Ballot {
+        /// The ballot's place in the sealed set, from 0.
+        ballot: u32,
+        /// Which of the plan's functions, from 0.
+        functional: usize,
+    },
 }
+
+fn at(row: &Option<usize>) -> String {
+    row.map_or_else(String::new, |row| format!(" in row {row}"))
+}
+
+/// The commitments to the data rows of one ballot.
+#[derive(Clone, Copy, Debug)]
+pub enum Rows<'a> {
+    /// As they travel.
+    Encoded(&'a [Point]),
+    /// As group elements: whoever has decoded them need not do so again.
+    Decoded(&'a [RistrettoPoint]),
+}
+
+impl<'a> From<&'a [Point]> for Rows<'a> {
+    fn from(rows: &'a [Point]) -> Self {
+        Self::Encoded(rows)
+    }
+}
+
+impl<'a> From<&'a [RistrettoPoint]> for Rows<'a> {
+    fn from(rows: &'a [RistrettoPoint]) -> Self {
+        Self::Decoded(rows)
+    }
+}
+
+impl<'a> Rows<'a> {
+    /// Returns the first `count` rows.
+    fn first(self, count: usize) -> Result<Cow<'a, [RistrettoPoint]>, OpeningError> {
+        match self {
+            Self::Encoded(rows) => {
+                let rows = rows.get(..count).ok_or(OpeningError::Plan)?;
+                Ok(Cow::Owned(rows.iter().map(Point::decompress).collect::<Result<_, _>>()?))
+            }
+            Self::Decoded(rows) => rows.get(..count).map(Cow::Borrowed).ok_or(OpeningError::Plan),
+        }
+    }
+
+    fn row(self, row: u32) -> Result<RistrettoPoint, OpeningError> {
+        match self {
+            Self::Encoded(rows) => Ok(rows.get(row as usize).ok_or(OpeningError::Plan)?.decompress()?),
+            Self::Decoded(rows) => rows.get(row as usize).copied().ok_or(OpeningError::Plan),
+        }
+    }
+}
+
+/// Ballots whose commitments are added up, or whose opened values are checked, together: on one core each.
+const TOGETHER: usize = 128;
 
 /// Ballots summed together, by their index in the sealed set, ascending.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -243,30 +305,21 @@ impl OpeningPlan {
     ///
     /// # Errors
     ///
-    /// Returns [`OpeningError::Commitment`] if the values are not those that were committed to.
-    pub fn check<'a>(
+    /// Returns [`OpeningError::Block`] or [`OpeningError::Ballot`] if the values are not those that were committed to.
+    pub fn check<'a, R: Into<Rows<'a>>>(
         &self,
         shape: &Shape,
         opened: &OpenedStep,
-        commitments: impl Fn(u32) -> Option<&'a [Point]> + Sync,
+        commitments: impl Fn(u32) -> Option<R> + Sync,
         set: &Digest,
     ) -> Result<(), OpeningError> {
-        let commitments = |ballot: u32| commitments(ballot).ok_or(OpeningError::Missing(ballot));
+        let commitments = |ballot: u32| commitments(ballot).map(Into::into).ok_or(OpeningError::Missing(ballot));
         match (self, opened) {
             (Self::Sums(plan), OpenedStep::Sums(sums)) if sums.len() == plan.blocks.len() => {
                 let shape = summed(shape, plan.rows)?;
-                for (block, sum) in plan.blocks.iter().zip(sums) {
-                    let points: Vec<Vec<RistrettoPoint>> = block
-                        .ballots
-                        .par_iter()
-                        .map(|ballot| {
-                            let rows = commitments(*ballot)?.get(..shape.rows()).ok_or(OpeningError::Plan)?;
-                            Ok(rows.iter().map(Point::decompress).collect::<Result<_, _>>()?)
-                        })
-                        .collect::<Result<_, OpeningError>>()?;
-                    let total = sum_commitments(&shape, points.iter().map(Vec::as_slice))?;
-                    let bound = hash::digest(domain::SUM_CHECK, &(*set, self.digest()));
-                    check_sum(&Generators::new(shape.columns), &shape, sum, &total, &bound)?;
+                let bound = hash::digest(domain::SUM_CHECK, &(*set, self.digest()));
+                for (number, (block, sum)) in plan.blocks.iter().zip(sums).enumerate() {
+                    check_block(number, block, &shape, sum, &commitments, &bound)?;
                 }
                 Ok(())
             }
@@ -276,28 +329,91 @@ impl OpeningPlan {
                 let mut bytes = set.to_vec();
                 self.digest().encode(&mut bytes);
                 opened.encode(&mut bytes);
-                let seed = hash::digest_bytes(domain::SUM_CHECK, &bytes);
-                let mut batch = Batch::new(&seed);
-                let (rows, functionals) = compact(&plan.functionals);
-                if functionals.is_empty() {
-                    return Ok(());
-                }
-                for (ballot, values) in plan.ballots.ballots.iter().zip(values.chunks(functionals.len())) {
-                    let commitments = commitments(*ballot)?;
-                    let point =
-                        |row: &u32| Ok(commitments.get(*row as usize).ok_or(OpeningError::Plan)?.decompress()?);
-                    let first = batch.insert(rows.iter().map(point).collect::<Result<Vec<_>, OpeningError>>()?);
-                    for (functional, value) in functionals.iter().zip(values) {
-                        value.check(shape, functional, first, &mut batch)?;
-                    }
-                }
-                if batch.verify() { Ok(()) } else { Err(OpeningError::Commitment) }
+                check_values(plan, shape, values, &commitments, &hash::digest_bytes(domain::SUM_CHECK, &bytes))
             }
             (Self::Sums(_) | Self::Functionals(_), OpenedStep::Sums(_) | OpenedStep::Functionals(_)) => {
                 Err(OpeningError::Plan)
             }
         }
     }
+}
+
+/// Checks the sum of a block against its ballots' commitments.
+fn check_block<'a>(
+    number: usize,
+    block: &Block,
+    shape: &Shape,
+    sum: &OpenedSum,
+    commitments: &(impl Fn(u32) -> Result<Rows<'a>, OpeningError> + Sync),
+    bound: &Digest,
+) -> Result<(), OpeningError> {
+    let part = |ballots: &[u32]| {
+        let mut sum = CommitmentSum::new(shape);
+        for ballot in ballots {
+            sum.add(&commitments(*ballot)?.first(shape.rows())?)?;
+        }
+        Ok::<_, OpeningError>(sum)
+    };
+    let merged = |mut sum: CommitmentSum, other: CommitmentSum| {
+        sum.merge(&other)?;
+        Ok(sum)
+    };
+    let parts = block.ballots.par_chunks(TOGETHER).map(part);
+    let total = parts.try_reduce(|| CommitmentSum::new(shape), merged)?;
+    let generators = Generators::new(shape.columns);
+    match check_sum(&generators, shape, sum, total.points(), bound) {
+        Err(SumError::Commitment) => {
+            let row = total.points().iter().zip(sum.totals.iter().zip(&sum.blindings));
+            let is_false = |(point, (totals, blinding)): (&RistrettoPoint, (&Vec<i64>, &Scalar))| {
+                let values: Vec<Scalar> = totals.iter().copied().map(signed).collect();
+                generators.commit(&values, blinding) != *point
+            };
+            Err(OpeningError::Block { block: number, row: row.into_iter().position(is_false) })
+        }
+        checked => Ok(checked?),
+    }
+}
+
+/// Checks the values of single ballots, many together; `seed` depends on all of them.
+fn check_values<'a>(
+    plan: &FunctionalPlan,
+    shape: &Shape,
+    values: &[OpenedRow],
+    commitments: &(impl Fn(u32) -> Result<Rows<'a>, OpeningError> + Sync),
+    seed: &Digest,
+) -> Result<(), OpeningError> {
+    let (rows, functionals) = compact(&plan.functionals);
+    if functionals.is_empty() {
+        return Ok(());
+    }
+    let add = |ballot: u32, values: &[OpenedRow], batch: &mut Batch| {
+        let commitments = commitments(ballot)?;
+        let points: Result<Vec<_>, OpeningError> = rows.iter().map(|row| commitments.row(*row)).collect();
+        let first = batch.insert(points?);
+        let mut all = functionals.iter().zip(values);
+        all.try_for_each(|(functional, value)| value.check(shape, functional, first, batch))?;
+        Ok::<_, OpeningError>(())
+    };
+    let check = |(number, (ballots, values)): (usize, (&[u32], &[OpenedRow]))| {
+        let each = || ballots.iter().copied().zip(values.chunks(functionals.len()));
+        let mut batch = Batch::new(&hash::digest(domain::BATCH, &(*seed, number as u64)));
+        each().try_for_each(|(ballot, values)| add(ballot, values, &mut batch))?;
+        if batch.verify() {
+            return Ok(());
+        }
+        for (ballot, values) in each() {
+            for functional in 0..functionals.len() {
+                let mut batch = Batch::only(functional);
+                add(ballot, values, &mut batch)?;
+                if !batch.verify() {
+                    return Err(OpeningError::Ballot { ballot, functional });
+                }
+            }
+        }
+        unreachable!("if each equation holds, so does their sum")
+    };
+    let ballots = plan.ballots.ballots.par_chunks(TOGETHER);
+    ballots.zip(values.par_chunks(TOGETHER * functionals.len())).enumerate().map(check).collect()
 }
 
 /// An opening that takes the masked vectors one after the other: those of an adapter round do not fit into memory together.

@@ -38,7 +38,8 @@ class Genesis:
         self.community = digest("community", reader.since(start))
 
     def _policy(self, reader):
-        for _ in range(6):
+        self.min_contributions, self.floor, self.group_floor = (reader.uint(4) for _ in range(3))
+        for _ in range(3):
             reader.uint(4)
         reader.tag("Admission", (QUORUM,))
         self.needed, _, self.per_organisation = (reader.uint(1) for _ in range(3))
@@ -69,7 +70,7 @@ class Plan:
         require(reader.uint(1) == 1, "log: rounds of deltas are not checked here")
         self.poll, self.number = reader.digest(), reader.uint(4)
         self.items = reader.sequence(ballot.MAX_ITEMS, reader.digest)
-        reader.uint(8)
+        self.duration = reader.uint(8)
         reader.uint(8)
         require(not reader.boolean(), "log: rounds with classes are not checked here")
         self.encoded = reader.since(start)

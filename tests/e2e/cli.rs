@@ -176,10 +176,14 @@ fn a_community_of_one_operator_goes_from_founding_to_a_verified_result() {
     founder.ok(&["result", "--wait", "45s"]);
     receipts_are_of_the_sealed_set([&founder, &member], &folder);
     founder.until(&["poll", "close", "-"], |poll| poll["rounds"][0]["state"] == "finished");
+    verifies_peers(&founder, &folder, &invite, &result);
     assert!(founder.stop() && member.stop(), "Ctrl-C stops a node in order");
     assert_eq!(founder.fails(&["status"]), (5, "network".into()), "no node runs any more");
 
     verifies(&founder, &bundle, result["result"].as_str().expect("an id"));
+    let receipt = folder.path().join("receipt");
+    let told = member.ok(&["verify", bundle.to_str().expect("text"), "--receipt", receipt.to_str().expect("text")]);
+    assert_eq!((&told["receipt"]["standing"], &told["receipt"]["holds"]), (&"counts".into(), &true.into()));
     comes_late(&folder, &bundle, &invite, &result);
 }
 
@@ -210,6 +214,24 @@ fn comes_late(folder: &TempDir, bundle: &Path, invite: &str, result: &Value) {
     assert!(newcomer.stop());
 }
 
+/// Somebody without a home verifies what a running node hands out, knowing an invitation or an address and an id.
+fn verifies_peers(founder: &Person, folder: &TempDir, invite: &str, result: &Value) {
+    let nobody = Person { dir: folder.path().join("nobody"), running: None };
+    let shown = founder.ok(&["invite"]);
+    let (community, address) = (shown["community"].as_str().expect("an id"), shown["addresses"][0].as_str());
+    let address = address.expect("an address");
+
+    for peer in [&["--peer", invite][..], &["--peer", address, "--community", community]] {
+        let report = nobody.ok(&[&["verify"], peer].concat());
+        assert_eq!((&report["level"], &report["proved"], &report["members"]), (&"full".into(), &2.into(), &2.into()));
+        assert_eq!(report["rounds"][0]["result"], result["result"]);
+    }
+
+    assert_eq!(nobody.fails(&["verify", "--peer", address]), (2, "usage".into()), "of which community?");
+    assert_eq!(nobody.fails(&["verify", "--peer", "/nowhere", "--community", community]), (2, "usage".into()));
+    assert!(!nobody.dir.exists(), "nothing is left behind");
+}
+
 /// Checks that both have a receipt of one set, each of a contribution of their own.
 fn receipts_are_of_the_sealed_set(people: [&Person; 2], folder: &TempDir) {
     let kept = people.map(|person| {
@@ -230,6 +252,20 @@ fn verifies(anybody: &Person, bundle: &Path, result: &str) {
     let path = bundle.to_str().expect("text");
     let report = anybody.ok(&["verify", path]);
     assert_eq!((&report["verified"], &report["rounds"][0]["result"]), (&true.into(), &result.into()));
+    let sums = anybody.ok(&["verify", path, "--level", "sums"]);
+    assert_eq!((&sums["proved"], &sums["contributions"]), (&0.into(), &report["contributions"]));
+    let light = anybody.ok(&["verify", path, "--level", "light", "--samples", "1", "--progress"]);
+    assert_eq!((&light["level"], &light["proved"], &light["tip"]), (&"light".into(), &1.into(), &report["tip"]));
+    let receipt = bundle.with_extension("receipt");
+    let of_nobody = format!(
+        r#"{{"version":1,"round":{},"tag":"{}","sequence":0,"body":{}}}"#,
+        report["rounds"][0]["round"],
+        "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76",
+        report["rounds"][0]["result"]
+    );
+    fs::write(&receipt, of_nobody).expect("written");
+    let verdict = anybody.fails(&["verify", path, "--receipt", receipt.to_str().expect("text")]);
+    assert_eq!(verdict, (8, "uncounted".into()), "nobody's contribution");
 
     let bytes = fs::read(bundle).expect("readable");
     let tampered = bundle.with_extension("tampered");

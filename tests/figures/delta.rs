@@ -300,7 +300,7 @@ fn least(mut action: impl FnMut()) -> f64 {
 }
 
 /// Returns the most memory this process ever held, in bytes; not a number where the system does not say.
-fn peak() -> f64 {
+pub(crate) fn peak() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());

@@ -3,6 +3,7 @@
 //! Nothing is asserted here: a figure that misses its bound says so, and it is for the reader to judge.
 
 mod adapter;
+mod audit;
 mod ballot;
 mod contribution;
 mod deliberation;
@@ -28,6 +29,8 @@ use table::Printed;
 enum Topic {
     /// One ballot, all told: time to make, time to verify, bytes.
     Ballot,
+    /// The verifier on a bundle of 1,000 ballots, at each level, on one core: time and memory.
+    Audit,
     /// Adapters: training and merging; with --base-model whether everybody's adapter helps everybody.
     Adapter,
     /// One delta, all told, for 2^14 to 2^23 entries: time, bytes and memory on one core.
@@ -123,6 +126,9 @@ struct Arguments {
     /// Where the other programs of `peers` are installed.
     #[arg(long, default_value = "target/peers")]
     peers: PathBuf,
+    /// The bundle of `audit`; one is played without.
+    #[arg(long)]
+    bundle: Option<PathBuf>,
     /// How to print it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -135,6 +141,7 @@ impl Arguments {
         let printed = |figures: Vec<figure::Figure>| figures.into_iter().map(Printed::from).collect();
         match self.topic {
             Topic::Adapter => adapter::figures(self.base_model.as_deref(), self.people, self.seed, show),
+            Topic::Audit => audit::figures(self.bundle.as_deref(), |figures| show(printed(figures))),
             Topic::Ballot => {
                 show(printed(contribution::figures()));
                 show(printed(ballot::figures(self.cases)));
@@ -177,6 +184,12 @@ fn main() -> ExitCode {
         && first == chorus_tests::crash::CHILD
     {
         return chorus_tests::crash::child(rest).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if let [first, rest @ ..] = all.as_slice()
+        && first == audit::CHILD
+    {
+        audit::child(rest);
+        return ExitCode::SUCCESS;
     }
     if std::env::var_os(idle::AS_NODE).is_some() {
         return chorus_node::cli::main();

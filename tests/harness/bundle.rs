@@ -3,24 +3,30 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use chorus_crypto::{
+    ballot::Vote as CastVote,
     codec::{Decode as _, Encode as _},
     domain,
     sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
     audit::{self, Bundle, WriteError},
-    config::Genesis,
+    config::{Genesis, Policy},
+    contribution::Contributor,
     id::{BatchId, BlobId, RoundId, SetId},
     ledger::Ledger,
     log::{
         batch::{Batch, Height},
         certificate::{Certificate, Committee},
         consensus::{Decision, Statement as _, Vote},
-        entry::{AcceptedContribution, ContributionHeader, Entry, Evidence, SignedEntry},
+        entry::{AcceptedContribution, ContributionHeader, Entry, Evidence, PollKind, SignedEntry},
     },
+    peer::Command,
 };
 
-use crate::{community::Community, scenario::Play};
+use crate::{
+    community::Community,
+    scenario::{Play, Scenario},
+};
 
 impl Play {
     /// Returns the audit bundle of the log as a node has it.
@@ -212,4 +218,39 @@ pub fn equivocation(community: &Community, key: &SecretKey) -> Evidence {
     bytes.extend(vote(1));
     bytes.extend(vote(2));
     Evidence { bytes }
+}
+
+/// Plays a community that is so small that the checker in Python reads its bundle whole in seconds: four members vote on two
+/// values, one of them twice, and one takes the ballot back.
+///
+/// # Panics
+///
+/// Panics if the round does not come to its end.
+pub fn small() -> (Community, Vec<u8>) {
+    let policy = Policy { min_contributions: 3, floor: 3, ..Policy::default() };
+    let scenario = Scenario {
+        operators: 4,
+        followers: 1,
+        people: 5,
+        items: 2,
+        kind: PollKind::Value,
+        duration_millis: 5_000,
+        policy,
+        ..Scenario::default()
+    };
+    let mut play = scenario.start();
+    assert!(play.open(), "the round opens: {:?}", play.network.notices);
+    for person in 0..play.community.people.len() {
+        let votes = play.votes[person].clone();
+        play.vote(person, 0, &votes);
+    }
+    play.vote(0, 1, &[CastVote::Agree, CastVote::Pass]);
+    let host = play.host_of(1);
+    let (ledger, person) = (play.network.peer(host).ledger(), &mut play.community.people[1]);
+    let contributor = Contributor { sequence: 1, ..Contributor::anonymous(&person.leaf) };
+    let submission = contributor.withdraw(ledger, &ledger.rounds()[&play.poll.round], &mut person.rng);
+    play.network.command(host, Command::Contribute(submission.expect("a member may withdraw")));
+    assert!(play.finish().is_some(), "a result: {:?}", play.network.notices);
+    let bytes = play.bundle(0);
+    (play.community, bytes)
 }

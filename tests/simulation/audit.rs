@@ -5,7 +5,9 @@
 //! ([`Corrupt`]); each change must be refused, and for the right reason.
 
 mod ballots;
+mod checker;
 mod forged;
+mod levels;
 mod stream;
 
 use std::{

@@ -126,7 +126,7 @@ fn a_blinding_that_is_not_the_sum_of_its_seeds_would_jam_the_sum() {
     };
 
     assert_eq!(sum(&Cheat::None), Ok(()));
-    assert!(matches!(sum(&Cheat::Blinding), Err(OpeningError::Commitment | OpeningError::Sum(_))));
+    assert!(matches!(sum(&Cheat::Blinding), Err(OpeningError::Block { .. } | OpeningError::Sum(_))));
 }
 
 fn masking_shape() -> chorus_crypto::mask::Shape {

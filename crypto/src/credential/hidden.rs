@@ -21,7 +21,7 @@ use rand_core::CryptoRng;
 use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Equation},
     credential::{
         CredentialError, Holder, Leaf, LeafSecret, MAX_SCOPES, Rings, SLOTS, Statement, Tag, absorb_announcements,
         knowledge::{Knowledge, Masks, announced},
@@ -351,7 +351,7 @@ impl<'a> GroupCheck<'a> {
         let commitment = batch.insert([self.commitment]);
         self.proof.membership.verify(self.membership, self.ring, commitment, challenge, batch);
         // z_s·H2G(scope) + z_κ·H − A_K − e·K′ = 0
-        let weight = batch.equation();
+        let weight = batch.equation(Equation::GroupTag);
         batch.add_fixed(weight, Base::Scope(self.proof.claim.scope), *secret);
         batch.add_fixed(weight, Base::LeafBlinding, self.proof.blinding);
         batch.add_point(weight, self.announcement, -Scalar::ONE);

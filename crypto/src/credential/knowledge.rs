@@ -6,7 +6,7 @@ use curve25519_dalek::{ristretto::RistrettoPoint, scalar::Scalar};
 use zeroize::Zeroizing;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Equation},
     credential::{
         CredentialError, SLOTS, Statement, Tag, check_slots, expect_length, hidden_slots,
         leaf::{base, commit},
@@ -102,7 +102,7 @@ impl Knowledge<'_> {
     /// Adds the equations of leaf and tags to `batch`, where point `leaf` of it is the leaf.
     pub(super) fn verify(&self, points: Decompressed, leaf: usize, challenge: &Scalar, batch: &mut Batch) {
         // z_s·G₀ + Σ_hidden z_j·A_j + Σ_shown e·a_j·A_j + z_b·H − A − e·L = 0
-        let weight = batch.equation();
+        let weight = batch.equation(Equation::Leaf);
         for (base, coefficient) in
             coefficients(&self.statement.disclosed, self.secret, self.attributes, self.blinding, challenge)
         {
@@ -112,7 +112,7 @@ impl Knowledge<'_> {
         batch.add(weight, leaf, -challenge);
         // z_s·H2G(scope) − A_k − e·τ_k = 0
         for (scope, tag, announcement) in points.tags {
-            let weight = batch.equation();
+            let weight = batch.equation(Equation::Tag);
             batch.add_fixed(weight, Base::Scope(scope), *self.secret);
             batch.add_point(weight, announcement, -Scalar::ONE);
             batch.add_point(weight, tag, -challenge);

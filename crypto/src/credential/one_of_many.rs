@@ -19,7 +19,7 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 use zeroize::Zeroizing;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Equation},
     credential::{
         CredentialError, expect_length,
         ring::{Ring, Shape},
@@ -239,9 +239,9 @@ impl OneOfMany {
     ) {
         let factors = self.factors(ring.shape(), challenge);
         // Com(f; z_A) − x·B − A = 0
-        let digits = batch.equation();
+        let digits = batch.equation(Equation::RingDigits);
         // Com(f·(x − f); z_C) − x·C − D = 0
-        let products = batch.equation();
+        let products = batch.equation(Equation::RingProducts);
         for (entry, factor) in (0..).zip(&factors) {
             batch.add_fixed(digits, Base::RingDigit(entry), *factor);
             batch.add_fixed(products, Base::RingDigit(entry), factor * (challenge - factor));
@@ -254,7 +254,7 @@ impl OneOfMany {
         batch.add_point(products, points.squares, -Scalar::ONE);
 
         // Σ_i p_i(x)·P_i − x^m·Q − Σ_t x^t·X_t − z·H = 0
-        let members = batch.equation();
+        let members = batch.equation(Equation::RingMember);
         add_products(ring.shape(), &factors, members.0, batch.shared(ring.shared()));
         let mut power = Scalar::ONE;
         for lower in points.lower {

@@ -7,7 +7,7 @@
 use curve25519_dalek::scalar::Scalar;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Equation},
     group::Base,
     mask::{
         Fold, Shape,
@@ -66,7 +66,7 @@ impl OpenedRow {
     ) -> Result<(), SumError> {
         expect_length("columns", shape.width(), self.entries.len())?;
         check_rows(shape, coefficients)?;
-        let weight = batch.equation();
+        let weight = batch.equation(Equation::Functional);
         for (column, entry) in (0..).zip(&self.entries) {
             batch.add_fixed(weight, Base::Column(column), signed(*entry));
         }

@@ -237,6 +237,15 @@ impl CommitmentSum {
         Ok(())
     }
 
+    /// Adds what another sum has added.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SumError::Length`] if it is of another number of rows.
+    pub fn merge(&mut self, other: &Self) -> Result<(), SumError> {
+        self.add(&other.0)
+    }
+
     /// Returns the sums, one per data row.
     pub fn points(&self) -> &[RistrettoPoint] {
         &self.0

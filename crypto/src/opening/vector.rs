@@ -32,7 +32,7 @@ use curve25519_dalek::{
 use zeroize::Zeroizing;
 
 use crate::{
-    batch::{Batch, Weight},
+    batch::{Batch, Equation, Weight},
     field::{Field, inner_product},
     group::{Base, Generators, Point, PointError},
     sumcheck::MAX_VARIABLES,
@@ -170,7 +170,7 @@ impl VectorProof {
         let challenges: Vec<_> = self.halvings.iter().map(|halving| halving.absorb(transcript)).collect();
         transcript.absorb_seq(Item::Response, &self.last);
 
-        let weight = batch.equation();
+        let weight = batch.equation(Equation::Vector);
         // Q_i = L_i + x_i·Q_{i−1} + x_i²·R_i, from the last to the first.
         let mut factor = Scalar::ONE;
         for ([left, right], x) in points.halvings.iter().zip(&challenges).rev() {

@@ -361,21 +361,20 @@ struct Joined {
 }
 
 /// Reads an invitation; of a short one, the founding document is asked of the nodes at its addresses.
-fn invitation(text: &str) -> anyhow::Result<Invitation> {
+pub(super) async fn invitation(text: &str) -> anyhow::Result<Invitation> {
     let short = match ShortInvite::from_text(text) {
         Err(TokenError::Kind { .. }) => return Ok(Invitation::from_text(text)?),
         short => short?,
     };
-    super::block_on(async {
-        let genesis = founding::ask(short.community, short.addresses()).await?;
-        Ok(short.with(genesis).expect("what is asked for is checked"))
-    })
+    let genesis = founding::ask(short.community, short.addresses()).await?;
+    Ok(short.with(genesis).expect("what is asked for is checked"))
 }
 
 impl Join {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
         let dir = global.data_dir()?;
-        let mut invite = invitation(&values::text_or_stdin(&self.invite)?)?;
+        let text = values::text_or_stdin(&self.invite)?;
+        let mut invite = super::block_on(async { invitation(&text).await })?;
         if self.whole_log {
             invite.checkpoint = None;
         }

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io, process::ExitCode};
 
-use chorus_protocol::audit::VerifyError;
+use chorus_protocol::audit::{VerifyError, WriteError};
 use serde_json::json;
 
 use super::output::Format;
@@ -10,7 +10,7 @@ use crate::{
     api::{ApiError, Kind, ServerError},
     backup::BackupError,
     config::{ConfigError, token::TokenError},
-    driver::{NodeError, import::ImportError},
+    driver::{NodeError, import::ImportError, remote::RemoteError},
     keystore::KeystoreError,
     model::{
         base::BaseError, generate::GenerateError, lesson::LessonError, llama::TextError, merge::MergeError,
@@ -25,6 +25,9 @@ use crate::{
 
 /// The exit code for a bundle with something in it that does not belong there.
 const ENCODING: u8 = 20;
+
+/// The exit code for a log to which a body is missing.
+const INCOMPLETE: u8 = 26;
 
 /// What kind of error it is: the exit codes that are documented.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -224,6 +227,15 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
             // What is inside tells.
             ImportError::Verify(error) => Some(Class::Verification(error.exit_code())),
             ImportError::Node(error) => class_of(error),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<RemoteError>() {
+        return match error {
+            RemoteError::Network(NetworkError::Address(_) | NetworkError::NoWay(_)) => Some(Class::Usage),
+            RemoteError::Network(_) | RemoteError::Silent | RemoteError::Short { .. } => Some(Class::Network),
+            RemoteError::Bundle(WriteError::Log(error)) => Some(Class::Verification(error.exit_code())),
+            RemoteError::Bundle(WriteError::MissingBlob(_)) => Some(Class::Verification(INCOMPLETE)),
+            RemoteError::Bundle(_) | RemoteError::Blobs(_) | RemoteError::Io(_) => Some(Class::Store),
         };
     }
     if let Some(error) = cause.downcast_ref::<BackupError>() {

@@ -1,162 +1,138 @@
-//! `chorus verify`: anybody checks everything, with the bundle alone.
+//! `chorus verify`: anybody checks everything, with a bundle alone, or with what running nodes hand out.
 
-use std::{fs::File, path::PathBuf};
+mod meter;
+mod receipt;
+mod shown;
 
-use chorus_protocol::audit::{self, Progress, Report, RoundSummary, Topic};
-use clap::{Args, ValueEnum};
-use serde::Serialize;
-
-use super::{
-    Failure, Global,
-    output::{Lines, many, short},
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
 };
-use crate::api::view::RoundState;
+
+use chorus_protocol::{
+    audit::{self, Options, Report, Sample},
+    id::CommunityId,
+};
+use clap::{Args, ValueEnum};
+use rand_core::Rng as _;
+
+use self::{
+    meter::{Counted, Meter},
+    receipt::Verdict,
+};
+use super::{Failure, Global, community::invitation};
+use crate::driver::{
+    founding,
+    remote::{self, Fetched},
+};
 
 /// How much is checked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 enum Level {
     /// Everything: log, registry, every proof, every sum, the result.
     Full,
+    /// Everything but what each contribution proves of itself.
+    Sums,
+    /// As sums, and the proofs of contributions drawn by lot.
+    Light,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// The audit bundle, as `chorus export` wrote it.
-    bundle: PathBuf,
+    #[arg(required_unless_present = "peer")]
+    bundle: Option<PathBuf>,
+    /// Ask running nodes for log and bodies: an invitation, or an address as one names it, and with that --community. It
+    /// takes no keys and leaves nothing behind.
+    #[arg(long, value_name = "INVITATION|ADDR", conflicts_with = "bundle")]
+    peer: Option<String>,
+    /// The id of the community of --peer ADDR.
+    #[arg(long, value_name = "ID", requires = "peer")]
+    community: Option<CommunityId>,
     /// How much to check.
     #[arg(long, default_value = "full")]
     level: Level,
-}
-
-#[derive(Serialize)]
-struct Verified {
-    verified: bool,
-    community: String,
-    name: String,
-    height: u64,
-    tip: String,
-    entries: u64,
-    members: usize,
-    contributions: u64,
-    bytes: u64,
-    rounds: Vec<Round>,
-    convicted: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Round {
-    round: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    poll: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    series: Option<String>,
-    /// What the poll asks, or the series' name.
-    title: String,
-    number: u32,
-    state: RoundState,
-    ballots: usize,
-    withdrawals: usize,
-    result: Option<String>,
-    /// The constitution or the adapter that follows.
-    follows: Option<String>,
-    principles: Vec<String>,
-    /// Operators (1..=n) whose share of a multiplication was wrong.
-    liars: Vec<u8>,
-    /// Operators (1..=n) that stated another result.
-    dissenting: Vec<u8>,
+    /// Contributions that are drawn by lot at the level light. --seed decides the lot; without it nobody can foresee it.
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    samples: usize,
+    /// Look up whether this contribution counts: a receipt, as `chorus receipt --out` writes it.
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
+    /// Tell how far it is, in lines on standard error, wherever that goes.
+    #[arg(long)]
+    progress: bool,
 }
 
 impl Verify {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        let Level::Full = self.level;
-        let refused = |source| Failure::File { path: self.bundle.clone(), source };
-        let mut file = File::open(&self.bundle).map_err(refused)?;
-        let waiting = global.output().waiting("checking the log");
-        let report = audit::verify(&mut file, &mut |progress| match progress {
-            Progress::Log(height) => waiting.say(format!("checking the log: height {}", height.0)),
-            Progress::Contributions { verified, of } => waiting.say(format!("checking proofs: {verified} of {of}")),
-            Progress::Round(round) => waiting.say(format!("checking results: round {} holds", short(&round))),
-        })?;
-        drop(waiting);
-        global.output().print(&verified(&report), text)
-    }
-}
-
-fn verified(report: &Report) -> Verified {
-    Verified {
-        verified: true,
-        community: report.community.to_string(),
-        name: report.name.clone(),
-        height: report.height.0,
-        tip: report.tip.to_string(),
-        entries: report.entries,
-        members: report.members,
-        contributions: report.contributions,
-        bytes: report.bytes,
-        rounds: report.rounds.iter().map(round).collect(),
-        convicted: report.convicted.iter().map(ToString::to_string).collect(),
-    }
-}
-
-fn round(round: &RoundSummary) -> Round {
-    let constitution = round.constitution.as_ref();
-    Round {
-        round: round.round.to_string(),
-        poll: if let Topic::Poll { poll, .. } = &round.topic { Some(poll.to_string()) } else { None },
-        series: if let Topic::Series { series, .. } = &round.topic { Some(series.to_string()) } else { None },
-        title: match &round.topic {
-            Topic::Poll { question: title, .. } | Topic::Series { name: title, .. } => title.clone(),
-        },
-        number: round.number,
-        state: round.state.into(),
-        ballots: round.ballots,
-        withdrawals: round.withdrawals,
-        result: round.result.as_ref().map(|result| result.result.to_string()),
-        follows: round.result.as_ref().and_then(|result| result.follows).map(|id| id.to_string()),
-        principles: constitution
-            .map(|constitution| constitution.principles.iter().map(|principle| principle.text.clone()).collect())
-            .unwrap_or_default(),
-        liars: round.liars.iter().copied().collect(),
-        dissenting: round.dissenting.iter().copied().collect(),
-    }
-}
-
-fn text(verified: &Verified) -> String {
-    let mut lines = Lines::default();
-    lines.line("Verified: every signature, proof and sum holds, and the results are those that follow.");
-    lines.line("").field("community", format!("{}  ({})", verified.name, short(&verified.community)));
-    lines.field(
-        "log",
-        format!("height {}, {} entries, tip {}", verified.height, verified.entries, short(&verified.tip)),
-    );
-    lines.field("members", verified.members);
-    lines.field("proofs", format!("of {}", many(verified.contributions, "contribution")));
-    for round in &verified.rounds {
-        let topic = round.poll.as_ref().or(round.series.as_ref()).map(short).unwrap_or_default();
-        lines.line("").line(format!("{topic}  {}", round.title));
-        match (&round.result, round.state) {
-            (Some(result), _) => lines.field(
-                "  result",
-                format!(
-                    "{} from {}",
-                    short(result),
-                    many(round.ballots, if round.poll.is_some() { "ballot" } else { "delta" })
-                ),
-            ),
-            (None, _) => lines.line("  not finished: what is not sealed yet cannot be checked"),
+        let receipt = self.receipt.as_deref().map(receipt::read).transpose()?;
+        let options = Options { level: self.level(global), receipt };
+        let meter = || Meter::new(global.output(), self.progress);
+        let report = match (&self.bundle, &self.peer) {
+            (Some(path), _) => read(path, &options, &meter())?,
+            (None, Some(peer)) => self.fetch(peer, &options, &meter())?,
+            (None, None) => return Err(Failure::Usage("name a bundle, or a peer".into()).into()),
         };
-        for principle in &round.principles {
-            lines.line(format!("  - {principle}"));
-        }
-        for operator in &round.liars {
-            lines.line(format!("  Operator {operator} sent a wrong share; it changed nothing."));
-        }
-        for operator in &round.dissenting {
-            lines.line(format!("  Operator {operator} stated another result; it does not follow."));
+        let verdict = options
+            .receipt
+            .as_ref()
+            .zip(report.standing)
+            .map(|(receipt, standing)| Verdict::of(receipt, report.community, standing));
+        global.output().print(&shown::verified(&report, verdict.as_ref()), shown::text)?;
+        verdict.map_or(Ok(()), |verdict| verdict.outcome().map_err(Into::into))
+    }
+
+    fn level(&self, global: &Global) -> audit::Level {
+        match self.level {
+            Level::Full => audit::Level::Full,
+            Level::Sums => audit::Level::Sums,
+            Level::Light => {
+                let mut seed = [0; 32];
+                global.randomness().generator("verify", &[]).fill_bytes(&mut seed);
+                audit::Level::Light(Sample { count: self.samples, seed })
+            }
         }
     }
-    for key in &verified.convicted {
-        lines.line("").line(format!("Operator {key} has signed contradictions: the evidence is on the log."));
+
+    /// Fetches the bundle from running nodes, and verifies it.
+    fn fetch(&self, peer: &str, options: &Options, meter: &Meter) -> anyhow::Result<Report> {
+        let (genesis, addresses) = super::block_on(self.whom(peer))?;
+        let fetching = meter.clone();
+        let told = move |fetched| match fetched {
+            Fetched::Log(given, said) => fetching.say(format!("fetching the log: height {given} of {said}")),
+            Fetched::Bodies(bodies) => fetching.say(format!("fetching bodies: {bodies}")),
+        };
+        let (mut file, bytes) = super::block_on(async { Ok(remote::fetch(&genesis, addresses, told).await?) })?;
+        verify(&mut file, bytes, options, meter)
     }
-    lines.finish()
+
+    /// Returns the founding document of the community that is asked, and the addresses of its nodes.
+    async fn whom(&self, peer: &str) -> anyhow::Result<(chorus_protocol::config::Genesis, Vec<String>)> {
+        if !peer.starts_with('/') {
+            let invite = invitation(peer).await?;
+            return Ok((invite.genesis.clone(), invite.addresses().collect()));
+        }
+        let community = self.community.ok_or_else(|| {
+            Failure::Usage(
+                "an address alone does not say which community: add --community, or give an invitation".into(),
+            )
+        })?;
+        let addresses = vec![peer.to_owned()];
+        Ok((founding::ask(community, addresses.clone()).await?, addresses))
+    }
+}
+
+/// Verifies the bundle in a file.
+fn read(path: &Path, options: &Options, meter: &Meter) -> anyhow::Result<Report> {
+    let refused = |source| Failure::File { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(refused)?;
+    let bytes = file.metadata().map_err(refused)?.len();
+    verify(&mut file, bytes, options, meter)
+}
+
+fn verify(input: &mut impl Read, bytes: u64, options: &Options, meter: &Meter) -> anyhow::Result<Report> {
+    meter.begin(bytes);
+    let mut input = Counted::new(input, meter);
+    Ok(audit::verify_with(&mut input, options, &mut |progress| meter.show(progress))?)
 }

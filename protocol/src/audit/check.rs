@@ -3,38 +3,67 @@
 use std::{
     collections::BTreeMap,
     io::{BufReader, Read},
+    mem,
     sync::Arc,
 };
 
-use chorus_crypto::{credential::Tag, domain, group::Point, hash};
 use rayon::prelude::*;
 
 use super::{
-    Progress, Report, RoundSummary, VerifyError,
+    Level, Progress, Receipt, Report, RoundSummary, VerifyError,
+    bodies::Bodies,
     format::{Frame, FrameReader},
-    replay::{Needed, Replay, Use, counting},
+    replay::{Needed, Replay, Use},
     round::{Evidence, summarise},
 };
 use crate::{
     charter::{NotCarried, check_vote},
-    contribution::{CheckedForm, verify_all},
     id::{BlobId, RoundId},
     ledger::{Adopted, Ledger},
+    log::consensus::Decision,
     round,
 };
 
-/// Bodies that are held and verified together: enough to keep all cores busy, few enough to hold.
-const VERIFY_TOGETHER: usize = 256;
+/// Decisions whose signatures are verified together on all cores, and their bytes.
+const DECISIONS: (usize, usize) = (64, 8 << 20);
 
-/// Verifies a bundle with nothing but its bytes.
-///
-/// Holds one blob at a time, besides the state that the log leads to, a few hundred bodies, and what later checks need: commitments, opened values, results. Contributions are verified on all cores.
+/// Bytes that rounds may hold of which everything was read, before they are settled: small rounds wait for one
+/// another, so that their proofs are verified together.
+const WAITING: usize = 32 << 20;
+
+/// What a verifier is asked for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Options {
+    /// How much is checked.
+    pub level: Level,
+    /// A contribution that is looked up.
+    pub receipt: Option<Receipt>,
+}
+
+/// Verifies a bundle with nothing but its bytes: as [`verify_with`], everything.
 ///
 /// # Errors
 ///
 /// Returns the first thing that is wrong; nothing in the bundle is to be believed then.
 pub fn verify(input: &mut impl Read, progress: &mut dyn FnMut(Progress)) -> Result<Report, VerifyError> {
-    verify_from(None, input, progress).map(|(report, _)| report)
+    verify_with(input, &Options::default(), progress)
+}
+
+/// Verifies a bundle with nothing but its bytes, as far as it is asked to.
+///
+/// What is held is the state that the log leads to, some hundred bodies, and of the rounds of which not everything was
+/// read yet the commitments, opened values and results. So a bundle may be larger than memory, as long as the
+/// commitments of one round are not. Signatures, contributions and openings are verified on all cores.
+///
+/// # Errors
+///
+/// Returns the first thing that is wrong; nothing in the bundle is to be believed then.
+pub fn verify_with(
+    input: &mut impl Read,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, VerifyError> {
+    verify_from(None, input, options, progress).map(|(report, _)| report)
 }
 
 /// Verifies the bundle of a cohort: its log begins with the state `cohort`, which the parent's verified log leads to
@@ -48,53 +77,71 @@ pub fn verify_cohort(
     input: &mut impl Read,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, VerifyError> {
-    verify_from(Some(cohort), input, progress).map(|(report, _)| report)
+    verify_from(Some(cohort), input, &Options::default(), progress).map(|(report, _)| report)
 }
 
 /// Verifies a bundle; returns what it shows, and what its log leads to.
 pub(super) fn verify_from(
     cohort: Option<Ledger>,
     input: &mut (impl Read + ?Sized),
+    options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Report, Ledger), VerifyError> {
-    let (mut reader, genesis) = FrameReader::new(BufReader::new(input))?;
+    let (mut reader, genesis) = FrameReader::new(BufReader::with_capacity(1 << 16, input))?;
     let mut replay = match cohort {
         None => Replay::new(genesis)?,
         Some(cohort) if *cohort.genesis() == genesis => Replay::after(cohort),
         Some(_) => return Err(VerifyError::OtherCommunity),
     };
-    let mut frame = reader.next()?;
-    while let Frame::Decision(decision) = frame {
-        replay.push(&decision)?;
-        progress(Progress::Log(replay.height));
-        frame = reader.next()?;
-    }
+    let mut frame = read_log(&mut reader, &mut replay, progress)?;
     let needed = replay.needed()?;
-    let mut bodies = Bodies::new(&replay, &needed);
-    let mut kept = BTreeMap::new();
-    let mut rest = needed.order.iter();
-    for expected in rest.by_ref() {
+    let mut check = Check::new(&replay, &needed, options.level);
+    for expected in &needed.order {
         let bytes = match frame {
             Frame::Blob(id, bytes) if id == *expected => bytes,
             Frame::Blob(found, _) => return Err(misplaced(&mut reader, &needed, *expected, found)),
             Frame::Decision(_) | Frame::End => return Err(VerifyError::MissingBlob(*expected)),
         };
-        for purpose in needed.uses.get(expected).into_iter().flatten() {
-            match purpose {
-                Use::Body(round, tag) => bodies.add(*round, *tag, &bytes, progress)?,
-                Use::Kept => {
-                    kept.insert(*expected, Arc::from(bytes.as_slice()));
-                }
-            }
-        }
+        check.take(*expected, &bytes, progress)?;
         frame = reader.next()?;
     }
     if let Frame::Blob(id, _) = frame {
         return Err(VerifyError::BlobSuperfluous(id));
     }
-    bodies.verify(progress)?;
-    let report = report(&replay, &bodies, &kept, reader.offset(), progress)?;
+    check.settle(progress)?;
+    let report = check.report(options, reader.offset())?;
     Ok((report, replay.ledger))
+}
+
+/// Reads and checks the log; returns the frame that follows it.
+fn read_log<R: Read>(
+    reader: &mut FrameReader<R>,
+    replay: &mut Replay,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Frame, VerifyError> {
+    loop {
+        let (mut decisions, mut bytes) = (Vec::<Box<Decision>>::new(), 0);
+        let mut after = Ok(None);
+        while decisions.len() < DECISIONS.0 && bytes < DECISIONS.1 {
+            match reader.next() {
+                Ok(Frame::Decision(decision)) => {
+                    bytes += decision.size();
+                    decisions.push(decision);
+                }
+                // What is wrong with what was read before is said first.
+                other => {
+                    after = other.map(Some);
+                    break;
+                }
+            }
+        }
+        let prepared: Vec<_> = decisions.par_iter().map(|decision| replay.prepare(decision)).collect();
+        prepared.into_iter().try_for_each(|prepared| replay.apply(prepared))?;
+        progress(Progress::Log(replay.height));
+        if let Some(frame) = after? {
+            return Ok(frame);
+        }
+    }
 }
 
 /// Says what is wrong when `found` stands where `expected` should: reads on to see whether that one comes later.
@@ -113,37 +160,118 @@ fn misplaced<R: Read>(reader: &mut FrameReader<R>, needed: &Needed, expected: Bl
     }
 }
 
-fn report(
-    replay: &Replay,
-    bodies: &Bodies<'_>,
-    kept: &BTreeMap<BlobId, Arc<[u8]>>,
-    bytes: u64,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Report, VerifyError> {
-    let ledger = &replay.ledger;
-    let nothing = BTreeMap::new();
-    let mut rounds = Vec::new();
-    for (id, round) in ledger.rounds() {
-        let commitments = bodies.commitments.get(id).unwrap_or(&nothing);
-        rounds.push((round.ordinal, summarise(ledger, round, &Evidence { kept, commitments })?));
-        progress(Progress::Round(*id));
+type Kept = BTreeMap<BlobId, Arc<[u8]>>;
+
+/// The rounds on their way through the checks.
+struct Check<'a> {
+    replay: &'a Replay,
+    needed: &'a Needed,
+    level: Level,
+    bodies: Bodies<'a>,
+    /// Opened values, results, and what follows from them, of the rounds that are not settled.
+    kept: BTreeMap<RoundId, Kept>,
+    kept_bytes: usize,
+    /// How many blobs of each round have not been read.
+    left: BTreeMap<RoundId, usize>,
+    /// Rounds of which everything was read.
+    whole: Vec<RoundId>,
+    settled: BTreeMap<RoundId, RoundSummary>,
+}
+
+impl<'a> Check<'a> {
+    fn new(replay: &'a Replay, needed: &'a Needed, level: Level) -> Self {
+        let mut left = BTreeMap::new();
+        needed.uses.values().flatten().for_each(|purpose| *left.entry(*purpose.round()).or_default() += 1);
+        Self {
+            replay,
+            needed,
+            level,
+            bodies: Bodies::new(replay, needed, level),
+            kept: BTreeMap::new(),
+            kept_bytes: 0,
+            left,
+            whole: Vec::new(),
+            settled: BTreeMap::new(),
+        }
     }
-    rounds.sort_by_key(|(ordinal, _)| *ordinal);
-    let rounds: Vec<RoundSummary> = rounds.into_iter().map(|(_, summary)| summary).collect();
-    check_amendments(ledger, &rounds)?;
-    Ok(Report {
-        community: ledger.community(),
-        name: ledger.genesis().name.clone(),
-        height: replay.height,
-        tip: replay.tip,
-        entries: replay.entries,
-        members: ledger.count_members(),
-        contributions: bodies.verified,
-        convicted: replay.convicted.clone(),
-        amendments: ledger.amendments().to_vec(),
-        rounds,
-        bytes,
-    })
+
+    /// Takes in the next blob.
+    fn take(&mut self, id: BlobId, bytes: &[u8], progress: &mut dyn FnMut(Progress)) -> Result<(), VerifyError> {
+        for purpose in self.needed.uses.get(&id).into_iter().flatten() {
+            match purpose {
+                Use::Body(round, tag) => self.bodies.take((*round, *tag), id, bytes.to_vec()),
+                Use::Kept(round) => {
+                    self.kept_bytes += bytes.len();
+                    self.kept.entry(*round).or_default().insert(id, Arc::from(bytes));
+                }
+            }
+            let round = purpose.round();
+            if let Some(left) = self.left.get_mut(round) {
+                *left -= 1;
+                if *left == 0 {
+                    self.whole.push(*round);
+                }
+            }
+        }
+        let is_heavy = !self.whole.is_empty() && self.kept_bytes + self.bodies.held() > WAITING;
+        if self.bodies.is_full() || is_heavy { self.settle(progress) } else { Ok(()) }
+    }
+
+    /// Verifies the bodies that are pending, and settles the rounds of which everything was read.
+    fn settle(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), VerifyError> {
+        self.bodies.verify(progress)?;
+        let whole = mem::take(&mut self.whole);
+        let (nothing_kept, nothing_committed) = (Kept::new(), BTreeMap::new());
+        let settle = |id: &RoundId| {
+            let kept = self.kept.get(id).unwrap_or(&nothing_kept);
+            let commitments = self.bodies.of(id).unwrap_or(&nothing_committed);
+            let round = self.replay.ledger.rounds().get(id)?;
+            Some(summarise(&self.replay.ledger, round, &Evidence { kept, commitments }))
+        };
+        let summaries: Vec<_> = whole.par_iter().map(settle).collect();
+        for (id, summary) in whole.into_iter().zip(summaries) {
+            self.bodies.forget(&id);
+            let gone = self.kept.remove(&id).unwrap_or_default();
+            self.kept_bytes -= gone.values().map(|bytes| bytes.len()).sum::<usize>();
+            if let Some(summary) = summary.transpose()? {
+                self.settled.insert(id, summary);
+                progress(Progress::Round(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what the bundle shows, with `bytes` bytes, after all rounds were settled.
+    fn report(mut self, options: &Options, bytes: u64) -> Result<Report, VerifyError> {
+        let ledger = &self.replay.ledger;
+        let mut rounds = Vec::new();
+        for (id, round) in ledger.rounds() {
+            let summary = match self.settled.remove(id) {
+                Some(summary) => summary,
+                None => summarise(ledger, round, &Evidence { kept: &Kept::new(), commitments: &BTreeMap::new() })?,
+            };
+            rounds.push((round.ordinal, summary));
+        }
+        rounds.sort_by_key(|(ordinal, _)| *ordinal);
+        let rounds: Vec<RoundSummary> = rounds.into_iter().map(|(_, summary)| summary).collect();
+        check_amendments(ledger, &rounds)?;
+        Ok(Report {
+            community: ledger.community(),
+            name: ledger.genesis().name.clone(),
+            height: self.replay.height,
+            tip: self.replay.tip,
+            entries: self.replay.entries,
+            members: ledger.count_members(),
+            level: self.level,
+            contributions: self.bodies.read,
+            proved: self.bodies.proved,
+            standing: options.receipt.as_ref().map(|receipt| receipt.standing(ledger)),
+            convicted: self.replay.convicted.clone(),
+            amendments: ledger.amendments().to_vec(),
+            rounds,
+            bytes,
+        })
+    }
 }
 
 /// Checks that the members' votes carry every amendment that the operators adopted.
@@ -160,72 +288,4 @@ fn check_amendments(ledger: &Ledger, rounds: &[RoundSummary]) -> Result<(), Veri
         verdict.map_err(|why| VerifyError::Amendment { number, round, why })?;
     }
     Ok(())
-}
-
-/// The bodies of contributions on their way through the checks.
-struct Bodies<'a> {
-    ledger: &'a Ledger,
-    /// The seed of all batches. The log names every body by content, so its tip is a hash of all that is verified.
-    seed: hash::Digest,
-    pending: Vec<(RoundId, Tag, Vec<u8>)>,
-    /// The commitments to the data rows of each verified ballot.
-    commitments: BTreeMap<RoundId, BTreeMap<Tag, Vec<Point>>>,
-    verified: u64,
-    batches: u64,
-    all: u64,
-}
-
-impl<'a> Bodies<'a> {
-    fn new(replay: &'a Replay, needed: &Needed) -> Self {
-        let bodies = needed.uses.values().flatten().filter(|purpose| matches!(purpose, Use::Body(..)));
-        Self {
-            ledger: &replay.ledger,
-            seed: hash::digest(domain::BATCH, &replay.tip),
-            pending: Vec::new(),
-            commitments: BTreeMap::new(),
-            verified: 0,
-            batches: 0,
-            all: bodies.count() as u64,
-        }
-    }
-
-    fn add(
-        &mut self,
-        round: RoundId,
-        tag: Tag,
-        bytes: &[u8],
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), VerifyError> {
-        self.pending.push((round, tag, bytes.to_vec()));
-        if self.pending.len() == VERIFY_TOGETHER { self.verify(progress) } else { Ok(()) }
-    }
-
-    /// Verifies what is pending: form, header, and all equations together.
-    fn verify(&mut self, progress: &mut dyn FnMut(Progress)) -> Result<(), VerifyError> {
-        let pending = std::mem::take(&mut self.pending);
-        let forms: Vec<_> =
-            pending.par_iter().map(|(round, tag, bytes)| self.form(*round, *tag, bytes)).collect::<Vec<_>>();
-        let forms: Vec<CheckedForm> = forms.into_iter().collect::<Result<_, _>>()?;
-        let seed = hash::digest(domain::BATCH, &(self.seed, self.batches));
-        let verdicts = verify_all(self.ledger, &forms.iter().collect::<Vec<_>>(), &seed);
-        for ((round, tag, _), verdict) in pending.iter().zip(verdicts) {
-            verdict.map_err(|fault| VerifyError::of_contribution(*round, *tag, fault))?;
-        }
-        for ((round, tag, _), form) in pending.iter().zip(&forms) {
-            self.commitments.entry(*round).or_default().insert(*tag, form.data_commitments().to_vec());
-        }
-        self.batches += 1;
-        self.verified += forms.len() as u64;
-        progress(Progress::Contributions { verified: self.verified, of: self.all });
-        Ok(())
-    }
-
-    /// Decodes a body, checks its form, and that it is what the log says of it.
-    fn form(&self, round: RoundId, tag: Tag, bytes: &[u8]) -> Result<CheckedForm, VerifyError> {
-        let form =
-            CheckedForm::new(self.ledger, bytes).map_err(|fault| VerifyError::of_contribution(round, tag, fault))?;
-        let attempts = self.ledger.rounds().get(&round).and_then(|round| round.contributions.get(&tag));
-        let logged = attempts.and_then(counting).map(|counting| &counting.header);
-        if logged == Some(&form.header) { Ok(form) } else { Err(VerifyError::Header { round, tag }) }
-    }
 }

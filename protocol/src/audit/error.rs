@@ -1,8 +1,9 @@
 //! Why a bundle is refused, or cannot be written.
 
+use core::fmt;
 use std::io;
 
-use chorus_crypto::{codec::DecodeError, credential::Tag};
+use chorus_crypto::{batch::Equation, codec::DecodeError, credential::Tag};
 
 use crate::{
     charter::NotCarried,
@@ -68,12 +69,10 @@ pub enum VerifyError {
         error: DecodeError,
     },
     /// The body of a contribution does not decode.
-    #[error("the body of contribution {} of round {round} is not in canonical form: {error}", hex(.tag))]
+    #[error("the body of {place} is not in canonical form: {error}")]
     BodyEncoding {
-        /// The round.
-        round: RoundId,
         /// The contribution.
-        tag: Tag,
+        place: Box<Place>,
         /// What is wrong with it.
         error: DecodeError,
     },
@@ -123,33 +122,28 @@ pub enum VerifyError {
         fault: Fault,
     },
     /// A contribution is not shown to be a member's.
-    #[error("contribution {} of round {round} is not shown to be a member's: {fault}", hex(.tag))]
+    #[error("{place} is not shown to be a member's: {fault}{}", because(.equation))]
     Credential {
-        /// The round.
-        round: RoundId,
         /// The contribution.
-        tag: Tag,
+        place: Box<Place>,
         /// What fails.
         fault: Fault,
+        /// The equation that does not hold, if it is one.
+        equation: Option<Equation>,
     },
     /// A contribution is no valid ballot.
-    #[error("contribution {} of round {round} is not shown to be valid: {fault}", hex(.tag))]
+    #[error("{place} is not shown to be valid: {fault}{}", because(.equation))]
     Contribution {
-        /// The round.
-        round: RoundId,
         /// The contribution.
-        tag: Tag,
+        place: Box<Place>,
         /// What fails.
         fault: Fault,
+        /// The equation that does not hold, if it is one.
+        equation: Option<Equation>,
     },
     /// The body of a contribution is another than the log says.
-    #[error("the body of contribution {} of round {round} does not match what the log says of it", hex(.tag))]
-    Header {
-        /// The round.
-        round: RoundId,
-        /// The contribution.
-        tag: Tag,
-    },
+    #[error("the body of {0} does not match what the log says of it")]
+    Header(Box<Place>),
     /// What was opened in a step is not admitted, or does not open the commitments.
     #[error("{step:?} of round {round}: {error}")]
     Opening {
@@ -277,7 +271,7 @@ impl VerifyError {
             | Self::EmptyBatch(_)
             | Self::Entry { .. } => 21,
             Self::Registration { .. } | Self::Credential { .. } => 22,
-            Self::Contribution { .. } | Self::Header { .. } => 23,
+            Self::Contribution { .. } | Self::Header(_) => 23,
             Self::Opening { .. } | Self::Unasked { .. } | Self::Product { .. } | Self::Contradiction { .. } => 24,
             Self::Result { .. } | Self::Follows { .. } | Self::Amendment { .. } | Self::Certified { .. } => 25,
             Self::MissingBlob(_) | Self::Unfinished(_) | Self::Incomplete { .. } => 26,
@@ -285,17 +279,37 @@ impl VerifyError {
     }
 
     /// Returns the error of a contribution for which `fault` was found.
-    pub(super) fn of_contribution(round: RoundId, tag: Tag, fault: Fault) -> Self {
+    pub(super) fn of_contribution(place: Box<Place>, fault: Fault, equation: Option<Equation>) -> Self {
         match fault {
-            Fault::Encoding(error) => Self::BodyEncoding { round, tag, error },
-            Fault::Credential(_) | Fault::NotAllowed(_) => Self::Credential { round, tag, fault },
-            _ => Self::Contribution { round, tag, fault },
+            Fault::Encoding(error) => Self::BodyEncoding { place, error },
+            Fault::Credential(_) | Fault::NotAllowed(_) => Self::Credential { place, fault, equation },
+            _ => Self::Contribution { place, fault, equation },
         }
     }
 }
 
-fn hex(tag: &Tag) -> String {
-    tag.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+/// Which contribution.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// The round.
+    pub round: RoundId,
+    /// Its place among all tags of the round, in ascending order, from 0.
+    pub index: usize,
+    /// Its tag.
+    pub tag: Tag,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { round, index, tag } = self;
+        write!(f, "contribution {index} (tag ")?;
+        tag.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        write!(f, ") of round {round}")
+    }
+}
+
+fn because(equation: &Option<Equation>) -> String {
+    equation.map_or_else(String::new, |equation| format!(": {equation}"))
 }
 
 fn name(id: &Option<BlobId>) -> String {

@@ -2,7 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chorus_crypto::{codec::Decode as _, credential::Tag, sign::PublicKey};
+use chorus_crypto::{
+    codec::{Decode as _, DecodeError},
+    credential::Tag,
+    sign::PublicKey,
+};
 
 use super::VerifyError;
 use crate::{
@@ -13,6 +17,7 @@ use crate::{
     ledger::{Ledger, RoundState, SealedContribution},
     log::{
         batch::Height,
+        certificate::{CertificateError, Committee},
         consensus::{Decision, Evidence},
         entry::{Entry, SignedEntry, Step},
     },
@@ -58,6 +63,25 @@ impl Replay {
 
     /// Checks that a decision is final and follows from the log, and applies it.
     pub(super) fn push(&mut self, decision: &Decision) -> Result<(), VerifyError> {
+        self.apply(self.prepare(decision))
+    }
+
+    /// Checks of a decision what takes time and needs no state: signatures and encodings. Decisions that follow on one
+    /// another may be prepared at once, before the first of them is applied.
+    pub(super) fn prepare<'d>(&self, decision: &'d Decision) -> Prepared<'d> {
+        let (community, committee) = (self.ledger.community(), self.ledger.charter().committee());
+        let certificate = decision.certificate.verify(&committee, community, &decision.batch);
+        let entry = |bytes: &Vec<u8>| {
+            let entry = SignedEntry::from_bytes(bytes)?;
+            let signature = entry.verify(community);
+            Ok((entry, signature))
+        };
+        Prepared { decision, committee, certificate, entries: decision.batch.entries().iter().map(entry).collect() }
+    }
+
+    /// Checks the rest, and applies the decision.
+    pub(super) fn apply(&mut self, prepared: Prepared<'_>) -> Result<(), VerifyError> {
+        let Prepared { decision, committee, mut certificate, entries } = prepared;
         let batch = &decision.batch;
         let (expected, height) = (self.height.next(), batch.height());
         if height != expected {
@@ -66,17 +90,19 @@ impl Replay {
         if batch.previous() != self.tip {
             return Err(VerifyError::Chain(height));
         }
-        decision
-            .certificate
-            .verify(&self.ledger.charter().committee(), self.ledger.community(), batch)
-            .map_err(|error| VerifyError::Certificate { height, error })?;
+        // The committee may have changed since the decision was prepared.
+        let in_office = self.ledger.charter().committee();
+        if committee != in_office {
+            certificate = decision.certificate.verify(&in_office, self.ledger.community(), batch);
+        }
+        certificate.map_err(|error| VerifyError::Certificate { height, error })?;
         if batch.entries().is_empty() {
             return Err(VerifyError::EmptyBatch(height));
         }
-        for (index, bytes) in batch.entries().iter().enumerate() {
-            let entry =
-                SignedEntry::from_bytes(bytes).map_err(|error| VerifyError::EntryEncoding { height, index, error })?;
-            self.ledger.apply(&entry).map_err(|fault| refused(&entry.entry, height, index, fault))?;
+        for (index, entry) in entries.into_iter().enumerate() {
+            let (entry, signature) = entry.map_err(|error| VerifyError::EntryEncoding { height, index, error })?;
+            let applied = signature.and_then(|()| self.ledger.apply_verified(&entry));
+            applied.map_err(|fault| refused(&entry.entry, height, index, fault))?;
             self.note(&entry.entry);
             self.entries += 1;
         }
@@ -167,12 +193,25 @@ impl Replay {
             }
             let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step)?.1));
             for blob in values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter()) {
-                uses.entry(blob).or_default().push(Use::Kept);
+                uses.entry(blob).or_default().push(Use::Kept(*id));
             }
         }
         let order: Vec<BlobId> = self.named.iter().filter(|blob| uses.contains_key(blob)).copied().collect();
         Ok(Needed { order, uses })
     }
+}
+
+/// An entry, and what is to be said of its signature.
+type Read = (SignedEntry, Result<(), Fault>);
+
+/// A decision of which all was checked that needs no state but the committee.
+#[derive(Debug)]
+pub(super) struct Prepared<'d> {
+    decision: &'d Decision,
+    /// The committee of which a quorum should have certified it.
+    committee: Committee,
+    certificate: Result<(), CertificateError>,
+    entries: Vec<Result<Read, DecodeError>>,
 }
 
 /// A check of a log, decision by decision: each follows from the one before, a quorum of the committee in office has
@@ -223,7 +262,15 @@ pub(super) enum Use {
     /// It is the body of a counting contribution.
     Body(RoundId, Tag),
     /// It is opened values, a result, or what follows from one.
-    Kept,
+    Kept(RoundId),
+}
+
+impl Use {
+    pub(super) const fn round(&self) -> &RoundId {
+        match self {
+            Self::Body(round, _) | Self::Kept(round) => round,
+        }
+    }
 }
 
 /// The blobs that the checks need.

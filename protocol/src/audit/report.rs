@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use chorus_crypto::sign::PublicKey;
 
+use super::{Level, receipt::Standing};
 use crate::{
-    adapter::gate::Standing,
+    adapter::gate,
     cohort::Sums,
     deliberation::constitution::Constitution,
     id::{BatchId, CommunityId, PollId, RoundId, SeriesId},
@@ -32,8 +33,14 @@ pub struct Report {
     pub entries: u64,
     /// Members.
     pub members: usize,
-    /// Contributions whose proofs were verified, withdrawals included.
+    /// How much was checked.
+    pub level: Level,
+    /// Counting contributions, withdrawals included: their bodies are those that the log names.
     pub contributions: u64,
+    /// Those among them whose proofs were verified.
+    pub proved: u64,
+    /// What there is to say of the receipt that was given.
+    pub standing: Option<Standing>,
     /// Operators that evidence on the log convicts of contradicting themselves.
     pub convicted: BTreeSet<PublicKey>,
     /// The amendments of the charter, in order; the vote on each was recomputed.
@@ -70,7 +77,7 @@ pub struct RoundSummary {
     /// The result as it was recomputed.
     pub report: Option<Box<round::Report>>,
     /// What became of the adapter, in an adapter round.
-    pub standing: Option<Standing>,
+    pub standing: Option<gate::Standing>,
     /// The constitution as it was recomputed, for statement polls.
     pub constitution: Option<Constitution>,
     /// Of a divided round, the sums that each cohort certified, by number; none for a cohort that is missing. Whether they are those of the
@@ -102,9 +109,9 @@ pub enum Topic {
 pub enum Progress {
     /// The log up to this height holds.
     Log(Height),
-    /// So many of all contributions hold.
+    /// So many of all contributions hold, as far as they are looked at.
     Contributions {
-        /// Verified.
+        /// Looked at.
         verified: u64,
         /// All of them.
         of: u64,

@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use chorus_crypto::{credential::Tag, group::Point, hash::Digest, mask::Shape};
+use chorus_crypto::{credential::Tag, hash::Digest, mask::Shape};
 
 use super::{
     RoundSummary, Topic, VerifyError,
+    bodies::Commitments,
     replay::{STEPS, counting},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     id::BlobId,
     ledger::{Divided, Ledger, RoundRecord, Sealed},
     log::entry::{PassId, RoundResult, Step, Subject},
-    opening::{OpenedStep, OpeningError, OpeningPlan},
+    opening::{OpenedStep, OpeningError, OpeningPlan, Rows},
     round::{Blobs, Observer, Report, Stage, averages, pca::omega_digest, stage_observed},
 };
 
@@ -28,7 +29,7 @@ pub(super) struct Evidence<'a> {
     /// Opened values, results and constitutions.
     pub(super) kept: &'a BTreeMap<BlobId, Arc<[u8]>>,
     /// The commitments to the data rows of each ballot.
-    pub(super) commitments: &'a BTreeMap<Tag, Vec<Point>>,
+    pub(super) commitments: &'a BTreeMap<Tag, Commitments>,
 }
 
 impl Blobs for Evidence<'_> {
@@ -162,7 +163,7 @@ struct Checks<'a> {
     set: &'a Digest,
     shape: Shape,
     /// The commitments in the order of the sealed set.
-    commitments: Vec<&'a [Point]>,
+    commitments: Vec<Rows<'a>>,
     opened: RefCell<BTreeSet<Step>>,
     error: RefCell<Option<VerifyError>>,
 }
@@ -174,7 +175,7 @@ impl<'a> Checks<'a> {
         let missing = |body: BlobId| VerifyError::MissingBlob(body);
         let commitments = sealed.contributions.iter().map(|contribution| {
             let header = &contribution.header;
-            evidence.commitments.get(&header.tag).map(Vec::as_slice).ok_or_else(|| missing(header.body))
+            evidence.commitments.get(&header.tag).map(Commitments::rows).ok_or_else(|| missing(header.body))
         });
         Ok(Self {
             round,

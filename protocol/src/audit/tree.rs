@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Progress, Report, VerifyError, check::verify_from};
+use super::{Options, Progress, Report, VerifyError, check::verify_from};
 use crate::{cohort::Origin, ledger::Ledger, log::entry::RoundResult};
 
 /// Levels below the root that are followed. With a fan-in of thirty, four are enough for everybody.
@@ -61,7 +61,7 @@ fn verify_level(
     (open, levels): (&mut Open<'_>, usize),
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
-    let (report, ledger) = verify_from(cohort, input, progress)?;
+    let (report, ledger) = verify_from(cohort, input, &Options::default(), progress)?;
     let mut cohorts = Vec::new();
     for (round, number, certified) in counted(&report, &ledger) {
         let Some(cohort) = ledger.cohort(&round, number) else { continue };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chorus_crypto::{
-    Scalar,
-    batch::Batch,
+    RistrettoPoint, Scalar,
+    batch::{Batch, Equation},
     codec::Decode as _,
     credential::{CredentialError, Holder, Rings, Statement},
     domain,
@@ -106,7 +106,12 @@ impl CheckedForm {
     ///
     /// Returns a [`Fault`] for what fails at once; the rest fails when the batch is verified.
     pub fn add_equations(&self, ledger: &Ledger, batch: &mut Batch) -> Result<Equations, Fault> {
-        let (equations, mut transcript, statement) = self.add_content(ledger, batch)?;
+        self.add_decoded(ledger, self.decode()?, batch)
+    }
+
+    /// As [`add_equations`](Self::add_equations), with the [decoded](Self::decode) commitments.
+    fn add_decoded(&self, ledger: &Ledger, points: Vec<RistrettoPoint>, batch: &mut Batch) -> Result<Equations, Fault> {
+        let (equations, mut transcript, statement) = self.add_content(ledger, points, batch)?;
         self.add_credential(ledger, &mut transcript, &statement, batch)?;
         Ok(equations)
     }
@@ -121,7 +126,7 @@ impl CheckedForm {
     /// does not.
     pub fn verify_parts(&self, ledger: &Ledger, seed: &[u8; 32]) -> Result<Equations, Fault> {
         let mut content = Batch::new(&hash::digest(domain::BATCH, &(*seed, 0u64)));
-        let (equations, mut transcript, statement) = self.add_content(ledger, &mut content)?;
+        let (equations, mut transcript, statement) = self.add_content(ledger, self.decode()?, &mut content)?;
         if !content.verify() {
             return Err(Fault::Proof);
         }
@@ -130,8 +135,37 @@ impl CheckedForm {
         if credential.verify() { Ok(equations) } else { Err(CredentialError::Proof.into()) }
     }
 
+    /// Returns the first equation, in the order in which they are added, that does not hold; none if all do, or if what
+    /// is not an equation fails.
+    pub fn false_equation(&self, ledger: &Ledger) -> Option<Equation> {
+        for number in 0.. {
+            let mut batch = Batch::only(number);
+            self.add_equations(ledger, &mut batch).ok()?;
+            let name = batch.chosen()?;
+            if !batch.verify() {
+                return Some(name);
+            }
+        }
+        None
+    }
+
+    /// Returns the commitments as group elements, that of the link's mask row first; none for a withdrawal.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Fault::Point`] if one of them is none.
+    pub fn decode(&self) -> Result<Vec<RistrettoPoint>, Fault> {
+        let commitments = self.body.content.bound().map_or(&[][..], |bound| bound.commitments);
+        Ok(commitments.iter().map(Point::decompress).collect::<Result<_, _>>()?)
+    }
+
     /// Adds the equations of link and proof; returns the transcript that the credential signs.
-    fn add_content(&self, ledger: &Ledger, batch: &mut Batch) -> Result<(Equations, Transcript, Statement), Fault> {
+    fn add_content(
+        &self,
+        ledger: &Ledger,
+        points: Vec<RistrettoPoint>,
+        batch: &mut Batch,
+    ) -> Result<(Equations, Transcript, Statement), Fault> {
         let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
         let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
         let statement = self.statement(round, manifest)?;
@@ -140,8 +174,7 @@ impl CheckedForm {
             absorb_content(&mut transcript, &self.context, &WITHDRAWN, &WITHDRAWN, &statement);
             return Ok((Equations { gamma: Scalar::ZERO }, transcript, statement));
         };
-        let points: Result<Vec<_>, _> = bound.commitments.iter().map(Point::decompress).collect();
-        let first = batch.insert(points?);
+        let first = batch.insert(points);
         absorb_content(&mut transcript, &self.context, &self.header.core, bound.boxes, &statement);
         let gamma = bound.link.challenge_and_absorb(&mut transcript);
         bound.link.check(&round.charter.sharing(), bound.shape, &gamma, batch, first)?;
@@ -375,25 +408,52 @@ const VERIFY_TOGETHER: core::ops::RangeInclusive<usize> = 16..=128;
 /// `seed` must not have been known to the contributors: fresh randomness, or a hash of all bodies. Returns the
 /// equations of those that hold and the fault of those that do not, in order.
 pub fn verify_all(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec<Result<Equations, Fault>> {
+    verify_keeping(ledger, forms, seed, |equations, _| equations)
+}
+
+/// As [`verify_all`], and returns the [decoded](CheckedForm::decode) commitments of those that hold.
+pub fn verify_decoded(
+    ledger: &Ledger,
+    forms: &[&CheckedForm],
+    seed: &[u8; 32],
+) -> Vec<Result<Vec<RistrettoPoint>, Fault>> {
+    verify_keeping(ledger, forms, seed, |_, points| points.to_vec())
+}
+
+/// Verifies, and keeps of each body what `keep` makes of it, its equations and its commitments.
+fn verify_keeping<T: Send>(
+    ledger: &Ledger,
+    forms: &[&CheckedForm],
+    seed: &[u8; 32],
+    keep: impl Fn(Equations, &[RistrettoPoint]) -> T + Sync,
+) -> Vec<Result<T, Fault>> {
     let share = forms.len().div_ceil(rayon::current_num_threads());
     let together = share.clamp(*VERIFY_TOGETHER.start(), *VERIFY_TOGETHER.end());
     let chunks: Vec<_> = forms.chunks(together).enumerate().collect();
     chunks
         .into_par_iter()
         .flat_map_iter(|(number, chunk)| {
-            verify_chunk(ledger, chunk, &hash::digest(domain::BATCH, &(*seed, number as u64)))
+            verify_chunk(ledger, chunk, &hash::digest(domain::BATCH, &(*seed, number as u64)), &keep)
         })
         .collect()
 }
 
-fn verify_chunk(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec<Result<Equations, Fault>> {
+fn verify_chunk<T>(
+    ledger: &Ledger,
+    forms: &[&CheckedForm],
+    seed: &[u8; 32],
+    keep: &impl Fn(Equations, &[RistrettoPoint]) -> T,
+) -> Vec<Result<T, Fault>> {
     // Each body has weights of its own: with shared ones, errors in two bodies could cancel.
     let seed_of = |index: usize| hash::digest(domain::BATCH, &(*seed, index as u64));
     let mut batch = Batch::new(seed);
     let mut verdicts = Vec::with_capacity(forms.len());
     for (index, form) in forms.iter().enumerate() {
         let mut alone = Batch::new(&seed_of(index));
-        let verdict = form.add_equations(ledger, &mut alone);
+        let verdict = form.decode().and_then(|points| {
+            let equations = form.add_decoded(ledger, points.clone(), &mut alone)?;
+            Ok(keep(equations, &points))
+        });
         if verdict.is_ok() {
             batch.merge(alone);
         }
@@ -401,8 +461,10 @@ fn verify_chunk(ledger: &Ledger, forms: &[&CheckedForm], seed: &[u8; 32]) -> Vec
     }
     if !batch.verify() {
         for (index, (form, verdict)) in forms.iter().zip(&mut verdicts).enumerate() {
-            if verdict.is_ok() {
-                *verdict = form.verify_parts(ledger, &seed_of(index));
+            if verdict.is_ok()
+                && let Err(fault) = form.verify_parts(ledger, &seed_of(index))
+            {
+                *verdict = Err(fault);
             }
         }
     }

@@ -140,6 +140,7 @@ impl Liar {
     fn new(options: WireOptions, network: NetworkHandle, store: Arc<BlobStore>, tamper: Tamper) -> Self {
         let community = options.genesis.id();
         let config = Config {
+            cohort: None,
             genesis: options.genesis,
             node: node_id(network.local()),
             operator: Some(options.operator),

@@ -2,7 +2,7 @@
 
 use chorus_crypto::{
     Scalar,
-    batch::Batch,
+    batch::{Batch, Equation},
     credential::{Credential, OpenCredential},
     domain, hash,
 };
@@ -74,14 +74,14 @@ fn attack_10_errors_made_for_known_weights_are_found_by_whoever_draws_their_own(
         // Credentials come last: a leaf's equation, then one for the tag.
         let mut batch = Batch::new(&[0; 32]);
         form.add_equations(&town.ledger, &mut batch).expect("well formed");
-        let next = batch.equation().0;
+        let next = batch.equation(Equation::Leaf).0;
         let mut stream = Batch::new(&[0; 32]);
-        (0..).find(|_| stream.equation().0 == next).expect("the weights so far")
+        (0..).find(|_| stream.equation(Equation::Leaf).0 == next).expect("the weights so far")
     };
     let weights = [0u64, 1].map(|index| {
         let mut batch = Batch::new(&hash::digest(domain::BATCH, &(chunk, index)));
         let count: usize = equations(&honest[usize::try_from(index).expect("small")]);
-        (0..count).map(|_| batch.equation().0).nth(count - 2).expect("the leaf's equation")
+        (0..count).map(|_| batch.equation(Equation::Leaf).0).nth(count - 2).expect("the leaf's equation")
     });
     let errors = [weights[0].invert(), -weights[1].invert()];
     let made_to_measure = with_errors(&town, poll.round, errors);

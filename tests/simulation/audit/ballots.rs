@@ -26,7 +26,7 @@ fn open_ballot(log: &Corrupt) -> (ContributionHeader, Body) {
 }
 
 /// Returns the header and the body of a counting ballot that does not.
-fn some_ballot(log: &Corrupt) -> (ContributionHeader, Body) {
+pub(super) fn some_ballot(log: &Corrupt) -> (ContributionHeader, Body) {
     find_ballot(log, |credential| matches!(credential, Credential::Ring(_)))
 }
 
@@ -41,7 +41,7 @@ fn find_ballot(log: &Corrupt, is_wanted: impl Fn(&Credential) -> bool) -> (Contr
 }
 
 /// Puts other bytes in the place of a ballot's body: the log names them, with as true a header as they admit.
-fn replace(log: &mut Corrupt, header: &ContributionHeader, bytes: Vec<u8>) {
+pub(super) fn replace(log: &mut Corrupt, header: &ContributionHeader, bytes: Vec<u8>) {
     let mut named = CheckedForm::new(&log.ledger(), &bytes).map_or_else(|_| header.clone(), |form| form.header);
     // Where the body would not fit its place on the log, the header stays as it was.
     if (named.round, named.tag, named.sequence) != (header.round, header.tag, header.sequence) {

@@ -1,0 +1,198 @@
+//! What a verification says in the end.
+
+use chorus_protocol::audit::{Level, Report, RoundSummary, Topic, chance_of_missing};
+use serde::Serialize;
+
+use super::receipt::Verdict;
+use crate::{
+    api::view::RoundState,
+    cli::output::{Lines, many, short},
+};
+
+/// The fractions of bad proofs for which it is said how likely they were missed.
+const FRACTIONS: [f64; 4] = [0.1, 0.01, 0.001, 0.0001];
+
+#[derive(Serialize)]
+pub(super) struct Verified {
+    verified: bool,
+    level: &'static str,
+    community: String,
+    name: String,
+    height: u64,
+    tip: String,
+    entries: u64,
+    members: usize,
+    contributions: u64,
+    /// Contributions whose proofs were verified.
+    proved: u64,
+    /// How likely bad proofs were missed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missed: Vec<Missed>,
+    bytes: u64,
+    rounds: Vec<Round>,
+    convicted: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<Verdict>,
+}
+
+/// The probability that nothing was noticed, if so many contributions had bad proofs.
+#[derive(Serialize)]
+struct Missed {
+    fraction: f64,
+    bad: u64,
+    probability: f64,
+}
+
+#[derive(Serialize)]
+struct Round {
+    round: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    poll: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    series: Option<String>,
+    /// What the poll asks, or the series' name.
+    title: String,
+    number: u32,
+    state: RoundState,
+    ballots: usize,
+    withdrawals: usize,
+    result: Option<String>,
+    /// The constitution or the adapter that follows.
+    follows: Option<String>,
+    principles: Vec<String>,
+    /// Operators (1..=n) whose share of a multiplication was wrong.
+    liars: Vec<u8>,
+    /// Operators (1..=n) that stated another result.
+    dissenting: Vec<u8>,
+}
+
+pub(super) fn verified(report: &Report, verdict: Option<&Verdict>) -> Verified {
+    Verified {
+        verified: true,
+        level: match report.level {
+            Level::Full => "full",
+            Level::Sums => "sums",
+            Level::Light(_) => "light",
+        },
+        community: report.community.to_string(),
+        name: report.name.clone(),
+        height: report.height.0,
+        tip: report.tip.to_string(),
+        entries: report.entries,
+        members: report.members,
+        contributions: report.contributions,
+        proved: report.proved,
+        missed: if matches!(report.level, Level::Light(_)) { missed(report) } else { Vec::new() },
+        bytes: report.bytes,
+        rounds: report.rounds.iter().map(round).collect(),
+        convicted: report.convicted.iter().map(ToString::to_string).collect(),
+        receipt: verdict.cloned(),
+    }
+}
+
+/// What is said of each fraction that is at least one contribution.
+fn missed(report: &Report) -> Vec<Missed> {
+    let all = report.contributions;
+    let of = |fraction: f64| {
+        let bad = (all as f64 * fraction).round() as u64;
+        (bad > 0).then(|| Missed { fraction, bad, probability: chance_of_missing(all, bad, report.proved) })
+    };
+    FRACTIONS.into_iter().filter_map(of).collect()
+}
+
+fn round(round: &RoundSummary) -> Round {
+    let constitution = round.constitution.as_ref();
+    Round {
+        round: round.round.to_string(),
+        poll: if let Topic::Poll { poll, .. } = &round.topic { Some(poll.to_string()) } else { None },
+        series: if let Topic::Series { series, .. } = &round.topic { Some(series.to_string()) } else { None },
+        title: match &round.topic {
+            Topic::Poll { question: title, .. } | Topic::Series { name: title, .. } => title.clone(),
+        },
+        number: round.number,
+        state: round.state.into(),
+        ballots: round.ballots,
+        withdrawals: round.withdrawals,
+        result: round.result.as_ref().map(|result| result.result.to_string()),
+        follows: round.result.as_ref().and_then(|result| result.follows).map(|id| id.to_string()),
+        principles: constitution
+            .map(|constitution| constitution.principles.iter().map(|principle| principle.text.clone()).collect())
+            .unwrap_or_default(),
+        liars: round.liars.iter().copied().collect(),
+        dissenting: round.dissenting.iter().copied().collect(),
+    }
+}
+
+pub(super) fn text(verified: &Verified) -> String {
+    let mut lines = Lines::default();
+    level(&mut lines, verified);
+    lines.line("").field("community", format!("{}  ({})", verified.name, short(&verified.community)));
+    lines.field(
+        "log",
+        format!("height {}, {} entries, tip {}", verified.height, verified.entries, short(&verified.tip)),
+    );
+    lines.field("members", verified.members);
+    let of = many(verified.contributions, "contribution");
+    if verified.proved == verified.contributions {
+        lines.field("proofs", format!("of {of}"));
+    } else {
+        lines.field("proofs", format!("of {} of {of}", verified.proved));
+    }
+    if let Some(receipt) = &verified.receipt {
+        lines.line("").field("receipt", &receipt.says);
+    }
+    rounds(&mut lines, verified);
+    for key in &verified.convicted {
+        lines.line("").line(format!("Operator {key} has signed contradictions: the evidence is on the log."));
+    }
+    lines.finish()
+}
+
+/// What the level shows, and what not.
+fn level(lines: &mut Lines, verified: &Verified) {
+    match verified.level {
+        "full" => {
+            lines.line("Verified: every signature, proof and sum holds, and the results are those that follow.");
+        }
+        level => {
+            lines.line(format!(
+                "Verified at the level {level}: every signature and sum holds, and the results are those"
+            ));
+            lines.line("that follow from what was committed to.");
+            lines.line("");
+            lines.line("Not shown of the contributions whose proofs were not looked at: that a member made each, once, and that");
+            lines.line("each is a valid ballot or delta. For that it trusts the operators who acknowledged them.");
+        }
+    }
+    if verified.missed.is_empty() {
+        return;
+    }
+    lines.line("").line("If so many contributions had bad proofs, this would not have noticed with probability");
+    for Missed { fraction, bad, probability } in &verified.missed {
+        let percent = fraction * 100.0;
+        lines.line(format!("  {percent:>6} %  {bad:>8}  {probability:.3e}"));
+    }
+}
+
+fn rounds(lines: &mut Lines, verified: &Verified) {
+    for round in &verified.rounds {
+        let topic = round.poll.as_ref().or(round.series.as_ref()).map(short).unwrap_or_default();
+        lines.line("").line(format!("{topic}  {}", round.title));
+        match &round.result {
+            Some(result) => {
+                let kind = if round.poll.is_some() { "ballot" } else { "delta" };
+                lines.field("  result", format!("{} from {}", short(result), many(round.ballots, kind)))
+            }
+            None => lines.line("  not finished: what is not sealed yet cannot be checked"),
+        };
+        for principle in &round.principles {
+            lines.line(format!("  - {principle}"));
+        }
+        for operator in &round.liars {
+            lines.line(format!("  Operator {operator} sent a wrong share; it changed nothing."));
+        }
+        for operator in &round.dissenting {
+            lines.line(format!("  Operator {operator} stated another result; it does not follow."));
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Whether one's own contribution counts.
+
+use chorus_crypto::credential::Tag;
+
+use super::replay::counting;
+use crate::{
+    id::{BlobId, RoundId},
+    ledger::Ledger,
+};
+
+/// What a contributor keeps: which body, under which tag. It proves nothing to others, and tells them whose the
+/// contribution is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Receipt {
+    /// The round.
+    pub round: RoundId,
+    /// The contributor's tag in that round.
+    pub tag: Tag,
+    /// Which attempt it was.
+    pub sequence: u8,
+    /// The body, by its hash.
+    pub body: BlobId,
+}
+
+/// What a bundle says of a receipt.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// It is this contribution, and no other of the same tag, that is in the sealed set.
+    Counts {
+        /// Its place in the set, from 0.
+        index: usize,
+        /// Contributions in the set.
+        of: usize,
+    },
+    /// It took an earlier contribution back, which is not in the sealed set.
+    TakenBack,
+    /// A later one of the same tag is in its place.
+    Replaced {
+        /// Which attempt.
+        sequence: u8,
+        /// Its body.
+        body: BlobId,
+        /// Whether that one took it back.
+        withdrawn: bool,
+    },
+    /// The log has another contribution of this tag and number.
+    Other {
+        /// That one's body.
+        body: BlobId,
+    },
+    /// It is on the log, and its round is not sealed yet.
+    Accepted,
+    /// It is not on the log.
+    Absent,
+    /// The bundle's log has no such round.
+    UnknownRound,
+}
+
+impl Standing {
+    /// Whether what the receipt is for was done: the contribution counts, or took the earlier one back.
+    pub const fn holds(&self) -> bool {
+        matches!(self, Self::Counts { .. } | Self::TakenBack)
+    }
+}
+
+impl Receipt {
+    /// Looks the contribution up on a log that has been checked.
+    pub fn standing(&self, ledger: &Ledger) -> Standing {
+        let Some(round) = ledger.rounds().get(&self.round) else { return Standing::UnknownRound };
+        let Some(attempts) = round.contributions.get(&self.tag) else { return Standing::Absent };
+        let logged = attempts.get(&self.sequence).map(|attempt| attempt.header.body);
+        if let Some(body) = logged.filter(|body| *body != self.body) {
+            return Standing::Other { body };
+        }
+        // One that was replaced soon may never have come to the log.
+        if let Some(latest) = counting(attempts).filter(|latest| latest.header.sequence > self.sequence) {
+            let (sequence, body) = (latest.header.sequence, latest.header.body);
+            return Standing::Replaced { sequence, body, withdrawn: latest.header.is_withdrawal() };
+        }
+        if logged.is_none() {
+            return Standing::Absent;
+        }
+        let Some(sealed) = &round.sealed else { return Standing::Accepted };
+        let of = sealed.contributions.len();
+        match sealed.contributions.iter().position(|contribution| contribution.header.body == self.body) {
+            Some(index) => Standing::Counts { index, of },
+            None => Standing::TakenBack,
+        }
+    }
+}
