@@ -3,30 +3,29 @@
 //! What the secret pipeline approximates, and what public Polis data can be checked against: from the same formulas,
 //! given the same groups, come the same numbers.
 
+mod lanczos;
+
 use super::{
     StageError,
     bucket::MIN_VOTES,
     findings::{Findings, Moderation, Tallied},
     groups::{Partition, group},
-    linear::{dot, fix_sign, orthonormal, real, symmetric_eigen},
+    linear::{fix_sign, real},
     matrix::VoteMatrix,
     pca::omega_first,
     routing::extremity,
     same_size,
-    tally::{Totals, is_set},
+    tally::{Totals, Vote, is_set},
 };
 
 /// Participants that Polis takes into the conversation at least, by most votes, if there are so many.
 const MIN_PARTICIPANTS: usize = 15;
 
-/// Columns of the subspace iteration, and variances found by it.
-const BLOCK: usize = 8;
-
 /// Variances reported.
 const VARIANCES: usize = 4;
 
-/// Steps of the subspace iteration: the error of the axes shrinks by λ₉/λ₂ in each.
-const STEPS: usize = 400;
+/// Starts of the search for them.
+const STARTS: u8 = 8;
 
 /// How to analyse.
 #[derive(Clone, Debug, Default)]
@@ -137,10 +136,10 @@ pub fn pca(matrix: &VoteMatrix, totals: &Totals, hidden: &[bool]) -> Pca {
         (real(tally.agree.into()) - real(tally.disagree.into())) / real(tally.seen().into())
     };
     let center: Vec<f64> = totals.items.iter().enumerate().map(mean).collect();
-    let covariance = covariance(matrix, &center, hidden);
-    let total_variance = covariance.iter().enumerate().fold(0.0, |sum, (item, row)| sum + row[item]);
-    let mut pairs = dominant(&covariance);
-    pairs.truncate(VARIANCES);
+    let votes = CentredVotes::new(matrix, &center, hidden);
+    let total_variance = votes.total_variance();
+    let starts = (0..STARTS).map(|number| votes.start(number));
+    let mut pairs = lanczos::largest(VARIANCES, starts, |vector| votes.covariance_times(vector));
     let variance: Vec<f64> = pairs.iter().map(|(value, _)| value.max(0.0)).collect();
     pairs.truncate(2);
     let turned = |(_, mut axis): (f64, Vec<f64>)| {
@@ -150,60 +149,79 @@ pub fn pca(matrix: &VoteMatrix, totals: &Totals, hidden: &[bool]) -> Pca {
     Pca { center, axes: pairs.into_iter().map(turned).collect(), variance, total_variance }
 }
 
-/// Returns the centred votes of a row: 0 where there is none, or where the item is hidden.
-fn centred(row: &[Option<super::tally::Vote>], center: &[f64], hidden: &[bool]) -> Vec<f64> {
-    let one = |(item, (vote, center)): (usize, (&Option<super::tally::Vote>, &f64))| match vote {
-        Some(vote) if !is_set(hidden, item) => real(vote.value().into()) - center,
-        Some(_) | None => 0.0,
-    };
-    row.iter().zip(center).enumerate().map(one).collect()
+/// The centred votes that were cast; all others are 0, as are those on hidden items.
+struct CentredVotes {
+    /// Items and values, row by row.
+    entries: Vec<(u32, f64)>,
+    /// Where each row ends.
+    ends: Vec<usize>,
+    items: usize,
+    /// What sums over the rows are divided by.
+    degrees: f64,
 }
 
-fn covariance(matrix: &VoteMatrix, center: &[f64], hidden: &[bool]) -> Vec<Vec<f64>> {
-    let items = matrix.items();
-    let mut sums = vec![vec![0.0; items]; items];
-    for row in matrix.rows() {
-        let x = centred(row, center, hidden);
-        for (sums, left) in sums.iter_mut().zip(&x).filter(|(_, left)| **left != 0.0) {
-            sums.iter_mut().zip(&x).for_each(|(sum, right)| *sum += left * right);
+impl CentredVotes {
+    fn new(matrix: &VoteMatrix, center: &[f64], hidden: &[bool]) -> Self {
+        let (mut entries, mut ends) = (Vec::new(), Vec::with_capacity(matrix.rows().len()));
+        for row in matrix.rows() {
+            let centred = |(item, (vote, center)): (usize, (&Option<Vote>, &f64))| {
+                let value = real((*vote)?.value().into()) - center;
+                (!is_set(hidden, item)).then_some((u32::try_from(item).ok()?, value))
+            };
+            entries.extend(row.iter().zip(center).enumerate().filter_map(centred));
+            ends.push(entries.len());
         }
+        let degrees = real(matrix.rows().len() as i128 - 1).max(1.0);
+        Self { entries, ends, items: matrix.items(), degrees }
     }
-    let degrees = real(matrix.rows().len() as i128 - 1).max(1.0);
-    sums.iter_mut().flatten().for_each(|sum| *sum /= degrees);
-    sums
+
+    fn rows(&self) -> impl Iterator<Item = &[(u32, f64)]> {
+        let starts = core::iter::once(&0).chain(&self.ends);
+        starts.zip(&self.ends).map(|(start, end)| &self.entries[*start..*end])
+    }
+
+    fn total_variance(&self) -> f64 {
+        self.entries.iter().fold(0.0, |sum, (_, value)| sum + value * value) / self.degrees
+    }
+
+    /// Returns the product of the items' covariance and a vector, in time that grows with the votes that were cast.
+    fn covariance_times(&self, vector: &[f64]) -> Vec<f64> {
+        let mut image = vec![0.0; self.items];
+        for row in self.rows() {
+            let along = along(row, vector);
+            row.iter().for_each(|(item, value)| image[*item as usize] += along * value);
+        }
+        image.iter_mut().for_each(|entry| *entry /= self.degrees);
+        image
+    }
+
+    /// Returns a fixed vector, of no secrecy, that is 0 where all votes are average.
+    fn start(&self, number: u8) -> Vec<f64> {
+        let mut is_there = vec![false; self.items];
+        self.entries.iter().for_each(|(item, value)| is_there[*item as usize] |= *value != 0.0);
+        let column = omega_first([number; 32], self.items, 1).ok().and_then(|omega| omega.to_reals().pop());
+        let entries = column.unwrap_or_default().into_iter().zip(is_there);
+        entries.map(|(entry, is_there)| if is_there { entry } else { 0.0 }).collect()
+    }
 }
 
-/// Returns the largest eigenvalues of a symmetric matrix and their vectors, by subspace iteration.
-fn dominant(matrix: &[Vec<f64>]) -> Vec<(f64, Vec<f64>)> {
-    let size = matrix.len();
-    let apply = |basis: &[Vec<f64>]| -> Vec<Vec<f64>> {
-        basis.iter().map(|column| matrix.iter().map(|row| dot(row, column)).collect()).collect()
-    };
-    // A fixed start, of no secrecy: two blocks of four columns from the stream of Ω.
-    let start =
-        |seed: u8| omega_first([seed; 32], size, BLOCK / 2).map_or_else(|_| Vec::new(), |omega| omega.to_reals());
-    let mut basis = orthonormal(&[start(0), start(1)].concat());
-    for _ in 0..STEPS {
-        basis = orthonormal(&apply(&basis));
-    }
-    let image = apply(&basis);
-    let small: Vec<Vec<f64>> = basis.iter().map(|q| image.iter().map(|column| dot(q, column)).collect()).collect();
-    let combine = |weights: Vec<f64>| -> Vec<f64> {
-        (0..size).map(|row| basis.iter().zip(&weights).fold(0.0, |sum, (q, weight)| sum + q[row] * weight)).collect()
-    };
-    symmetric_eigen(&small).into_iter().map(|(value, weights)| (value, combine(weights))).collect()
+fn along(row: &[(u32, f64)], axis: &[f64]) -> f64 {
+    row.iter().fold(0.0, |sum, (item, value)| sum + value * axis[*item as usize])
 }
 
 /// Returns the projections as Polis has them: the sum over cast votes, times `√(items / votes cast)`.
 fn project(matrix: &VoteMatrix, pca: &Pca, rows: &[usize]) -> Vec<Option<[f64; 2]>> {
     let mut points = vec![None; matrix.rows().len()];
     for &row in rows {
-        let votes = &matrix.rows()[row];
-        let x = centred(votes, &pca.center, &[]);
-        let cast = votes.iter().flatten().count().max(1);
-        let stretch = (real(matrix.items() as i128) / real(cast as i128)).sqrt();
-        let along = |axis: usize| pca.axes.get(axis).map_or(0.0, |axis| dot(axis, &x) * stretch);
-        points[row] = Some([along(0), along(1)]);
+        let (mut along, mut cast) = ([0.0; 2], 0);
+        for (item, vote) in matrix.rows()[row].iter().enumerate() {
+            let Some(vote) = vote else { continue };
+            cast += 1;
+            let value = real(vote.value().into()) - pca.center[item];
+            along.iter_mut().zip(&pca.axes).for_each(|(along, axis)| *along += axis[item] * value);
+        }
+        let stretch = (real(matrix.items() as i128) / real(cast.max(1))).sqrt();
+        points[row] = Some(along.map(|along| along * stretch));
     }
     points
 }

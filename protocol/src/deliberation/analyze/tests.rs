@@ -1,5 +1,5 @@
 use super::*;
-use crate::deliberation::tally::Vote;
+use crate::deliberation::linear::dot;
 
 /// Two camps of fifteen that disagree on the first half of twenty items and agree on the second.
 fn camps() -> VoteMatrix {
@@ -28,12 +28,21 @@ fn two_camps_are_two_groups_and_what_both_support_ranks_first() {
     assert!(analysis.findings.majority_agree.iter().all(|entry| entry.item >= 10));
 }
 
+fn covariance(matrix: &VoteMatrix, center: &[f64]) -> Vec<Vec<f64>> {
+    let centred = |row: &[Option<Vote>]| -> Vec<f64> {
+        row.iter().zip(center).map(|(vote, center)| vote.map_or(0.0, |vote| vote.value() as f64 - center)).collect()
+    };
+    let rows: Vec<Vec<f64>> = matrix.rows().iter().map(|row| centred(row)).collect();
+    let of = |a: usize, b: usize| rows.iter().map(|row| row[a] * row[b]).sum::<f64>() / (rows.len() as f64 - 1.0);
+    (0..matrix.items()).map(|a| (0..matrix.items()).map(|b| of(a, b)).collect()).collect()
+}
+
 #[test]
 fn the_components_are_orthonormal_eigenvectors() {
     let matrix = camps();
     let pca = pca(&matrix, &matrix.totals(), &[]);
 
-    let covariance = covariance(&matrix, &pca.center, &[]);
+    let covariance = covariance(&matrix, &pca.center);
     for (axis, value) in pca.axes.iter().zip(&pca.variance) {
         let residual = covariance.iter().zip(axis).map(|(row, entry)| (dot(row, axis) - value * entry).abs());
         assert!(residual.fold(0.0, f64::max) < 1e-9);

@@ -1,4 +1,11 @@
 //! Lloyd's k-means from many fixed starts, on points sorted by value.
+//!
+//! Everybody who verifies a round makes the groups again and must find the same ones: sums are taken in one order, whatever
+//! is done at once.
+
+use core::ops::Range;
+
+use rayon::prelude::*;
 
 /// Rounds of Lloyd's iteration. It ends by itself far earlier on real polls; the bound makes it end always.
 const MAX_ROUNDS: usize = 100;
@@ -6,10 +13,19 @@ const MAX_ROUNDS: usize = 100;
 /// Starts at scattered (but fixed) points, besides the ones that are chosen for a reason.
 const SCATTERED_STARTS: usize = 48;
 
+/// Points that are looked at together: their coordinates and distances stay in registers and the nearest cache.
+const TILE: usize = 64;
+
+/// Points whose sums of distances are made together: those of all clusters stay in the second cache.
+const ROWS: usize = 1024;
+
 /// Points in canonical order, with the way back to the order of the input.
 #[derive(Clone, Debug)]
 pub struct Points {
     sorted: Vec<[f64; 2]>,
+    /// The same, coordinate by coordinate, for loops over one of them.
+    xs: Vec<f64>,
+    ys: Vec<f64>,
     /// `order[s]` is the input index of sorted point `s`.
     order: Vec<usize>,
 }
@@ -20,7 +36,7 @@ pub struct Clustering {
     /// The centre of each cluster.
     pub centres: Vec<[f64; 2]>,
     /// The cluster of each point, in sorted order.
-    labels: Vec<usize>,
+    labels: Vec<u8>,
     /// The sum of squared distances to the centres.
     pub inertia: f64,
 }
@@ -30,7 +46,9 @@ impl Points {
     pub fn new(points: &[[f64; 2]]) -> Self {
         let mut order: Vec<usize> = (0..points.len()).collect();
         order.sort_by(|&a, &b| compare(&points[a], &points[b]));
-        Self { sorted: order.iter().map(|&index| points[index]).collect(), order }
+        let sorted: Vec<[f64; 2]> = order.iter().map(|&index| points[index]).collect();
+        let (xs, ys) = sorted.iter().map(|[x, y]| (*x, *y)).unzip();
+        Self { sorted, xs, ys, order }
     }
 
     /// Returns the best clustering into `k` clusters of at least `least` points each, or `None` if no start leads to
@@ -39,9 +57,10 @@ impl Points {
         if k == 0 || k.saturating_mul(least.max(1)) > self.sorted.len() {
             return None;
         }
+        let admitted = |start| self.lloyd(start).filter(|found| found.sizes().iter().all(|&size| size >= least));
+        let found: Vec<Option<Clustering>> = self.starts(k).into_par_iter().map(admitted).collect();
         let mut best: Option<Clustering> = None;
-        for start in self.starts(k) {
-            let found = self.lloyd(start).filter(|found| found.sizes().iter().all(|&size| size >= least));
+        for found in found {
             // Strictly better only: the earlier start wins a tie.
             if let Some(found) = found
                 && best.as_ref().is_none_or(|best| found.inertia < best.inertia)
@@ -54,7 +73,7 @@ impl Points {
 
     /// Returns all points as one cluster.
     pub fn single(&self) -> Clustering {
-        let labels = vec![0; self.sorted.len()];
+        let labels = vec![0_u8; self.sorted.len()];
         let centres = self.centres(&labels, 1).unwrap_or_else(|| vec![[0.0; 2]]);
         let inertia = self.sorted.iter().map(|point| square_distance(point, &centres[0])).sum();
         Clustering { centres, labels, inertia }
@@ -64,52 +83,98 @@ impl Points {
     pub fn labels(&self, clustering: &Clustering) -> Vec<usize> {
         let mut labels = vec![0; self.order.len()];
         for (&index, &label) in self.order.iter().zip(&clustering.labels) {
-            labels[index] = label;
+            labels[index] = label.into();
         }
         labels
     }
 
     /// Returns the mean silhouette of each clustering; a lone member counts 0.
     pub fn silhouettes(&self, clusterings: &[Clustering]) -> Vec<f64> {
+        let points = self.sorted.len();
+        let tiles: Vec<Vec<f64>> = (0..points.div_ceil(ROWS))
+            .into_par_iter()
+            .map(|tile| self.silhouettes_of(tile * ROWS..points.min((tile + 1) * ROWS), clusterings))
+            .collect();
+        let of_points =
+            |number: usize| tiles.iter().flat_map(move |tile| tile.iter().skip(number).step_by(clusterings.len()));
+        let total = |number: usize| of_points(number).fold(0.0, |total, silhouette| total + silhouette);
+        (0..clusterings.len()).map(|number| total(number) / float(points.max(1))).collect()
+    }
+
+    /// Returns the silhouettes of some points, one for each clustering, point by point.
+    fn silhouettes_of(&self, points: Range<usize>, clusterings: &[Clustering]) -> Vec<f64> {
         let sizes: Vec<Vec<usize>> = clusterings.iter().map(Clustering::sizes).collect();
-        let mut totals = vec![0.0; clusterings.len()];
-        for (index, point) in self.sorted.iter().enumerate() {
-            let mut sums: Vec<Vec<f64>> = sizes.iter().map(|sizes| vec![0.0; sizes.len()]).collect();
-            // One distance serves all clusterings: the square roots are what takes the time.
-            for (other_index, other) in self.sorted.iter().enumerate() {
-                let distance = square_distance(point, other).sqrt();
-                for (sums, clustering) in sums.iter_mut().zip(clusterings) {
-                    sums[clustering.labels[other_index]] += distance;
-                }
+        let (xs, ys) = (&self.xs[points.clone()], &self.ys[points.clone()]);
+        // For each clustering and cluster, the sum of the distances from each point to its members: member by member, in
+        // their order. One distance serves all clusterings.
+        let mut sums: Vec<Vec<Vec<f64>>> =
+            sizes.iter().map(|sizes| vec![vec![0.0; points.len()]; sizes.len()]).collect();
+        let mut distances = vec![0.0; points.len()];
+        for (member, &[x, y]) in self.sorted.iter().enumerate() {
+            for ((distance, &to_x), &to_y) in distances.iter_mut().zip(xs).zip(ys) {
+                let (across, up) = (to_x - x, to_y - y);
+                *distance = (across * across + up * up).sqrt();
             }
-            for (number, clustering) in clusterings.iter().enumerate() {
-                totals[number] += silhouette(clustering.labels[index], &sums[number], &sizes[number]);
+            for (sums, clustering) in sums.iter_mut().zip(clusterings) {
+                let sums = &mut sums[usize::from(clustering.labels[member])];
+                sums.iter_mut().zip(&distances).for_each(|(sum, distance)| *sum += distance);
             }
         }
-        totals.into_iter().map(|total| total / float(self.sorted.len().max(1))).collect()
+        let mut silhouettes = Vec::with_capacity(points.len() * clusterings.len());
+        for (place, point) in points.enumerate() {
+            for (number, clustering) in clusterings.iter().enumerate() {
+                let of_point: Vec<f64> = sums[number].iter().map(|sums| sums[place]).collect();
+                silhouettes.push(silhouette(clustering.labels[point].into(), &of_point, &sizes[number]));
+            }
+        }
+        silhouettes
     }
 
     /// Runs Lloyd's iteration from `centres`; `None` if a cluster runs empty.
     fn lloyd(&self, mut centres: Vec<[f64; 2]>) -> Option<Clustering> {
-        let mut labels = Vec::new();
+        let (mut labels, mut nearest) = (Vec::new(), vec![0; self.sorted.len()]);
         for _ in 0..MAX_ROUNDS {
-            let nearest: Vec<usize> = self.sorted.iter().map(|point| nearest(point, &centres)).collect();
+            self.label(&centres, &mut nearest);
             if nearest == labels {
                 break;
             }
-            labels = nearest;
+            labels.clone_from(&nearest);
             centres = self.centres(&labels, centres.len())?;
         }
-        let inertia =
-            self.sorted.iter().zip(&labels).map(|(point, &label)| square_distance(point, &centres[label])).sum();
+        let inertia = self
+            .sorted
+            .iter()
+            .zip(&labels)
+            .map(|(point, &label)| square_distance(point, &centres[usize::from(label)]))
+            .sum();
         Some(Clustering { centres, labels, inertia }.canonical())
     }
 
+    /// Labels each point with its nearest centre, the first of several.
+    fn label(&self, centres: &[[f64; 2]], labels: &mut [u8]) {
+        for ((labels, xs), ys) in labels.chunks_mut(TILE).zip(self.xs.chunks(TILE)).zip(self.ys.chunks(TILE)) {
+            // Labels as numbers of the same width as distances: then all of it is done several points at a time.
+            let (mut least, mut nearest) = ([f64::INFINITY; TILE], [0.0_f64; TILE]);
+            for (number, &[x, y]) in (0_u8..).zip(centres) {
+                let number = f64::from(number);
+                for (((least, nearest), &to_x), &to_y) in least.iter_mut().zip(&mut nearest).zip(xs).zip(ys) {
+                    let (across, up) = (to_x - x, to_y - y);
+                    let distance = across * across + up * up;
+                    let is_nearer = distance < *least;
+                    *nearest = if is_nearer { number } else { *nearest };
+                    *least = if is_nearer { distance } else { *least };
+                }
+            }
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
+            labels.iter_mut().zip(nearest).for_each(|(label, nearest)| *label = nearest as u8);
+        }
+    }
+
     /// Returns the mean of each cluster; `None` if one is empty.
-    fn centres(&self, labels: &[usize], k: usize) -> Option<Vec<[f64; 2]>> {
+    fn centres(&self, labels: &[u8], k: usize) -> Option<Vec<[f64; 2]>> {
         let mut sums = vec![([0.0; 2], 0_usize); k];
         for (point, &label) in self.sorted.iter().zip(labels) {
-            let (sum, count) = &mut sums[label];
+            let (sum, count) = &mut sums[usize::from(label)];
             sum[0] += point[0];
             sum[1] += point[1];
             *count += 1;
@@ -132,12 +197,18 @@ impl Points {
     /// (Arthur and Vassilvitskii, 2007): far points are likely, so that small distant clusters are found too.
     fn scattered(&self, k: usize, state: &mut u64) -> Vec<[f64; 2]> {
         let mut chosen: Vec<[f64; 2]> = Vec::with_capacity(k);
+        let mut weights = vec![f64::INFINITY; self.sorted.len()];
         for _ in 0..k {
-            let weight = |point: &[f64; 2]| match chosen.is_empty() {
-                true => 1.0,
-                false => square_distance(point, &chosen[nearest(point, &chosen)]),
-            };
-            let weights: Vec<f64> = self.sorted.iter().map(weight).collect();
+            match chosen.last() {
+                None => weights.fill(1.0),
+                Some(last) => {
+                    let first = chosen.len() == 1;
+                    for (weight, point) in weights.iter_mut().zip(&self.sorted) {
+                        let distance = square_distance(point, last);
+                        *weight = if first || distance < *weight { distance } else { *weight };
+                    }
+                }
+            }
             let mut left = unit(split_mix(state)) * weights.iter().fold(0.0, |sum, weight| sum + weight);
             let drawn = weights.iter().position(|weight| {
                 left -= weight;
@@ -171,7 +242,7 @@ impl Clustering {
     /// Returns the number of points in each cluster.
     pub fn sizes(&self) -> Vec<usize> {
         let mut sizes = vec![0; self.centres.len()];
-        self.labels.iter().for_each(|&label| sizes[label] += 1);
+        self.labels.iter().for_each(|&label| sizes[usize::from(label)] += 1);
         sizes
     }
 
@@ -180,11 +251,11 @@ impl Clustering {
         let sizes = self.sizes();
         let mut order: Vec<usize> = (0..self.centres.len()).collect();
         order.sort_by(|&a, &b| sizes[b].cmp(&sizes[a]).then_with(|| compare(&self.centres[a], &self.centres[b])));
-        let mut rank = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(new, &old)| rank[old] = new);
+        let mut rank = vec![0_u8; order.len()];
+        (0_u8..).zip(&order).for_each(|(new, &old)| rank[old] = new);
         Self {
             centres: order.iter().map(|&old| self.centres[old]).collect(),
-            labels: self.labels.iter().map(|&old| rank[old]).collect(),
+            labels: self.labels.iter().map(|&old| rank[usize::from(old)]).collect(),
             inertia: self.inertia,
         }
     }
