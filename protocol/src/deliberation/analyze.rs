@@ -86,8 +86,10 @@ pub struct Analysis {
 pub fn analyze(matrix: &VoteMatrix, options: &Options) -> Result<Analysis, StageError> {
     let totals = matrix.totals();
     let in_conversation = in_conversation(matrix);
-    let pca = pca(matrix, &totals, &options.moderation.hidden);
-    let points = project(matrix, &pca, &in_conversation);
+    let center = center(&totals, &options.moderation.hidden);
+    let votes = CentredVotes::new(matrix, &center, &options.moderation.hidden);
+    let pca = votes.components(center);
+    let points = votes.project(&pca, &in_conversation, &matrix.votes_cast());
     let partition = match &options.labels {
         Some(labels) => {
             same_size("labels", matrix.rows().len(), labels.len())?;
@@ -129,24 +131,19 @@ pub fn in_conversation(matrix: &VoteMatrix) -> Vec<usize> {
 
 /// Returns the principal components. Everybody's votes count, also those of people without a point.
 pub fn pca(matrix: &VoteMatrix, totals: &Totals, hidden: &[bool]) -> Pca {
+    let center = center(totals, hidden);
+    CentredVotes::new(matrix, &center, hidden).components(center)
+}
+
+/// Returns the mean vote on each item; 0 for hidden ones.
+fn center(totals: &Totals, hidden: &[bool]) -> Vec<f64> {
     let mean = |(item, tally): (usize, &super::tally::Tally)| {
         if is_set(hidden, item) || tally.seen() == 0 {
             return 0.0;
         }
         (real(tally.agree.into()) - real(tally.disagree.into())) / real(tally.seen().into())
     };
-    let center: Vec<f64> = totals.items.iter().enumerate().map(mean).collect();
-    let votes = CentredVotes::new(matrix, &center, hidden);
-    let total_variance = votes.total_variance();
-    let starts = (0..STARTS).map(|number| votes.start(number));
-    let mut pairs = lanczos::largest(VARIANCES, starts, |vector| votes.covariance_times(vector));
-    let variance: Vec<f64> = pairs.iter().map(|(value, _)| value.max(0.0)).collect();
-    pairs.truncate(2);
-    let turned = |(_, mut axis): (f64, Vec<f64>)| {
-        fix_sign(&mut axis);
-        axis
-    };
-    Pca { center, axes: pairs.into_iter().map(turned).collect(), variance, total_variance }
+    totals.items.iter().enumerate().map(mean).collect()
 }
 
 /// The centred votes that were cast; all others are 0, as are those on hidden items.
@@ -180,6 +177,36 @@ impl CentredVotes {
         starts.zip(&self.ends).map(|(start, end)| &self.entries[*start..*end])
     }
 
+    fn row(&self, row: usize) -> &[(u32, f64)] {
+        let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.entries[start..self.ends[row]]
+    }
+
+    fn components(&self, center: Vec<f64>) -> Pca {
+        let starts = (0..STARTS).map(|number| self.start(number));
+        let mut pairs = lanczos::largest(VARIANCES, starts, |vector| self.covariance_times(vector));
+        let variance: Vec<f64> = pairs.iter().map(|(value, _)| value.max(0.0)).collect();
+        pairs.truncate(2);
+        let turned = |(_, mut axis): (f64, Vec<f64>)| {
+            fix_sign(&mut axis);
+            axis
+        };
+        let axes = pairs.into_iter().map(turned).collect();
+        Pca { center, axes, variance, total_variance: self.total_variance() }
+    }
+
+    /// Returns the projections as Polis has them: the sum over cast votes, times `√(items / votes cast)`. No axis leads
+    /// along hidden items.
+    fn project(&self, pca: &Pca, rows: &[usize], cast: &[usize]) -> Vec<Option<[f64; 2]>> {
+        let mut points = vec![None; cast.len()];
+        for &row in rows {
+            let stretch = (real(self.items as i128) / real(cast[row].max(1) as i128)).sqrt();
+            let along = |axis: usize| pca.axes.get(axis).map_or(0.0, |axis| along(self.row(row), axis) * stretch);
+            points[row] = Some([along(0), along(1)]);
+        }
+        points
+    }
+
     fn total_variance(&self) -> f64 {
         self.entries.iter().fold(0.0, |sum, (_, value)| sum + value * value) / self.degrees
     }
@@ -207,23 +234,6 @@ impl CentredVotes {
 
 fn along(row: &[(u32, f64)], axis: &[f64]) -> f64 {
     row.iter().fold(0.0, |sum, (item, value)| sum + value * axis[*item as usize])
-}
-
-/// Returns the projections as Polis has them: the sum over cast votes, times `√(items / votes cast)`.
-fn project(matrix: &VoteMatrix, pca: &Pca, rows: &[usize]) -> Vec<Option<[f64; 2]>> {
-    let mut points = vec![None; matrix.rows().len()];
-    for &row in rows {
-        let (mut along, mut cast) = ([0.0; 2], 0);
-        for (item, vote) in matrix.rows()[row].iter().enumerate() {
-            let Some(vote) = vote else { continue };
-            cast += 1;
-            let value = real(vote.value().into()) - pca.center[item];
-            along.iter_mut().zip(&pca.axes).for_each(|(along, axis)| *along += axis[item] * value);
-        }
-        let stretch = (real(matrix.items() as i128) / real(cast.max(1))).sqrt();
-        points[row] = Some(along.map(|along| along * stretch));
-    }
-    points
 }
 
 #[cfg(test)]

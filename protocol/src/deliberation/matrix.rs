@@ -47,15 +47,18 @@ impl VoteMatrix {
 
     /// Returns the totals of the rows that `member` accepts.
     pub fn totals_where(&self, member: impl Fn(usize) -> bool) -> Totals {
-        let mut items = vec![Tally::default(); self.items];
+        // Counted without a branch on the vote: whoever did not see an item is counted, too.
+        let mut counts = vec![[0_u32; 4]; self.items];
         for (_, row) in self.rows.iter().enumerate().filter(|&(index, _)| member(index)) {
-            for (tally, vote) in items.iter_mut().zip(row) {
-                if let Some(vote) = *vote {
-                    tally.add(vote);
-                }
+            for (counts, vote) in counts.iter_mut().zip(row) {
+                counts[vote.map_or(3, |vote| vote as usize)] += 1;
             }
         }
-        Totals { items }
+        let tally = |counts: [u32; 4]| {
+            let of = |vote: Vote| u64::from(counts[vote as usize]);
+            Tally { agree: of(Vote::Agree), disagree: of(Vote::Disagree), pass: of(Vote::Pass) }
+        };
+        Totals { items: counts.into_iter().map(tally).collect() }
     }
 
     /// Returns the totals of each group: those of the rows whose entry of `labels` is 0, 1, … `groups` − 1.
