@@ -25,6 +25,7 @@ mod tree;
 mod world;
 
 use anyhow::ensure;
+use chorus_crypto::sign::remembering;
 use chorus_protocol::limits;
 use rayon::prelude::*;
 
@@ -153,7 +154,7 @@ pub fn run(options: &Options, costs: Option<Costs>, told: impl Fn() + Sync) -> a
         .into_par_iter()
         .with_max_len(1)
         .map(|number| {
-            let outcome = cohort::play(options, number, &costs, &template);
+            let outcome = remembering(|| cohort::play(options, number, &costs, &template));
             told();
             outcome
         })

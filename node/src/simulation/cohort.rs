@@ -18,7 +18,7 @@ use super::{
 use std::collections::BTreeMap;
 
 /// The shortest time that contributions are taken, in milliseconds.
-const SHORTEST_MILLIS: u64 = 60_000;
+const SHORTEST_MILLIS: u64 = 40_000;
 
 /// How long operators may take to open a round, and to bring it to its end after its deadline, in milliseconds.
 const PATIENCE_MILLIS: u64 = 600_000;
@@ -96,8 +96,8 @@ pub(super) fn play(options: &Options, number: usize, costs: &Costs, template: &T
             end = network.now() + open_for + PATIENCE_MILLIS * MILLI;
             stop_at = (options.down > 0).then_some(network.now() + open_for / 3);
             let of = (members, std::mem::take(&mut secrets));
-            // The last third is for those who have to send again.
-            crowd = Some(Crowd::gather(options, (costs, template), number, of, (&mut network, open_for * 2 / 3)));
+            // The second half is for those who have to send again.
+            crowd = Some(Crowd::gather(options, (costs, template), number, of, (&mut network, open_for / 2)));
         }
         if stop_at.is_some_and(|at| at <= network.now()) {
             stop_at = None;

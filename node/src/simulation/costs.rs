@@ -58,6 +58,16 @@ pub struct Costs {
     pub bytes: u64,
 }
 
+impl Costs {
+    /// Returns how long the proofs of so many contributions take together: what one takes more than its part of many is
+    /// for all of them.
+    pub(super) const fn together(&self, count: u64) -> u64 {
+        let many = SAMPLES as u64;
+        let more = (many * self.verify).saturating_sub(self.verify_alone) / (many - 1);
+        self.verify_alone + count.saturating_sub(1) * more
+    }
+}
+
 /// A round with real proofs that came before: what it cost, and what stands in for proofs from then on.
 #[derive(Debug)]
 pub(super) struct Rehearsal {

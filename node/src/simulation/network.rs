@@ -529,7 +529,7 @@ impl Network {
     fn verify(&mut self, host: usize, charged: Micros, verification: Box<Verification>) {
         let (count, costs, now) = (verification.bodies().len() as u64, self.costs, self.now);
         let Some(this) = self.hosts.get_mut(host) else { return };
-        let takes = if count == 1 { costs.verify_alone } else { count * costs.verify };
+        let takes = costs.together(count);
         let done = this.verifier_at.max(now + charged) + takes;
         this.verifier_at = done;
         this.meter.verified += count;

@@ -184,8 +184,9 @@ pub struct RoundRecord {
     pub offered: BTreeMap<u8, SealPublic>,
     /// What was pinned at the opening.
     pub manifest: Option<Manifest>,
-    /// Accepted contributions by tag and sequence.
-    pub contributions: BTreeMap<Tag, BTreeMap<u8, SealedContribution>>,
+    /// Accepted contributions by tag and sequence. Copies of the state share those of everybody to whom nothing has happened
+    /// since: every batch is tried on one.
+    pub contributions: BTreeMap<Tag, Arc<BTreeMap<u8, SealedContribution>>>,
     /// The sealed set.
     pub sealed: Option<Sealed>,
     /// Openings by step and operator.
@@ -481,7 +482,8 @@ impl RoundRecord {
     pub(super) fn take(&mut self, contribution: SealedContribution) {
         let header = &contribution.header;
         self.seed_digests.extend(header.seed_digests.iter().copied());
-        self.contributions.entry(header.tag).or_default().insert(header.sequence, contribution);
+        let attempts = self.contributions.entry(header.tag).or_default();
+        Arc::make_mut(attempts).insert(header.sequence, contribution);
     }
 
     pub(super) fn close(&mut self, rules: &Rules) -> Result<(), Fault> {
