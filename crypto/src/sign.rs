@@ -154,7 +154,10 @@ impl SecretKey {
 
     /// Signs `message` under `domain`. Deterministic (RFC 8032).
     pub fn sign(&self, domain: Domain, message: &[u8]) -> Signature {
-        Signature(self.0.sign(&signed_bytes(domain, message)).to_bytes())
+        let signed = signed_bytes(domain, message);
+        let signature = Signature(self.0.sign(&signed).to_bytes());
+        remembered::remember_own(self, &signed, &signature);
+        signature
     }
 }
 

@@ -29,8 +29,8 @@ use chorus_crypto::sign::remembering;
 use chorus_protocol::limits;
 use rayon::prelude::*;
 
-pub use self::{costs::Costs, report::Report};
 use self::{cohort::Outcome, costs::Rehearsal};
+pub use self::{costs::Costs, report::Report};
 
 /// Up to how many participants everything is real unless told otherwise.
 pub const REAL_UP_TO: usize = 200;
@@ -107,7 +107,12 @@ impl Default for Links {
 }
 
 impl Options {
-    fn check(&self) -> anyhow::Result<()> {
+    /// Checks that the options do not contradict themselves.
+    ///
+    /// # Errors
+    ///
+    /// Returns what does not fit together.
+    pub fn check(&self) -> anyhow::Result<()> {
         ensure!(self.participants > 0, "at least one participant is needed");
         ensure!(
             (1..=limits::MAX_MEMBERS).contains(&self.cohort),

@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeSet};
 
-use super::{PublicKey, Signature};
+use super::{PublicKey, SecretKey, Signature};
 use crate::hash::{self, Digest};
 
 /// How many are remembered at most; then all are forgotten.
@@ -12,15 +12,16 @@ thread_local! {
     static VERIFIED: RefCell<Option<BTreeSet<Digest>>> = const { RefCell::new(None) };
 }
 
-/// Does some work during which this thread verifies no signature twice: the same bytes that it found to hold hold.
+/// Does some work during which this thread verifies no signature twice, and none that it made itself: the same bytes that it
+/// found to hold hold.
 ///
 /// For simulations, whose operators share a process: five of them verify each signature, and that is most of what they do. A
 /// node has nothing to gain from it, and does not use it.
 ///
 /// # Security
 ///
-/// What is remembered is a collision-resistant digest of key, domain, message and signature, of signatures that hold: the
-/// answers are those of [`PublicKey::verify`] without it.
+/// What is remembered is a collision-resistant digest of key, domain, message and signature, of signatures that hold, as
+/// whatever a secret key signs does: the answers are those of [`PublicKey::verify`] without it.
 pub fn remembering<T>(work: impl FnOnce() -> T) -> T {
     let outer = VERIFIED.with(|verified| verified.borrow_mut().replace(BTreeSet::new()));
     let done = work();
@@ -33,13 +34,24 @@ pub(super) fn is_known(key: &PublicKey, signed: &[u8], signature: &Signature) ->
     VERIFIED.with(|verified| {
         let verified = verified.borrow();
         let Some(verified) = verified.as_ref() else { return Err(None) };
-        let mut bytes = Vec::with_capacity(key.0.len() + signature.0.len() + signed.len());
-        bytes.extend_from_slice(&key.0);
-        bytes.extend_from_slice(&signature.0);
-        bytes.extend_from_slice(signed);
-        let digest = hash::content(&bytes);
+        let digest = digest(key, signed, signature);
         if verified.contains(&digest) { Ok(()) } else { Err(Some(digest)) }
     })
+}
+
+fn digest(key: &PublicKey, signed: &[u8], signature: &Signature) -> Digest {
+    let mut bytes = Vec::with_capacity(key.0.len() + signature.0.len() + signed.len());
+    bytes.extend_from_slice(&key.0);
+    bytes.extend_from_slice(&signature.0);
+    bytes.extend_from_slice(signed);
+    hash::content(&bytes)
+}
+
+/// Remembers a signature that was just made.
+pub(super) fn remember_own(key: &SecretKey, signed: &[u8], signature: &Signature) {
+    if VERIFIED.with(|verified| verified.borrow().is_some()) {
+        remember(digest(&key.public(), signed, signature));
+    }
 }
 
 /// Remembers a signature that holds.
@@ -76,6 +88,10 @@ mod tests {
                 assert!(!holds(&key, domain::ENTRY, b"message", &Signature::from([0; 64])));
             }
             VERIFIED.with(|verified| assert_eq!(verified.borrow().as_ref().map(BTreeSet::len), Some(1)));
+            let own = other.sign(domain::ENTRY, b"message");
+            VERIFIED.with(|verified| assert_eq!(verified.borrow().as_ref().map(BTreeSet::len), Some(2)));
+            assert!(holds(&other, domain::ENTRY, b"message", &own));
+            assert!(!holds(&key, domain::ENTRY, b"message", &own));
         });
         VERIFIED.with(|verified| assert!(verified.borrow().is_none()));
     }

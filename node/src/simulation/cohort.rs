@@ -163,4 +163,3 @@ fn outcome(
         log_bytes,
     }
 }
-

@@ -7,8 +7,7 @@ use std::{
 
 use anyhow::Context as _;
 use chorus_crypto::{
-    RistrettoPoint, Scalar,
-    domain,
+    RistrettoPoint, Scalar, domain,
     mask::{Expansion, Mask, MaskSum, Seed},
     seal::{SealSecret, seal},
     sign::SecretKey,
@@ -125,12 +124,7 @@ fn contributions(
     Ok((all?, begun.elapsed()))
 }
 
-fn measured(
-    ledger: &Ledger,
-    round: &RoundRecord,
-    submissions: &[Submission],
-    made: Duration,
-) -> anyhow::Result<Costs> {
+fn measured(ledger: &Ledger, round: &RoundRecord, submissions: &[Submission], made: Duration) -> anyhow::Result<Costs> {
     let forms: Vec<CheckedForm> =
         submissions.iter().map(|one| CheckedForm::new(ledger, &one.body)).collect::<Result<_, _>>()?;
     let all: Vec<&CheckedForm> = forms.iter().collect();
@@ -194,4 +188,3 @@ fn each<T>(mut work: impl FnMut() -> T) -> Duration {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos().div_ceil(1_000)).unwrap_or(u64::MAX)
 }
-

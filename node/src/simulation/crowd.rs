@@ -123,17 +123,7 @@ impl<'a> Crowd<'a> {
             let arrived = network.now() + after;
             people.push(Person { role, state: State::Quiet, leaves, arrived, messages: Vec::new() });
         }
-        Self {
-            options,
-            costs,
-            template,
-            number,
-            secrets,
-            people,
-            bodies: BTreeMap::new(),
-            rng,
-            done: Done::default(),
-        }
+        Self { options, costs, template, number, secrets, people, bodies: BTreeMap::new(), rng, done: Done::default() }
     }
 
     /// Returns how many of each kind there are, and how many of them are on the log.
@@ -244,9 +234,8 @@ impl<'a> Crowd<'a> {
         let mut rng = rng(self.options.seed, "contribution", (self.number, 2 * person + copy));
         let secret = self.secrets.get(person);
         if let Some(secret) = secret.filter(|_| proves) {
-            return Ok(Contributor { on_map: false, ..Contributor::anonymous(secret) }.cast(
-                ledger, round, &votes, &mut rng,
-            )?);
+            return Ok(Contributor { on_map: false, ..Contributor::anonymous(secret) }
+                .cast(ledger, round, &votes, &mut rng)?);
         }
         let tag = match (secret, &round.manifest) {
             (Some(secret), Some(manifest)) => secret.tag(&manifest.scope),
@@ -305,13 +294,7 @@ impl<'a> Crowd<'a> {
         hops
     }
 
-    fn go_directly(
-        &mut self,
-        network: &mut Network,
-        person: usize,
-        message: &Arc<[u8]>,
-        to: impl Fn(usize) -> bool,
-    ) {
+    fn go_directly(&mut self, network: &mut Network, person: usize, message: &Arc<[u8]>, to: impl Fn(usize) -> bool) {
         self.hand_over(network, (person, 0), message, to);
     }
 

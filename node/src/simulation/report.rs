@@ -276,12 +276,28 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { options, costs, contributions, seconds, participant, operator, .. } = self;
         let how = if self.real { "all proofs real" } else { "proofs replaced by their measured cost" };
-        writeln!(f, "simulated     {} participants, {} operators each, seed {}; {how}", options.participants, options.operators, options.seed)?;
-        writeln!(f, "rounds        {} of {} came to a result{}", self.cohorts - self.failed, self.cohorts, self.verdict())?;
+        writeln!(
+            f,
+            "simulated     {} participants, {} operators each, seed {}; {how}",
+            options.participants, options.operators, options.seed
+        )?;
+        writeln!(
+            f,
+            "rounds        {} of {} came to a result{}",
+            self.cohorts - self.failed,
+            self.cohorts,
+            self.verdict()
+        )?;
         writeln!(
             f,
             "one costs     {} µs made, {} verified ({} alone), {} checked, {} opened; {} sent, {} of them public",
-            costs.make, costs.verify, costs.verify_alone, costs.check, costs.open, size(costs.bytes), size(costs.body_bytes)
+            costs.make,
+            costs.verify,
+            costs.verify_alone,
+            costs.check,
+            costs.open,
+            size(costs.bytes),
+            size(costs.body_bytes)
         )?;
         writeln!(f)?;
         writeln!(
@@ -292,7 +308,10 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "              on the log after {:.1} s on average, {:.1} s at most; {} ways lost, {} sent again",
-            contributions.mean_millis as f64 / 1e3, contributions.longest_millis as f64 / 1e3, contributions.lost, contributions.again
+            contributions.mean_millis as f64 / 1e3,
+            contributions.longest_millis as f64 / 1e3,
+            contributions.lost,
+            contributions.again
         )?;
         for (what, [people, logged]) in [
             ("bad proofs", contributions.bad_proofs),
@@ -312,8 +331,12 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "operator      sends {}, receives {}; {} verified in {} batches; {:.1} s for proofs, {:.1} s for the rest",
-            size(operator.traffic.sent), size(operator.traffic.received), operator.verified, operator.batches,
-            operator.verifying_seconds, operator.working_seconds
+            size(operator.traffic.sent),
+            size(operator.traffic.received),
+            operator.verified,
+            operator.batches,
+            operator.verifying_seconds,
+            operator.working_seconds
         )?;
         writeln!(f, "log           {} decisions, {} each cohort", operator.decisions, size(operator.log_bytes))?;
         self.write_counts(f)?;
@@ -340,7 +363,10 @@ impl Report {
             writeln!(
                 f,
                 "tree          {} parents of up to {}: {} for an operator, {} ms",
-                level.parents, level.children, size(level.operator_bytes), level.millis
+                level.parents,
+                level.children,
+                size(level.operator_bytes),
+                level.millis
             )?;
         }
         Ok(())

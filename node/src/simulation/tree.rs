@@ -5,7 +5,11 @@
 
 use chorus_protocol::cohort::Sums;
 
-use super::{Costs, Options, cohort::Outcome, network::{MILLI, line_micros}};
+use super::{
+    Costs, Options,
+    cohort::Outcome,
+    network::{MILLI, line_micros},
+};
 
 /// Cohorts that one parent adds up.
 pub(super) const FAN_IN: usize = 32;

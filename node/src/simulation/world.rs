@@ -90,8 +90,7 @@ impl World {
         let opening =
             PollOpening { kind: PollKind::Value, question: "What is it worth?".into(), context: String::new() };
         let texts = (0..options.items).map(|item| format!("Value {item}"));
-        let items: Vec<_> =
-            texts.map(|text| (BlobId::of(text.as_bytes()), text, Proposer::Key(by))).collect();
+        let items: Vec<_> = texts.map(|text| (BlobId::of(text.as_bytes()), text, Proposer::Key(by))).collect();
         let plan = |community: CommunityId| RoundPlan {
             subject: Subject::Ballots(BallotPlan {
                 poll: opening.id(community),
@@ -103,8 +102,7 @@ impl World {
             classes: None,
         };
         let convening = hash::content(&options.seed.to_be_bytes());
-        let origin =
-            Origin { parent, round: plan(parent).id(parent), convening, number: u16::try_from(number)? };
+        let origin = Origin { parent, round: plan(parent).id(parent), convening, number: u16::try_from(number)? };
         let plan = plan(origin.community());
         let (leaves, secrets) = leaves(options.seed, number, members, kind);
         let start = CohortStart {

@@ -14,7 +14,9 @@ use chorus_crypto::{
     wire_struct,
 };
 
-use super::{Collects, Governance, Ledger, Poll, Proposer, RoundRecord, Sealed, amend::MAX_STATEMENTS, round::insert_once};
+use super::{
+    Collects, Governance, Ledger, Poll, Proposer, RoundRecord, Sealed, amend::MAX_STATEMENTS, round::insert_once,
+};
 use crate::{
     canonical::{map, put_map},
     charter::Charter,
