@@ -75,7 +75,7 @@ mod tests {
     fn what_is_remembered_is_what_held_and_nothing_like_it() {
         let (key, other) = (SecretKey::from_seed(&[7; 32]), SecretKey::from_seed(&[8; 32]));
         let signature = key.sign(domain::ENTRY, b"message");
-        let holds = |key: &SecretKey, domain, message: &[u8], signature| {
+        let holds = |key: &SecretKey, domain, message: &[u8], signature: &Signature| {
             key.public().verify(domain, message, signature).is_ok()
         };
 
