@@ -1,6 +1,7 @@
 //! One cohort from its first message to its certified sums.
 
-use anyhow::Context as _;
+use std::collections::BTreeMap;
+
 use chorus_crypto::codec::{Decode as _, Encode as _};
 use chorus_protocol::{
     cohort::{CohortResult, Sums},
@@ -12,11 +13,9 @@ use super::{
     Costs, Options,
     adversary::Role,
     crowd::{Crowd, Done},
-    network::{MILLI, Meter, Network, Turn},
+    network::{MILLI, Meter, Micros, Network, Turn},
     world::{Members, World, count, votes},
 };
-use std::collections::BTreeMap;
-
 /// The shortest time that contributions are taken, in milliseconds.
 const SHORTEST_MILLIS: u64 = 40_000;
 
@@ -71,46 +70,55 @@ pub(super) fn play(options: &Options, number: usize, costs: &Costs, template: &T
     let duration = duration_millis(members, costs);
     let mut world = World::found(options, number, (members, kind), duration)?;
     let mut network = Network::start(options, costs, number, &world)?;
-    let mut times = [0; 3];
-    let mut secrets = std::mem::take(&mut world.secrets);
-    let mut crowd = None;
-    let mut stop_at = None;
-    let mut end = PATIENCE_MILLIS * MILLI;
+    let secrets = std::mem::take(&mut world.secrets);
+    let mut crowd = Crowd::new(options, (costs, template), number, (members, secrets));
+    let mut course = Course { opened: None, sealed: None, stop_at: None, end: PATIENCE_MILLIS * MILLI };
     let mut certificate = None;
-    while network.now() < end && certificate.is_none() {
+    while network.now() < course.end && certificate.is_none() {
         match network.step() {
             Turn::Over => break,
-            Turn::Person(person) => {
-                if let Some(crowd) = &mut crowd {
-                    Crowd::act(crowd, &mut network, person)?;
-                }
-            }
+            Turn::Person(person) => crowd.act(&mut network, person)?,
             Turn::Done => {}
         }
         let logged = std::mem::take(&mut network.logged);
-        if let Some(crowd) = &mut crowd {
-            crowd.note(logged, network.now());
-        } else if network.all_in(RoundState::Open) {
-            times[0] = network.now() / MILLI;
-            let open_for = network.open_for() * MILLI;
-            end = network.now() + open_for + PATIENCE_MILLIS * MILLI;
-            stop_at = (options.down > 0).then_some(network.now() + open_for / 3);
-            let of = (members, std::mem::take(&mut secrets));
-            // The second half is for those who have to send again.
-            crowd = Some(Crowd::gather(options, (costs, template), number, of, (&mut network, open_for / 2)));
-        }
-        if stop_at.is_some_and(|at| at <= network.now()) {
-            stop_at = None;
-            (0..options.down).for_each(|host| network.stop(host));
-        }
-        if times[1] == 0 && network.round().is_some_and(|round| round.sealed.is_some()) {
-            times[1] = network.now() / MILLI;
-        }
+        crowd.note(logged, network.now());
+        course.follow(options, &mut network, &mut crowd);
         certificate = certified(&network);
     }
-    times[2] = network.now() / MILLI;
-    let crowd = crowd.context("the operators open no round")?;
+    let times = [course.opened, course.sealed, Some(network.now())].map(|at| at.unwrap_or_default() / MILLI);
     Ok(outcome(options, (number, members), times, (&network, &crowd), certificate))
+}
+
+/// Where a round is.
+struct Course {
+    opened: Option<Micros>,
+    sealed: Option<Micros>,
+    /// When operators fall silent.
+    stop_at: Option<Micros>,
+    /// When nobody waits any longer.
+    end: Micros,
+}
+
+impl Course {
+    /// Looks whether the round has come further, and lets happen what happens then.
+    fn follow(&mut self, options: &Options, network: &mut Network, crowd: &mut Crowd<'_>) {
+        let now = network.now();
+        if self.opened.is_none() && network.all_in(RoundState::Open) {
+            let open_for = network.open_for() * MILLI;
+            self.opened = Some(now);
+            self.end = now + open_for + PATIENCE_MILLIS * MILLI;
+            self.stop_at = (options.down > 0).then_some(now + open_for / 3);
+            // The second half is for those who have to send again.
+            crowd.come(network, open_for / 2);
+        }
+        if self.stop_at.is_some_and(|at| at <= now) {
+            self.stop_at = None;
+            (0..options.down).for_each(|host| network.stop(host));
+        }
+        if self.sealed.is_none() && network.round().is_some_and(|round| round.sealed.is_some()) {
+            self.sealed = Some(now);
+        }
+    }
 }
 
 /// Returns the certified result, once enough operators have stated it.

@@ -99,17 +99,15 @@ pub(super) struct Crowd<'a> {
 }
 
 impl<'a> Crowd<'a> {
-    /// Gathers them, and lets each come at some time within `within`.
-    pub(super) fn gather(
+    /// Draws them.
+    pub(super) fn new(
         options: &'a Options,
         (costs, template): (&'a Costs, &'a Template),
         number: usize,
         (members, secrets): (usize, Vec<LeafSecret>),
-        (network, within): (&mut Network, Micros),
     ) -> Self {
         let mut rng = rng(options.seed, "crowd", (number, 0));
-        let mut people = Vec::with_capacity(members);
-        for person in 0..members {
+        let mut person = |_| {
             let is_liar = rng.next_u32() % 1_000 < options.adversaries;
             let role = match (is_liar, rng.next_u32() % 3) {
                 (false, _) => Role::Honest,
@@ -118,12 +116,20 @@ impl<'a> Crowd<'a> {
                 (true, _) => Role::Floods,
             };
             let leaves = rng.next_u32() % 1_000 < options.churn;
-            let after = rng.next_u64() % within.max(1);
-            network.wake(person, after);
-            let arrived = network.now() + after;
-            people.push(Person { role, state: State::Quiet, leaves, arrived, messages: Vec::new() });
+            Person { role, state: State::Quiet, leaves, arrived: 0, messages: Vec::new() }
+        };
+        let people = (0..members).map(&mut person).collect();
+        let (bodies, done) = (BTreeMap::new(), Done::default());
+        Self { options, costs, template, number, secrets, people, bodies, rng, done }
+    }
+
+    /// Lets each come at some time within `within`.
+    pub(super) fn come(&mut self, network: &mut Network, within: Micros) {
+        for (number, person) in self.people.iter_mut().enumerate() {
+            let after = self.rng.next_u64() % within.max(1);
+            person.arrived = network.now() + after;
+            network.wake(number, after);
         }
-        Self { options, costs, template, number, secrets, people, bodies: BTreeMap::new(), rng, done: Done::default() }
     }
 
     /// Returns how many of each kind there are, and how many of them are on the log.

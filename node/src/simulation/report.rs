@@ -278,7 +278,7 @@ impl fmt::Display for Report {
         let how = if self.real { "all proofs real" } else { "proofs replaced by their measured cost" };
         writeln!(
             f,
-            "simulated     {} participants, {} operators each, seed {}; {how}",
+            "simulated     participants: {}, operators of each cohort: {}, seed: {}; {how}",
             options.participants, options.operators, options.seed
         )?;
         writeln!(
@@ -346,7 +346,11 @@ impl fmt::Display for Report {
 
 impl Report {
     fn verdict(&self) -> &'static str {
-        if self.right { ", and what they say is right" } else { "; WHAT THEY SAY IS WRONG" }
+        match (self.right, self.failed == self.cohorts) {
+            (_, true) => "",
+            (true, false) => ", and what they say is right",
+            (false, false) => "; WHAT THEY SAY IS WRONG",
+        }
     }
 
     fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

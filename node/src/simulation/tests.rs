@@ -93,6 +93,15 @@ fn a_round_survives_as_many_silent_operators_as_it_may_and_not_more() {
 }
 
 #[test]
+fn where_nothing_arrives_nothing_is_counted() {
+    let deaf = Options { participants: 20, links: Links { loss: 1_000, ..Links::default() }, ..Options::default() };
+
+    let report = play(&deaf);
+
+    assert_eq!((report.failed, report.contributions.missing, report.contributions.counted), (1, 20, 0), "{report}");
+}
+
+#[test]
 fn the_table_reaches_everybody() {
     let report = play(&small());
 
