@@ -16,5 +16,16 @@ figures TOPIC *ARGS:
 test:
     cargo test --release --workspace
 
+# Lines of crypto and protocol that their tests and the simulations run; wants cargo-llvm-cov and llvm-tools.
+coverage *ARGS:
+    cargo llvm-cov nextest --release -p chorus-crypto -p chorus-protocol -p chorus-tests --ignore-filename-regex '(^|/)(node|tests)/|tests\.rs$' {{ARGS}}
+
+# Mutants of what verifiers check, one part of many: `just mutants 1/16`; wants cargo-mutants.
+mutants SHARD *ARGS:
+    cargo mutants --shard {{SHARD}} {{ARGS}}
+
+bench *ARGS:
+    cargo bench -p chorus-crypto -p chorus-protocol {{ARGS}}
+
 fuzz TARGET *ARGS:
     cd tests/fuzz && cargo +nightly fuzz run {{TARGET}} {{ARGS}}

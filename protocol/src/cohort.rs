@@ -67,6 +67,16 @@ pub struct Convening {
 }
 wire_struct!(Convening { plan, cohorts[limits::MAX_COHORTS], wait_millis, most_missing });
 
+/// An operator's word on how a round is to be divided.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Convocation {
+    /// Which of the operator's words on this round it is, from 1: nobody can say an older one again in its name.
+    pub number: u8,
+    /// What it says.
+    pub convening: Convening,
+}
+wire_struct!(Convocation { number, convening });
+
 impl Convening {
     /// Returns the digest that stands for it in ids and lots.
     pub fn digest(&self, community: CommunityId) -> Digest {

@@ -94,14 +94,14 @@ export async function moderate(chair) {
 
 /** Changes the rules of the poll that is open; what is in force already is refused. */
 export async function changeRules(chair) {
-  for (const [said, strict] of [["Your word on the rules is on the public log.", true], ["these are the rules in force", true]]) {
+  for (const [said, strict] of [["Your word on the rules is on the public log.", true], ["These are the rules in force.", true]]) {
     await chair.page.getByText("Change the rules").click();
     await chair.page.getByLabel("Ask only what an operator has accepted").setChecked(strict);
     await chair.page.getByLabel("Characters of a statement").fill("300");
     await chair.page.getByLabel("What is moderated and why").fill("We leave out advertising.");
     if (said.startsWith("Your")) await inspect(chair.page, "rules");
     await press(chair.page, "Sign and publish the rules");
-    await chair.page.getByText(said).waitFor();
+    await chair.page.getByText(said, { exact: true }).waitFor();
     await inspect(chair.page, said.startsWith("Your") ? "moderate" : "failure");
     if (said.startsWith("Your")) await chair.page.getByText("Strict: a statement is asked only").first().waitFor();
   }

@@ -133,9 +133,9 @@ class Clocks:
         """Return the state as bytes. All that nobody spoke of is empty."""
         founding, operators = self._founding, self.genesis.operators
         nothing = sequence([])
-        # People, leaves, vouches, last vouches, penalties, vouched; when they were counted; removals, removed,
+        # People, leaves, vouches, words about them, last vouches, penalties, vouched; when they were counted; removals, removed,
         # expulsions, census; snapshots taken.
-        registry = 6 * nothing + uint(0, 8) + 4 * nothing + uint(0, 8)
+        registry = 7 * nothing + uint(0, 8) + 4 * nothing + uint(0, 8)
         # The founding document is name, purpose and the charter but for the weights, of which there are none.
         charter = founding[self.genesis.charter_at :] + nothing
         governance = uint(self.height, 8) + uint(0, 8) + nothing + uint(0, 1) + 2 * nothing + sequence(operators)

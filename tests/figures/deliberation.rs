@@ -4,6 +4,7 @@
 //! repository. The baseline for what is told is the vote matrix that Polis itself publishes.
 
 mod leak;
+mod secret;
 
 use std::{path::Path, time::Instant};
 
@@ -27,6 +28,7 @@ const SEEDS: u8 = 5;
 pub(crate) fn figures() -> Vec<Figure> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let mut figures = vec![grouping_time()];
+    figures.extend(secret::operator_time());
     for name in ["brexit", "bg2050", "london-policing"] {
         let dir = folder.join(format!("polis-{name}"));
         match Conversation::read(&dir) {

@@ -99,6 +99,12 @@ impl Rows {
         self.row(operation, (ours, size(ours)), peer, (theirs, size(theirs)), differs);
     }
 
+    /// What the peer does not do at all.
+    fn alone(&mut self, operation: &str, ours: f64, peer: &str, differs: &str) {
+        let cells = [operation, &time(ours), peer, "–", "", differs].map(String::from);
+        self.0.row(cells);
+    }
+
     fn row(&mut self, operation: &str, ours: (f64, String), peer: &str, theirs: (f64, String), differs: &str) {
         let ratio = theirs.0 / ours.0;
         let digits = usize::from(ratio < 10.0);
@@ -189,12 +195,7 @@ fn deltas(rows: &mut Rows, installed: &Installed, crates: &Peer) -> anyhow::Resu
         let proof = "theirs proves nothing, stretches seeds of 32 bits by a generator that is not cryptographic, and takes four steps online";
         let of = |what: &str| ("SecAgg+ (Flower)", flower.seconds(what));
         rows.seconds(&format!("vector of 2^{exponent}: mask"), ours.mask, of("mask"), proof);
-        rows.seconds(
-            "… commit and prove besides",
-            ours.commit + ours.prove,
-            ("SecAgg+ (Flower)", f64::NAN),
-            "theirs has no proof",
-        );
+        rows.alone("… commit and prove besides", ours.commit + ours.prove, "SecAgg+ (Flower)", "theirs has no proof");
         let unmask = "ours: commitments of 1,000 added up, sum opened and checked; theirs: the masks of 100 taken off";
         rows.seconds("… open the sum", ours.sum, of("unmask"), unmask);
     }

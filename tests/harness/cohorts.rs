@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io::Read, sync::Arc};
 use chorus_crypto::{ballot::Vote, codec::Decode as _, sign::SecretKey};
 use chorus_protocol::{
     audit,
-    cohort::{CohortPlan, CohortResult, Convening, Origin, Sums},
+    cohort::{CohortPlan, CohortResult, Convening, Convocation, Origin, Sums},
     config::Policy,
     contribution::Contributor,
     id::{BlobId, RoundId},
@@ -225,7 +225,10 @@ pub fn entries(decisions: &[Decision]) -> impl Iterator<Item = SignedEntry> {
 /// Panics if they are not.
 pub fn convene(network: &mut Network, convening: &Convening) {
     for host in 0..OPERATORS {
-        network.command(host, Command::Post(Entry::Convene(Box::new(convening.clone()))));
+        network.command(
+            host,
+            Command::Post(Entry::Convene(Box::new(Convocation { number: 1, convening: convening.clone() }))),
+        );
     }
     let is_dealt = |round: &Arc<RoundRecord>| match &round.division {
         Division::Divided(divided) => divided.dealt.is_some(),

@@ -192,7 +192,9 @@ impl Replay {
                 body.into_iter().for_each(|body| uses.entry(body).or_default().push(Use::Body(*id, *tag)));
             }
             let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step)?.1));
-            for blob in values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter()) {
+            let kept = values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter());
+            // An adapter round goes on from what an earlier one led to.
+            for blob in kept.chain(round.plan.deltas().and_then(|plan| plan.start)) {
                 uses.entry(blob).or_default().push(Use::Kept(*id));
             }
         }
@@ -261,7 +263,7 @@ impl LogCheck {
 pub(super) enum Use {
     /// It is the body of a counting contribution.
     Body(RoundId, Tag),
-    /// It is opened values, a result, or what follows from one.
+    /// It is opened values, a result, what follows from one, or what the round starts from.
     Kept(RoundId),
 }
 

@@ -20,9 +20,9 @@ use super::{
 use crate::{
     canonical::{map, put_map},
     charter::Charter,
-    cohort::{CohortResult, Convening, Draw, DrawWord, Origin, Sums, beacon, commitment, deal},
+    cohort::{CohortResult, Convening, Convocation, Draw, DrawWord, Origin, Sums, beacon, commitment, deal},
     config::Genesis,
-    fault::{Fault, bound},
+    fault::{Fault, bound, in_turn},
     id::{BlobId, CommunityId, PollId, RoundId},
     limits::{self, MAX_OPERATORS},
     log::entry::{BallotPlan, Entry, PollOpening, RoundPlan, RoundResult, Subject},
@@ -481,7 +481,8 @@ impl Ledger {
     }
 
     /// Takes an operator's word on how a round is divided; n − f equal ones divide it.
-    pub(super) fn convene(&mut self, author: PublicKey, convening: &Convening) -> Result<(), Fault> {
+    pub(super) fn convene(&mut self, author: PublicKey, word: &Convocation) -> Result<(), Fault> {
+        let Convocation { number, convening } = word;
         let id = convening.plan.id(self.community);
         let known = self.rounds.get(&id);
         let charter = Arc::clone(known.map_or_else(|| self.charter(), |round| &round.charter));
@@ -498,10 +499,11 @@ impl Ledger {
             None => &nothing,
         };
         let own = stated.get(&author);
+        let times = own.map_or(0, |own| own.times);
+        in_turn(times, *number, "word on how a round is divided")?;
         if own.is_some_and(|own| own.convening.as_ref() == convening) {
             return Err(Fault::Duplicate("this convening"));
         }
-        let times = own.map_or(0, |own| own.times);
         bound("convenings of one operator for one round", MAX_STATEMENTS, usize::from(times) + 1)?;
         let is_alike =
             |(key, stated): &(&PublicKey, &StatedConvening)| **key != author && stated.convening.as_ref() == convening;
@@ -534,7 +536,7 @@ impl Ledger {
             record.division = Division::Due(BTreeMap::new());
         }
         if let Division::Due(stated) = &mut record.division {
-            stated.insert(author, StatedConvening { times: times + 1, convening });
+            stated.insert(author, StatedConvening { times: *number, convening });
         }
         Ok(())
     }

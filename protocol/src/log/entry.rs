@@ -28,7 +28,7 @@ pub use crate::adapter::{
     entry::{Assessment, Beacon, WeighedAdapter, Weighing},
     manifest::AdapterManifest,
 };
-pub use crate::cohort::{CohortResult, Convening, Dealing, Draw};
+pub use crate::cohort::{CohortResult, Convocation, Dealing, Draw};
 pub use crate::deliberation::moral_graph::entry::{CanonicalCard, MergeCards};
 pub use crate::facilitation::{AnnotatedProposal, Moderation, StatedRules};
 pub use crate::registry::entry::{
@@ -158,7 +158,7 @@ pub enum Entry {
     /// Somebody proposes an item, and says something beside it.
     ProposeWith(Box<AnnotatedProposal>),
     /// An operator divides a round among cohorts.
-    Convene(Box<Convening>),
+    Convene(Box<Convocation>),
     /// An operator commits to a lot that deals members to cohorts, or shows it.
     Draw(Draw),
     /// Members are dealt to cohorts.
