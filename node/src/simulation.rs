@@ -25,7 +25,7 @@ mod tree;
 mod world;
 
 use anyhow::ensure;
-use chorus_crypto::sign::remembering;
+use chorus_crypto::{mask::Committee, sign::remembering};
 use chorus_protocol::limits;
 use rayon::prelude::*;
 
@@ -113,6 +113,8 @@ impl Options {
     ///
     /// Returns what does not fit together.
     pub fn check(&self) -> anyhow::Result<()> {
+        let operators = u8::try_from(self.operators).ok().map(Committee::new);
+        ensure!(matches!(operators, Some(Ok(_))), "a cohort has 1, 4, 5, 6 or 7 operators");
         ensure!(self.participants > 0, "at least one participant is needed");
         ensure!(
             (1..=limits::MAX_MEMBERS).contains(&self.cohort),

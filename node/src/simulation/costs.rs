@@ -7,7 +7,9 @@ use std::{
 
 use anyhow::Context as _;
 use chorus_crypto::{
-    RistrettoPoint, Scalar, domain,
+    RistrettoPoint, Scalar,
+    credential::LeafSecret,
+    domain,
     mask::{Expansion, Mask, MaskSum, Seed},
     seal::{SealSecret, seal},
     sign::SecretKey,
@@ -88,7 +90,9 @@ impl Rehearsal {
         let links = Links { loss: 0, ..Links::default() };
         let options = &Options { links, down: 0, lying: 0, ..options.clone() };
         let members = options.members(0).min(LARGEST_RING);
-        let samples = if given.is_some() { 1 } else { SAMPLES.min(members) };
+        // Who they are does not depend on what is measured: everybody's stand-in is made by one of them.
+        let samples = SAMPLES.min(members);
+        let needed = if given.is_some() { 1 } else { samples };
         // A number that no cohort has: its secrets are nobody else's.
         let number = usize::from(u16::MAX);
         let world = World::found(options, number, (members, Members::Points(samples)), OPENING_MILLIS)?;
@@ -101,7 +105,8 @@ impl Rehearsal {
         let ledger = network.ledger().context("an operator is up")?;
         let round = network.round().filter(|round| round.state() == RoundState::Open);
         let round = round.context("the operators of the rehearsal open no round")?;
-        let (submissions, made) = contributions(options, &world, (ledger, round))?;
+        let (submissions, made) =
+            contributions(options, world.secrets.get(..needed).unwrap_or_default(), (ledger, round))?;
         let template = submissions.first().and_then(Template::of).context("a ballot was made")?;
         let costs = match given {
             Some(costs) => costs,
@@ -117,7 +122,7 @@ fn one_core() -> anyhow::Result<rayon::ThreadPool> {
 
 fn contributions(
     options: &Options,
-    world: &World,
+    secrets: &[LeafSecret],
     (ledger, round): (&Ledger, &RoundRecord),
 ) -> anyhow::Result<(Vec<Submission>, Duration)> {
     // What is computed once for all is computed before.
@@ -125,9 +130,9 @@ fn contributions(
         let votes = votes(options.seed, usize::from(u16::MAX), index, options.items);
         Contributor::anonymous(secret).cast(ledger, round, &votes, &mut rng(options.seed, "rehearsal", (0, index)))
     };
-    let first = world.secrets.first().context("somebody rehearses")?;
+    let first = secrets.first().context("somebody rehearses")?;
     cast(0, first)?;
-    let (timed, others) = world.secrets.split_at(TIMED.min(world.secrets.len()));
+    let (timed, others) = secrets.split_at(TIMED.min(secrets.len()));
     let begun = Instant::now();
     let mut all = one_core()?.install(|| {
         timed.iter().enumerate().map(|(index, secret)| cast(index, secret)).collect::<Result<Vec<_>, _>>()

@@ -44,6 +44,16 @@ fn the_same_seed_gives_the_same_report_and_another_one_another() {
 }
 
 #[test]
+fn the_costs_of_a_report_give_the_same_report() {
+    let options = Options { participants: 40, real: Some(false), ..small() };
+
+    let measured = run(&options, None, || ()).expect("the options fit together");
+    let repeated = run(&options, Some(measured.costs), || ()).expect("the options fit together");
+
+    assert_eq!(measured, repeated);
+}
+
+#[test]
 fn stand_ins_take_the_way_that_real_proofs_take() {
     let options = Options { links: Links { loss: 0, ..Links::default() }, churn: 0, ..small() };
 
