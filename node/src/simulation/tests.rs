@@ -45,7 +45,7 @@ fn the_same_seed_gives_the_same_report_and_another_one_another() {
 
 #[test]
 fn the_costs_of_a_report_give_the_same_report() {
-    let options = Options { participants: 40, real: Some(false), ..small() };
+    let options = Options { participants: 300, adversaries: 50, lying: 1, real: Some(false), ..small() };
 
     let measured = run(&options, None, || ()).expect("the options fit together");
     let repeated = run(&options, Some(measured.costs), || ()).expect("the options fit together");
