@@ -4,6 +4,8 @@
 //! and S that is not reduced, so that all peers agree on every signature (RFC 8032 leaves room that batch and cofactored
 //! verification use).
 
+mod remembered;
+
 use core::fmt;
 
 use ed25519_dalek::Signer as _;
@@ -14,6 +16,8 @@ use crate::{
     codec::{Decode, DecodeError, Encode, Reader},
     domain::Domain,
 };
+
+pub use self::remembered::remembering;
 
 /// A signature did not verify.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -34,9 +38,16 @@ impl PublicKey {
     ///
     /// Returns [`SignatureError`] if the key is not a valid point or the signature does not verify strictly.
     pub fn verify(&self, domain: Domain, message: &[u8], signature: &Signature) -> Result<(), SignatureError> {
+        let signed = signed_bytes(domain, message);
+        let digest = match remembered::is_known(self, &signed, signature) {
+            Ok(()) => return Ok(()),
+            Err(digest) => digest,
+        };
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| SignatureError)?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(&signed_bytes(domain, message), &signature).map_err(|_| SignatureError)
+        key.verify_strict(&signed, &signature).map_err(|_| SignatureError)?;
+        digest.into_iter().for_each(remembered::remember);
+        Ok(())
     }
 
     /// Returns the key's bytes.
@@ -143,7 +154,10 @@ impl SecretKey {
 
     /// Signs `message` under `domain`. Deterministic (RFC 8032).
     pub fn sign(&self, domain: Domain, message: &[u8]) -> Signature {
-        Signature(self.0.sign(&signed_bytes(domain, message)).to_bytes())
+        let signed = signed_bytes(domain, message);
+        let signature = Signature(self.0.sign(&signed).to_bytes());
+        remembered::remember_own(self, &signed, &signature);
+        signature
     }
 }
 

@@ -31,6 +31,7 @@ mod replay;
 mod result;
 mod rules;
 mod run;
+mod simulate;
 mod status;
 mod value;
 mod values;
@@ -198,6 +199,8 @@ enum Command {
     Openapi,
     /// Tell a fresh node what a recorded one was told (`run --events`), and say where they part.
     Replay(replay::Replay),
+    /// Simulate a round of a community of any size: real operators over a virtual network, with what it costs everybody.
+    Simulate(simulate::Simulate),
     /// Play a whole community on this machine, from the founding to a verified result.
     Demo(demo::DemoArguments),
 }
@@ -258,6 +261,7 @@ fn carry_out(arguments: Arguments) -> anyhow::Result<()> {
         Command::Polis(command) => command.carry_out(global),
         Command::Openapi => openapi::carry_out(global),
         Command::Replay(command) => command.carry_out(global),
+        Command::Simulate(command) => command.carry_out(global),
         Command::Demo(command) => block_on(command.carry_out(global)),
     }
 }

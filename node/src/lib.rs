@@ -21,6 +21,7 @@ pub mod page;
 pub mod participation;
 pub mod polis;
 pub mod recording;
+pub mod simulation;
 pub mod store;
 pub mod telemetry;
 pub mod vault;

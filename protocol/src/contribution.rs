@@ -9,6 +9,7 @@
 
 mod assemble;
 mod check;
+mod stand_in;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ use chorus_crypto::{
 pub use self::{
     assemble::{ContributeError, Contributor, Level},
     check::{CheckedForm, Equations, Verdicts, Verification, split_seeds, verify_all, verify_decoded},
+    stand_in::Template,
 };
 use crate::{
     fault::Fault,

@@ -28,7 +28,7 @@ use chorus_crypto::{
 use self::amend::Governance;
 pub use self::amend::{Adopted, MAX_AMENDMENT_BYTES, MAX_HEIGHTS_AHEAD, MAX_STATEMENTS};
 pub use self::cards::{CardStatement, Cards};
-pub use self::cohorts::{CertifiedResult, Dealt, Divided, Division, StatedConvening};
+pub use self::cohorts::{CertifiedResult, CohortStart, Dealt, Divided, Division, StatedConvening};
 pub use self::facilitation::{Facilitation, ItemState, Standing as ItemStanding, StatedByOne, Word};
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,

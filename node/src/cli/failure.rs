@@ -141,6 +141,9 @@ pub enum Failure {
     /// The node did not close in time. What it has said is durable; only what it was doing is not done.
     #[error("the node was still busy when its time to close was over: it is ended; nothing that it has said is lost")]
     StillClosing,
+    /// Rounds of a simulation came to no result in the time that it gives them.
+    #[error("{0} of the simulation came to no result: the report tells")]
+    Simulated(String),
     /// No set is sealed yet: nobody can say whether a contribution counts.
     #[error("nothing is sealed yet: ask again when the round is over")]
     Unsealed,
@@ -157,7 +160,7 @@ impl Failure {
         match self {
             Self::Usage(_) | Self::File { .. } => Class::Usage,
             Self::Closed(_) => Class::Refused,
-            Self::Paused(_) | Self::StillClosing | Self::Unsealed => Class::TimedOut,
+            Self::Paused(_) | Self::StillClosing | Self::Unsealed | Self::Simulated(_) => Class::TimedOut,
             Self::Uncounted => Class::Uncounted,
             Self::Unwell { class, .. } => *class,
             Self::Diverged { .. } => Class::Bug,

@@ -129,7 +129,7 @@ impl Attackers {
                 let record = peer.ledger().rounds().get(&round)?;
                 let manifest = record.manifest.as_ref()?;
                 let counted = |leaf: &LeafSecret| {
-                    record.contributions.get(&leaf.tag(&manifest.scope)).map_or(0, std::collections::BTreeMap::len)
+                    record.contributions.get(&leaf.tag(&manifest.scope)).map_or(0, |attempts| attempts.len())
                 };
                 let ballots = |people: &mut dyn Iterator<Item = &Somebody>| {
                     people.map(|somebody| counted(&somebody.leaf)).sum::<usize>()

@@ -167,7 +167,7 @@ impl<'a> Bodies<'a> {
     fn form(&self, read: &Read) -> Result<CheckedForm, VerifyError> {
         let form = CheckedForm::new(self.ledger, &read.bytes).map_err(|fault| self.fault(read, fault))?;
         let attempts = self.ledger.rounds().get(&read.round).and_then(|round| round.contributions.get(&read.tag));
-        let logged = attempts.and_then(counting).map(|counting| &counting.header);
+        let logged = attempts.and_then(|attempts| counting(attempts)).map(|counting| &counting.header);
         if logged == Some(&form.header) { Ok(form) } else { Err(VerifyError::Header(self.place(read))) }
     }
 

@@ -45,7 +45,7 @@ pub(super) fn summarise(
     evidence: &Evidence<'_>,
 ) -> Result<RoundSummary, VerifyError> {
     let result = round.agreed_result();
-    let counting = round.contributions.values().filter_map(counting);
+    let counting = round.contributions.values().filter_map(|attempts| counting(attempts));
     let mut summary = RoundSummary {
         round: round.id,
         topic: topic(ledger, round),

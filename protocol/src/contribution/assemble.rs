@@ -416,11 +416,11 @@ fn noisy(
     noisy.map_err(|_| ContributeError::Internal("the bound leaves no room for the noise"))
 }
 
-fn not_of_the_round(_: Fault) -> ContributeError {
+pub(super) fn not_of_the_round(_: Fault) -> ContributeError {
     ContributeError::Internal("the round's plan makes no contribution")
 }
 
-fn seal_seeds(
+pub(super) fn seal_seeds(
     sharing: mask::Committee,
     manifest: &Manifest,
     core: &Digest,

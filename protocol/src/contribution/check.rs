@@ -192,6 +192,17 @@ impl CheckedForm {
         Ok((Equations { gamma }, transcript, statement))
     }
 
+    /// Returns the equations as they are once everything else holds.
+    pub(super) fn presumed(&self, ledger: &Ledger) -> Result<Equations, Fault> {
+        let Some(bound) = self.body.content.bound() else { return Ok(Equations { gamma: Scalar::ZERO }) };
+        let round = ledger.rounds().get(&self.body.round).ok_or(Fault::Unknown("round"))?;
+        let manifest = round.manifest.as_ref().ok_or(Fault::Phase("a contribution"))?;
+        let mut transcript = begin(manifest, &round.charter.operators);
+        let statement = self.statement(round, manifest)?;
+        absorb_content(&mut transcript, &self.context, &self.header.core, bound.boxes, &statement);
+        Ok(Equations { gamma: bound.link.challenge_and_absorb(&mut transcript) })
+    }
+
     /// Adds the equations of the credential.
     fn add_credential(
         &self,
@@ -353,9 +364,9 @@ pub fn split_seeds(bytes: &[u8], count: usize) -> Option<Vec<Seed>> {
 /// Bodies whose equations wait to be verified, with all that this takes: it may be done on any thread.
 #[derive(Clone, Debug)]
 pub struct Verification {
-    ledger: Ledger,
-    forms: Vec<Arc<CheckedForm>>,
-    seed: [u8; 32],
+    pub(super) ledger: Ledger,
+    pub(super) forms: Vec<Arc<CheckedForm>>,
+    pub(super) seed: [u8; 32],
 }
 
 impl Verification {
@@ -388,8 +399,8 @@ impl Eq for Verification {}
 /// What a [`Verification`] found.
 #[derive(Clone, Debug)]
 pub struct Verdicts {
-    seed: [u8; 32],
-    verdicts: Vec<Result<Equations, Fault>>,
+    pub(super) seed: [u8; 32],
+    pub(super) verdicts: Vec<Result<Equations, Fault>>,
 }
 
 impl Verdicts {

@@ -14,17 +14,48 @@ use chorus_crypto::{
     wire_struct,
 };
 
-use super::{Governance, Ledger, Poll, RoundRecord, Sealed, amend::MAX_STATEMENTS, round::insert_once};
+use super::{
+    Collects, Governance, Ledger, Poll, Proposer, RoundRecord, Sealed, amend::MAX_STATEMENTS, round::insert_once,
+};
 use crate::{
     canonical::{map, put_map},
+    charter::Charter,
     cohort::{CohortResult, Convening, Convocation, Draw, DrawWord, Origin, Sums, beacon, commitment, deal},
+    config::Genesis,
     fault::{Fault, bound, in_turn},
-    id::{CommunityId, PollId, RoundId},
+    id::{BlobId, CommunityId, PollId, RoundId},
     limits::{self, MAX_OPERATORS},
-    log::entry::{BallotPlan, Entry, RoundPlan, RoundResult, Subject},
+    log::entry::{BallotPlan, Entry, PollOpening, RoundPlan, RoundResult, Subject},
     registry::{Registry, Snapshot},
     time::Timestamp,
 };
+
+/// What the log of a cohort begins with, as its parent's log tells it.
+#[derive(Clone, Debug)]
+pub struct CohortStart {
+    /// The founding document of the root.
+    pub genesis: Arc<Genesis>,
+    /// Where the cohort comes from.
+    pub origin: Origin,
+    /// Its rules.
+    pub charter: Charter,
+    /// Who planned the round that is divided.
+    pub planned_by: PublicKey,
+    /// Who opened its poll.
+    pub opened_by: PublicKey,
+    /// The poll.
+    pub opening: PollOpening,
+    /// The items that are asked.
+    pub items: Vec<(BlobId, String, Proposer)>,
+    /// The plan of the cohort's own round.
+    pub plan: RoundPlan,
+    /// The members, ascending.
+    pub leaves: Vec<Leaf>,
+    /// What dealt them out.
+    pub beacon: Digest,
+    /// Whether it divides the round again.
+    pub divides: bool,
+}
 
 /// Whether a round is one, or divided among cohorts.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -572,42 +603,62 @@ impl Ledger {
         let leaves = dealt.cohorts.get(usize::from(number))?;
         let cohort = divided.convening.cohorts.get(usize::from(number))?;
         let origin = divided.origin(self.community, number);
-        let community = origin.community();
-        let plan = self.derived_plan(record, community)?;
+        let plan = self.derived_plan(record, origin.community())?;
         let (asked, ballots) = (self.polls.get(&record.plan.ballots()?.poll)?, plan.ballots()?);
-        let governance = Governance::new(cohort.charter(&record.charter));
-        let (policy, id) = (governance.policy_digest(), plan.id(community));
         let is_asked = |(item, _, _): &&(_, String, _)| ballots.items.contains(item);
-        let poll = Poll {
-            opening: asked.opening.clone(),
+        let begun = CohortStart {
+            genesis: Arc::clone(&self.genesis),
+            origin,
+            charter: cohort.charter(&record.charter),
+            planned_by: record.planned_by,
             opened_by: asked.opened_by,
+            opening: asked.opening.clone(),
             items: asked.items.iter().filter(is_asked).cloned().collect(),
-            rounds: vec![id],
-            snapshot: Arc::new(Snapshot::new(leaves.clone(), policy, dealt.beacon)),
-            policy,
+            leaves: leaves.clone(),
+            beacon: dealt.beacon,
+            divides: cohort.divides,
+            plan,
         };
-        let by = (record.planned_by, plan.clone());
-        let mut own = RoundRecord::new(id, by, Arc::clone(governance.charter()), record.collects.clone(), 1);
-        if cohort.divides {
+        let mut ledger = Self::of_cohort(begun)?;
+        let (poll, id) = (*ledger.polls.keys().next()?, *ledger.rounds.keys().next()?);
+        ledger.carry_meta((poll, id), self.meta_of(*round));
+        Some(ledger)
+    }
+
+    /// Returns the state that the log of a cohort begins with, put together from what its parent says; `None` if the plan is not
+    /// one of ballots.
+    pub fn of_cohort(start: CohortStart) -> Option<Self> {
+        let community = start.origin.community();
+        let governance = Governance::new(start.charter);
+        let (policy, id, poll) = (governance.policy_digest(), start.plan.id(community), start.plan.ballots()?.poll);
+        let asked = Poll {
+            items: start.items,
+            rounds: vec![id],
+            snapshot: Arc::new(Snapshot::new(start.leaves.clone(), policy, start.beacon)),
+            policy,
+            opened_by: start.opened_by,
+            opening: start.opening,
+        };
+        let (by, collects) = ((start.planned_by, start.plan), Collects::Ballots(asked.opening.kind));
+        let mut own = RoundRecord::new(id, by, Arc::clone(governance.charter()), collects, 1);
+        if start.divides {
             own.division = Division::Due(BTreeMap::new());
         }
-        let mut ledger = Self {
-            origin: Some(origin),
-            genesis: Arc::clone(&self.genesis),
+        Some(Self {
+            origin: Some(start.origin),
+            genesis: start.genesis,
             community,
             governance,
-            registry: Arc::new(Registry::fixed(leaves.iter().copied())),
+            registry: Arc::new(Registry::fixed(start.leaves)),
             clocks: BTreeMap::new(),
-            polls: Arc::new(BTreeMap::from([(ballots.poll, Arc::new(poll))])),
+            polls: Arc::new(BTreeMap::from([(poll, Arc::new(asked))])),
             series: Arc::default(),
             rounds: Arc::new(BTreeMap::from([(id, Arc::new(own))])),
             cards: Arc::default(),
             facilitation: Arc::default(),
             convicted: BTreeSet::new(),
             at_end: true,
-        };
-        ledger.carry_meta((ballots.poll, id), self.meta_of(*round));
-        Some(ledger)
+        })
     }
 
     /// Returns the rounds that are not one, for the encoding.

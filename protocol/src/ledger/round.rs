@@ -184,8 +184,9 @@ pub struct RoundRecord {
     pub offered: BTreeMap<u8, SealPublic>,
     /// What was pinned at the opening.
     pub manifest: Option<Manifest>,
-    /// Accepted contributions by tag and sequence.
-    pub contributions: BTreeMap<Tag, BTreeMap<u8, SealedContribution>>,
+    /// Accepted contributions by tag and sequence. Copies of the state share those of everybody to whom nothing has happened
+    /// since: every batch is tried on one.
+    pub contributions: BTreeMap<Tag, Arc<BTreeMap<u8, SealedContribution>>>,
     /// The sealed set.
     pub sealed: Option<Sealed>,
     /// Openings by step and operator.
@@ -214,8 +215,9 @@ pub struct RoundRecord {
     pub assessments: BTreeMap<u8, Vec<GroupScore>>,
     /// What the first n − f assessments came to.
     pub verdict: Option<Verdict>,
-    /// The seeds of all contributions that were accepted.
-    pub(super) seed_digests: BTreeSet<Digest>,
+    /// The seeds of all contributions that were accepted, by the first byte of their digests: copies of the state share what
+    /// nothing was added to.
+    pub(super) seed_digests: BTreeMap<u8, Arc<BTreeSet<Digest>>>,
 }
 
 impl RoundRecord {
@@ -254,7 +256,7 @@ impl RoundRecord {
             weighed: BTreeMap::new(),
             assessments: BTreeMap::new(),
             verdict: None,
-            seed_digests: BTreeSet::new(),
+            seed_digests: BTreeMap::new(),
         }
     }
 
@@ -467,7 +469,7 @@ impl RoundRecord {
             return Err(Fault::Duplicate("a contribution with this tag and sequence"));
         }
         let fresh: BTreeSet<_> = header.seed_digests.iter().copied().collect();
-        if fresh.len() != header.seed_digests.len() || !fresh.is_disjoint(&self.seed_digests) {
+        if fresh.len() != header.seed_digests.len() || fresh.iter().any(|digest| self.is_used(digest)) {
             return Err(Fault::SeedReused);
         }
         self.take(SealedContribution {
@@ -477,11 +479,20 @@ impl RoundRecord {
         Ok(())
     }
 
+    /// Whether a contribution that was accepted has a seed with this digest.
+    fn is_used(&self, digest: &Digest) -> bool {
+        self.seed_digests.get(&first(digest)).is_some_and(|alike| alike.contains(digest))
+    }
+
     /// Takes a contribution that has been checked.
     pub(super) fn take(&mut self, contribution: SealedContribution) {
         let header = &contribution.header;
-        self.seed_digests.extend(header.seed_digests.iter().copied());
-        self.contributions.entry(header.tag).or_default().insert(header.sequence, contribution);
+        for digest in &header.seed_digests {
+            let alike = self.seed_digests.entry(first(digest)).or_default();
+            Arc::make_mut(alike).insert(*digest);
+        }
+        let attempts = self.contributions.entry(header.tag).or_default();
+        Arc::make_mut(attempts).insert(header.sequence, contribution);
     }
 
     pub(super) fn close(&mut self, rules: &Rules) -> Result<(), Fault> {
@@ -727,6 +738,11 @@ impl Pass {
             self.product = Some(opened.values_at_zero);
         }
     }
+}
+
+const fn first(digest: &Digest) -> u8 {
+    let [first, ..] = *digest;
+    first
 }
 
 fn check_acknowledgements(

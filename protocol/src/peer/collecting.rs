@@ -217,7 +217,7 @@ impl Peer {
         if round.state() == RoundState::Finished {
             return Err(Fault::Phase("a contribution"));
         }
-        let logged = round.contributions.get(&header.tag).and_then(BTreeMap::last_key_value);
+        let logged = round.contributions.get(&header.tag).and_then(|known| known.last_key_value());
         match &round.sealed {
             Some(_) if round.sealed_bodies().all(|sealed| *sealed != header.body) => {
                 Err(Fault::Phase("a contribution"))

@@ -1,6 +1,6 @@
 //! A round as bytes. What follows from the rest is left out: id, what is collected, the sealed set, the seeds in use.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use chorus_crypto::{
     codec::{Decode, DecodeError, Encode, Reader, put_count, put_seq},
@@ -141,8 +141,8 @@ impl Tables<'_> {
         if let Some(manifest) = manifest {
             self.put_manifest(out, manifest);
         }
-        put_count(out, contributions.values().map(BTreeMap::len).sum());
-        contributions.values().flat_map(BTreeMap::values).for_each(|one| one.encode(out));
+        put_count(out, contributions.values().map(|attempts| attempts.len()).sum());
+        contributions.values().flat_map(|attempts| attempts.values()).for_each(|one| one.encode(out));
         sealed.is_some().encode(out);
         put_map(out, openings, |by, out| put_map(out, by, Encode::encode));
         put_map(out, opened, |by, out| put_map(out, by, Encode::encode));
