@@ -9,7 +9,6 @@ mod graph;
 mod town;
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::Path,
     sync::{
@@ -258,7 +257,7 @@ impl Coming {
             let people = town.community.people.len();
             let count = |peer: &Peer| {
                 let attempts = peer.ledger().rounds()[&town.open].contributions.values();
-                attempts.map(BTreeMap::len).sum::<usize>()
+                attempts.map(|attempts| attempts.len()).sum::<usize>()
             };
             let before = runtime.block_on(node.view(count))?;
             for number in 0.. {

@@ -339,7 +339,7 @@ fn the_withdrawal_and_the_second_vote_are_those_that_count() {
     let bodies: BTreeSet<BlobId> = BASE.bundle.blobs.iter().map(|(id, _)| *id).collect();
     for person in [CHANGED, WITHDREW] {
         assert_eq!(attempts(person).keys().last(), Some(&1));
-        for (sequence, attempt) in attempts(person) {
+        for (sequence, attempt) in attempts(person).iter() {
             assert_eq!(bodies.contains(&attempt.header.body), *sequence == 1, "what was superseded is not shown");
         }
     }
