@@ -5,9 +5,11 @@ from attestation import verify
 from codec import sequence, uint
 from contribution import MAX_OPERATORS, MAX_TEXT
 from group import content, digest, require
+from snapshot import deal
 
 MAX_COHORTS, MAX_STATEMENT, MAX_LEAVES = 128, 4096, 1 << 20
 BALLOTS, RESULT = 1, 16
+ORDER = "cohort/order"
 KINDS = (1, 2, 3, 4)
 MOST = (1 << 64) - 1
 
@@ -103,18 +105,6 @@ def beacon(convening, parents, commitments, lots):
     return digest("cohort/beacon", convening + said)
 
 
-def deal(leaves, decider, count):
-    """Deal leaves to cohorts whose sizes differ by one at most."""
-    order = sorted(leaves, key=lambda leaf: (digest("cohort/order", decider + leaf), leaf))
-    size, larger = divmod(len(leaves), count)
-    dealt, start = [], 0
-    for number in range(count):
-        end = start + size + (number < larger)
-        dealt.append(sorted(order[start:end]))
-        start = end
-    return dealt
-
-
 class Sums:
     """What a cohort certifies: exact counts."""
 
@@ -167,7 +157,7 @@ def check(case):
     decider = beacon(pinned, parents, case.decode("commitments", numbered), case.decode("lots", numbered))
     require(decider == case.bytes("beacon"), "dealing: beacon")
     leaves = sorted(content(uint(index, 4)) for index in range(case.int("members")))
-    dealt = deal(leaves, decider, len(convening.cohorts))
+    dealt = deal(leaves, ORDER, decider, len(convening.cohorts))
     digests = case.decode("cohorts", lambda reader: reader.sequence(MAX_COHORTS, reader.digest))
     require([content(sequence(cohort)) for cohort in dealt] == digests, "dealing: members")
     result = case.decode("result", CohortResult)
@@ -183,6 +173,6 @@ def self_test():
     """Numbers of faulty operators, and everybody in one cohort."""
     assert [faulty(count) for count in COMMITTEES] == [0, 1, 1, 1, 2]
     leaves = [bytes([number]) * 32 for number in range(11)]
-    dealt = deal(leaves, bytes(32), 3)
+    dealt = deal(leaves, ORDER, bytes(32), 3)
     assert [len(cohort) for cohort in dealt] == [4, 4, 3]
     assert sorted(sum(dealt, [])) == leaves

@@ -40,8 +40,12 @@ def cohorts(leaves, beacon):
     """Deal sorted leaves out to as few cohorts as hold them, of sizes that differ by one at most."""
     if len(leaves) <= MAX_RING:
         return [leaves]
-    order = sorted(leaves, key=lambda leaf: (_digest("registry/cohort", beacon + leaf), leaf))
-    count = -(-len(leaves) // MAX_RING)
+    return deal(leaves, "registry/cohort", beacon, -(-len(leaves) // MAX_RING))
+
+
+def deal(leaves, label, decider, count):
+    """Deal leaves out by the order of their digests, in parts whose sizes differ by one at most; each part is sorted."""
+    order = sorted(leaves, key=lambda leaf: (_digest(label, decider + leaf), leaf))
     size, larger = divmod(len(leaves), count)
     dealt, start = [], 0
     for number in range(count):
