@@ -8,7 +8,9 @@ mod amend;
 mod cards;
 mod cohorts;
 mod facilitation;
+mod polls;
 mod round;
+mod series;
 mod state;
 
 use std::{
@@ -30,24 +32,25 @@ pub use self::amend::{Adopted, MAX_AMENDMENT_BYTES, MAX_HEIGHTS_AHEAD, MAX_STATE
 pub use self::cards::{CardStatement, Cards};
 pub use self::cohorts::{CertifiedResult, CohortStart, Dealt, Divided, Division, StatedConvening};
 pub use self::facilitation::{Facilitation, ItemState, Standing as ItemStanding, StatedByOne, Word};
+pub use self::polls::{Poll, Proposer};
+pub(crate) use self::round::counting;
 pub use self::round::{
     Collects, Manifest, OpenClass, Opening, Pass, RoundRecord, RoundState, Sealed, SealedContribution, Verdict,
 };
+pub use self::series::Series;
 pub use self::state::{CHECKPOINT_HEIGHTS, MAX_STATE_BYTES, MIN_CHECKPOINT_HEIGHTS};
 use crate::{
-    adapter::{gate::Standing, manifest::AdapterManifest},
     charter::Charter,
     cohort::Origin,
     config::Genesis,
     fault::{Fault, bound},
-    id::{BlobId, CommunityId, PollId, RoundId, SeriesId},
+    id::{CommunityId, PollId, RoundId, SeriesId},
     limits,
     log::{
         batch::Height,
         consensus::Evidence as EquivocationProof,
         entry::{
-            AnonymousProposal, BallotPlan, ClassPlan, ClassSource, ClockReading, DeltaPlan, EarlierGroups, Entry,
-            PollOpening, Proposal, RoundOpening, RoundPlan, SignedEntry, Subject,
+            ClassPlan, ClassSource, ClockReading, EarlierGroups, Entry, RoundOpening, RoundPlan, SignedEntry, Subject,
         },
     },
     registry::{
@@ -56,43 +59,6 @@ use crate::{
     },
     time::Timestamp,
 };
-
-/// Who proposed an item.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Proposer {
-    /// An operator or a member, by key.
-    Key(PublicKey),
-    /// Some member, known by a tag that is of this poll only.
-    Anonymous(Tag),
-}
-
-/// A poll and the items proposed for it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Poll {
-    /// What it asks.
-    pub opening: PollOpening,
-    /// The operator who opened it.
-    pub opened_by: PublicKey,
-    /// The items in the order of their proposal: id, text, proposer.
-    pub items: Vec<(BlobId, String, Proposer)>,
-    /// Its rounds, in order.
-    pub rounds: Vec<RoundId>,
-    /// The members when it was opened: they can propose anonymously.
-    pub snapshot: Arc<Snapshot>,
-    /// The digest of the policy then: an amendment gives nobody a second set of anonymous proposals.
-    pub policy: Digest,
-}
-
-/// A series of adapter rounds.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Series {
-    /// What everybody agreed on.
-    pub manifest: Arc<AdapterManifest>,
-    /// The operator who began it.
-    pub opened_by: PublicKey,
-    /// Its rounds, in order.
-    pub rounds: Vec<RoundId>,
-}
 
 /// The state that follows from the log.
 ///
@@ -185,71 +151,6 @@ impl Ledger {
     /// Returns the series of adapter rounds.
     pub fn series(&self) -> &BTreeMap<SeriesId, Arc<Series>> {
         &self.series
-    }
-
-    /// Returns what became of an adapter round.
-    pub fn standing(&self, round: &RoundRecord) -> Standing {
-        round.standing()
-    }
-
-    /// Returns the plan of the next round of a series, once the one before it has come to its end.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Fault::Phase`] before that, and [`Fault::Unknown`] if there is no such series.
-    pub fn next_deltas(&self, series: SeriesId) -> Result<DeltaPlan, Fault> {
-        let found = self.series.get(&series).ok_or(Fault::Unknown("series"))?;
-        let done = found.rounds.len();
-        let number = u32::try_from(done + 1).unwrap_or(u32::MAX);
-        let standings = found.rounds.iter().rev().filter_map(|round| self.rounds.get(round));
-        let mut standings = standings.map(|round| self.standing(round)).peekable();
-        if let Some(Standing::Unfinished | Standing::Unweighed | Standing::Candidate(_)) = standings.peek() {
-            return Err(Fault::Phase("the next round of a series"));
-        }
-        // The last adapter that was adopted in this run.
-        let of_run = standings.take(done % usize::from(found.manifest.schedule.rounds.max(1)));
-        let start = of_run.filter_map(|standing| if let Standing::Adopted(it) = standing { Some(it) } else { None });
-        Ok(DeltaPlan { series, number, start: { start }.next() })
-    }
-
-    /// Returns when the next run of a series may begin; `None` if it may now.
-    ///
-    /// # Errors
-    ///
-    /// Returns [`Fault::Phase`] within a run, and after the only one.
-    pub fn next_run(&self, series: &Series) -> Result<Option<Timestamp>, Fault> {
-        let Some(last) = series.rounds.len().checked_sub(1) else { return Ok(None) };
-        let rounds = usize::from(series.manifest.schedule.rounds.max(1));
-        if !(last + 1).is_multiple_of(rounds) {
-            return Err(Fault::Phase("a round that does not go on with the run as it began"));
-        }
-        let every = series.manifest.schedule.every_millis.ok_or(Fault::Phase("another run of a series with one"))?;
-        let first = series.rounds.get(last + 1 - rounds).and_then(|round| self.rounds.get(round));
-        let opened = first.and_then(|first| Some((first.manifest.as_ref()?.deadline, first.plan.duration_millis)));
-        let (deadline, duration) = opened.ok_or(Fault::Phase("the next run of a series"))?;
-        let due = Timestamp::from_millis(deadline.as_millis().saturating_sub(duration)).plus_millis(every);
-        Ok((self.time() < due).then_some(due))
-    }
-
-    /// Returns whether a plan goes on with a run of a series exactly as its last round: this any operator may say, so that a
-    /// run does not depend on its founder.
-    pub fn is_continuation(&self, series: &Series, plan: &RoundPlan) -> bool {
-        let is_within_run = !series.rounds.len().is_multiple_of(usize::from(series.manifest.schedule.rounds.max(1)));
-        let last = series.rounds.last().and_then(|round| self.rounds.get(round)).map(|round| &round.plan);
-        is_within_run && last.is_some_and(|last| *plan == RoundPlan { subject: plan.subject.clone(), ..last.clone() })
-    }
-
-    /// Returns the adapter that the community uses: the last one of a series that was adopted, and its round.
-    pub fn adopted(&self, series: SeriesId) -> Option<(RoundId, BlobId)> {
-        let rounds = self.series.get(&series)?.rounds.iter().rev().filter_map(|round| self.rounds.get(round));
-        rounds.map(|round| (round.id, self.standing(round))).find_map(|(round, standing)| match standing {
-            Standing::Adopted(adapter) => Some((round, adapter)),
-            Standing::Unfinished
-            | Standing::Nothing
-            | Standing::Unweighed
-            | Standing::Candidate(_)
-            | Standing::Refused(_) => None,
-        })
     }
 
     /// Returns the rounds.
@@ -537,66 +438,6 @@ impl Ledger {
         all / self.charter().operators.len().max(1)
     }
 
-    fn open_poll(&mut self, operator: PublicKey, opening: &PollOpening) -> Result<(), Fault> {
-        if opening.question.trim().is_empty() {
-            return Err(Fault::Mismatch("a poll's question"));
-        }
-        let own = self.polls.values().filter(|poll| poll.opened_by == operator).count();
-        bound("polls of one operator", self.share_of(limits::MAX_POLLS), own + 1)?;
-        let id = opening.id(self.community);
-        if self.polls.contains_key(&id) {
-            return Err(Fault::Duplicate("this poll"));
-        }
-        let (after, snapshot) = self.snapshot_after(id.as_ref(), &[]);
-        self.registry = Arc::new(after);
-        let (opening, snapshot) = (opening.clone(), self.shared(snapshot));
-        let policy = self.governance.policy_digest();
-        let poll = Poll { opening, opened_by: operator, items: Vec::new(), rounds: Vec::new(), snapshot, policy };
-        Arc::make_mut(&mut self.polls).insert(id, Arc::new(poll));
-        Ok(())
-    }
-
-    fn propose(&mut self, author: PublicKey, proposal: &Proposal) -> Result<(), Fault> {
-        let privileged = self.charter().operator(&author).is_some();
-        if !privileged && !self.is_member(&author) {
-            return Err(Fault::NotAllowed("an item"));
-        }
-        let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
-        let proposer = Proposer::Key(author);
-        let own = poll.items.iter().filter(|(_, _, by)| *by == proposer).count();
-        if !privileged {
-            let most = self.facilitation(proposal.poll).rules().items_per_member;
-            bound("items of one member", most.into(), own + 1)?;
-        }
-        self.admits_item(proposal.poll, &proposal.text, privileged)?;
-        self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
-    }
-
-    /// Returns a poll that is about to change.
-    fn poll_mut(&mut self, id: PollId) -> Result<&mut Poll, Fault> {
-        let poll = Arc::make_mut(&mut self.polls).get_mut(&id).ok_or(Fault::Unknown("poll"))?;
-        Ok(Arc::make_mut(poll))
-    }
-
-    /// Returns how many items a member may propose anonymously for a poll.
-    pub fn anonymous_items(&self, poll: PollId) -> u8 {
-        self.charter().policy.anonymous_proposals.min(self.facilitation(poll).rules().items_per_member)
-    }
-
-    fn propose_anonymously(&mut self, author: PublicKey, proposal: &AnonymousProposal) -> Result<(), Fault> {
-        let most = self.anonymous_items(proposal.poll);
-        bound("anonymous items of one member", most.into(), usize::from(proposal.number) + 1)?;
-        self.admits_item(proposal.poll, &proposal.text, false)?;
-        let poll = self.polls.get(&proposal.poll).ok_or(Fault::Unknown("poll"))?;
-        let proposer = Proposer::Anonymous(proposal.tag);
-        if poll.items.iter().any(|(_, _, by)| *by == proposer) {
-            return Err(Fault::Duplicate("an anonymous item with this number"));
-        }
-        poll.check(&proposal.text)?;
-        proposal.verify(self, poll, author)?;
-        self.poll_mut(proposal.poll)?.add(&proposal.text, proposer)
-    }
-
     fn plan_round(&mut self, operator: PublicKey, plan: &RoundPlan) -> Result<(), Fault> {
         let own = self.rounds.values().filter(|round| round.planned_by == operator);
         let unfinished = own.filter(|round| !round.is_finished()).count();
@@ -613,74 +454,6 @@ impl Ledger {
         let mut record = RoundRecord::new(id, (operator, plan.clone()), Arc::clone(self.charter()), collects, ordinal);
         record.replaces = plan.deltas().and_then(|deltas| self.adopted(deltas.series)).map(|(_, adapter)| adapter);
         Arc::make_mut(&mut self.rounds).insert(id, Arc::new(record));
-        Ok(())
-    }
-
-    /// Whether an operator may do what only the founder of a series may; once the founder has left, anybody in office.
-    pub fn is_founder(&self, series: &Series, operator: &PublicKey) -> bool {
-        series.opened_by == *operator || self.charter().operator(&series.opened_by).is_none()
-    }
-
-    fn plan_ballots(&mut self, id: RoundId, plan: &BallotPlan) -> Result<Collects, Fault> {
-        let poll = self.polls.get(&plan.poll).ok_or(Fault::Unknown("poll"))?;
-        if usize::try_from(plan.number) != Ok(poll.rounds.len() + 1) {
-            return Err(Fault::Mismatch("the round's number"));
-        }
-        let known: BTreeSet<_> = poll.items.iter().map(|(id, _, _)| *id).collect();
-        let chosen: BTreeSet<_> = plan.items.iter().copied().collect();
-        if plan.items.is_empty() || chosen.len() != plan.items.len() || !chosen.is_subset(&known) {
-            return Err(Fault::Mismatch("the round's items"));
-        }
-        let kind = poll.opening.kind;
-        self.check_asked_items(plan.poll, &plan.items)?;
-        self.pin_meta(id, plan.poll, &plan.items);
-        self.poll_mut(plan.poll)?.rounds.push(id);
-        Ok(Collects::Ballots(kind))
-    }
-
-    fn plan_deltas(
-        &mut self,
-        operator: PublicKey,
-        (id, whole): (RoundId, &RoundPlan),
-        plan: DeltaPlan,
-    ) -> Result<Collects, Fault> {
-        let due = self.next_deltas(plan.series)?;
-        if plan.number != due.number {
-            return Err(Fault::Mismatch("the round's number"));
-        }
-        if plan.start != due.start {
-            return Err(Fault::Mismatch("the adapter that a round starts from"));
-        }
-        let series = self.series.get(&plan.series).ok_or(Fault::Unknown("series"))?;
-        if !self.is_continuation(series, whole) {
-            if !self.is_founder(series, &operator) {
-                return Err(Fault::NotAllowed("a round of another operator's series but the next one of its run"));
-            }
-            if let Some(due) = self.next_run(series)? {
-                return Err(Fault::Early { what: "the next run of a series", from: due, now: self.time() });
-            }
-        }
-        let members = self.members().len();
-        bound("members of an adapter round", series.manifest.encoding.capacity(), members)?;
-        let series = Arc::make_mut(&mut self.series).get_mut(&plan.series).ok_or(Fault::Unknown("series"))?;
-        let series = Arc::make_mut(series);
-        series.rounds.push(id);
-        Ok(Collects::Deltas(Arc::clone(&series.manifest)))
-    }
-
-    fn begin_series(&mut self, operator: PublicKey, manifest: &AdapterManifest) -> Result<(), Fault> {
-        manifest.validate()?;
-        if let Some(gate) = manifest.gate {
-            self.rounds.get(&gate.round).and_then(|round| round.plan.ballots()).ok_or(Fault::Unknown("round"))?;
-        }
-        let own = self.series.values().filter(|series| series.opened_by == operator).count();
-        bound("series of one operator", self.share_of(limits::MAX_SERIES), own + 1)?;
-        let id = manifest.id(self.community);
-        if self.series.contains_key(&id) {
-            return Err(Fault::Duplicate("this series"));
-        }
-        let series = Series { manifest: Arc::new(manifest.clone()), opened_by: operator, rounds: Vec::new() };
-        Arc::make_mut(&mut self.series).insert(id, Arc::new(series));
         Ok(())
     }
 
@@ -710,22 +483,6 @@ impl Ledger {
                 Ok(())
             })?;
         }
-        Ok(())
-    }
-}
-
-impl Poll {
-    fn check(&self, text: &str) -> Result<BlobId, Fault> {
-        if text.trim().is_empty() {
-            return Err(Fault::Mismatch("an item's text"));
-        }
-        let id = BlobId::of(text.as_bytes());
-        if self.items.iter().any(|(known, _, _)| *known == id) { Err(Fault::Duplicate("this item")) } else { Ok(id) }
-    }
-
-    fn add(&mut self, text: &str, proposer: Proposer) -> Result<(), Fault> {
-        let id = self.check(text)?;
-        self.items.push((id, text.to_owned(), proposer));
         Ok(())
     }
 }

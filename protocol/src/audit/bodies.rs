@@ -8,13 +8,13 @@ use rayon::prelude::*;
 use super::{
     Level, Place, Progress, VerifyError,
     level::Lot,
-    replay::{Needed, Replay, Use, counting},
+    replay::{Needed, Replay, Use},
 };
 use crate::{
     contribution::{CheckedForm, verify_decoded},
     fault::Fault,
     id::{BlobId, RoundId},
-    ledger::Ledger,
+    ledger::{Ledger, counting},
     opening::Rows,
 };
 

@@ -2,10 +2,9 @@
 
 use chorus_crypto::credential::Tag;
 
-use super::replay::counting;
 use crate::{
     id::{BlobId, RoundId},
-    ledger::Ledger,
+    ledger::{Ledger, counting},
 };
 
 /// What a contributor keeps: which body, under which tag. It proves nothing to others, and tells them whose the

@@ -14,18 +14,15 @@ use crate::{
     facilitation::AnyProposal,
     fault::Fault,
     id::{BatchId, BlobId, RoundId},
-    ledger::{Ledger, RoundState, SealedContribution},
+    ledger::{Ledger, RoundState},
     log::{
         batch::Height,
         certificate::{CertificateError, Committee},
         consensus::{Decision, Evidence},
-        entry::{Entry, SignedEntry, Step},
+        entry::{Entry, SignedEntry},
     },
     peer::start_of_log,
 };
-
-/// All steps in which masks are opened.
-pub(super) const STEPS: [Step; 4] = Step::ALL;
 
 /// The state after a prefix of the log.
 #[derive(Debug)]
@@ -181,20 +178,18 @@ impl Replay {
     pub(super) fn needed(&self) -> Result<Needed, VerifyError> {
         let mut uses: BTreeMap<BlobId, Vec<Use>> = BTreeMap::new();
         for (id, round) in self.ledger.rounds() {
-            let Some(result) = round.agreed_result() else {
+            if round.agreed_result().is_none() {
                 if round.state() == RoundState::Sealed {
                     return Err(VerifyError::Unfinished(*id));
                 }
                 continue;
-            };
-            for (tag, attempts) in &round.contributions {
-                let body = counting(attempts).map(|counting| counting.header.body);
-                body.into_iter().for_each(|body| uses.entry(body).or_default().push(Use::Body(*id, *tag)));
             }
-            let values = STEPS.into_iter().filter_map(|step| Some(round.agreed_values(step)?.1));
-            let kept = values.chain([result.result]).chain(result.follows).chain(round.weighed_adapter());
+            for counting in round.counting() {
+                let header = &counting.header;
+                uses.entry(header.body).or_default().push(Use::Body(*id, header.tag));
+            }
             // An adapter round goes on from what an earlier one led to.
-            for blob in kept.chain(round.plan.deltas().and_then(|plan| plan.start)) {
+            for blob in round.stated().chain(round.plan.deltas().and_then(|plan| plan.start)) {
                 uses.entry(blob).or_default().push(Use::Kept(*id));
             }
         }
@@ -282,12 +277,6 @@ pub(super) struct Needed {
     pub(super) order: Vec<BlobId>,
     /// What each is needed for.
     pub(super) uses: BTreeMap<BlobId, Vec<Use>>,
-}
-
-/// Returns the contribution that counts among a tag's: the latest. It is a ballot of the sealed set, or a withdrawal
-/// that took one out of it.
-pub(super) fn counting(attempts: &BTreeMap<u8, SealedContribution>) -> Option<&SealedContribution> {
-    attempts.values().next_back()
 }
 
 fn refused(entry: &Entry, height: Height, index: usize, fault: Fault) -> VerifyError {

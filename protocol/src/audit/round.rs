@@ -8,11 +8,7 @@ use std::{
 
 use chorus_crypto::{credential::Tag, hash::Digest, mask::Shape};
 
-use super::{
-    RoundSummary, Topic, VerifyError,
-    bodies::Commitments,
-    replay::{STEPS, counting},
-};
+use super::{RoundSummary, Topic, VerifyError, bodies::Commitments};
 use crate::{
     cohort::Sums,
     contribution::Format,
@@ -45,14 +41,13 @@ pub(super) fn summarise(
     evidence: &Evidence<'_>,
 ) -> Result<RoundSummary, VerifyError> {
     let result = round.agreed_result();
-    let counting = round.contributions.values().filter_map(|attempts| counting(attempts));
     let mut summary = RoundSummary {
         round: round.id,
         topic: topic(ledger, round),
         number: round.plan.number(),
         state: round.state(),
         ballots: round.counted(),
-        withdrawals: counting.filter(|counting| counting.header.is_withdrawal()).count(),
+        withdrawals: round.counting().filter(|counting| counting.header.is_withdrawal()).count(),
         opened: Vec::new(),
         liars: round.passes.values().flat_map(|pass| pass.liars.iter().copied()).collect(),
         dissenting: BTreeSet::new(),
@@ -139,7 +134,7 @@ fn recompute(
         Stage::Contradiction(what) => return Err(VerifyError::Contradiction { round: round.id, what }),
     };
     let unasked = |step: &Step| !opened.contains(step) && round.agreed_values(*step).is_some();
-    match STEPS.into_iter().find(unasked) {
+    match Step::ALL.into_iter().find(unasked) {
         Some(step) => Err(VerifyError::Unasked { round: round.id, step }),
         None => Ok((report, opened)),
     }

@@ -114,6 +114,12 @@ pub struct SealedContribution {
     pub acknowledged_by: Vec<u8>,
 }
 
+/// Returns the contribution that counts among a tag's: the latest. It is in the sealed set, or a withdrawal that took one out
+/// of it.
+pub(crate) fn counting(attempts: &BTreeMap<u8, SealedContribution>) -> Option<&SealedContribution> {
+    attempts.values().next_back()
+}
+
 /// The one accepted set of a round, in order of tags.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Sealed {
@@ -320,17 +326,20 @@ impl RoundRecord {
 
     /// Returns the contributions that count, by tag: of each tag the latest, a withdrawal too.
     pub fn counting(&self) -> impl Iterator<Item = &SealedContribution> {
-        self.contributions.values().filter_map(|attempts| attempts.values().next_back())
+        self.contributions.values().filter_map(|attempts| counting(attempts))
     }
 
-    /// Returns the bodies that whoever verifies the round asks for, once it has a result: what counts, the opened values, the
-    /// result, and what follows from it.
+    /// Returns the bodies that whoever verifies the round asks for, once it has a result: what counts, and what was stated.
     pub fn audited(&self) -> impl Iterator<Item = BlobId> {
+        self.counting().map(|counting| counting.header.body).chain(self.stated())
+    }
+
+    /// Returns the opened values, the result, and what follows from it, as far as they are agreed.
+    pub fn stated(&self) -> impl Iterator<Item = BlobId> {
         let values = Step::ALL.into_iter().filter_map(|step| Some(self.agreed_values(step)?.1));
         let result =
             self.agreed_result().into_iter().flat_map(|result| [Some(result.result), result.follows]).flatten();
-        let bodies = self.counting().map(|counting| counting.header.body);
-        bodies.chain(values).chain(result).chain(self.weighed_adapter())
+        values.chain(result).chain(self.weighed_adapter())
     }
 
     /// Returns the bodies of the sealed set; none before the seal.
