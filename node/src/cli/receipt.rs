@@ -16,7 +16,7 @@ use super::{
 use crate::{api::view, store::files};
 
 /// The version of what `--out` writes.
-const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 1;
 
 #[derive(Debug, Args)]
 pub(super) struct ShowReceipt {

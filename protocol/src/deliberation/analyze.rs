@@ -85,11 +85,12 @@ pub struct Analysis {
 /// Returns [`StageError::Shape`] if labels are given for another number of rows.
 pub fn analyze(matrix: &VoteMatrix, options: &Options) -> Result<Analysis, StageError> {
     let totals = matrix.totals();
-    let in_conversation = in_conversation(matrix);
+    let cast = matrix.votes_cast();
+    let in_conversation = with_enough_votes(matrix.items(), &cast);
     let center = center(&totals, &options.moderation.hidden);
     let votes = CentredVotes::new(matrix, &center, &options.moderation.hidden);
     let pca = votes.components(center);
-    let points = votes.project(&pca, &in_conversation, &matrix.votes_cast());
+    let points = votes.project(&pca, &in_conversation, &cast);
     let partition = match &options.labels {
         Some(labels) => {
             same_size("labels", matrix.rows().len(), labels.len())?;
@@ -119,8 +120,11 @@ pub fn analyze(matrix: &VoteMatrix, options: &Options) -> Result<Analysis, Stage
 
 /// Returns the rows with at least `min(7, items)` votes, and if they are fewer than fifteen those with the most votes.
 pub fn in_conversation(matrix: &VoteMatrix) -> Vec<usize> {
-    let least = usize::from(MIN_VOTES).min(matrix.items());
-    let cast = matrix.votes_cast();
+    with_enough_votes(matrix.items(), &matrix.votes_cast())
+}
+
+fn with_enough_votes(items: usize, cast: &[usize]) -> Vec<usize> {
+    let least = usize::from(MIN_VOTES).min(items);
     let mut rows: Vec<usize> = (0..cast.len()).collect();
     rows.sort_by(|&a, &b| cast[b].cmp(&cast[a]));
     let enough = rows.iter().filter(|&&row| cast[row] >= least).count();

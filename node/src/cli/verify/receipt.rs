@@ -10,10 +10,7 @@ use chorus_protocol::{
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Failure, output::short};
-
-/// The version of receipts that are read.
-const VERSION: u8 = 1;
+use crate::cli::{Failure, output::short, receipt::VERSION};
 
 /// Bytes of a receipt: far more than one has.
 const MAX_BYTES: u64 = 64 * 1024;

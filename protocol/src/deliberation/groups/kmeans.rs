@@ -197,16 +197,12 @@ impl Points {
     /// (Arthur and Vassilvitskii, 2007): far points are likely, so that small distant clusters are found too.
     fn scattered(&self, k: usize, state: &mut u64) -> Vec<[f64; 2]> {
         let mut chosen: Vec<[f64; 2]> = Vec::with_capacity(k);
-        let mut weights = vec![f64::INFINITY; self.sorted.len()];
-        for _ in 0..k {
-            match chosen.last() {
-                None => weights.fill(1.0),
-                Some(last) => {
-                    let first = chosen.len() == 1;
-                    for (weight, point) in weights.iter_mut().zip(&self.sorted) {
-                        let distance = square_distance(point, last);
-                        *weight = if first || distance < *weight { distance } else { *weight };
-                    }
+        let mut weights = vec![1.0; self.sorted.len()];
+        for number in 0..k {
+            if let Some(last) = chosen.last() {
+                for (weight, point) in weights.iter_mut().zip(&self.sorted) {
+                    let distance = square_distance(point, last);
+                    *weight = if number == 1 || distance < *weight { distance } else { *weight };
                 }
             }
             let mut left = unit(split_mix(state)) * weights.iter().fold(0.0, |sum, weight| sum + weight);
