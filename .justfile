@@ -18,7 +18,7 @@ test:
 
 # Lines of crypto and protocol that their tests and the simulations run; wants cargo-llvm-cov and llvm-tools.
 coverage *ARGS:
-    cargo llvm-cov nextest --release -p chorus-crypto -p chorus-protocol -p chorus-tests --ignore-filename-regex '(^|/)(node|tests)/|tests\.rs$' {{ARGS}}
+    cargo llvm-cov nextest --release -p chorus-crypto -p chorus-protocol -p chorus-tests --no-default-features --ignore-filename-regex '(^|/)(node|tests)/|tests\.rs$' {{ARGS}}
 
 # Mutants of what verifiers check, one part of many: `just mutants 1/16`; wants cargo-mutants.
 mutants SHARD *ARGS:

@@ -4,8 +4,10 @@ pub mod adapters;
 pub mod bundle;
 pub mod cohorts;
 pub mod community;
+#[cfg(feature = "node")]
 pub mod crash;
 pub mod data;
+#[cfg(feature = "node")]
 pub mod flood;
 pub mod fuzz;
 pub mod history;

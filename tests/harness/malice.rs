@@ -33,6 +33,7 @@ use crate::{
 
 pub mod censor;
 pub mod forge;
+#[cfg(feature = "node")]
 pub mod wire;
 
 /// What one lying operator does.

@@ -7,6 +7,7 @@ mod checkpoint;
 mod classes;
 mod codec;
 mod cohorts;
+#[cfg(feature = "node")]
 mod deliberation;
 mod determinism;
 mod durability;

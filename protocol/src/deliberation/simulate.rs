@@ -238,7 +238,7 @@ mod tests {
         let reals = outcome.findings.priorities.iter().chain(outcome.partition.centres.iter().flatten());
         reals.for_each(|value| value.to_bits().encode(&mut bytes));
         bytes.extend(outcome.partition.assignment.iter().map(|&block| u8::try_from(block).expect("few blocks")));
-        assert_eq!(BlobId::of(&bytes).to_string(), "31b632c9b8396909ea4c60b215d98d006f68203f06329cb7333d8bbd4a1927fe");
+        assert_eq!(BlobId::of(&bytes).to_string(), "a39473457414561ca9ec4207b89d5fc370f2da1667aea92c60af32402a29bf54");
     }
 
     #[test]

@@ -1,20 +1,20 @@
-//! Lloyd's k-means from many fixed starts, on points sorted by value.
+//! Lloyd's k-means from many fixed starts, on points in an order that follows from their values.
 //!
 //! Everybody who verifies a round makes the groups again and must find the same ones: sums are taken in one order, whatever
 //! is done at once.
 
+mod tree;
+
 use core::ops::Range;
 
 use rayon::prelude::*;
+use tree::{Share, Tree};
 
 /// Rounds of Lloyd's iteration. It ends by itself far earlier on real polls; the bound makes it end always.
 const MAX_ROUNDS: usize = 100;
 
 /// Starts at scattered (but fixed) points, besides the ones that are chosen for a reason.
 const SCATTERED_STARTS: usize = 48;
-
-/// Points that are looked at together: their coordinates and distances stay in registers and the nearest cache.
-const TILE: usize = 64;
 
 /// Points whose sums of distances are made together: those of all clusters stay in the second cache.
 const ROWS: usize = 1024;
@@ -23,10 +23,9 @@ const ROWS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Points {
     sorted: Vec<[f64; 2]>,
-    /// The same, coordinate by coordinate, for loops over one of them.
-    xs: Vec<f64>,
-    ys: Vec<f64>,
-    /// `order[s]` is the input index of sorted point `s`.
+    /// The same, in the order that labels have.
+    tree: Tree,
+    /// `order[t]` is the input index of the tree's point `t`.
     order: Vec<usize>,
 }
 
@@ -35,7 +34,7 @@ pub struct Points {
 pub struct Clustering {
     /// The centre of each cluster.
     pub centres: Vec<[f64; 2]>,
-    /// The cluster of each point, in sorted order.
+    /// The cluster of each point, in the tree's order.
     labels: Vec<u8>,
     /// The sum of squared distances to the centres.
     pub inertia: f64,
@@ -44,11 +43,10 @@ pub struct Clustering {
 impl Points {
     /// Sorts the points by their coordinates.
     pub fn new(points: &[[f64; 2]]) -> Self {
-        let mut order: Vec<usize> = (0..points.len()).collect();
-        order.sort_by(|&a, &b| compare(&points[a], &points[b]));
-        let sorted: Vec<[f64; 2]> = order.iter().map(|&index| points[index]).collect();
-        let (xs, ys) = sorted.iter().map(|[x, y]| (*x, *y)).unzip();
-        Self { sorted, xs, ys, order }
+        let mut sorted = points.to_vec();
+        sorted.sort_by(compare);
+        let (tree, order) = Tree::new(points);
+        Self { sorted, tree, order }
     }
 
     /// Returns the best clustering into `k` clusters of at least `least` points each, or `None` if no start leads to
@@ -73,9 +71,10 @@ impl Points {
 
     /// Returns all points as one cluster.
     pub fn single(&self) -> Clustering {
-        let labels = vec![0_u8; self.sorted.len()];
-        let centres = self.centres(&labels, 1).unwrap_or_else(|| vec![[0.0; 2]]);
-        let inertia = self.sorted.iter().map(|point| square_distance(point, &centres[0])).sum();
+        let mut labels = vec![0; self.sorted.len()];
+        let shares = self.tree.assign(&[[0.0; 2]], &mut labels);
+        let centres = means(&shares).unwrap_or_else(|| vec![[0.0; 2]]);
+        let inertia = self.inertia(&labels, &centres);
         Clustering { centres, labels, inertia }
     }
 
@@ -104,14 +103,14 @@ impl Points {
     /// Returns the silhouettes of some points, one for each clustering, point by point.
     fn silhouettes_of(&self, points: Range<usize>, clusterings: &[Clustering]) -> Vec<f64> {
         let sizes: Vec<Vec<usize>> = clusterings.iter().map(Clustering::sizes).collect();
-        let (xs, ys) = (&self.xs[points.clone()], &self.ys[points.clone()]);
+        let (xs, ys): (Vec<f64>, Vec<f64>) = self.tree.points()[points.clone()].iter().map(|[x, y]| (*x, *y)).unzip();
         // For each clustering and cluster, the sum of the distances from each point to its members: member by member, in
         // their order. One distance serves all clusterings.
         let mut sums: Vec<Vec<Vec<f64>>> =
             sizes.iter().map(|sizes| vec![vec![0.0; points.len()]; sizes.len()]).collect();
         let mut distances = vec![0.0; points.len()];
-        for (member, &[x, y]) in self.sorted.iter().enumerate() {
-            for ((distance, &to_x), &to_y) in distances.iter_mut().zip(xs).zip(ys) {
+        for (member, &[x, y]) in self.tree.points().iter().enumerate() {
+            for ((distance, &to_x), &to_y) in distances.iter_mut().zip(&xs).zip(&ys) {
                 let (across, up) = (to_x - x, to_y - y);
                 *distance = (across * across + up * up).sqrt();
             }
@@ -134,52 +133,21 @@ impl Points {
     fn lloyd(&self, mut centres: Vec<[f64; 2]>) -> Option<Clustering> {
         let (mut labels, mut nearest) = (Vec::new(), vec![0; self.sorted.len()]);
         for _ in 0..MAX_ROUNDS {
-            self.label(&centres, &mut nearest);
+            let shares = self.tree.assign(&centres, &mut nearest);
             if nearest == labels {
                 break;
             }
             labels.clone_from(&nearest);
-            centres = self.centres(&labels, centres.len())?;
+            centres = means(&shares)?;
         }
-        let inertia = self
-            .sorted
-            .iter()
-            .zip(&labels)
-            .map(|(point, &label)| square_distance(point, &centres[usize::from(label)]))
-            .sum();
+        let inertia = self.inertia(&labels, &centres);
         Some(Clustering { centres, labels, inertia }.canonical())
     }
 
-    /// Labels each point with its nearest centre, the first of several.
-    fn label(&self, centres: &[[f64; 2]], labels: &mut [u8]) {
-        for ((labels, xs), ys) in labels.chunks_mut(TILE).zip(self.xs.chunks(TILE)).zip(self.ys.chunks(TILE)) {
-            // Labels as numbers of the same width as distances: then all of it is done several points at a time.
-            let (mut least, mut nearest) = ([f64::INFINITY; TILE], [0.0_f64; TILE]);
-            for (number, &[x, y]) in (0_u8..).zip(centres) {
-                let number = f64::from(number);
-                for (((least, nearest), &to_x), &to_y) in least.iter_mut().zip(&mut nearest).zip(xs).zip(ys) {
-                    let (across, up) = (to_x - x, to_y - y);
-                    let distance = across * across + up * up;
-                    let is_nearer = distance < *least;
-                    *nearest = if is_nearer { number } else { *nearest };
-                    *least = if is_nearer { distance } else { *least };
-                }
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
-            labels.iter_mut().zip(nearest).for_each(|(label, nearest)| *label = nearest as u8);
-        }
-    }
-
-    /// Returns the mean of each cluster; `None` if one is empty.
-    fn centres(&self, labels: &[u8], k: usize) -> Option<Vec<[f64; 2]>> {
-        let mut sums = vec![([0.0; 2], 0_usize); k];
-        for (point, &label) in self.sorted.iter().zip(labels) {
-            let (sum, count) = &mut sums[usize::from(label)];
-            sum[0] += point[0];
-            sum[1] += point[1];
-            *count += 1;
-        }
-        sums.into_iter().map(|([x, y], count)| (count > 0).then(|| [x / float(count), y / float(count)])).collect()
+    /// Returns the sum of squared distances to the centres.
+    fn inertia(&self, labels: &[u8], centres: &[[f64; 2]]) -> f64 {
+        let of_point = |(point, &label): (&[f64; 2], &u8)| square_distance(point, &centres[usize::from(label)]);
+        self.tree.points().iter().zip(labels).map(of_point).sum()
     }
 
     /// Returns the starting centres: quantiles along each axis, farthest points from the mean on, and scattered ones.
@@ -267,6 +235,11 @@ fn silhouette(own: usize, sums: &[f64], sizes: &[usize]) -> f64 {
     let outer = others.map(|cluster| sums[cluster] / float(sizes[cluster])).fold(f64::INFINITY, f64::min);
     let larger = inner.max(outer);
     if larger > 0.0 && larger.is_finite() { (outer - inner) / larger } else { 0.0 }
+}
+
+/// Returns the mean of each cluster; `None` if one is empty.
+fn means(shares: &[Share]) -> Option<Vec<[f64; 2]>> {
+    shares.iter().map(|share| (share.count > 0).then(|| share.sum.map(|sum| sum / float(share.count)))).collect()
 }
 
 /// Returns the nearest centre; the first of several.

@@ -1,0 +1,223 @@
+//! A k-d tree over points of a plane, to find the nearest of a few centres for all of them at once.
+//!
+//! A rectangle that is nearer to one centre as a whole is not looked into: what there is to know of its points, their
+//! number and sum, is known beforehand (Kanungo, Mount, Netanyahu, Piatko, Silverman, Wu, *An efficient k-means clustering
+//! algorithm: analysis and implementation*, 2002, §2).
+
+use core::ops::Range;
+
+use super::{compare, square_distance};
+
+/// Points that are looked at one by one.
+const LEAF: usize = 8;
+
+/// What rounding could make of a difference of two squared distances, as a part of the largest squared distance.
+const ROUNDING: f64 = 1e-12;
+
+/// Points, rectangle within rectangle.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    /// Each before its parts, of which the first follows at once.
+    nodes: Vec<Node>,
+    points: Vec<[f64; 2]>,
+    rounding: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Node {
+    points: Range<usize>,
+    low: [f64; 2],
+    high: [f64; 2],
+    sum: [f64; 2],
+    /// The second of its two parts, unless it is a leaf.
+    second: Option<usize>,
+}
+
+/// The number and the sum of the points nearest to one centre.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Share {
+    pub(super) count: usize,
+    pub(super) sum: [f64; 2],
+}
+
+impl Share {
+    fn add(&mut self, count: usize, [x, y]: [f64; 2]) {
+        self.count += count;
+        self.sum[0] += x;
+        self.sum[1] += y;
+    }
+}
+
+impl Tree {
+    /// Returns the tree of some points, and the index of each of its points among them.
+    ///
+    /// Of equal points it does not matter which comes first; else the order follows from the points' values.
+    pub(super) fn new(points: &[[f64; 2]]) -> (Self, Vec<usize>) {
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        let mut nodes = Vec::new();
+        if !points.is_empty() {
+            grow(&mut nodes, points, 0, &mut order);
+        }
+        let points = order.iter().map(|&index| points[index]).collect();
+        let rounding = nodes.first().map_or(0.0, |root| ROUNDING * square_distance(&root.low, &root.high));
+        (Self { nodes, points, rounding }, order)
+    }
+
+    /// Returns the points in the tree's order.
+    pub(super) fn points(&self) -> &[[f64; 2]] {
+        &self.points
+    }
+
+    /// Labels each point with the nearest centre, the first of several, and returns what each centre has.
+    ///
+    /// The centres lie among the points.
+    pub(super) fn assign(&self, centres: &[[f64; 2]], labels: &mut [u8]) -> Vec<Share> {
+        let candidates = (0..=u8::MAX).take(centres.len()).collect();
+        let shares = vec![Share::default(); centres.len()];
+        let mut search = Search { tree: self, centres, labels, shares, candidates };
+        if !self.nodes.is_empty() {
+            search.visit(0, 0);
+        }
+        search.shares
+    }
+}
+
+/// Adds the node of `order`, whose first point is the tree's point number `first`, and all below it.
+fn grow(nodes: &mut Vec<Node>, points: &[[f64; 2]], first: usize, order: &mut [usize]) -> [f64; 2] {
+    let (mut low, mut high) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+    for &index in &*order {
+        for axis in 0..2 {
+            low[axis] = low[axis].min(points[index][axis]);
+            high[axis] = high[axis].max(points[index][axis]);
+        }
+    }
+    let node = nodes.len();
+    let range = first..first + order.len();
+    nodes.push(Node { points: range, low, high, sum: [0.0; 2], second: None });
+    let sum = if order.len() <= LEAF {
+        order.iter().fold([0.0; 2], |sum, &index| plus(sum, points[index]))
+    } else {
+        let wide = usize::from(high[1] - low[1] > high[0] - low[0]);
+        let turned = |index: usize| [points[index][wide], points[index][1 - wide]];
+        order.sort_by(|&a, &b| compare(&turned(a), &turned(b)));
+        let half = order.len() / 2;
+        let (left, right) = order.split_at_mut(half);
+        let left = grow(nodes, points, first, left);
+        nodes[node].second = Some(nodes.len());
+        plus(left, grow(nodes, points, first + half, right))
+    };
+    nodes[node].sum = sum;
+    sum
+}
+
+fn plus(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+    [a[0] + b[0], a[1] + b[1]]
+}
+
+/// A descent that looks for the nearest centres.
+struct Search<'a> {
+    tree: &'a Tree,
+    centres: &'a [[f64; 2]],
+    labels: &'a mut [u8],
+    shares: Vec<Share>,
+    /// The centres that can be nearest to a point of each rectangle on the way down, in their order.
+    candidates: Vec<u8>,
+}
+
+impl Search<'_> {
+    /// Labels the points of a node, to which only the candidates from `first` on can be nearest.
+    fn visit(&mut self, node: usize, first: usize) {
+        let second = self.tree.nodes[node].second;
+        let node_after = node + 1;
+        let node = &self.tree.nodes[node];
+        let own = self.candidates.len();
+        let middle = [(node.low[0] + node.high[0]) / 2.0, (node.low[1] + node.high[1]) / 2.0];
+        let best = self.nearest(&middle, first..own);
+        for place in first..own {
+            let candidate = self.candidates[place];
+            if candidate == best || !self.is_farther(candidate, best, node) {
+                self.candidates.push(candidate);
+            }
+        }
+        if self.candidates.len() == own + 1 {
+            self.labels[node.points.clone()].fill(best);
+            self.shares[usize::from(best)].add(node.points.len(), node.sum);
+        } else if let Some(second) = second {
+            self.visit(node_after, own);
+            self.visit(second, own);
+        } else {
+            for place in node.points.clone() {
+                let point = self.tree.points[place];
+                let label = self.nearest(&point, own..self.candidates.len());
+                self.labels[place] = label;
+                self.shares[usize::from(label)].add(1, point);
+            }
+        }
+        self.candidates.truncate(own);
+    }
+
+    /// Returns the nearest of some candidates, the first of several.
+    fn nearest(&self, point: &[f64; 2], among: Range<usize>) -> u8 {
+        let mut best = (0, f64::INFINITY);
+        for &candidate in &self.candidates[among] {
+            let distance = square_distance(point, &self.centres[usize::from(candidate)]);
+            if distance < best.1 {
+                best = (candidate, distance);
+            }
+        }
+        best.0
+    }
+
+    /// Whether every point of a rectangle is farther from `candidate` than from `best`, whatever is rounded: the
+    /// difference is linear, so that the corner towards the candidate decides.
+    fn is_farther(&self, candidate: u8, best: u8, node: &Node) -> bool {
+        let [candidate, best] = [candidate, best].map(|centre| &self.centres[usize::from(centre)]);
+        let side = |axis: usize| if candidate[axis] > best[axis] { node.high[axis] } else { node.low[axis] };
+        let corner = [side(0), side(1)];
+        square_distance(candidate, &corner) - square_distance(best, &corner) > self.tree.rounding
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_point_has_the_first_of_the_nearest_centres(
+            // Whole numbers, so that there are equal points and ties.
+            points in prop::collection::vec([-20_i8..20, -20_i8..20], 1..200),
+            chosen in prop::collection::vec(any::<prop::sample::Index>(), 1..6),
+            divisor in 1_u8..9,
+        ) {
+            let points: Vec<[f64; 2]> =
+                points.iter().map(|point| point.map(|entry| f64::from(entry) / f64::from(divisor))).collect();
+            let centres: Vec<[f64; 2]> = chosen.iter().map(|index| *index.get(&points)).collect();
+            let (tree, order) = Tree::new(&points);
+            let mut labels = vec![0; points.len()];
+
+            let shares = tree.assign(&centres, &mut labels);
+
+            for (&index, &label) in order.iter().zip(&labels) {
+                let distances: Vec<f64> = centres.iter().map(|centre| square_distance(&points[index], centre)).collect();
+                let least = distances.iter().copied().fold(f64::INFINITY, f64::min);
+                prop_assert_eq!(usize::from(label), distances.iter().position(|&other| other == least).expect("one"));
+            }
+            for (number, share) in shares.iter().enumerate() {
+                let own = || tree.points().iter().zip(&labels).filter(|(_, label)| usize::from(**label) == number);
+                let sum = own().fold([0.0; 2], |sum, (point, _)| plus(sum, *point));
+                prop_assert_eq!(share.count, own().count());
+                prop_assert!(share.sum.iter().zip(sum).all(|(a, b)| (a - b).abs() < 1e-9));
+            }
+        }
+    }
+
+    #[test]
+    fn no_points_are_no_trouble() {
+        let (tree, order) = Tree::new(&[]);
+
+        assert_eq!((tree.assign(&[], &mut []), order), (Vec::new(), Vec::new()));
+    }
+}
