@@ -20,9 +20,9 @@ test:
 coverage *ARGS:
     cargo llvm-cov nextest --release -p chorus-crypto -p chorus-protocol -p chorus-tests --no-default-features --ignore-filename-regex '(^|/)(node|tests)/|tests\.rs$' {{ARGS}}
 
-# Mutants of what verifiers check, one part of many: `just mutants 1/16`; wants cargo-mutants.
-mutants SHARD *ARGS:
-    cargo mutants --shard {{SHARD}} {{ARGS}}
+# Mutants of what verifiers check, one part of many: `just mutants chorus-crypto 0/16`; wants cargo-mutants.
+mutants PACKAGE SHARD *ARGS:
+    PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants --package {{PACKAGE}} --shard {{SHARD}} {{ARGS}}
 
 bench *ARGS:
     cargo bench -p chorus-crypto -p chorus-protocol {{ARGS}}

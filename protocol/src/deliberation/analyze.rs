@@ -150,12 +150,19 @@ fn center(totals: &Totals, hidden: &[bool]) -> Vec<f64> {
     totals.items.iter().enumerate().map(mean).collect()
 }
 
+/// Kinds of votes.
+const KINDS: usize = 3;
+
 /// The centred votes that were cast; all others are 0, as are those on hidden items.
+///
+/// A vote is one of three on an item: sums over votes are sums over what such a vote counts.
 struct CentredVotes {
-    /// Items and values, row by row.
-    entries: Vec<(u32, f64)>,
+    /// Of each vote, the item and the kind, `KINDS·item + kind`, row by row.
+    votes: Vec<u32>,
     /// Where each row ends.
     ends: Vec<usize>,
+    /// The centred value of each kind of vote on each item.
+    values: Vec<f64>,
     items: usize,
     /// What sums over the rows are divided by.
     degrees: f64,
@@ -163,27 +170,31 @@ struct CentredVotes {
 
 impl CentredVotes {
     fn new(matrix: &VoteMatrix, center: &[f64], hidden: &[bool]) -> Self {
-        let (mut entries, mut ends) = (Vec::new(), Vec::with_capacity(matrix.rows().len()));
+        let kinds: [(Vote, u32); KINDS] = [(Vote::Agree, 0), (Vote::Disagree, 1), (Vote::Pass, 2)];
+        let values = center.iter().flat_map(|center| kinds.map(|(vote, _)| real(vote.value().into()) - center));
+        let kind = |vote: Vote| kinds.iter().find_map(|(other, kind)| (*other == vote).then_some(*kind));
+        let firsts: Vec<u32> = (0..).step_by(KINDS).take(matrix.items()).collect();
+        let (mut votes, mut ends) = (Vec::new(), Vec::with_capacity(matrix.rows().len()));
         for row in matrix.rows() {
-            let centred = |(item, (vote, center)): (usize, (&Option<Vote>, &f64))| {
-                let value = real((*vote)?.value().into()) - center;
-                (!is_set(hidden, item)).then_some((u32::try_from(item).ok()?, value))
+            let shown = |(item, (vote, first)): (usize, (&Option<Vote>, &u32))| {
+                let vote = (*vote)?;
+                if is_set(hidden, item) { None } else { Some(first + kind(vote)?) }
             };
-            entries.extend(row.iter().zip(center).enumerate().filter_map(centred));
-            ends.push(entries.len());
+            votes.extend(row.iter().zip(&firsts).enumerate().filter_map(shown));
+            ends.push(votes.len());
         }
         let degrees = real(matrix.rows().len() as i128 - 1).max(1.0);
-        Self { entries, ends, items: matrix.items(), degrees }
+        Self { votes, ends, values: values.collect(), items: matrix.items(), degrees }
     }
 
-    fn rows(&self) -> impl Iterator<Item = &[(u32, f64)]> {
+    fn rows(&self) -> impl Iterator<Item = &[u32]> {
         let starts = core::iter::once(&0).chain(&self.ends);
-        starts.zip(&self.ends).map(|(start, end)| &self.entries[*start..*end])
+        starts.zip(&self.ends).map(|(start, end)| &self.votes[*start..*end])
     }
 
-    fn row(&self, row: usize) -> &[(u32, f64)] {
+    fn row(&self, row: usize) -> &[u32] {
         let start = row.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.entries[start..self.ends[row]]
+        &self.votes[start..self.ends[row]]
     }
 
     fn components(&self, center: Vec<f64>) -> Pca {
@@ -202,42 +213,60 @@ impl CentredVotes {
     /// Returns the projections as Polis has them: the sum over cast votes, times `√(items / votes cast)`. No axis leads
     /// along hidden items.
     fn project(&self, pca: &Pca, rows: &[usize], cast: &[usize]) -> Vec<Option<[f64; 2]>> {
+        let tables: Vec<Vec<f64>> = pca.axes.iter().map(|axis| self.along(axis)).collect();
         let mut points = vec![None; cast.len()];
         for &row in rows {
             let stretch = (real(self.items as i128) / real(cast[row].max(1) as i128)).sqrt();
-            let along = |axis: usize| pca.axes.get(axis).map_or(0.0, |axis| along(self.row(row), axis) * stretch);
+            let along = |axis: usize| tables.get(axis).map_or(0.0, |table| sum(self.row(row), table) * stretch);
             points[row] = Some([along(0), along(1)]);
         }
         points
     }
 
     fn total_variance(&self) -> f64 {
-        self.entries.iter().fold(0.0, |sum, (_, value)| sum + value * value) / self.degrees
+        let squares: Vec<f64> = self.values.iter().map(|value| value * value).collect();
+        self.rows().map(|row| sum(row, &squares)).sum::<f64>() / self.degrees
+    }
+
+    /// Returns what each kind of vote on each item adds to a product with `vector`.
+    fn along(&self, vector: &[f64]) -> Vec<f64> {
+        let of_item = |(values, entry): (&[f64; KINDS], &f64)| values.map(|value| value * entry);
+        self.values.as_chunks().0.iter().zip(vector).flat_map(of_item).collect()
     }
 
     /// Returns the product of the items' covariance and a vector, in time that grows with the votes that were cast.
     fn covariance_times(&self, vector: &[f64]) -> Vec<f64> {
-        let mut image = vec![0.0; self.items];
+        let along = self.along(vector);
+        let mut shares = vec![0.0; self.values.len()];
         for row in self.rows() {
-            let along = along(row, vector);
-            row.iter().for_each(|(item, value)| image[*item as usize] += along * value);
+            let along = sum(row, &along);
+            row.iter().for_each(|vote| shares[*vote as usize] += along);
         }
-        image.iter_mut().for_each(|entry| *entry /= self.degrees);
-        image
+        let (shares, values) = (shares.as_chunks::<KINDS>().0, self.values.as_chunks::<KINDS>().0);
+        let product = |shares: &[f64; KINDS], values: &[f64; KINDS]| -> f64 {
+            shares.iter().zip(values).map(|(share, value)| share * value).sum()
+        };
+        shares.iter().zip(values).map(|(shares, values)| product(shares, values) / self.degrees).collect()
     }
 
     /// Returns a fixed vector, of no secrecy, that is 0 where all votes are average.
     fn start(&self, number: u8) -> Vec<f64> {
         let mut is_there = vec![false; self.items];
-        self.entries.iter().for_each(|(item, value)| is_there[*item as usize] |= *value != 0.0);
+        self.votes.iter().for_each(|vote| is_there[*vote as usize / KINDS] |= self.values[*vote as usize] != 0.0);
         let column = omega_first([number; 32], self.items, 1).ok().and_then(|omega| omega.to_reals().pop());
         let entries = column.unwrap_or_default().into_iter().zip(is_there);
         entries.map(|(entry, is_there)| if is_there { entry } else { 0.0 }).collect()
     }
 }
 
-fn along(row: &[(u32, f64)], axis: &[f64]) -> f64 {
-    row.iter().fold(0.0, |sum, (item, value)| sum + value * axis[*item as usize])
+/// Returns the sum of what the votes of a row count: four sums at a time, as each addition waits for the one before it.
+fn sum(row: &[u32], table: &[f64]) -> f64 {
+    let (fours, rest) = row.as_chunks::<4>();
+    let mut sums = [0.0; 4];
+    for four in fours {
+        sums.iter_mut().zip(four).for_each(|(sum, vote)| *sum += table[*vote as usize]);
+    }
+    rest.iter().fold(sums.iter().sum(), |sum, vote| sum + table[*vote as usize])
 }
 
 #[cfg(test)]

@@ -5,13 +5,13 @@ use crate::deliberation::linear::dot;
 
 /// How far the image of an eigenvector may be from a multiple of it, in parts of the largest eigenvalue: for the first
 /// two, which are used, and for the others, which are only named. The error of an eigenvalue is the square of it.
-const TOLERANCE: [f64; 2] = [1e-12, 1e-7];
+const TOLERANCE: [f64; 2] = [1e-12, 1e-4];
 
 /// What is left of a vector after all others were taken out of it is rounding, if it is shorter than this part.
 const NOTHING: f64 = 1e-13;
 
 /// Steps between two looks at whether it is done.
-const LOOK: usize = 12;
+const LOOK: usize = 8;
 
 /// Rounds of implicit shifts for an eigenvalue: three are usual.
 const SHIFTS: usize = 60;

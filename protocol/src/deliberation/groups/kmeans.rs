@@ -16,6 +16,9 @@ const MAX_ROUNDS: usize = 100;
 /// Starts at scattered (but fixed) points, besides the ones that are chosen for a reason.
 const SCATTERED_STARTS: usize = 48;
 
+/// Rounds after which starts are compared, and how many of them go on: what is far behind by then hardly ever wins.
+const HEAT: (usize, usize) = (6, 12);
+
 /// Points whose sums of distances are made together: those of all clusters stay in the second cache.
 const ROWS: usize = 1024;
 
@@ -55,18 +58,24 @@ impl Points {
         if k == 0 || k.saturating_mul(least.max(1)) > self.sorted.len() {
             return None;
         }
-        let admitted = |start| self.lloyd(start).filter(|found| found.sizes().iter().all(|&size| size >= least));
-        let found: Vec<Option<Clustering>> = self.starts(k).into_par_iter().map(admitted).collect();
-        let mut best: Option<Clustering> = None;
-        for found in found {
-            // Strictly better only: the earlier start wins a tie.
-            if let Some(found) = found
-                && best.as_ref().is_none_or(|best| found.inertia < best.inertia)
-            {
-                best = Some(found);
-            }
-        }
-        best
+        let (rounds, going_on) = HEAT;
+        let begun = |start| {
+            let mut run = Run::new(start, self.sorted.len());
+            run.go(&self.tree, rounds).then_some(run)
+        };
+        let mut runs: Vec<Run> = self.starts(k).into_par_iter().filter_map(begun).collect();
+        // Stable: of two that are as good, the earlier start comes first.
+        runs.sort_by(|a, b| b.spread.total_cmp(&a.spread));
+        let ended = |run: &Run| {
+            let mut run = run.clone();
+            run.go(&self.tree, MAX_ROUNDS - rounds).then(|| self.clustering(run))
+        };
+        runs.chunks(going_on).find_map(|runs| {
+            let found: Vec<Option<Clustering>> = runs.par_iter().map(ended).collect();
+            let admitted = found.into_iter().flatten().filter(|found| found.sizes().iter().all(|&size| size >= least));
+            // Strictly better only: the earlier wins a tie.
+            admitted.reduce(|best, found| if found.inertia < best.inertia { found } else { best })
+        })
     }
 
     /// Returns all points as one cluster.
@@ -129,19 +138,9 @@ impl Points {
         silhouettes
     }
 
-    /// Runs Lloyd's iteration from `centres`; `None` if a cluster runs empty.
-    fn lloyd(&self, mut centres: Vec<[f64; 2]>) -> Option<Clustering> {
-        let (mut labels, mut nearest) = (Vec::new(), vec![0; self.sorted.len()]);
-        for _ in 0..MAX_ROUNDS {
-            let shares = self.tree.assign(&centres, &mut nearest);
-            if nearest == labels {
-                break;
-            }
-            labels.clone_from(&nearest);
-            centres = means(&shares)?;
-        }
-        let inertia = self.inertia(&labels, &centres);
-        Some(Clustering { centres, labels, inertia }.canonical())
+    fn clustering(&self, run: Run) -> Clustering {
+        let inertia = self.inertia(&run.labels, &run.centres);
+        Clustering { centres: run.centres, labels: run.labels, inertia }.canonical()
     }
 
     /// Returns the sum of squared distances to the centres.
@@ -235,6 +234,44 @@ fn silhouette(own: usize, sums: &[f64], sizes: &[usize]) -> f64 {
     let outer = others.map(|cluster| sums[cluster] / float(sizes[cluster])).fold(f64::INFINITY, f64::min);
     let larger = inner.max(outer);
     if larger > 0.0 && larger.is_finite() { (outer - inner) / larger } else { 0.0 }
+}
+
+/// Lloyd's iteration from one start.
+#[derive(Clone, Debug)]
+struct Run {
+    centres: Vec<[f64; 2]>,
+    labels: Vec<u8>,
+    /// What the sum of squared distances to the centres falls short of that to the origin: `Σ_j n_j·|c_j|²`.
+    spread: f64,
+    is_over: bool,
+}
+
+impl Run {
+    fn new(centres: Vec<[f64; 2]>, points: usize) -> Self {
+        // No label is so large: the first round is never the last.
+        Self { centres, labels: vec![u8::MAX; points], spread: 0.0, is_over: false }
+    }
+
+    /// Goes on for at most so many rounds; returns whether no cluster ran empty.
+    fn go(&mut self, tree: &Tree, rounds: usize) -> bool {
+        let mut nearest = vec![0; self.labels.len()];
+        for _ in 0..rounds {
+            if self.is_over {
+                break;
+            }
+            let shares = tree.assign(&self.centres, &mut nearest);
+            self.is_over = nearest == self.labels;
+            if !self.is_over {
+                self.labels.clone_from(&nearest);
+                let Some(centres) = means(&shares) else { return false };
+                let square =
+                    |(share, centre): (&Share, &[f64; 2])| float(share.count) * square_distance(centre, &[0.0; 2]);
+                self.spread = shares.iter().zip(&centres).map(square).sum();
+                self.centres = centres;
+            }
+        }
+        true
+    }
 }
 
 /// Returns the mean of each cluster; `None` if one is empty.

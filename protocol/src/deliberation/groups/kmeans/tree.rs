@@ -72,13 +72,27 @@ impl Tree {
     ///
     /// The centres lie among the points.
     pub(super) fn assign(&self, centres: &[[f64; 2]], labels: &mut [u8]) -> Vec<Share> {
-        let candidates = (0..=u8::MAX).take(centres.len()).collect();
+        let candidates = (0..=u8::MAX).zip(centres).map(|(label, &at)| Candidate { at, label }).collect();
         let shares = vec![Share::default(); centres.len()];
-        let mut search = Search { tree: self, centres, labels, shares, candidates };
-        if !self.nodes.is_empty() {
+        let mut search = Search { tree: self, labels, shares, candidates };
+        if !self.nodes.is_empty() && !centres.is_empty() {
             search.visit(0, 0);
         }
         search.shares
+    }
+
+    /// Whether every point of a rectangle is farther from `candidate` than from `best`, whatever is rounded: the
+    /// difference is linear, so that the corner towards the candidate decides.
+    fn is_farther(&self, candidate: &[f64; 2], best: &[f64; 2], node: &Node) -> bool {
+        let side = |axis: usize| if candidate[axis] > best[axis] { node.high[axis] } else { node.low[axis] };
+        let corner = [side(0), side(1)];
+        square_distance(candidate, &corner) - square_distance(best, &corner) > self.rounding
+    }
+}
+
+impl Node {
+    fn middle(&self) -> [f64; 2] {
+        [(self.low[0] + self.high[0]) / 2.0, (self.low[1] + self.high[1]) / 2.0]
     }
 }
 
@@ -114,68 +128,62 @@ fn plus(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
     [a[0] + b[0], a[1] + b[1]]
 }
 
+/// A centre that can be the nearest.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    at: [f64; 2],
+    label: u8,
+}
+
 /// A descent that looks for the nearest centres.
 struct Search<'a> {
     tree: &'a Tree,
-    centres: &'a [[f64; 2]],
     labels: &'a mut [u8],
     shares: Vec<Share>,
-    /// The centres that can be nearest to a point of each rectangle on the way down, in their order.
-    candidates: Vec<u8>,
+    /// Those that can be nearest to a point of each rectangle on the way down, in the order of their labels.
+    candidates: Vec<Candidate>,
 }
 
 impl Search<'_> {
     /// Labels the points of a node, to which only the candidates from `first` on can be nearest.
-    fn visit(&mut self, node: usize, first: usize) {
-        let second = self.tree.nodes[node].second;
-        let node_after = node + 1;
-        let node = &self.tree.nodes[node];
+    fn visit(&mut self, index: usize, first: usize) {
+        let node = &self.tree.nodes[index];
         let own = self.candidates.len();
-        let middle = [(node.low[0] + node.high[0]) / 2.0, (node.low[1] + node.high[1]) / 2.0];
-        let best = self.nearest(&middle, first..own);
+        let best = nearest(&node.middle(), &self.candidates[first..]);
         for place in first..own {
             let candidate = self.candidates[place];
-            if candidate == best || !self.is_farther(candidate, best, node) {
+            if candidate.label == best.label || !self.tree.is_farther(&candidate.at, &best.at, node) {
                 self.candidates.push(candidate);
             }
         }
-        if self.candidates.len() == own + 1 {
-            self.labels[node.points.clone()].fill(best);
-            self.shares[usize::from(best)].add(node.points.len(), node.sum);
-        } else if let Some(second) = second {
-            self.visit(node_after, own);
+        let left = &self.candidates[own..];
+        if left.len() == 1 {
+            self.labels[node.points.clone()].fill(best.label);
+            self.shares[usize::from(best.label)].add(node.points.len(), node.sum);
+        } else if let Some(second) = node.second {
+            self.visit(index + 1, own);
             self.visit(second, own);
         } else {
-            for place in node.points.clone() {
-                let point = self.tree.points[place];
-                let label = self.nearest(&point, own..self.candidates.len());
-                self.labels[place] = label;
-                self.shares[usize::from(label)].add(1, point);
+            let points = &self.tree.points[node.points.clone()];
+            for (label, point) in self.labels[node.points.clone()].iter_mut().zip(points) {
+                *label = nearest(point, left).label;
+                self.shares[usize::from(*label)].add(1, *point);
             }
         }
         self.candidates.truncate(own);
     }
+}
 
-    /// Returns the nearest of some candidates, the first of several.
-    fn nearest(&self, point: &[f64; 2], among: Range<usize>) -> u8 {
-        let mut best = (0, f64::INFINITY);
-        for &candidate in &self.candidates[among] {
-            let distance = square_distance(point, &self.centres[usize::from(candidate)]);
-            if distance < best.1 {
-                best = (candidate, distance);
-            }
+/// Returns the nearest of some candidates, of which there are any; the first of several.
+fn nearest(point: &[f64; 2], candidates: &[Candidate]) -> Candidate {
+    let mut best = (candidates[0], square_distance(point, &candidates[0].at));
+    for candidate in &candidates[1..] {
+        let distance = square_distance(point, &candidate.at);
+        if distance < best.1 {
+            best = (*candidate, distance);
         }
-        best.0
     }
-
-    /// Whether every point of a rectangle is farther from `candidate` than from `best`, whatever is rounded: the
-    /// difference is linear, so that the corner towards the candidate decides.
-    fn is_farther(&self, candidate: u8, best: u8, node: &Node) -> bool {
-        let [candidate, best] = [candidate, best].map(|centre| &self.centres[usize::from(centre)]);
-        let side = |axis: usize| if candidate[axis] > best[axis] { node.high[axis] } else { node.low[axis] };
-        let corner = [side(0), side(1)];
-        square_distance(candidate, &corner) - square_distance(best, &corner) > self.tree.rounding
-    }
+    best.0
 }
 
 #[cfg(test)]
