@@ -196,14 +196,14 @@ impl Member {
     }
 }
 
-#[divan::bench(args = [64, 1_024, 4_096], sample_count = 10)]
+#[divan::bench(args = [256, 1_024, 4_096], sample_count = 10)]
 fn credential_prove(bencher: Bencher<'_, '_>, members: usize) {
     let (member, mut rng) = (Member::new(members), rng());
     bencher.bench_local(|| member.prove(&mut rng));
 }
 
 /// The time is that of all in the batch.
-#[divan::bench(args = [64, 1_024, 4_096], sample_count = 10)]
+#[divan::bench(args = [256, 1_024, 4_096], sample_count = 10)]
 fn credential_verify_batch_of_64(bencher: Bencher<'_, '_>, members: usize) {
     let member = Member::new(members);
     let credential = member.prove(&mut rng());

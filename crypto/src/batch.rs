@@ -229,7 +229,7 @@ impl Batch {
     fn shorten(&mut self) {
         for (scalar, point) in self.scalars.iter_mut().zip(&mut self.points) {
             let negated = -*scalar;
-            if is_short(&negated) && !is_short(scalar) {
+            if is_short(&negated) {
                 *scalar = negated;
                 *point = -*point;
             }

@@ -100,6 +100,20 @@ mod tests {
     use super::*;
     use crate::hash::Stream;
 
+    #[test]
+    fn the_padded_vector_is_the_shortest_that_holds_all_entries() {
+        for items in 1..=super::super::layout::MAX_ITEMS {
+            for map in [false, true] {
+                let layout = Layout::new(items, map).expect("in range");
+                let virtual_entries = usize::from(items) + usize::from(map);
+                let entries = layout.data_rows() + layout.auxiliary_rows() + virtual_entries;
+                let variables = Statement::new(&layout).variables();
+
+                assert!(entries <= 1 << variables && entries > 1 << (variables - 1), "{items} items, map: {map}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn folding_coefficients_is_the_transpose_of_extending_rows(items in 1u16..40, map: bool, seed: u64) {

@@ -253,6 +253,8 @@ fn check_operators(points: &[Share<'_>]) -> Result<(), ReconstructError> {
 }
 
 /// One scalar per share: `Σ_k c_k·share_k` with 128-bit c from a hash of all shares.
+///
+/// A quick look only: shares that agree in it are compared entry by entry, so that nothing hangs on the c.
 fn combine(points: &[Share<'_>]) -> Vec<Scalar> {
     let mut input = Vec::new();
     for (operator, share) in points {

@@ -211,3 +211,17 @@ fn noise_is_the_same_for_everybody_and_within_one_term_per_set() {
         assert!(total(1).unsigned_abs() <= 5 * keys.len() as u64);
     }
 }
+
+#[test]
+fn a_share_of_another_length_is_a_lie_even_if_the_difference_is_zeros() {
+    let five = Scalar::from(5u8);
+    let share = vec![five, Scalar::ZERO];
+    for wrong in [vec![five], vec![five, Scalar::ZERO, Scalar::ZERO]] {
+        // A constant polynomial: everybody's share is the same.
+        let shares = [&share[..], &share[..], &share[..], &wrong[..]].map(<[_]>::to_vec);
+
+        let found = reconstruct(&points(&shares), 1, 3).expect("three agree");
+
+        assert_eq!((found.values_at_zero, found.liars), (share.clone(), vec![4]));
+    }
+}
