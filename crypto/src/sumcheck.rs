@@ -210,13 +210,8 @@ impl Sumcheck {
     }
 
     /// Returns the number of rounds.
-    pub const fn len(&self) -> usize {
+    pub const fn round_count(&self) -> usize {
         self.rounds.len()
-    }
-
-    /// Returns whether there are no rounds.
-    pub const fn is_empty(&self) -> bool {
-        self.rounds.is_empty()
     }
 
     /// Replays the rounds and returns how `K_ν` follows from `K_0` and the messages.

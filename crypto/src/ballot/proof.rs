@@ -124,7 +124,7 @@ impl Proof {
     ) -> Result<(), BallotError> {
         let statement = Statement::new(layout);
         BallotError::check_length("auxiliary rows", layout.auxiliary_rows(), self.auxiliary.len())?;
-        BallotError::check_length("rounds", statement.variables(), self.sumcheck.len())?;
+        BallotError::check_length("rounds", statement.variables(), self.sumcheck.round_count())?;
         let auxiliary = self.auxiliary.iter().map(Point::decompress).collect::<Result<Vec<_>, _>>()?;
         let rounds = self.sumcheck.points()?;
         let announced = self.opening.announced()?;

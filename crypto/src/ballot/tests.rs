@@ -326,7 +326,7 @@ fn every_change_of_a_point_of_the_proof_is_refused() {
         assert!(!cast.is_valid(), "{change:?}");
         cast.proof = original.clone();
     }
-    assert_eq!(count, cast.layout.auxiliary_rows() + 2 * original.sumcheck.len() + 3);
+    assert_eq!(count, cast.layout.auxiliary_rows() + 2 * original.sumcheck.round_count() + 3);
     assert!(cast.is_valid());
 }
 

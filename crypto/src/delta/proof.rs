@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Bound on auxiliary rows: a matrix of one column has four for the squares, and one for each mask.
-const MAX_AUXILIARY_ROWS: usize = super::statement::SQUARES + PROJECTIONS;
+pub(super) const MAX_AUXILIARY_ROWS: usize = super::statement::SQUARES + PROJECTIONS;
 
 /// Why a delta proof was refused. Describes its sender.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -205,7 +205,7 @@ impl Proof {
         let parts = [
             ("auxiliary rows", statement.auxiliary_rows(), self.auxiliary.len()),
             ("projections", PROJECTIONS, self.projections.len()),
-            ("rounds", statement.variables(), self.sumcheck.len()),
+            ("rounds", statement.variables(), self.sumcheck.round_count()),
             ("halvings", halvings, self.vector.halvings.len()),
             ("last entries", last, self.vector.last.len()),
         ];

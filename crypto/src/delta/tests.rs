@@ -499,6 +499,13 @@ fn statements_out_of_range_do_not_exist() {
 }
 
 #[test]
+fn a_proof_has_room_for_what_one_column_needs_and_no_more() {
+    let most = [1, 2, 3, 1 << 14].map(|columns| statement(1, columns, 1).auxiliary_rows());
+
+    assert_eq!(most.into_iter().max(), Some(proof::MAX_AUXILIARY_ROWS));
+}
+
+#[test]
 fn near_square_matrices_hold_their_entries() {
     let sides = |entries| Dimensions::near_square(entries).map(|found| (found.rows(), found.columns()));
     let expected = [(1, (1, 1)), (2, (1, 2)), (5, (2, 4)), (1 << 14, (128, 128)), (1 << 17, (256, 512))];

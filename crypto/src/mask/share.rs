@@ -288,6 +288,7 @@ fn agreement(points: &[Share<'_>], combined: &[Scalar], base: u8, needed: usize)
         combined.iter().enumerate().filter(|(index, _)| base >> index & 1 == 1).map(|(_, value)| *value).collect();
     let mut agreeing = base;
     for (index, (operator, share)) in points.iter().enumerate() {
+        // What the polynomials were made of lies on them.
         if base >> index & 1 == 1 || share.len() != length {
             continue;
         }

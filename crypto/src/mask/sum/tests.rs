@@ -67,6 +67,23 @@ fn opened_sums_are_the_plain_sums_and_verify() {
 }
 
 #[test]
+fn commitments_added_in_parts_are_those_added_at_once() {
+    let shape = shapes()[0];
+    let samples: Vec<_> = (0..3).map(|seed| Sample::new(4, shape, seed)).collect();
+    let rows = |sample: &Sample| sample.commitments[1..].to_vec();
+    let (mut sum, mut other) = (CommitmentSum::new(&shape), CommitmentSum::new(&shape));
+    sum.add(&rows(&samples[0])).expect("one shape");
+    samples[1..].iter().for_each(|sample| other.add(&rows(sample)).expect("one shape"));
+
+    sum.merge(&other).expect("one shape");
+
+    let rows: Vec<_> = samples.iter().map(rows).collect();
+    assert_eq!(sum.points(), sum_commitments(&shape, rows.iter().map(Vec::as_slice)).expect("one shape"));
+    let longer = CommitmentSum(vec![RistrettoPoint::identity(); shape.rows() + 1]);
+    assert!(matches!(sum.merge(&longer), Err(SumError::Length { .. })));
+}
+
+#[test]
 fn any_other_total_or_blinding_is_refused() {
     for shape in shapes() {
         let round = Round::new(4, shape, 3);
