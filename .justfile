@@ -20,9 +20,14 @@ test:
 coverage *ARGS:
     cargo llvm-cov nextest --release -p chorus-crypto -p chorus-protocol -p chorus-tests --no-default-features --ignore-filename-regex '(^|/)(node|tests)/|tests\.rs$' {{ARGS}}
 
-# Mutants of what verifiers check, one part of many: `just mutants chorus-crypto 0/16`; wants cargo-mutants.
-mutants PACKAGE SHARD *ARGS:
-    PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants --package {{PACKAGE}} --shard {{SHARD}} {{ARGS}}
+# Mutants of what verifiers check in `crypto`, one part of many: `just mutants-crypto 0/16`; wants cargo-mutants.
+mutants-crypto SHARD *ARGS:
+    PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants -p chorus-crypto --shard {{SHARD}} {{ARGS}}
+
+# The same in `protocol`, where the simulations are what notices: a minute for each.
+mutants-protocol SHARD *ARGS:
+    PROPTEST_MAX_SHRINK_ITERS=0 cargo mutants -p chorus-protocol --profile mutants-protocol --no-default-features \
+        --test-package chorus-protocol --test-package chorus-tests --shard {{SHARD}} {{ARGS}}
 
 bench *ARGS:
     cargo bench -p chorus-crypto -p chorus-protocol {{ARGS}}

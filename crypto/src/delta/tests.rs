@@ -257,6 +257,19 @@ fn evaluations_that_fit_the_sumcheck_and_not_the_rows_break_the_zero_alone() {
 }
 
 #[test]
+fn masks_that_make_up_for_another_norm_break_the_zero_alone() {
+    let statement = statement(2, 3, 10);
+    // The sum of squares is one too many: what is halved in each round, the masks take off at the end.
+    let excess = Scalar::from(1u64 << statement.variables()).invert();
+    let make_up = |end: &mut rounds::End, [_, of_masks]: [Scalar; 2]| {
+        end.masks = (Scalar::from(end.masks) - excess * of_masks.invert()).into();
+    };
+    let forgery = Forgery::new(statement, &[3, 0, 0, 0, -4, 1], &[5, 5, 5, 0]);
+
+    assert_eq!(forgery.send(&Twist { end: &make_up, ..HONEST }, &mut rng(1)).broken(), ["zero"]);
+}
+
+#[test]
 fn a_sumcheck_that_ends_in_another_commitment_breaks_the_square_alone() {
     let blinding = |end: &mut rounds::End, _: [Scalar; 2]| end.blinding += Scalar::ONE;
 

@@ -427,7 +427,7 @@ fn combine_totals(totals: &[Vec<i64>], weights: &[Scalar], width: usize) -> Vec<
 /// Returns the scalar of a signed integer.
 pub(super) fn signed(value: i64) -> Scalar {
     let magnitude = Scalar::from(value.unsigned_abs());
-    if value < 0 { -magnitude } else { magnitude }
+    if value.is_negative() { -magnitude } else { magnitude }
 }
 
 #[cfg(test)]
