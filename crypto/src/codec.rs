@@ -426,6 +426,15 @@ mod tests {
     }
 
     #[test]
+    fn what_remains_is_what_was_not_read() {
+        let mut input = Reader::new(&[1, 2, 3, 4, 5]);
+
+        assert_eq!((input.take(2), input.remaining()), (Ok(&[1, 2][..]), 3));
+        assert_eq!(input.take(4), Err(DecodeError::Truncated { missing: 1 }));
+        assert_eq!((input.remaining(), input.array(), input.remaining()), (3, Ok([3, 4, 5]), 0));
+    }
+
+    #[test]
     fn bounds_hold_before_anything_is_allocated() {
         assert_eq!(
             Reader::new(&[0xFF; 4]).seq::<u64>(10),
