@@ -150,3 +150,25 @@ impl Projection {
         self.rows.iter().zip(weights).map(|(signs, weight)| *weight * signs.sum(values)).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_of_the_signs_are_plus_and_a_quarter_minus_at_any_position() {
+        const LENGTH: usize = 40_000;
+        let signs = Signs::draw(&mut Stream::new(domain::PROJECTION, &[1; 32]), LENGTH);
+
+        // Of each four positions that share a byte, 10,000: six deviations of the binomial distribution are 260.
+        for part in 0..4 {
+            for indices in [&signs.plus, &signs.minus] {
+                let count = indices.iter().filter(|index| *index % 4 == part).count();
+                assert!((2_240..=2_760).contains(&count), "{count} of 10,000 at {part}");
+            }
+        }
+        let mut both: Vec<_> = signs.plus.iter().chain(&signs.minus).collect();
+        both.sort_unstable();
+        assert!(both.windows(2).all(|pair| pair[0] < pair[1]), "no position has two signs");
+    }
+}
