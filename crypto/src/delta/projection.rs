@@ -157,8 +157,8 @@ mod tests {
 
     #[test]
     fn a_quarter_of_the_signs_are_plus_and_a_quarter_minus_at_any_position() {
-        const LENGTH: usize = 40_000;
-        let signs = Signs::draw(&mut Stream::new(domain::PROJECTION, &[1; 32]), LENGTH);
+        const LENGTH: u32 = 40_000;
+        let signs = Signs::draw(&mut Stream::new(domain::PROJECTION, &[1; 32]), LENGTH as usize);
 
         // Of each four positions that share a byte, 10,000: six deviations of the binomial distribution are 260.
         for part in 0..4 {
@@ -167,6 +167,11 @@ mod tests {
                 assert!((2_240..=2_760).contains(&count), "{count} of 10,000 at {part}");
             }
         }
+        // Neighbours are alike with probability 3/8: each has bits of its own.
+        let has = |indices: &[u32], index: u32| indices.binary_search(&index).is_ok();
+        let sign = |index| (has(&signs.plus, index), has(&signs.minus, index));
+        let alike = (0..LENGTH).step_by(4).filter(|index| sign(*index) == sign(index + 1)).count();
+        assert!((3_460..=4_040).contains(&alike), "{alike} of 10,000");
         let mut both: Vec<_> = signs.plus.iter().chain(&signs.minus).collect();
         both.sort_unstable();
         assert!(both.windows(2).all(|pair| pair[0] < pair[1]), "no position has two signs");
