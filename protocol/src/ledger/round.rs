@@ -1,35 +1,36 @@
 //! One round as the log tells it: keys, opening, accepted contributions, seal, openings, passes, result.
 
+mod adapter;
+mod pass;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use chorus_crypto::{
-    Scalar,
     codec::{Encode as _, put_seq},
     credential::Tag,
     domain,
     hash::{self, Digest},
-    mask::reconstruct,
     seal::SealPublic,
     sign::PublicKey,
 };
 
+pub use self::{adapter::Verdict, pass::Pass};
 use super::{Division, Purpose, scope};
 use crate::{
     adapter::{
-        entry::{Assessment, Beacon, GroupScore, WeighedAdapter, Weighing},
-        gate::{Standing, medians, passes},
-        manifest::{AdapterManifest, Weights},
+        entry::{GroupScore, WeighedAdapter},
+        manifest::AdapterManifest,
     },
     charter::Charter,
-    fault::{Fault, bound, in_turn},
+    fault::{Fault, bound},
     id::{BlobId, CommunityId, RoundId, SetId},
     limits,
     log::entry::{
-        AcceptedContribution, ContributionHeader, EndPass, MaskOpening, OpenedValues, PartitionChoice, PassId,
-        PollKind, RoundKey, RoundOpening, RoundPlan, RoundResult, Share, ShareHash, Step,
+        AcceptedContribution, ContributionHeader, MaskOpening, OpenedValues, PartitionChoice, PassId, PollKind,
+        RoundKey, RoundOpening, RoundPlan, RoundResult, Step,
     },
     registry::{Snapshot, snapshot::LazyRing},
     time::Timestamp,
@@ -136,30 +137,6 @@ pub struct Opening {
     pub inputs: Digest,
     /// The sums by index of T.
     pub sums: BTreeMap<u8, BlobId>,
-}
-
-/// What the assessments of an adapter came to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Verdict {
-    /// Whether no group is worse off.
-    pub adopted: bool,
-    /// The medians for each group.
-    pub groups: Vec<GroupScore>,
-}
-
-/// One attempt at a pass of the secret PCA.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Pass {
-    /// Share digests by operator, with the digest of Ω.
-    pub hashes: BTreeMap<u8, (Digest, Digest)>,
-    /// Shares by operator.
-    pub shares: BTreeMap<u8, Vec<Scalar>>,
-    /// Operators that gave it up.
-    pub ended: BTreeSet<u8>,
-    /// The opened product, once ≥ 3f+1 shares lie on one polynomial of degree 2f.
-    pub product: Option<Vec<Scalar>>,
-    /// Operators whose share does not lie on it.
-    pub liars: BTreeSet<u8>,
 }
 
 /// A round as the log tells it.
@@ -286,42 +263,6 @@ impl RoundRecord {
     /// Returns whether contributors may consent to a point on an opinion map.
     pub const fn has_map(&self) -> bool {
         matches!(self.collects, Collects::Ballots(_)) && self.plan.classes.is_none()
-    }
-
-    /// Returns the manifest of the series, if deltas are collected.
-    pub const fn adapter(&self) -> Option<&Arc<AdapterManifest>> {
-        match &self.collects {
-            Collects::Ballots(_) => None,
-            Collects::Deltas(manifest) => Some(manifest),
-        }
-    }
-
-    /// Returns the weighing of classes that f + 1 operators state.
-    pub fn agreed_weighing(&self) -> Option<&WeighedAdapter> {
-        agreed(self.weighed.values().map(|(weighed, _)| weighed), self.charter.faulty())
-    }
-
-    /// Returns the adapter of the weighing that f + 1 operators state.
-    pub fn weighed_adapter(&self) -> Option<BlobId> {
-        self.agreed_weighing().map(|weighed| weighed.adapter)
-    }
-
-    /// Returns what became of an adapter round.
-    pub fn standing(&self) -> Standing {
-        let (Some(manifest), Some(result)) = (self.adapter(), self.agreed_result()) else {
-            return Standing::Unfinished;
-        };
-        let found = self.sealed.as_ref().map_or(0, |sealed| sealed.contributions.len());
-        if found < self.least() {
-            return Standing::Nothing;
-        }
-        let Some(adapter) = result.follows.or(self.weighed_adapter()) else { return Standing::Unweighed };
-        match (manifest.gate, &self.verdict) {
-            (None, _) => Standing::Adopted(adapter),
-            (Some(_), None) => Standing::Candidate(adapter),
-            (Some(_), Some(verdict)) if verdict.adopted => Standing::Adopted(adapter),
-            (Some(_), Some(_)) => Standing::Refused(adapter),
-        }
     }
 
     /// Returns the contributions that count, by tag: of each tag the latest, a withdrawal too.
@@ -566,51 +507,6 @@ impl RoundRecord {
         insert_once(self.opened.entry(opened.step).or_default(), operator, values, "opened values")
     }
 
-    pub(super) fn on_share_hash(&mut self, operator: u8, hash: &ShareHash) -> Result<(), Fault> {
-        self.sealed_as(hash.set)?;
-        bound("pass", limits::MAX_PASSES.into(), usize::from(hash.pass.pass) + 1)?;
-        bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(hash.pass.attempt) + 1)?;
-        let pass = self.passes.entry(hash.pass).or_default();
-        if !pass.shares.is_empty() {
-            return Err(Fault::Phase("a share's hash after the first share"));
-        }
-        insert_once(&mut pass.hashes, operator, (hash.inputs, hash.share), "a share's hash")
-    }
-
-    pub(super) fn on_share(&mut self, operator: u8, author: PublicKey, share: &Share) -> Result<(), Fault> {
-        let needed = 3 * usize::from(self.charter.faulty()) + 1;
-        let items = self.plan.items().len().max(1);
-        let pass = self.passes.get_mut(&share.pass).ok_or(Fault::Phase("a share"))?;
-        let (inputs, digest) = *pass.hashes.get(&operator).ok_or(Fault::Phase("a share without its hash"))?;
-        if pass.hashes.len() < needed {
-            return Err(Fault::Quorum { needed, found: pass.hashes.len() });
-        }
-        if share.digest(author) != digest {
-            return Err(Fault::Mismatch("the share's hash"));
-        }
-        if share.values.is_empty() || !share.values.len().is_multiple_of(items) || share.values.len() > 4 * items {
-            return Err(Fault::Mismatch("the share's size"));
-        }
-        insert_once(&mut pass.shares, operator, share.values.clone(), "a share")?;
-        if pass.product.is_none() && !pass.is_ended(self.charter.faulty()) {
-            pass.try_open(inputs, needed, self.charter.faulty());
-        }
-        Ok(())
-    }
-
-    pub(super) fn on_end_pass(&mut self, operator: u8, end: &EndPass) -> Result<(), Fault> {
-        if self.sealed.is_none() || !self.division.is_whole() {
-            return Err(Fault::Phase("the end of a pass"));
-        }
-        bound("pass", limits::MAX_PASSES.into(), usize::from(end.pass.pass) + 1)?;
-        bound("attempt", limits::MAX_ATTEMPTS.into(), usize::from(end.pass.attempt) + 1)?;
-        let pass = self.passes.entry(end.pass).or_default();
-        if pass.product.is_some() {
-            return Err(Fault::Phase("the end of a pass that has its product"));
-        }
-        if pass.ended.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("the end of a pass")) }
-    }
-
     pub(super) fn on_partition(&mut self, operator: u8, choice: &PartitionChoice) -> Result<(), Fault> {
         self.sealed_as(choice.set)?;
         if self.partition.is_some_and(|fixed| fixed != choice.partition) {
@@ -634,118 +530,11 @@ impl RoundRecord {
         Ok(())
     }
 
-    /// Takes an operator's values of what splits the set into cohorts.
-    pub(super) fn on_beacon(&mut self, operator: u8, said: &Beacon) -> Result<(), Fault> {
-        self.sealed_as(said.set)?;
-        if self.adapter().is_none_or(|adapter| !adapter.has_cohorts()) {
-            return Err(Fault::Phase("what splits a set that is not split"));
-        }
-        let subsets: Vec<_> = said.values.iter().map(|(subset, _)| usize::from(*subset)).collect();
-        if subsets != self.charter.sharing().held_by(operator) {
-            return Err(Fault::Mismatch("the subsets that the operator holds"));
-        }
-        insert_once(&mut self.beacons, operator, said.values.iter().copied().collect(), "a beacon")?;
-        if self.beacon.is_none() {
-            let of = |subset: usize| {
-                let subset = u8::try_from(subset).ok()?;
-                let said = self.beacons.values().filter_map(|values| values.get(&subset));
-                agreed(said, self.charter.faulty()).copied()
-            };
-            let values: Option<Vec<Digest>> = (0..self.charter.sharing().subset_count()).map(of).collect();
-            self.beacon = values.map(|values| {
-                let mut bytes = said.set.to_bytes();
-                put_seq(&mut bytes, &values);
-                hash::digest_bytes(domain::SPLIT, &bytes)
-            });
-        }
-        Ok(())
-    }
-
-    /// Takes an operator's word on the weighing of the classes of a finished round whose series asks for one.
-    pub(super) fn on_weighed(&mut self, operator: u8, said: &Weighing) -> Result<(), Fault> {
-        let standing = self.standing();
-        let is_posted = self.adapter().is_some_and(|adapter| adapter.combination.weights == Weights::Posted);
-        if !is_posted || standing != Standing::Unweighed {
-            return Err(Fault::Phase("a weighing of classes"));
-        }
-        let Weighing { number, weighed } = said;
-        if weighed.weights.iter().any(|weight| *weight > limits::MAX_WEIGHT) {
-            return Err(Fault::Mismatch("the classes' weights"));
-        }
-        // An operator may change its word a few times: they have to find one another.
-        let last = self.weighed.get(&operator);
-        in_turn(last.map_or(0, |(_, times)| *times), *number, "word on the weighing of classes")?;
-        if last.is_some_and(|(last, _)| last == weighed) {
-            return Err(Fault::Duplicate("a weighing of classes"));
-        }
-        bound("changes of a weighing", limits::MAX_WEIGHINGS, usize::from(*number))?;
-        self.weighed.insert(operator, (weighed.clone(), *number));
-        Ok(())
-    }
-
-    /// Takes an operator's assessment of the round's adapter.
-    pub(super) fn on_assessment(&mut self, operator: u8, said: &Assessment) -> Result<(), Fault> {
-        let faulty = self.charter.faulty();
-        let gate = self.adapter().and_then(|adapter| adapter.gate).ok_or(Fault::Phase("an assessment"))?;
-        let (Standing::Candidate(adapter) | Standing::Adopted(adapter) | Standing::Refused(adapter)) = self.standing()
-        else {
-            return Err(Fault::Phase("an assessment"));
-        };
-        let is_share = |score: &GroupScore| score.candidate <= 10_000 && score.reference <= 10_000;
-        if said.adapter != adapter || said.groups.len() != usize::from(gate.groups) || !said.groups.iter().all(is_share)
-        {
-            return Err(Fault::Mismatch("an assessment"));
-        }
-        insert_once(&mut self.assessments, operator, said.groups.clone(), "an assessment")?;
-        let needed = usize::from(self.charter.sharing().operators() - faulty);
-        if self.verdict.is_none() {
-            self.verdict = medians(&gate, &self.assessments, needed)
-                .map(|groups| Verdict { adopted: passes(&gate, &groups), groups });
-        }
-        Ok(())
-    }
-
     pub(super) fn on_erased(&mut self, operator: u8) -> Result<(), Fault> {
         if self.results.is_empty() {
             return Err(Fault::Phase("an erasure"));
         }
         if self.erased.insert(operator) { Ok(()) } else { Err(Fault::Duplicate("an erasure")) }
-    }
-}
-
-impl Pass {
-    /// Returns whether f + 1 operators gave it up before it had a product.
-    pub fn is_ended(&self, faulty: u8) -> bool {
-        self.product.is_none() && self.ended.len() > usize::from(faulty)
-    }
-
-    /// Opens the product if enough shares agree. Shares for another Ω or of another length take no part.
-    fn try_open(&mut self, inputs: Digest, needed: usize, faulty: u8) {
-        let Some(length) = self
-            .shares
-            .values()
-            .map(Vec::len)
-            .max_by_key(|length| self.shares.values().filter(|values| values.len() == *length).count())
-        else {
-            return;
-        };
-        let hashes = &self.hashes;
-        let comparable = |operator: &u8, values: &Vec<Scalar>| {
-            values.len() == length && hashes.get(operator).is_some_and(|(of, _)| *of == inputs)
-        };
-        let points: Vec<(u8, &[Scalar])> = self
-            .shares
-            .iter()
-            .filter(|(operator, values)| comparable(operator, values))
-            .map(|(operator, values)| (*operator, values.as_slice()))
-            .collect();
-        if points.len() < needed {
-            return;
-        }
-        if let Ok(opened) = reconstruct(&points, 2 * usize::from(faulty), needed) {
-            self.liars = opened.liars.iter().copied().collect();
-            self.product = Some(opened.values_at_zero);
-        }
     }
 }
 

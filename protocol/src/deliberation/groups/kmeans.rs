@@ -187,7 +187,9 @@ impl Points {
     fn farthest(&self, k: usize) -> Vec<[f64; 2]> {
         let mut chosen = self.single().centres;
         while chosen.len() <= k {
-            let distance = |point: &[f64; 2]| square_distance(point, &chosen[nearest(point, &chosen)]);
+            let distance = |point: &[f64; 2]| {
+                chosen.iter().map(|other| square_distance(point, other)).fold(f64::INFINITY, f64::min)
+            };
             let mut far = (self.sorted[0], -1.0);
             for point in &self.sorted {
                 let distance = distance(point);
@@ -277,18 +279,6 @@ impl Run {
 /// Returns the mean of each cluster; `None` if one is empty.
 fn means(shares: &[Share]) -> Option<Vec<[f64; 2]>> {
     shares.iter().map(|share| (share.count > 0).then(|| share.sum.map(|sum| sum / float(share.count)))).collect()
-}
-
-/// Returns the nearest centre; the first of several.
-fn nearest(point: &[f64; 2], centres: &[[f64; 2]]) -> usize {
-    let mut best = (0, f64::INFINITY);
-    for (index, centre) in centres.iter().enumerate() {
-        let distance = square_distance(point, centre);
-        if distance < best.1 {
-            best = (index, distance);
-        }
-    }
-    best.0
 }
 
 fn square_distance(a: &[f64; 2], b: &[f64; 2]) -> f64 {

@@ -41,10 +41,9 @@ pub(super) struct Share {
 }
 
 impl Share {
-    fn add(&mut self, count: usize, [x, y]: [f64; 2]) {
+    fn add(&mut self, count: usize, sum: [f64; 2]) {
         self.count += count;
-        self.sum[0] += x;
-        self.sum[1] += y;
+        self.sum = plus(self.sum, sum);
     }
 }
 
