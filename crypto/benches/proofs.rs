@@ -27,6 +27,7 @@ fn main() {
 
 const ITEMS: [u16; 3] = [50, 100, 200];
 const BATCH: usize = 64;
+const DELTA_BATCH: usize = 16;
 
 fn rng() -> ChaCha20Rng {
     ChaCha20Rng::seed_from_u64(1)
@@ -151,6 +152,21 @@ fn delta_verify(bencher: Bencher<'_, '_>, exponent: u32) {
         let mut batch = Batch::new(&[1; 32]);
         let first = batch.insert(delta.commitments.iter().map(|point| point.decompress().expect("a point")));
         proof.verify(&mut transcript(&delta.commitments), &delta.statement, first, &mut batch).expect("lengths");
+        assert!(batch.verify(), "an honest delta");
+    });
+}
+
+/// Decompression included, the link not; the time is that of all in the batch.
+#[divan::bench(args = [14, 17, 20], sample_count = 10)]
+fn delta_verify_batch_of_16(bencher: Bencher<'_, '_>, exponent: u32) {
+    let delta = Delta::new(exponent);
+    let proof = delta.prove(&mut rng());
+    bencher.counter(DELTA_BATCH).bench_local(|| {
+        let mut batch = Batch::new(&[1; 32]);
+        for _ in 0..DELTA_BATCH {
+            let first = batch.insert(delta.commitments.iter().map(|point| point.decompress().expect("a point")));
+            proof.verify(&mut transcript(&delta.commitments), &delta.statement, first, &mut batch).expect("lengths");
+        }
         assert!(batch.verify(), "an honest delta");
     });
 }

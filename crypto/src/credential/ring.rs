@@ -148,7 +148,7 @@ impl Ring {
         for (position, member) in (0..).zip(self.points().iter().take(self.members)) {
             found.conditional_assign(&position, member.ct_eq(&point));
         }
-        usize::try_from(found).ok().filter(|position| *position < self.members)
+        if found == u32::MAX { None } else { usize::try_from(found).ok() }
     }
 
     pub(super) fn points(&self) -> &[RistrettoPoint] {

@@ -28,14 +28,17 @@ impl Signs {
     fn draw(stream: &mut Stream, length: usize) -> Self {
         let mut bytes = vec![0; length.div_ceil(4)];
         stream.fill(&mut bytes);
-        let (mut plus, mut minus) = (Vec::with_capacity(length), Vec::with_capacity(length));
+        // No branch, for none could be foreseen: each position is written to both, and stays where it belongs.
+        let (mut plus, mut minus) = (vec![0; length], vec![0; length]);
+        let (mut pluses, mut minuses) = (0, 0);
         for (position, index) in (0..length).zip(0u32..) {
-            match bytes[position / 4] >> (2 * (position % 4)) & 3 {
-                0 => plus.push(index),
-                1 => minus.push(index),
-                _ => {}
-            }
+            let code = bytes[position / 4] >> (2 * (position % 4)) & 3;
+            (plus[pluses], minus[minuses]) = (index, index);
+            pluses += usize::from(code == 0);
+            minuses += usize::from(code == 1);
         }
+        plus.truncate(pluses);
+        minus.truncate(minuses);
         Self { plus, minus }
     }
 

@@ -134,7 +134,8 @@ impl Encode for Subset {
 impl Decode for Subset {
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let members = u8::decode(input)?;
-        if members >> MAX_OPERATORS != 0 || members.count_ones() > u32::from((MAX_OPERATORS - 1) / 3) {
+        let largest = Committee { operators: MAX_OPERATORS };
+        if members >> largest.operators != 0 || members.count_ones() > u32::from(largest.faulty()) {
             return Err(DecodeError::OutOfRange("subset of operators"));
         }
         Ok(Self(members))
