@@ -414,6 +414,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pair_is_its_parts_and_a_box_what_is_in_it() {
+        let nested = Box::new((0x0102u16, (true, sample())));
+        let expected = [vec![1, 2, 1], sample().to_bytes()].concat();
+
+        assert_eq!(nested.to_bytes(), expected);
+        assert_eq!(Decode::from_bytes(&expected), Ok(nested));
+    }
+
+    #[test]
     fn every_truncation_and_extension_is_refused() {
         let bytes = sample().to_bytes();
 

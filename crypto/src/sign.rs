@@ -193,6 +193,14 @@ mod tests {
     }
 
     #[test]
+    fn keys_and_signatures_are_encoded_as_their_bytes() {
+        let (key, signature) = (PublicKey::from([7; 32]), Signature::from([8; 64]));
+
+        assert_eq!((key, signature).to_bytes(), [[7; 32].as_slice(), &[8; 64]].concat());
+        assert_eq!(Decode::from_bytes(&(key, signature).to_bytes()), Ok((key, signature)));
+    }
+
+    #[test]
     fn a_small_order_key_signs_nothing() {
         // The identity point as key and R verifies cofactored for every message; strictly it must not.
         let mut identity = [0; 32];

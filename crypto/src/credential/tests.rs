@@ -32,6 +32,14 @@ fn statement(secret: &LeafSecret, scopes: &[&[u8]], disclosed: &[u8]) -> Stateme
     }
 }
 
+#[test]
+fn each_coefficient_of_a_leaf_has_its_base() {
+    let attributes = (0..4).map(Base::LeafAttribute);
+    let expected = [Base::LeafSecret].into_iter().chain(attributes).chain([Base::LeafBlinding]);
+
+    assert!((0..SLOTS + 2).map(leaf::base).eq(expected));
+}
+
 fn shown(index: u32, leaf: Leaf) -> Holder {
     Holder::Open(ShownLeaf { index, leaf })
 }

@@ -31,8 +31,8 @@ impl Signs {
         // No branch, for none could be foreseen: each position is written to both, and stays where it belongs.
         let (mut plus, mut minus) = (vec![0; length], vec![0; length]);
         let (mut pluses, mut minuses) = (0, 0);
-        for (position, index) in (0..length).zip(0u32..) {
-            let code = bytes[position / 4] >> (2 * (position % 4)) & 3;
+        let codes = bytes.iter().flat_map(|byte| [0, 2, 4, 6].map(|shift| byte >> shift & 3));
+        for (index, code) in (0u32..).zip(codes.take(length)) {
             (plus[pluses], minus[minuses]) = (index, index);
             pluses += usize::from(code == 0);
             minuses += usize::from(code == 1);
@@ -159,24 +159,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quarter_of_the_signs_are_plus_and_a_quarter_minus_at_any_position() {
-        const LENGTH: u32 = 40_000;
-        let signs = Signs::draw(&mut Stream::new(domain::PROJECTION, &[1; 32]), LENGTH as usize);
+    fn a_sign_is_two_bits_of_the_stream_from_the_lowest_on() {
+        let stream = || Stream::new(domain::PROJECTION, &[1; 32]);
+        let mut bytes = [0; 16];
+        stream().fill(&mut bytes);
+        let bits = u128::from_le_bytes(bytes);
+        for length in [0, 1, 37, 64] {
+            let signs = Signs::draw(&mut stream(), length as usize);
+            let coded = |code| (0..length).filter(|index| bits >> (2 * index) & 3 == code).collect::<Vec<u32>>();
 
-        // Of each four positions that share a byte, 10,000: six deviations of the binomial distribution are 260.
-        for part in 0..4 {
-            for indices in [&signs.plus, &signs.minus] {
-                let count = indices.iter().filter(|index| *index % 4 == part).count();
-                assert!((2_240..=2_760).contains(&count), "{count} of 10,000 at {part}");
-            }
+            assert_eq!((signs.plus, signs.minus), (coded(0), coded(1)));
         }
-        // Neighbours are alike with probability 3/8: each has bits of its own.
-        let has = |indices: &[u32], index: u32| indices.binary_search(&index).is_ok();
-        let sign = |index| (has(&signs.plus, index), has(&signs.minus, index));
-        let alike = (0..LENGTH).step_by(4).filter(|index| sign(*index) == sign(index + 1)).count();
-        assert!((3_460..=4_040).contains(&alike), "{alike} of 10,000");
-        let mut both: Vec<_> = signs.plus.iter().chain(&signs.minus).collect();
-        both.sort_unstable();
-        assert!(both.windows(2).all(|pair| pair[0] < pair[1]), "no position has two signs");
+        assert!((0..4).all(|code| (0..64).any(|index| bits >> (2 * index) & 3 == code)), "every code is met");
     }
 }

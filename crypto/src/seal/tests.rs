@@ -33,6 +33,12 @@ fn every_changed_byte_and_every_truncation_is_refused() {
 }
 
 #[test]
+fn secrets_are_equal_if_their_bytes_are() {
+    assert_eq!(SealSecret::from_bytes(&[5; 32]), SealSecret::from_bytes(&[5; 32]));
+    assert_ne!(SealSecret::from_bytes(&[5; 32]), SealSecret::from_bytes(&[6; 32]));
+}
+
+#[test]
 fn nothing_is_sealed_to_or_opened_from_a_key_of_small_order() {
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
     let mut one = [0; 32];

@@ -17,12 +17,13 @@ use aide::axum::{
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State, rejection::JsonRejection},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{
         IntoResponse, Response,
         sse::{self, KeepAlive, Sse},
     },
+    routing::any,
 };
 use futures::stream;
 use serde_json::Value;
@@ -64,7 +65,11 @@ pub(super) fn described() -> ApiRouter<Shared> {
 
 /// Returns the routes of OpenAI's protocol.
 pub(super) fn openai(shared: Shared) -> Router {
+    let nowhere = async |method: Method, uri: Uri| {
+        refuse(StatusCode::NOT_FOUND, &format!("there is no such route: {method} {}", uri.path()), "unknown_url", None)
+    };
     Router::from(described_openai())
+        .route("/v1/{*path}", any(nowhere))
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(shared.clone(), enter))
         .with_state(shared)

@@ -114,6 +114,7 @@ async fn what_an_existing_client_does_wrong_is_told_in_its_own_shape() {
     let odd = code(fixture.complete(json!([])).await);
     let huge = code(fixture.complete(hello(json!({"user": "x".repeat(1 << 20)}))).await);
     let rebound = fixture.raw("GET", "/v1/models", Value::Null, Some(("Host", "evil.example"))).await;
+    let (nowhere, why) = fixture.raw("POST", "/v1/embeddings", json!({}), None).await;
 
     assert_eq!(unknown, (404, "model_not_found".into()));
     assert_eq!(tools, (400, "unsupported_parameter".into()));
@@ -123,6 +124,8 @@ async fn what_an_existing_client_does_wrong_is_told_in_its_own_shape() {
     assert!(matches!(odd.0, 400 | 422) && odd.1 == "invalid_request", "{odd:?}");
     assert_eq!(huge.0, 413);
     assert_eq!(rebound.0, 421);
+    let why: Value = serde_json::from_str(&why).expect("JSON");
+    assert_eq!((nowhere, &why["error"]["code"]), (404, &json!("unknown_url")), "{why}");
     fixture.service.node().clone().shutdown().await;
 }
 
