@@ -2,12 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use chorus_crypto::ballot::Vote;
+use chorus_crypto::{
+    ballot::Vote,
+    codec::{Decode as _, Encode as _},
+    credential::{Credential, GroupClaim},
+};
 use chorus_protocol::{
     audit,
     config::{Attribute, Policy},
-    contribution::{Contributor, Level},
+    contribution::{Body, CheckedForm, Contributor, Level, verify_all},
     deliberation::tally::Tally,
+    fault::Fault,
     ledger::RoundState,
     log::entry::{Census, ClassPlan, ClassSource, EarlierGroups, Entry, PollKind, RoundResult, SignedEntry, Step},
     peer::Command,
@@ -17,6 +22,7 @@ use chorus_protocol::{
     },
 };
 use chorus_tests::scenario::{Play, Scenario, level_of};
+use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
 const NORTH: u16 = 1;
 const SOUTH: u16 = 2;
@@ -164,11 +170,33 @@ fn groups(play: &Play, report: &RoundReport) -> BTreeMap<u16, Vec<usize>> {
     groups
 }
 
+/// What a ballot claims of its group is the scope and the ring of its class, and nothing else.
+fn check_claims(play: &Play, report: &RoundReport) {
+    let member = groups(play, report).into_iter().find(|(class, _)| *class != OTHER).expect("a group").1[0];
+    let (ledger, round) = (play.network.peer(0).ledger(), play.round().expect("the round"));
+    let mut contributor = Contributor::anonymous(&play.community.people[member].leaf);
+    contributor.on_map = false;
+    let votes = vec![Vote::Agree; play.scenario.items];
+    let ballot = contributor.cast(ledger, round, &votes, &mut ChaCha20Rng::seed_from_u64(1)).expect("a ballot");
+    let verdict = |change: fn(&mut GroupClaim)| {
+        let mut body = Body::from_bytes(&ballot.body).expect("a body");
+        let Credential::Ring(credential) = &mut body.credential else { panic!("an anonymous ballot") };
+        change(&mut credential.group.as_mut().expect("a group").claim);
+        let form = CheckedForm::new(ledger, &body.to_bytes())?;
+        verify_all(ledger, &[&form], &[1; 32]).remove(0).map(drop)
+    };
+
+    assert_eq!(verdict(|_| {}), Ok(()));
+    assert_eq!(verdict(|claim| claim.scope[0] ^= 1), Err(Fault::Mismatch("the class")));
+    assert_eq!(verdict(|claim| claim.ring[0] ^= 1), Err(Fault::Mismatch("the ring of a group")));
+}
+
 #[test]
 fn an_opinion_group_is_proved_without_showing_whose_ballot_it_was() {
     let (mut play, result) = first_round();
     let report = play.report(&result);
     open_second(&mut play, &report);
+    check_claims(&play, &report);
     for person in 0..30 {
         let votes = play.votes[person].clone();
         play.vote_as(person, &votes, |contributor: &mut Contributor<'_>| contributor.on_map = false);
