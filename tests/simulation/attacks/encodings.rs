@@ -9,7 +9,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     audit::{self, Bundle},
-    contribution::CheckedForm,
+    contribution::{CheckedForm, Contributor},
     ledger::RoundState,
     log::entry::{ContributionHeader, Entry, Registration, RoundKey, RoundOpening, SignedEntry},
     message::Message,
@@ -383,6 +383,21 @@ fn private_lists(town: &Town, honest: &Submission, level: Level) {
         change(&mut changed);
         let verdicts = town.check_private(&changed).expect("the public part holds");
         assert!(verdicts.iter().all(Result::is_err), "{number}, {level:?}");
+    }
+}
+
+#[test]
+fn attack_04_nothing_is_carried_in_a_withdrawal() {
+    let (town, poll) = town(4, 3, (PollKind::Value, 2));
+    let ballot = cast(&forger(&town, poll.round, 0, Level::Anonymous), 1);
+    let contributor = Contributor::anonymous(&town.community.people[0].leaf);
+    let withdrawal =
+        contributor.withdraw(&town.ledger, town.round(poll.round), &mut rng(2)).expect("a member may withdraw");
+
+    assert_eq!(town.check_private(&withdrawal), Ok(vec![Ok(()); 4]));
+    for (masked, boxes) in [(ballot.masked, Vec::new()), (Vec::new(), ballot.boxes)] {
+        let laden = Submission { masked, boxes, ..withdrawal.clone() };
+        assert_eq!(town.check_private(&laden), Ok(vec![Err(Fault::Mismatch("a withdrawal's masks")); 4]));
     }
 }
 
