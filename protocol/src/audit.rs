@@ -76,8 +76,8 @@ pub use receipt::{Receipt, Standing};
 pub use replay::LogCheck;
 pub use report::{Progress, Report, RoundSummary, Summary, Topic};
 
-pub use check::{Options, verify, verify_cohort, verify_with};
-pub use tree::{Branch, MAX_LEVELS, Open, Tree, verify_tree};
+pub use check::{Options, verify, verify_with};
+pub use tree::{Branch, LEVELS, Open, Tree, verify_tree};
 pub use write::{Writer, write, write_cohort};
 
 #[cfg(test)]

@@ -203,12 +203,21 @@ impl Bundles {
     /// # Errors
     ///
     /// Returns what is wrong.
-    pub fn verify(&self, mut root: &[u8]) -> Result<audit::Tree, audit::VerifyError> {
+    pub fn verify(&self, root: &[u8]) -> Result<audit::Tree, audit::VerifyError> {
+        self.verify_levels(root, audit::LEVELS)
+    }
+
+    /// Verifies those of so many levels below a root's.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong.
+    pub fn verify_levels(&self, mut root: &[u8], levels: usize) -> Result<audit::Tree, audit::VerifyError> {
         let mut open = |origin: &Origin| {
             let bytes = self.0.get(origin)?.clone();
             Some(Box::new(std::io::Cursor::new(bytes)) as Box<dyn Read>)
         };
-        audit::verify_tree(&mut root, &mut open, &mut |_| {})
+        audit::verify_tree(&mut root, levels, &mut open, &mut |_| {})
     }
 }
 

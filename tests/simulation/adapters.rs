@@ -9,7 +9,7 @@ use chorus_protocol::{
         manifest::{AdapterManifest, Centre, Combination, Gate, Noise, Weights},
         report::{AdapterOutcome, AdapterReport, VariantKind},
     },
-    audit::{self, Topic},
+    audit::{self, Bundle, Topic, VerifyError},
     config::{Attribute, Policy},
     fault::Fault,
     id::SeriesId,
@@ -19,6 +19,7 @@ use chorus_protocol::{
 };
 use chorus_tests::{
     adapters::{ENTRIES, delta, manifest},
+    bundle::Corrupt,
     malice::{Liar, Lie},
     scenario::{Play, Scenario},
 };
@@ -293,6 +294,22 @@ fn classes_are_weighed_once_f_plus_one_operators_say_how() {
     assert_step(&values.values, &[0; ENTRIES], mean);
     assert_eq!(play.network.peer(0).ledger().adopted(series), Some((report.round, said.adapter)));
     verify(&play);
+
+    // All operators together may write that another adapter follows; nobody who looks believes it.
+    let bundle = Bundle::from_bytes(&play.bundle(0)).expect("a bundle");
+    let mut log = Corrupt::new(&play.community, &bundle);
+    let false_adapter = log.keep(b"another adapter".to_vec());
+    for entry in log.entries() {
+        if let Entry::Weigh(word) = &mut entry.entry {
+            word.weighed.adapter = false_adapter;
+        }
+    }
+    let refused = audit::verify(&mut &log.bundle()[..], &mut |_| {});
+    let follows = |error: &VerifyError| {
+        matches!(error, VerifyError::Follows { logged, recomputed, .. }
+            if (*logged, *recomputed) == (Some(false_adapter), Some(said.adapter)))
+    };
+    assert!(refused.as_ref().is_err_and(follows), "{refused:?}");
 }
 
 #[test]

@@ -21,15 +21,18 @@ use chorus_crypto::{
     sign::SecretKey,
 };
 use chorus_protocol::{
-    audit::{self, Bundle, Progress, Report, VerifyError, WriteError, verify},
+    audit::{self, Bundle, LogCheck, Progress, Report, VerifyError, WriteError, verify},
     config::{Attribute, Policy},
     contribution::Contributor,
     id::{BlobId, RoundId},
     ledger::RoundState,
-    log::consensus::Decision,
-    log::entry::{
-        AnonymousProposal, AttesterRemoval, Census, EndPass, Entry, Expulsion, LeafRotation, PassId, PollKind,
-        Registration, Revocation, SignedEntry, Step, Veto, Vouch,
+    log::{
+        batch::Height,
+        consensus::Decision,
+        entry::{
+            AnonymousProposal, AttesterRemoval, Census, EndPass, Entry, Expulsion, LeafRotation, PassId, PollKind,
+            Registration, Revocation, SignedEntry, Step, Veto, Vouch,
+        },
     },
     peer::Command,
     registry::{
@@ -235,6 +238,7 @@ fn an_honest_bundle_verifies_and_says_what_happened() {
     assert_eq!(report.members, VOTERS + 2);
     assert_eq!(report.contributions, (VOTERS + FEW) as u64);
     assert_eq!(verified, report.contributions);
+    assert_eq!(report.entries, BASE.corrupt.log.iter().flatten().count() as u64);
     assert_eq!(report.bytes, BASE.bytes.len() as u64);
     assert_eq!(report.convicted, BTreeSet::from([BASE.community.operators[4].public()]));
     let [large, small] = report.rounds.as_slice() else { panic!("two rounds: {:?}", report.rounds) };
@@ -260,6 +264,23 @@ fn a_log_that_is_signed_anew_without_a_change_still_verifies() {
     let report = check(&corrupt().bundle()).unwrap_or_else(|error| panic!("{error}"));
 
     assert_eq!(report.contributions, (VOTERS + FEW) as u64);
+}
+
+#[test]
+fn a_log_is_checked_decision_by_decision() {
+    let start = || LogCheck::new(BASE.bundle.genesis.clone()).expect("a founding document");
+    let (body, decisions) = (BASE.bundle.blobs[0].0, &BASE.bundle.decisions);
+    let mut check = start();
+    assert!(!check.names(&body));
+
+    for (height, decision) in (1..).map(Height).zip(decisions) {
+        check.push(decision).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(check.height(), height);
+    }
+
+    assert!(check.names(&body) && !check.names(&BlobId::of(b"none")));
+    assert!(matches!(check.push(&decisions[0]), Err(VerifyError::Height { .. })));
+    assert!(matches!(start().push(&decisions[1]), Err(VerifyError::Height { .. })));
 }
 
 #[test]

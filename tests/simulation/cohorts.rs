@@ -13,6 +13,7 @@ use chorus_protocol::{
     round::report::{Outcome, RoundReport},
 };
 use chorus_tests::{
+    bundle::small,
     cohorts::{Bundles, Cohort, DividedPlay, operators, policy},
     restored::{assert_restores, restored},
     scenario::Scenario,
@@ -53,12 +54,18 @@ fn three_cohorts_of_three_on_two_levels_come_to_the_result_of_one_round() {
     assert!(constitution.is_some());
     assert_eq!(result.follows.map(|id| divided.play.body(&id)), constitution, "the same constitution, to the byte");
     let bundle = divided.play.bundle(0);
-    let tree = Bundles::of(&divided.cohorts).verify(&bundle).expect("everything follows");
+    let bundles = Bundles::of(&divided.cohorts);
+    let tree = bundles.verify(&bundle).expect("everything follows");
     assert!(tree.unchecked().is_empty());
     assert_eq!(
         tree.cohorts.iter().filter_map(|branch| branch.checked.as_ref()).map(|it| it.cohorts.len()).sum::<usize>(),
         9
     );
+    let unchecked = [3, 9, 0].into_iter().enumerate();
+    for (levels, left) in unchecked {
+        let tree = bundles.verify_levels(&bundle, levels).expect("what is looked at follows");
+        assert_eq!(tree.unchecked().len(), left, "{levels} levels below the root");
+    }
     divided.play.assert_restores();
 }
 
@@ -190,6 +197,11 @@ fn a_cohort_that_certifies_another_sum_than_its_log_is_found_by_its_bundle() {
     let other = bundles.0[&divided.cohorts[0].origin()].clone();
     bundles.0.insert(gone, other);
     assert!(matches!(bundles.verify(&bundle), Err(VerifyError::Cohort { number: 2, .. })));
+    // One of another community says so.
+    bundles.0.insert(gone, small().1);
+    let refused = bundles.verify(&bundle).expect_err("another community");
+    let VerifyError::Cohort { number: 2, error, .. } = refused else { panic!("{refused}") };
+    assert!(matches!(*error, VerifyError::OtherCommunity), "{error}");
 }
 
 /// What three of four operators of a cohort can certify: everybody agrees.

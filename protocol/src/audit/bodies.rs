@@ -18,11 +18,12 @@ use crate::{
     opening::Rows,
 };
 
-/// Bodies that are held and verified together, and their bytes: enough to keep all cores busy, few enough to hold.
+/// Bodies that are held and verified together, and their bytes: enough to keep all cores busy, few enough to hold. No verdict
+/// depends on how many they are.
 const TOGETHER: (usize, usize) = (256, 32 << 20);
 
 /// Bytes of decoded commitments that are held: those of some 2,000 ballots on 100 items. Of the rest the encoding is
-/// kept, a fifth of that, and decoded again for every opening.
+/// kept, a fifth of that, and decoded again for every opening, to the same verdict.
 const DECODED: usize = 128 << 20;
 
 /// The commitments to the data rows of a contribution.
@@ -68,7 +69,6 @@ pub(super) struct Bodies<'a> {
     /// The commitments of each contribution of the rounds that are not settled.
     commitments: BTreeMap<RoundId, BTreeMap<Tag, Commitments>>,
     held: usize,
-    batches: u64,
     /// Contributions that were read, and those among them whose proofs were verified.
     pub(super) read: u64,
     pub(super) proved: u64,
@@ -93,7 +93,6 @@ impl<'a> Bodies<'a> {
             held: 0,
             read: 0,
             proved: 0,
-            batches: 0,
             all: bodies().count() as u64,
         }
     }
@@ -136,7 +135,7 @@ impl<'a> Bodies<'a> {
         let forms: Vec<CheckedForm> = forms.into_iter().collect::<Result<_, _>>()?;
         let (chosen, others): (Vec<_>, Vec<_>) =
             pending.iter().zip(&forms).partition(|(read, _)| self.lot.falls_on(&read.body));
-        let seed = hash::digest(domain::BATCH, &(self.seed, self.batches));
+        let seed = hash::digest(domain::BATCH, &(self.seed, self.read));
         let of_chosen: Vec<&CheckedForm> = chosen.iter().map(|(_, form)| *form).collect();
         for ((read, form), verdict) in chosen.iter().zip(verify_decoded(self.ledger, &of_chosen, &seed)) {
             let points = verdict.map_err(|fault| self.refused(read, form, fault))?;
@@ -148,7 +147,6 @@ impl<'a> Bodies<'a> {
         for ((read, form), points) in others.iter().zip(decoded) {
             self.keep(read, form, points?);
         }
-        self.batches += 1;
         self.read += forms.len() as u64;
         progress(Progress::Contributions { verified: self.read, of: self.all });
         Ok(())

@@ -24,11 +24,12 @@ use crate::{
     round,
 };
 
-/// Decisions whose signatures are verified together on all cores, and their bytes.
+/// Decisions whose signatures are verified together on all cores, and their bytes. No verdict depends on how many they are:
+/// each is prepared alone and applied in its turn.
 const DECISIONS: (usize, usize) = (64, 8 << 20);
 
 /// Bytes that rounds may hold of which everything was read, before they are settled: small rounds wait for one
-/// another, so that their proofs are verified together.
+/// another, so that their proofs are verified together. No verdict depends on when.
 const WAITING: usize = 32 << 20;
 
 /// What a verifier is asked for.
@@ -66,21 +67,12 @@ pub fn verify_with(
     verify_from(None, input, options, progress).map(|(report, _)| report)
 }
 
-/// Verifies the bundle of a cohort: its log begins with the state `cohort`, which the parent's verified log leads to
-/// ([`Ledger::cohort`]).
+/// Verifies a bundle; returns what it shows, and what its log leads to. That of a cohort begins with the state `cohort`, which
+/// the parent's verified log leads to ([`Ledger::cohort`]).
 ///
 /// # Errors
 ///
-/// As [`verify`]; [`VerifyError::OtherCommunity`] if the bundle begins with another founding document.
-pub fn verify_cohort(
-    cohort: Ledger,
-    input: &mut impl Read,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Report, VerifyError> {
-    verify_from(Some(cohort), input, &Options::default(), progress).map(|(report, _)| report)
-}
-
-/// Verifies a bundle; returns what it shows, and what its log leads to.
+/// As [`verify`]; [`VerifyError::OtherCommunity`] if the bundle of a cohort begins with another founding document.
 pub(super) fn verify_from(
     cohort: Option<Ledger>,
     input: &mut (impl Read + ?Sized),

@@ -77,12 +77,10 @@ impl Lot {
 pub fn chance_of_missing(all: u64, bad: u64, checked: u64) -> f64 {
     let all = all.max(bad);
     let checked = checked.min(all);
-    if checked > all - bad {
-        return 0.0;
-    }
-    // Π (all − bad − i) / (all − i) over the draws, or over the bad ones, whichever are fewer: it is symmetrical.
-    let (draws, others) = if checked < bad { (checked, bad) } else { (bad, checked) };
-    (0..draws).map(|draw| (all - others - draw) as f64 / (all - draw) as f64).product()
+    // Π (all − bad − i) / (all − i) over the draws, or over the bad ones, whichever are fewer: it is symmetrical. Where good
+    // ones run out, a factor is zero.
+    let (draws, others) = (checked.min(bad), checked.max(bad));
+    (0..draws).map(|draw| all.saturating_sub(others + draw) as f64 / (all - draw) as f64).product()
 }
 
 #[cfg(test)]

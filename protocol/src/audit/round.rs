@@ -204,13 +204,9 @@ impl Observer for Checks<'_> {
     }
 
     fn on_product(&self, id: PassId, omega: &IntMatrix) -> Result<(), &'static str> {
-        let needed = 3 * usize::from(self.round.charter.faulty()) + 1;
-        let inputs = omega_digest(omega);
-        let multiplied = self.round.passes.get(&id).map_or(0, |pass| {
-            let by_omega = |operator: &&u8| pass.hashes.get(operator).is_some_and(|(of, _)| *of == inputs);
-            pass.shares.keys().filter(by_omega).count()
-        });
-        if multiplied >= needed {
+        // Of 3f + 3 operators at most, no two matrices have so many shares each: the product is that of this one.
+        let shares = self.round.passes.get(&id).map_or(0, |pass| pass.shares_for(omega_digest(omega)).count());
+        if shares >= self.round.shares_of_product() {
             return Ok(());
         }
         self.object("a product", VerifyError::Product { round: self.round.id, pass: id })

@@ -2,7 +2,10 @@
 
 use std::io::{self, Read};
 
-use chorus_crypto::{codec::DecodeError, sign::SecretKey};
+use chorus_crypto::{
+    codec::{Decode as _, DecodeError},
+    sign::SecretKey,
+};
 use proptest::prelude::*;
 
 use super::{format::FrameWriter, *};
@@ -10,7 +13,7 @@ use crate::{
     config::{Genesis, Policy},
     id::BlobId,
     limits,
-    log::batch::Height,
+    log::{batch::Height, consensus::Decision},
     registry::policy::Attester,
 };
 
@@ -80,22 +83,34 @@ fn an_invalid_founding_document_founds_nothing() {
 
 #[test]
 fn frames_are_bounded_known_and_in_order() {
-    let too_long = u32::try_from(limits::MAX_BLOB_BYTES + 1).expect("small").to_be_bytes();
-    let cases: [(&str, Vec<u8>); 8] = [
-        ("no end", vec![]),
-        ("an unknown frame", vec![3]),
-        ("a decision without bytes", vec![1, 0, 0, 0, 0]),
-        ("a decision that is too long", vec![1, 255, 255, 255, 255]),
-        ("a blob that is too long", [&[2][..], &[7; 32], &too_long].concat()),
-        ("a blob that is not there", [&[2][..], &[7; 32], &[0, 255, 0, 0]].concat()),
-        ("a decision after a blob", [&blob(b"a")[..], &[1, 0, 0, 0, 0]].concat()),
-        ("bytes after the end", vec![0, 0]),
+    let length = |bytes: usize| u32::try_from(bytes).expect("small").to_be_bytes();
+    let decision = |bytes: usize| [vec![1], length(bytes).to_vec(), vec![0xFF; bytes]].concat();
+    let blob_of = |bytes: usize| [&[2][..], &[7; 32], &length(bytes)].concat();
+    let (most, most_of_blob) = (limits::MAX_DECISION_BYTES, limits::MAX_BLOB_BYTES);
+    let unknown = |found| DecodeError::UnknownTag { of: "frame", found };
+    let too_long = |bound| DecodeError::TooLong { bound, found: bound + 1 };
+    let cases: [(&str, Vec<u8>, DecodeError); 9] = [
+        ("no end", vec![], DecodeError::Truncated { missing: 1 }),
+        ("an unknown frame", vec![3], unknown(3)),
+        ("half an id", vec![2, 7, 7], DecodeError::Truncated { missing: 30 }),
+        ("a decision that is too long", decision(most + 1), too_long(most)),
+        ("a blob that is too long", blob_of(most_of_blob + 1), too_long(most_of_blob)),
+        ("a blob that is not there", blob_of(255), DecodeError::Truncated { missing: 255 }),
+        ("half a blob", [blob_of(255), vec![0; 100]].concat(), DecodeError::Truncated { missing: 155 }),
+        ("a decision after a blob", [&blob(b"a")[..], &decision(0)].concat(), unknown(1)),
+        ("bytes after the end", vec![0, 0], DecodeError::Trailing(1)),
     ];
-    for (what, more) in cases {
-        let error = Bundle::from_bytes(&bundle(&more)).expect_err(what);
-        assert!(matches!(error, VerifyError::Encoding { .. }), "{what}: {error}");
+    let encoding = |more: &[u8]| match Bundle::from_bytes(&bundle(more)) {
+        Err(VerifyError::Encoding { error, .. }) => error,
+        other => panic!("{other:?}"),
+    };
+    for (what, more, expected) in cases {
+        assert_eq!(encoding(&more), expected, "{what}");
         assert!(check(&bundle(&more)).is_err_and(|error| error.exit_code() == 20), "{what}");
     }
+    // As long as a decision may be, and none.
+    assert_ne!(encoding(&decision(most)), DecodeError::TooLong { bound: most, found: most });
+    assert_eq!(encoding(&decision(0)), Decision::from_bytes(&[]).expect_err("nothing"));
     let mut wrong = blob(b"a");
     wrong[37] ^= 1;
     wrong.push(0);

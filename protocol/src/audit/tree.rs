@@ -5,8 +5,8 @@ use std::io::Read;
 use super::{Options, Progress, Report, VerifyError, check::verify_from};
 use crate::{cohort::Origin, ledger::Ledger, log::entry::RoundResult};
 
-/// Levels below the root that are followed. With a fan-in of thirty, four are enough for everybody.
-pub const MAX_LEVELS: usize = 8;
+/// Levels below the root that are worth following: with a fan-in of thirty, four are enough for everybody.
+pub const LEVELS: usize = 8;
 
 /// What the bundles of a community and of its cohorts show.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,18 +41,19 @@ impl Tree {
 /// Finds the bundle of a cohort, by where it comes from, if it is at hand.
 pub type Open<'a> = dyn FnMut(&Origin) -> Option<Box<dyn Read>> + 'a;
 
-/// Verifies a community's bundle and those of the cohorts of its divided rounds, on all levels; and that each result which a
-/// cohort certified to its parent is the one that its own bundle leads to.
+/// Verifies a community's bundle and those of the cohorts of its divided rounds, so many levels below the root; and that each
+/// result which a cohort certified to its parent is the one that its own bundle leads to.
 ///
 /// # Errors
 ///
 /// Returns the first thing that is wrong; nothing in the bundles is to be believed then.
 pub fn verify_tree(
     root: &mut dyn Read,
+    levels: usize,
     open: &mut Open<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
-    verify_level(None, root, (open, MAX_LEVELS), progress)
+    verify_level(None, root, (open, levels), progress)
 }
 
 fn verify_level(

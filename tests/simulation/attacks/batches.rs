@@ -1,5 +1,7 @@
 //! 10: weights of a batch that are equal or known, one bad proof among a thousand, floods.
 
+use std::sync::Arc;
+
 use chorus_crypto::{
     Scalar,
     batch::{Batch, Equation},
@@ -7,7 +9,7 @@ use chorus_crypto::{
     domain, hash,
 };
 use chorus_protocol::{
-    contribution::{CheckedForm, Contributor, verify_all},
+    contribution::{CheckedForm, Contributor, Verification, verify_all},
     message::Message,
     peer::Notice,
 };
@@ -134,6 +136,24 @@ fn attack_10_one_bad_proof_among_a_thousand_is_found_and_named() {
         let good = core::mem::replace(&mut forms[index], broken(index));
         assert_eq!(bad(&forms, 2), [(index, credential.clone())], "{index}");
         forms[index] = good;
+    }
+}
+
+#[test]
+fn verifications_of_the_same_bodies_with_the_same_weights_are_the_same() {
+    let (town, poll) = town(1, 3, (PollKind::Value, 1));
+    let form = |person| {
+        let ballot = cast(&forger(&town, poll.round, person, Level::Anonymous), 1);
+        Arc::new(town.check(&ballot).expect("an honest ballot").0)
+    };
+    let (alice, bob) = (form(0), form(1));
+    let of = |forms: &[&Arc<CheckedForm>], seed| {
+        Verification::new(town.ledger.clone(), forms.iter().map(|form| Arc::clone(form)).collect(), [seed; 32])
+    };
+
+    assert_eq!(of(&[&alice, &bob], 1), of(&[&alice, &bob], 1));
+    for (forms, seed) in [(&[&alice, &bob][..], 2), (&[&bob, &alice], 1), (&[&alice], 1), (&[], 1)] {
+        assert_ne!(of(forms, seed), of(&[&alice, &bob], 1));
     }
 }
 

@@ -9,10 +9,13 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     deliberation::constitution::Constitution,
+    facilitation::{AnnotatedProposal, Annotation, AnyProposal},
     id::BatchId,
     log::{
         batch::{Batch, Height},
-        entry::{AcceptedContribution, ContributionHeader, OpenedValues, Registration, RoundResult, SignedEntry},
+        entry::{
+            AcceptedContribution, ContributionHeader, OpenedValues, Proposal, Registration, RoundResult, SignedEntry,
+        },
     },
     opening::OpenedStep,
     registry::attestation::{Attestation, Claim},
@@ -159,6 +162,27 @@ fn membership_does_not_change_against_the_rules() {
     refuse_first("an anonymous item's number", 22, pick::propose_anonymously, |it| it.number += 1);
     refuse_first("an anonymous item's tag", 22, pick::propose_anonymously, |it| {
         it.tag = BASE.community.people[1].leaf.tag(&[1; 32]);
+    });
+    let annotated = |proposal| {
+        let annotation = Annotation { topic: "another".into(), ..Annotation::default() };
+        Entry::ProposeWith(Box::new(AnnotatedProposal { proposal, annotation }))
+    };
+    let beside = |what: &str, code, of: fn(&Entry) -> Option<AnyProposal>| {
+        refuse(what, code, |log| {
+            let said = log.entries().find_map(|entry| Some((of(&entry.entry)?, entry)));
+            let (proposal, entry) = said.expect("a proposal");
+            entry.entry = annotated(proposal);
+        });
+    };
+    beside("words beside an anonymous item that its author did not write", 22, |entry| match entry {
+        Entry::ProposeAnonymously(item) => {
+            Some(AnyProposal::Anonymous(AnonymousProposal { text: "Another".into(), ..item.clone() }))
+        }
+        _ => None,
+    });
+    beside("words beside an item of no poll", 21, |entry| match entry {
+        Entry::Propose(item) => Some(AnyProposal::Open(Proposal { poll: [9; 32].into(), ..item.clone() })),
+        _ => None,
     });
     let by = |what: &str, of: fn(&Entry) -> bool, author| {
         refuse(what, 22, |log| log.entries().find(|entry| of(&entry.entry)).expect("one").author = author);
@@ -508,6 +532,24 @@ fn shares_that_make_no_product_or_another_one_are_refused() {
         log.log.iter_mut().for_each(|batch| batch.retain(|entry| !matches!(entry.entry, Entry::Share(_))));
         log.log.retain(|batch| !batch.is_empty());
     });
+}
+
+/// Four of five operators who multiplied by the matrix that follows are enough, and three are not.
+#[test]
+fn a_product_is_that_of_3f_plus_1_operators() {
+    let multiplied_otherwise = |count| {
+        let mut log = corrupt();
+        let pass = PassId { pass: 0, attempt: 0 };
+        let hashes = log.entries().filter_map(|entry| pick::share_hash(&mut entry.entry));
+        let of_pass: Vec<_> = hashes.filter(|hash| hash.pass == pass).take(count).collect();
+        assert_eq!(of_pass.len(), count);
+        of_pass.into_iter().for_each(|hash| hash.inputs = flip(&hash.inputs));
+        log.bundle()
+    };
+
+    assert_eq!(check(&multiplied_otherwise(1)).map(|report| report.rounds.len()).ok(), Some(2));
+    assert_refused("no four of five multiplied by one matrix", &multiplied_otherwise(2), &[26]);
+    assert_refused("four of five multiplied by another", &multiplied_otherwise(4), &[24]);
 }
 
 /// One wrong share of five is corrected, and its operator named: an honest log with one liar.

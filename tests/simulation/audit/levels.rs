@@ -190,20 +190,28 @@ fn a_receipt_says_whether_exactly_this_contribution_counts() {
         let first = first.map_or_else(|| Receipt { sequence: 0, ..receipt(latest) }, receipt);
         let replaced = Standing::Replaced { sequence: 1, body: latest.header.body, withdrawn };
         assert_eq!(standing(&BASE.bytes, first), replaced);
+        assert!(!replaced.holds());
         let latest = standing(&BASE.bytes, receipt(latest));
         assert_eq!(latest == Standing::TakenBack, withdrawn, "{latest:?}");
         assert!(latest.holds());
     }
     let known = receipt(&once[0]);
     let body = BlobId::of(b"what the node said that it had sent");
-    assert_eq!(
-        standing(&BASE.bytes, Receipt { body, ..known.clone() }),
-        Standing::Other { body: known.body },
-        "another body was accepted in its place"
-    );
-    assert_eq!(standing(&BASE.bytes, Receipt { sequence: 3, ..known.clone() }), Standing::Absent);
-    assert_eq!(standing(&BASE.bytes, Receipt { round: BASE.small, ..known.clone() }), Standing::Absent);
-    assert_eq!(standing(&BASE.bytes, Receipt { round: [9; 32].into(), ..known }), Standing::UnknownRound);
+    let others = [
+        (
+            "another body was accepted in its place",
+            Receipt { body, ..known.clone() },
+            Standing::Other { body: known.body },
+        ),
+        ("a later one", Receipt { sequence: 3, ..known.clone() }, Standing::Absent),
+        ("in another round", Receipt { round: BASE.small, ..known.clone() }, Standing::Absent),
+        ("in no round", Receipt { round: [9; 32].into(), ..known }, Standing::UnknownRound),
+    ];
+    for (what, receipt, expected) in others {
+        let standing = standing(&BASE.bytes, receipt);
+        assert_eq!(standing, expected, "{what}");
+        assert!(!standing.holds(), "{what}");
+    }
 }
 
 #[test]

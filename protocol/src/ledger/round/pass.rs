@@ -27,6 +27,11 @@ pub struct Pass {
 }
 
 impl RoundRecord {
+    /// Returns how many shares for one Ω make a product: 3f + 1, of which f may be wrong.
+    pub(crate) fn shares_of_product(&self) -> usize {
+        3 * usize::from(self.charter.faulty()) + 1
+    }
+
     pub(in crate::ledger) fn on_share_hash(&mut self, operator: u8, hash: &ShareHash) -> Result<(), Fault> {
         self.sealed_as(hash.set)?;
         bound("pass", limits::MAX_PASSES.into(), usize::from(hash.pass.pass) + 1)?;
@@ -39,7 +44,7 @@ impl RoundRecord {
     }
 
     pub(in crate::ledger) fn on_share(&mut self, operator: u8, author: PublicKey, share: &Share) -> Result<(), Fault> {
-        let needed = 3 * usize::from(self.charter.faulty()) + 1;
+        let needed = self.shares_of_product();
         let items = self.plan.items().len().max(1);
         let pass = self.passes.get_mut(&share.pass).ok_or(Fault::Phase("a share"))?;
         let (inputs, digest) = *pass.hashes.get(&operator).ok_or(Fault::Phase("a share without its hash"))?;
@@ -79,6 +84,15 @@ impl Pass {
         self.product.is_none() && self.ended.len() > usize::from(faulty)
     }
 
+    /// Returns the shares for the Ω with this digest, by operator.
+    pub(crate) fn shares_for(&self, inputs: Digest) -> impl Iterator<Item = (u8, &[Scalar])> {
+        let of_inputs = move |operator: &u8| self.hashes.get(operator).is_some_and(|(of, _)| *of == inputs);
+        self.shares
+            .iter()
+            .filter(move |(operator, _)| of_inputs(operator))
+            .map(|(operator, values)| (*operator, values.as_slice()))
+    }
+
     /// Opens the product if enough shares agree. Shares for another Ω or of another length take no part.
     fn try_open(&mut self, inputs: Digest, needed: usize, faulty: u8) {
         let Some(length) = self
@@ -89,16 +103,7 @@ impl Pass {
         else {
             return;
         };
-        let hashes = &self.hashes;
-        let comparable = |operator: &u8, values: &Vec<Scalar>| {
-            values.len() == length && hashes.get(operator).is_some_and(|(of, _)| *of == inputs)
-        };
-        let points: Vec<(u8, &[Scalar])> = self
-            .shares
-            .iter()
-            .filter(|(operator, values)| comparable(operator, values))
-            .map(|(operator, values)| (*operator, values.as_slice()))
-            .collect();
+        let points: Vec<_> = self.shares_for(inputs).filter(|(_, values)| values.len() == length).collect();
         if points.len() < needed {
             return;
         }
