@@ -193,21 +193,21 @@ fn blobs_cannot_be_changed_dropped_repeated_or_reordered() {
 
 #[test]
 fn a_blob_in_the_wrong_place_is_told_from_one_too_many_and_one_too_few() {
-    let refused = |change: &dyn Fn(&mut Vec<(BlobId, Vec<u8>)>)| {
+    let refused = |change: &dyn Fn(&mut Bundle)| {
         let mut bundle = BASE.bundle.clone();
-        change(&mut bundle.blobs);
+        change(&mut bundle);
         check(&bundle.to_bytes()).expect_err("another bundle").to_string()
     };
     let id = |at: usize| BASE.bundle.blobs[at].0;
 
     let order = |expected, found| VerifyError::BlobOrder { expected, found }.to_string();
-    assert_eq!(refused(&|blobs| blobs.swap(1, 2)), order(id(1), id(2)));
-    assert_eq!(refused(&|blobs| blobs.swap(1, 3)), order(id(1), id(3)));
-    assert_eq!(refused(&|blobs| drop(blobs.remove(1))), VerifyError::MissingBlob(id(1)).to_string());
-    assert_eq!(refused(&|blobs| blobs.truncate(1)), VerifyError::MissingBlob(id(1)).to_string());
+    assert_eq!(refused(&|it| it.blobs.swap(1, 2)), order(id(1), id(2)));
+    assert_eq!(refused(&|it| it.blobs.swap(1, 3)), order(id(1), id(3)));
+    assert_eq!(refused(&|it| drop(it.blobs.remove(1))), VerifyError::MissingBlob(id(1)).to_string());
+    assert_eq!(refused(&|it| it.blobs.truncate(1)), VerifyError::MissingBlob(id(1)).to_string());
     let superfluous = VerifyError::BlobSuperfluous(id(0)).to_string();
-    assert_eq!(refused(&|blobs| blobs.insert(2, blobs[0].clone())), superfluous);
-    assert_eq!(refused(&|blobs| blobs.push(blobs[0].clone())), superfluous);
+    assert_eq!(refused(&|it| it.blobs.insert(2, it.blobs[0].clone())), superfluous);
+    assert_eq!(refused(&|it| it.blobs.push(it.blobs[0].clone())), superfluous);
 }
 
 #[test]
