@@ -23,7 +23,6 @@ use axum::{
         IntoResponse, Response,
         sse::{self, KeepAlive, Sse},
     },
-    routing::any,
 };
 use futures::stream;
 use serde_json::Value;
@@ -42,6 +41,9 @@ use crate::chat::{
 
 /// Bytes of a request: a conversation as long as any is, with what JSON adds.
 const MAX_REQUEST_BYTES: usize = 4 * crate::chat::MAX_CONVERSATION_BYTES;
+
+/// Where OpenAI's protocol is.
+pub(super) const OPENAI: &str = "/v1";
 
 /// How long the first event is waited for before an answer begins: what goes wrong until then has a status of its own.
 const FIRST: Duration = Duration::from_secs(5);
@@ -66,22 +68,24 @@ pub(super) fn described() -> ApiRouter<Shared> {
 /// Returns the routes of OpenAI's protocol.
 pub(super) fn openai(shared: Shared) -> Router {
     let nowhere = async |method: Method, uri: Uri| {
-        refuse(StatusCode::NOT_FOUND, &format!("there is no such route: {method} {}", uri.path()), "unknown_url", None)
+        let why = format!("there is no such route: {method} {OPENAI}{}", uri.path());
+        refuse(StatusCode::NOT_FOUND, &why, "unknown_url", None)
     };
-    Router::from(described_openai())
-        .route("/v1/{*path}", any(nowhere))
+    let routes = Router::from(described_openai())
+        .fallback(nowhere)
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .layer(middleware::from_fn_with_state(shared.clone(), enter))
-        .with_state(shared)
+        .with_state(shared);
+    Router::new().nest(OPENAI, routes)
 }
 
-/// Returns them with what they say of themselves.
+/// Returns them, under [`OPENAI`], with what they say of themselves.
 pub(super) fn described_openai() -> ApiRouter<Shared> {
     ApiRouter::new()
-        .api_route("/v1/models", get_with(models, told("The models that can be asked.")))
-        .api_route("/v1/models/{model}", get_with(model, told("One of them.")))
+        .api_route("/models", get_with(models, told("The models that can be asked.")))
+        .api_route("/models/{model}", get_with(model, told("One of them.")))
         .api_route(
-            "/v1/chat/completions",
+            "/chat/completions",
             post_with(complete, |op| {
                 told("Asks a model: in one piece, or with `stream` as events (`chat.completion.chunk`).")(op)
                     .response::<200, Json<openai::Completion>>()

@@ -36,7 +36,9 @@ pub static JSON: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", document(
 pub fn document() -> Value {
     let mut api = OpenApi::default();
     describe(&mut api, open::described);
-    describe(&mut api, || ApiRouter::new().nest(BASE, routes::described()).merge(chat::described_openai()));
+    describe(&mut api, || {
+        ApiRouter::new().nest(BASE, routes::described()).nest(chat::OPENAI, chat::described_openai())
+    });
     let mut document = serde_json::to_value(api).expect("a description can always be written");
     complete(&mut document);
     document

@@ -8,7 +8,7 @@ use std::{
 use jsonschema::Validator;
 
 use super::*;
-use crate::api::openapi;
+use crate::api::{chat, openapi};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi::document);
 
@@ -19,7 +19,8 @@ pub(super) fn check(method: &str, path: &str, body: &Value, status: u16, answer:
     let path = path.split('?').next().unwrap_or_default();
     let Some(operation) = operation(method, path) else {
         assert!(status >= 400, "{method} {path} is not described");
-        return is_of(&json!({ "$ref": "#/components/schemas/ErrorBody" }), answer, path);
+        let error = if path.starts_with(chat::OPENAI) { "OpenAiErrorBody" } else { "ErrorBody" };
+        return is_of(&json!({ "$ref": format!("#/components/schemas/{error}") }), answer, path);
     };
     if method == "POST"
         && status == 200
