@@ -82,7 +82,8 @@ impl<'a> ShortMultiplier<'a> {
         };
         let mut rest: Zeroizing<Vec<i64>> = Zeroizing::new(values.iter().copied().map(i64::from).collect());
         let last = digits(bits, width) - 1;
-        let mut sums: Vec<_> = (0..last).map(|_| self.sum(&split_digits(&mut rest, width), width)).collect();
+        let mut sums = Vec::with_capacity(last as usize + 1);
+        sums.extend((0..last).map(|_| self.sum(&split_digits(&mut rest, width), width)));
         // What is left is the top digit: at most 2^(width − 1) in absolute value.
         sums.push(self.sum(&rest, width));
         let shift = |total: RistrettoPoint| (0..width).fold(total, |total, _| total + total);

@@ -1,7 +1,7 @@
 //! Ed25519 signatures over domain-separated messages, verified strictly.
 //!
-//! Only [`ed25519_dalek::VerifyingKey::verify_strict`] decides: it refuses small-order keys and values of R,
-//! and S that is not reduced, so that all peers agree on every signature (RFC 8032 leaves room that batch and cofactored
+//! [`ed25519_dalek::VerifyingKey::verify_strict`] decides: it refuses small-order keys and values of R,
+//! and S that is not reduced; and a key has one encoding. So all peers agree on every signature (RFC 8032 leaves room that batch and cofactored
 //! verification use).
 
 mod remembered;
@@ -36,13 +36,16 @@ impl PublicKey {
     ///
     /// # Errors
     ///
-    /// Returns [`SignatureError`] if the key is not a valid point or the signature does not verify strictly.
+    /// Returns [`SignatureError`] if the key is not a valid point in canonical form or the signature does not verify strictly.
     pub fn verify(&self, domain: Domain, message: &[u8], signature: &Signature) -> Result<(), SignatureError> {
         let signed = signed_bytes(domain, message);
         let digest = match remembered::is_known(self, &signed, signature) {
             Ok(()) => return Ok(()),
             Err(digest) => digest,
         };
+        if !is_reduced(&self.0) {
+            return Err(SignatureError);
+        }
         let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_err(|_| SignatureError)?;
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
         key.verify_strict(&signed, &signature).map_err(|_| SignatureError)?;
@@ -54,6 +57,12 @@ impl PublicKey {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+}
+
+/// Whether y is below `p = 2^255 − 19` (RFC 8032, 5.1.3). Points with x = 0, of which the sign has two forms, are of small order.
+fn is_reduced(key: &[u8; 32]) -> bool {
+    let [low, middle @ .., high] = key;
+    *low < 0xed || high & 0x7f != 0x7f || middle.iter().any(|byte| *byte != 0xff)
 }
 
 impl From<[u8; 32]> for PublicKey {
@@ -198,6 +207,25 @@ mod tests {
 
         assert_eq!((key, signature).to_bytes(), [[7; 32].as_slice(), &[8; 64]].concat());
         assert_eq!(Decode::from_bytes(&(key, signature).to_bytes()), Ok((key, signature)));
+    }
+
+    #[test]
+    fn a_key_has_one_encoding() {
+        let y = |low, high| {
+            let mut key = [0xff; 32];
+            (key[0], key[31]) = (low, high);
+            key
+        };
+        // p + 3 is read as 3, which is a point of large order.
+        let (other, large) =
+            (y(0xf0, 0x7f), |key| ed25519_dalek::VerifyingKey::from_bytes(&key).is_ok_and(|key| !key.is_weak()));
+
+        assert!(large(other));
+        assert!(![y(0xed, 0x7f), y(0xed, 0xff), other].iter().any(is_reduced), "p and more, whatever the sign");
+        assert!([y(0xec, 0x7f), y(0xec, 0xff), y(0xff, 0x7e), [0; 32]].iter().all(is_reduced));
+        let mut middle = y(0xed, 0x7f);
+        middle[17] = 0xfe;
+        assert!(is_reduced(&middle));
     }
 
     #[test]

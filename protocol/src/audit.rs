@@ -47,15 +47,21 @@
 //! The bundle of a community with a [divided round](crate::cohort) holds the cohorts' certificates, and shows that its result is
 //! their sum. Each cohort has a bundle of its own, with the founding document of the root at its beginning; its log begins with
 //! the state that the parent's leads to. [`verify_tree`] checks all that are at hand, and that each certificate is the result of
-//! its cohort's bundle.
+//! its cohort's bundle. Without a cohort's bundle what it certified stands on its operators' word, up to a whole round of it:
+//! [`Tree::unchecked`] names these cohorts, and no vote on the rules is divided.
 //!
 //! # What it shows, and what not
 //!
 //! Even if all operators are corrupt, a forged member, a stuffed or altered ballot, a false sum, opened point, result
 //! or constitution is found: commitments are binding, and nothing is taken from operators that is not checked. What
-//! they can do is leave contributions out (a participant holds acknowledgements) and choose poorer axes for the map:
-//! the products of the secret PCA are reconstructed from the logged shares, but only the operators know whether the
-//! shares were computed as they should be. The published explained variance shows it.
+//! they can do:
+//!
+//! * leave contributions out (a participant holds acknowledgements);
+//! * choose poorer axes for the map, or give up its passes so that there is none: the products of the secret PCA are
+//!   reconstructed from the logged shares, but only the operators know whether the shares were computed as they should be. The
+//!   published explained variance shows it;
+//! * choose the beacon, and with it the cohorts of an adapter round and the members of each cohort of a divided one;
+//! * state what a gate came to and how classes weigh as they like: both are their word, and stand in the report as such.
 
 mod bodies;
 mod check;

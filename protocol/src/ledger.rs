@@ -433,7 +433,7 @@ impl Ledger {
         Some((0..groups.k).filter_map(group).collect())
     }
 
-    /// Returns an operator's share of what all of them may have.
+    /// Returns an operator's share of what all of them may have. What is kept for good is bounded as a whole too: operators change.
     fn share_of(&self, all: usize) -> usize {
         all / self.charter().operators.len().max(1)
     }
@@ -503,6 +503,9 @@ fn check_classes(
         }
         ClassSource::Groups(groups) => {
             let earlier = rounds.get(&groups.round).ok_or(Fault::Unknown("round"))?;
+            if !earlier.has_groups() {
+                return Err(Fault::NotAllowed("classes by the groups of a round that looks for none"));
+            }
             let partition = earlier.partition.ok_or(Fault::Phase("classes by groups that are not fixed"))?;
             if partition_digest(groups.k, &groups.assignment) != partition {
                 return Err(Fault::Mismatch("the groups of the earlier round"));

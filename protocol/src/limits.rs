@@ -133,6 +133,9 @@ pub const MAX_WEIGHT: u32 = 1_000_000;
 /// People who have registered, admitted or not: each holds a leaf that nobody may use again.
 pub const MAX_REGISTRATIONS: usize = 2 * MAX_MEMBERS;
 
+/// Leaves, in use and used.
+pub const MAX_LEAVES: usize = 4 * MAX_REGISTRATIONS;
+
 /// People whom one attester registered and whom no quorum admits yet. A third of `MAX_ATTESTERS`, corrupt, fill a third of
 /// `MAX_REGISTRATIONS`.
 pub const MAX_CANDIDATES_PER_ATTESTER: usize = 512;

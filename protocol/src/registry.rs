@@ -319,6 +319,7 @@ impl Registry {
         let sponsor = self.sponsor(scene, author, registration)?;
         self.has_room_for(scene, sponsor)?;
         bound("registrations", limits::MAX_REGISTRATIONS, self.people.len() + 1)?;
+        bound("leaves", limits::MAX_LEAVES, self.leaves.len() + 1)?;
         if self.people.contains_key(&claim.key) || self.leaves.contains(&claim.leaf) {
             return Err(Fault::Duplicate("this registration"));
         }
@@ -511,7 +512,7 @@ impl Registry {
             return Err(Fault::Duplicate("this leaf"));
         }
         // Leaves are kept for ever, so that no leaf is ever two people's.
-        bound("leaves", 4 * limits::MAX_REGISTRATIONS, self.leaves.len() + 1)?;
+        bound("leaves", limits::MAX_LEAVES, self.leaves.len() + 1)?;
         let context = LeafRotation::context(scene.community, author);
         rotation.proof.verify(&person.claim.leaf, &rotation.leaf, &context)?;
         self.leaves.insert(rotation.leaf);

@@ -147,6 +147,9 @@ pub trait Observer {
     /// Returns why the values must not be used; the recomputation ends in [`Stage::Contradiction`].
     fn on_opened(&self, step: Step, plan: &OpeningPlan, values: &OpenedStep) -> Result<(), &'static str>;
 
+    /// The partition that was stated is the one that follows.
+    fn on_partition(&self);
+
     /// A pass of the secret PCA multiplied by what should have been `omega`.
     ///
     /// # Errors
@@ -162,6 +165,8 @@ impl Observer for Trusting {
     fn on_opened(&self, _: Step, _: &OpeningPlan, _: &OpenedStep) -> Result<(), &'static str> {
         Ok(())
     }
+
+    fn on_partition(&self) {}
 
     fn on_product(&self, _: PassId, _: &IntMatrix) -> Result<(), &'static str> {
         Ok(())
@@ -431,9 +436,10 @@ impl Course<'_> {
         let functionals = (0..map.axes.len()).map(|axis| point_functional(layout, map, axis, mu)).collect();
         let points = self.functionals(Step::Points, functional_plan(pointed.clone(), functionals))?;
         for (ballot, point) in pointed.iter().zip(points.chunks(map.axes.len())) {
-            let centred = map.axes.iter().zip(point).map(|(axis, value)| value - axis.dither_offset());
+            // Where no proof was looked at, no point is known to be one of a ballot.
+            let centred = map.axes.iter().zip(point).map(|(axis, value)| value.checked_sub(axis.dither_offset()));
             if let Some(placed) = placed.get_mut(*ballot as usize) {
-                placed.point = centred.collect();
+                placed.point = centred.collect::<Option<_>>().ok_or_else(bad_values)?;
             }
         }
         Ok(placed)
@@ -461,7 +467,10 @@ impl Course<'_> {
         match self.round.partition {
             None => Err(Stage::Partition { digest }),
             Some(fixed) if fixed != digest => Err(Stage::Contradiction("a partition that does not follow")),
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.observer.on_partition();
+                Ok(())
+            }
         }
     }
 

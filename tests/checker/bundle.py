@@ -1,9 +1,9 @@
 """A whole audit bundle: `python3 bundle.py FILE…` prints a line for each, `accepted` or why it is refused.
 
-It reads the file as `protocol/README.md` describes it and believes nothing in it: frames and hashes; the chain of batches
-and the quorum of signatures under each; every entry; the body of every counting contribution with its credential, link
-and ballot proof; what was opened against the commitments; and the result, made anew. It knows bundles of ballots without
-classes and without a map (values, transitions, or too few people), of a community with a fixed committee.
+It reads the file as `protocol/README.md` describes it and believes nothing in it: frames and hashes; the founding
+document; the chain of batches and the quorum of signatures under each; every entry by the rules; the body of every
+counting contribution with its credential, link and ballot proof; what was opened against the commitments; and the
+result, made anew. A bundle that needs more (`README.md` says what that is) is refused as "not checked here".
 """
 
 import sys
@@ -13,21 +13,21 @@ from pathlib import Path
 
 import attestation
 import contribution
+import decision
 import group
-from codec import Reader, Refused, data, sequence, uint, whole
-from contribution import MAX_ENTRY, MAX_OPERATORS, MAX_SEQUENCE, Body, Genesis, Log
+from charter import MAX_OPERATORS, Genesis
+from codec import Reader, Refused, sequence, uint, whole
+from contribution import MAX_SEQUENCE, WITHDRAWN, Body, Log, later
+from decision import BLOB, DECISION, END, MAGIC, MAX_BLOB, MAX_DECISION, MAX_GENESIS, VERSION, Decision
 from edwards import L
 from group import content, digest, point, require, require_zero
-from link import MAX_SUBSETS, subsets
+from link import MAX_COLUMNS, MAX_DATA_ROWS, MAX_SUBSETS, subsets
 
-MAGIC, VERSION = b"CHORUSAB", 1
-END, DECISION, BLOB = 0, 1, 2
-MAX_GENESIS, MAX_BLOB, MAX_BATCH, MAX_BATCH_ENTRIES = 256 * 1024, 64 << 20, 1 << 20, 4096
-MAX_TOTALS, MAX_COLUMNS, MAX_BLOCKS = 2048, 1 << 14, 512
-TOTALS, STEPS = 1, (1, 2, 3, 4)
+MAX_MEMBERS, MAX_BLOCKS = 16_384, 64
+TOTALS, GROUPS, STEPS = 1, 4, (1, 2, 3, 4)
 
 # What was found to hold once holds again: files that differ in one place are checked one after the other.
-attestation.verify = contribution.verify = verify = cache(attestation.verify)
+attestation.verify = contribution.verify = decision.verify = verify = cache(attestation.verify)
 
 
 class Header:
@@ -42,14 +42,39 @@ class Header:
         self.encoded = reader.since(start)
 
 
+class Statements:
+    """What operators state about one thing, each once. What more than f of them state alike first stays."""
+
+    def __init__(self, faulty):
+        self._faulty, self._stated, self.agreed = faulty, {}, None
+
+    def add(self, operator, value, what):
+        """Note what an operator states."""
+        require(operator not in self._stated, f"log: {what} twice")
+        self._stated[operator] = value
+        alike = list(self._stated.values()).count(value)
+        if self.agreed is None and alike > self._faulty:
+            self.agreed = value
+
+    def add_alike(self, operator, value, what):
+        """Note it, where nothing else may be stated once something is agreed."""
+        require(self.agreed in (None, value), f"log: other {what} than are agreed")
+        self.add(operator, value, what)
+
+    def __bool__(self):
+        return bool(self._stated)
+
+
 class Round:
     """What the log says of an open round, besides what it pins."""
 
-    def __init__(self, deadline):
+    def __init__(self, deadline, faulty):
         self.deadline = deadline
         self.attempts, self.seeds = {}, set()
         self.sealed = self.set = None
-        self.openings, self.opened, self.results, self.erased = {}, {}, {}, set()
+        self.openings, self.erased = set(), set()
+        self.opened = {step: Statements(faulty) for step in STEPS}
+        self.partition, self.results = Statements(faulty), Statements(faulty)
 
     def counting(self):
         """Return the latest contribution of each tag, in order of the tags."""
@@ -68,14 +93,12 @@ class WholeLog(Log):
     def __init__(self, genesis):
         super().__init__(genesis)
         self.rounds, self.named = {}, []
-        self.faulty = (len(genesis.operators) - 1) // 3
-        self.quorum = 2 * len(genesis.operators) // 3 + 1
 
     def apply(self, reader):
         """Read one entry, take it in and check its author's signature."""
         author, start = reader.digest(), reader.position
         of_rounds = {7: self._contribution, 9: self._close, 10: self._opening, 11: self._opened}
-        of_rounds |= {16: self._result, 17: self._erased}
+        of_rounds |= {15: self._partition, 16: self._result, 17: self._erased}
         tag = reader.uint(1)
         if tag not in of_rounds:
             reader.position -= 33
@@ -90,7 +113,7 @@ class WholeLog(Log):
         start = reader.position
         super()._open(reader, author)
         identity = reader.since(start)[:32]
-        self.rounds[identity] = Round(self.time() + self.plans[identity].duration)
+        self.rounds[identity] = Round(later(self.time(), self.plans[identity].duration), self.faulty)
 
     def _round(self, reader):
         identity = reader.digest()
@@ -113,6 +136,7 @@ class WholeLog(Log):
             require(1 <= number <= len(self.genesis.operators), "log: operator of an acknowledgement")
             operator, signed = self.genesis.operators[number - 1], self.genesis.community + header.encoded
             require(verify("acknowledge", operator, signed, signature), "log: signature of an acknowledgement")
+        # Whether somebody consents to a point is theirs to say in every round without classes.
         require(header.sequence <= MAX_SEQUENCE and header.chosen_class == 0, "log: header of a contribution")
         fresh = set(header.seed_digests)
         number = len(subsets(len(self.genesis.operators))) if header.seed_digests else 0
@@ -120,7 +144,8 @@ class WholeLog(Log):
         require(not fresh & this.seeds, "log: a seed a second time")
         attempts = this.attempts.setdefault(header.tag, {})
         require(header.sequence not in attempts, "log: a contribution a second time")
-        require(len(this.attempts) <= len(self.manifests[header.round].leaves), "log: more tags than members")
+        members = min(len(self.manifests[header.round].leaves), MAX_MEMBERS)
+        require(len(this.attempts) <= members, "log: more tags than members")
         attempts[header.sequence] = header
         this.seeds |= fresh
         self._name(header.body)
@@ -131,34 +156,39 @@ class WholeLog(Log):
         require(self.time() >= this.deadline, "log: closed before the deadline")
         this.seal(identity)
 
-    def _step(self, reader):
+    def _of_set(self, reader):
         _, this = self._round(reader)
         require(this.sealed is not None and reader.digest() == this.set, "log: a step of another set")
-        return this, reader.tag("Step", STEPS), reader.digest()
+        return this
 
     def _opening(self, reader, author):
-        this, step, _ = self._step(reader)
+        this, step = self._of_set(reader), reader.tag("Step", STEPS)
+        reader.digest()
         sums = reader.sequence(MAX_SUBSETS, lambda: (reader.uint(1), reader.digest()))
         number = 1 + self.genesis.operators.index(author)
         sets = subsets(len(self.genesis.operators))
         held = [index for index, members in enumerate(sets) if number not in members]
         require([index for index, _ in sums] == held, "log: subsets of an opening")
-        require(len(this.sealed) >= self.genesis.min_contributions, "log: an opening of too few")
+        require(self.opens(this), "log: an opening of too few")
+        require(step != GROUPS or this.partition.agreed, "log: an opening of groups before the partition")
         require((step, author) not in this.openings, "log: an opening twice")
-        this.openings[step, author] = sums
+        this.openings.add((step, author))
 
     def _opened(self, reader, author):
-        this, step, inputs = self._step(reader)
-        values = reader.digest()
-        require((step, author) not in this.opened, "log: values twice")
-        this.opened[step, author] = (inputs, values)
+        this, step = self._of_set(reader), reader.tag("Step", STEPS)
+        inputs, values = reader.digest(), reader.digest()
+        this.opened[step].add_alike(author, (inputs, values), "values")
         self._name(values)
 
+    def _partition(self, reader, author):
+        self._of_set(reader).partition.add_alike(author, reader.digest(), "blocks")
+
     def _result(self, reader, author):
-        _, this = self._round(reader)
+        identity, this = self._round(reader)
         stated = (reader.digest(), reader.optional(reader.digest))
-        require(this.sealed is not None and author not in this.results, "log: a result twice, or early")
-        this.results[author] = stated
+        require(this.sealed is not None, "log: a result of an open round")
+        this.results.add(author, stated, "a result")
+        self.plans[identity].is_finished = this.results.agreed is not None
         for blob in filter(None, stated):
             self._name(blob)
 
@@ -167,73 +197,36 @@ class WholeLog(Log):
         require(this.results and author not in this.erased, "log: an erasure twice, or early")
         this.erased.add(author)
 
-    def agreed(self, stated):
-        """Return what more than f operators state, or None."""
-        values = list(stated)
-        return next((value for value in values if values.count(value) > self.faulty), None)
-
-    def agreed_values(self, this, step):
-        """Return the digest of the plan and the values of a step that more than f operators state."""
-        return self.agreed(value for (of, _), value in this.opened.items() if of == step)
+    def opens(self, this):
+        """Tell whether the sealed set of a round has the least size."""
+        return len(this.sealed) >= self.genesis.policy.numbers["min_contributions"]
 
     def needed(self):
         """Return the blobs that a bundle of this log holds, in order."""
         wanted = set()
-        for identity, this in self.rounds.items():
-            result = self.agreed(this.results.values())
+        for this in self.rounds.values():
+            result = this.results.agreed
             require(result is not None or this.sealed is None, "incomplete: a sealed round without result")
             if result is None:
                 continue
             wanted |= {header.body for header in this.counting()} | set(filter(None, result))
-            wanted |= {found[1] for step in STEPS if (found := self.agreed_values(this, step))}
+            wanted |= {said.agreed[1] for said in this.opened.values() if said.agreed}
         return [blob for blob in self.named if blob in wanted]
-
-
-class Certificate:
-    """The precommits of a quorum."""
-
-    def __init__(self, reader):
-        self.height, self.round, self.value = reader.uint(8), reader.uint(4), reader.digest()
-        self.signatures = reader.sequence(MAX_OPERATORS, lambda: (reader.digest(), reader.take(64)))
-
-    def check(self, log):
-        """Check who signed, and the signatures."""
-        signers = [signer for signer, _ in self.signatures]
-        require(len(signers) == log.quorum, "certificate: number of signatures")
-        require(signers == sorted(set(signers)), "certificate: order of the signers")
-        require(set(signers) <= set(log.genesis.operators), "certificate: a signer is no operator")
-        for signer, signature in self.signatures:
-            vote = uint(1, 1) + uint(self.height, 8) + uint(self.round, 4) + uint(1, 1) + self.value + signer
-            good = verify("log/vote", signer, log.genesis.community + vote, signature)
-            require(good, "certificate: a signature")
-
-
-def read_batch(reader):
-    """Read a batch; return height, previous batch, entries and id."""
-    start = reader.position
-    height, previous = reader.uint(8), reader.digest()
-    entries = reader.sequence(MAX_BATCH_ENTRIES, lambda: reader.data(MAX_ENTRY))
-    require(sum(map(len, entries)) <= MAX_BATCH, "batch: too long")
-    return height, previous, entries, digest("log/batch", reader.since(start))
 
 
 def read_log(reader, genesis):
     """Read the decisions and check them; return the log and the tag of the frame that follows."""
     log, height, tip = WholeLog(genesis), 0, genesis.community
     while (tag := reader.tag("Frame", (END, DECISION, BLOB))) == DECISION:
-        decision = Reader(reader.data(MAX_BATCH + 4 * MAX_BATCH_ENTRIES + 1024))
-        found, previous, entries, identity = read_batch(decision)
-        certificate = Certificate(decision)
-        decision.finish()
+        batch = whole(reader.data(MAX_DECISION), Decision)
         height += 1
-        require(found == height, "batch: height")
-        require(previous == tip, "batch: chain")
-        require((certificate.height, certificate.value) == (height, identity), "certificate: of another batch")
-        certificate.check(log)
-        require(entries, "batch: without entries")
-        for entry in entries:
+        require(batch.height == height, "batch: height")
+        require(batch.previous == tip, "batch: chain")
+        batch.check(genesis.community, genesis.operators)
+        require(batch.entries, "batch: without entries")
+        for entry in batch.entries:
             whole(entry, log.apply)
-        tip = identity
+        tip = batch.id
     return log, tag
 
 
@@ -264,7 +257,7 @@ def check_body(log, identity, blob):
     if key not in _checked:
         body.check(log)
         _checked.add(key)
-    core, seeds, commitments = contribution.WITHDRAWN, [], []
+    core, seeds, commitments = WITHDRAWN, [], []
     if body.ballot:
         context = digest("context", log.genesis.community + body.round + body.tag + uint(body.sequence, 1))
         core = body.ballot.core(context, body.on_map, body.chosen_class)
@@ -277,7 +270,7 @@ class Values:
     """Sums over blocks that were opened."""
 
     def __init__(self, reader):
-        require(reader.uint(1) == 1, "opening: only sums are checked here")
+        require(reader.uint(1) == 1, "opening: values that are no sums")
         self.sums = reader.sequence(MAX_BLOCKS, lambda: self._sum(reader))
 
     @staticmethod
@@ -286,21 +279,21 @@ class Values:
             value = reader.uint(8)
             return value - (1 << 64) if value >> 63 else value
 
-        totals = reader.sequence(MAX_TOTALS, lambda: reader.sequence(MAX_COLUMNS, entry))
-        return totals, reader.sequence(MAX_TOTALS, reader.scalar)
+        totals = reader.sequence(MAX_DATA_ROWS, lambda: reader.sequence(MAX_COLUMNS, entry))
+        return totals, reader.sequence(MAX_DATA_ROWS, reader.scalar)
 
 
-def check_totals(log, this, rows, blobs, commitments):
+def check_totals(this, rows, blobs, commitments):
     """Check the totals of a round against the commitments; return them as (agree, disagree, pass) of each item."""
     ballots = range(len(this.sealed))
     block = sequence([uint(ballot, 4) for ballot in ballots])
     plan = uint(1, 1) + uint(rows, 4) + sequence([block])
-    found = log.agreed_values(this, TOTALS)
+    found = this.opened[TOTALS].agreed
     require(found is not None, "incomplete: totals were not opened")
     require(found[0] == digest("opening", plan), "opening: of something else")
-    require(len(ballots) >= log.genesis.floor, "opening: fewer than the floor")
-    (values,) = whole(blobs[found[1]], Values).sums or [None]
-    totals, blindings = values
+    sums = whole(blobs[found[1]], Values).sums
+    require(len(sums) == 1, "opening: number of blocks")
+    ((totals, blindings),) = sums
     require(len(totals) == len(blindings) == rows, "opening: number of rows")
     require(all(len(row) == 1 for row in totals), "opening: number of columns")
     for row, ((total,), blinding) in enumerate(zip(totals, blindings, strict=True)):
@@ -313,8 +306,8 @@ def check_totals(log, this, rows, blobs, commitments):
 
 
 def check_round(log, identity, this, blobs):
-    """Check the contributions, openings and result of a round."""
-    result = log.agreed(this.results.values())
+    """Check the contributions, openings and result of a round; return how many contributions there are."""
+    result = this.results.agreed
     if result is None:
         return 0
     plan, manifest = log.plans[identity], log.manifests[identity]
@@ -324,19 +317,19 @@ def check_round(log, identity, this, blobs):
         require(encoded == header.encoded, "contribution: another than the log says")
         commitments[header.tag] = committed
     sealed = [commitments[header.tag] for header in this.sealed]
-    outcome = uint(0, 1)
-    if len(sealed) >= log.genesis.min_contributions:
-        consenting = sum(header.on_map for header in this.sealed)
-        has_map = manifest.layout.has_map and consenting >= log.genesis.group_floor
-        require(not has_map, "round: maps are not checked here")
-        totals = check_totals(log, this, 3 * manifest.layout.items, blobs, sealed)
-        outcome = uint(1, 1) + sequence([b"".join(uint(votes, 8) for votes in item) for item in totals])
-    require(set(step for step, _ in this.opened) <= {TOTALS}, "opening: of what was not asked for")
+    asked, outcome = set(), uint(0, 1)
+    if log.opens(this):
+        require(not manifest.layout.has_map, "round: maps and constitutions are not checked here")
+        totals = check_totals(this, 3 * manifest.layout.items, blobs, sealed)
+        tallies = [b"".join(uint(votes, 8) for votes in item) for item in totals]
+        asked, outcome = {TOTALS}, uint(1, 1) + sequence(tallies)
+    opened = {step for step, said in this.opened.items() if said.agreed}
+    require(opened <= asked, "opening: of what was not asked for")
+    require(this.partition.agreed is None, "partition: of a round that comes to none")
     report = log.genesis.community + plan.poll + identity + this.set + uint(len(sealed), 4)
     report += sequence(plan.items) + outcome
     require(result[0] == content(report), "result: another follows")
-    require(manifest.layout.has_map or result[1] is None, "result: nothing follows from it")
-    require(result[1] is None or outcome[0] == 1, "result: nothing follows from it")
+    require(result[1] is None, "result: nothing follows from it")
     return len(commitments)
 
 

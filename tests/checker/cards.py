@@ -2,7 +2,7 @@
 
 import unicodedata
 
-from codec import Refused
+from codec import Refused, is_blank
 from group import content, require
 
 MAX_TEXT, MAX_STATEMENT = 1024, 4096
@@ -62,7 +62,7 @@ class Cards:
         self._into[card] = into
 
     def _state(self, operator, card, number, into, reason):
-        require(reason.strip(), "cards: a reason")
+        require(not is_blank(reason), "cards: a reason")
         self._said[operator] = self._said.get(operator, 0) + 1
         require(self._said[operator] <= self._share, "cards: too many words of one operator")
         require(number == self._words.get((operator, card), 0) + 1, "cards: number")

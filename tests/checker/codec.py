@@ -2,6 +2,9 @@
 
 from edwards import L
 
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+"""What Unicode calls White_Space; `str.strip` alone takes U+001C to U+001F away, too."""
+
 
 class Refused(Exception):
     """What is to be verified is not valid; says which check refused it."""
@@ -93,6 +96,11 @@ def whole(data, read):
     return value
 
 
+def is_blank(text):
+    """Tell whether a text is white space and nothing else."""
+    return not text.strip(WHITE_SPACE)
+
+
 def uint(value, size):
     """Encode an unsigned integer."""
     return value.to_bytes(size, "big")
@@ -129,6 +137,8 @@ def self_test():
         except Refused:
             continue
         raise AssertionError("decoded what is not canonical")
+    assert all(map(is_blank, ["", " \t\r\n", "\x85\u2003\u3000"]))
+    assert not any(map(is_blank, ["a ", "\x1c", "\x1f \x1d\x1e", "\u200b", "\ufeff"]))
     for value, fits in ((L - 1, True), (L, False)):
         try:
             assert whole(value.to_bytes(32, "little"), Reader.scalar) == value and fits

@@ -5,75 +5,48 @@ import credential
 import snapshot
 from attestation import Registration, verify
 from cards import Cards
-from codec import data, sequence, uint
+from charter import MAX_OPERATORS, MAX_TEXT, Genesis
+from codec import data, is_blank, sequence, uint
 from credential import LEAVES, ring
 from group import content, digest, point, require
-from leaf import SLOTS
 from moderation import Items
 from link import MAX_SUBSETS, Link, Shape, subsets
+from seal import x25519
 from transcript import Transcript
 
-MAX_TEXT, MAX_NAME, MAX_OPERATORS, MAX_ATTESTERS, MAX_VALUES = 1024, 64, 7, 64, 32
-MAX_STATEMENT, MAX_ENTRY, MAX_ENTRIES = 4096, 72 * 1024, 4096
+MAX_STATEMENT, MAX_ENTRIES = 4096, 4096
 MAX_ROWS, MAX_SEQUENCE = 3 * ballot.MAX_ITEMS + 49, 15
+MAX_POLLS, MAX_OPEN_ROUNDS = 4096, 56
+MAX_REGISTRATIONS, MAX_CANDIDATES = 32_768, 512
+LAST_TIME = (1 << 64) - 1
 STATEMENTS, VALUES = 1, 2
-QUORUM = 1
 WITHDRAWN = bytes(32)
 
 
-class Genesis:
-    """The founding document. Of admission rules, only a quorum of attesters is known here."""
-
-    def __init__(self, reader):
-        start = reader.position
-        reader.text(MAX_TEXT)
-        reader.text(MAX_TEXT)
-        self.charter_at = reader.position - start
-        self.operators = reader.sequence(MAX_OPERATORS, reader.digest)
-        attesters = reader.sequence(MAX_ATTESTERS, lambda: (reader.digest(), reader.text(MAX_NAME)))
-        self.organisations = dict(attesters)
-        policy = reader.position
-        self._policy(reader)
-        self.policy = content(reader.since(policy))
-        self.community = digest("community", reader.since(start))
-
-    def _policy(self, reader):
-        self.min_contributions, self.floor, self.group_floor = (reader.uint(4) for _ in range(3))
-        for _ in range(3):
-            reader.uint(4)
-        reader.tag("Admission", (QUORUM,))
-        self.needed, _, self.per_organisation = (reader.uint(1) for _ in range(3))
-        self.attributes = len(reader.sequence(SLOTS, lambda: self._attribute(reader)))
-        for size in (4, 4, 8, 8, 1):
-            reader.uint(size)
-
-    @staticmethod
-    def _attribute(reader):
-        reader.text(MAX_NAME)
-        reader.sequence(MAX_VALUES, lambda: reader.text(MAX_NAME))
-
-    def admits(self, registration, now):
-        """Tell whether enough attesters vouch for somebody at log time `now`."""
-        count = {}
-        for word in registration.attestations:
-            if word.attester in self.organisations and word.valid_from <= now < word.expires:
-                organisation = self.organisations[word.attester]
-                count[organisation] = count.get(organisation, 0) + 1
-        return sum(min(words, self.per_organisation) for words in count.values()) >= self.needed
+def later(time, millis):
+    """Return the moment so many milliseconds later; there is none after the last."""
+    return min(time + millis, LAST_TIME)
 
 
 class Plan:
-    """The plan of a round."""
+    """The plan of a round, and what happens to it before the opening."""
 
-    def __init__(self, reader):
+    def __init__(self, reader, planned_by):
         start = reader.position
         require(reader.uint(1) == 1, "log: rounds of deltas are not checked here")
         self.poll, self.number = reader.digest(), reader.uint(4)
         self.items = reader.sequence(ballot.MAX_ITEMS, reader.digest)
-        self.duration = reader.uint(8)
-        reader.uint(8)
+        self.duration, self.key_grace = reader.uint(8), reader.uint(8)
         require(not reader.boolean(), "log: rounds with classes are not checked here")
         self.encoded = reader.since(start)
+        self.planned_by, self.is_finished = planned_by, False
+        self.clocks_read, self.planned_at = set(), None
+
+    def on_clock(self, operator, log):
+        """Note that an operator read its clock: so many of them make log time a fresh one."""
+        self.clocks_read.add(operator)
+        if self.planned_at is None and len(self.clocks_read) >= log.quorum:
+            self.planned_at = log.time()
 
 
 class Poll(Items):
@@ -90,6 +63,8 @@ class Log:
     def __init__(self, genesis):
         self.genesis = genesis
         self.people, self.clocks, self.polls, self.plans, self.keys, self.manifests = {}, {}, {}, {}, {}, {}
+        self.faulty = (len(genesis.operators) - 1) // 3
+        self.quorum = len(genesis.operators) - self.faulty
         self.cards = Cards(len(genesis.operators))
 
     def apply(self, reader):
@@ -106,31 +81,43 @@ class Log:
         signed = self.genesis.community + author + reader.since(start)
         require(verify("log/entry", author, signed, reader.take(64)), "log: signature of an entry")
 
+    def _has_room(self, what, most, own):
+        """Check an operator's share of what all of them may have."""
+        require(len(own) < most // len(self.genesis.operators), f"log: too many {what} of one operator")
+
     def _register(self, reader, author):
         registration = Registration(reader)
         claim, words = registration.claim, registration.attestations
+        attesters = [word.attester for word in words]
         require(claim.recovers is None, "log: recoveries are not checked here")
-        require(claim.slots >> self.genesis.attributes == 0, "log: slots that mean nothing")
-        require(author in {word.attester for word in words} or (author == claim.key and words), "log: registrar")
+        require(claim.slots >> len(self.genesis.policy.attributes) == 0, "log: slots that mean nothing")
+        require(author in attesters or (author == claim.key and words), "log: registrar")
         for word in words:
-            require(word.attester in self.genesis.organisations, "log: attester")
-            require(word.policy == self.genesis.policy, "log: policy of an attestation")
+            require(word.attester in dict(self.genesis.charter.attesters), "log: attester")
+            require(word.policy == self.genesis.policy.digest, "log: policy of an attestation")
             require(word.valid_from < word.expires, "log: time of an attestation")
         registration.check(self.genesis.community)
         leaves = {person.claim.leaf for person in self.people.values()}
         require(claim.key not in self.people and claim.leaf not in leaves, "log: registered twice")
+        require(len(self.people) < MAX_REGISTRATIONS, "log: too many registrations")
+        registration.sponsor = author if author in attesters else attesters[0]
+        waiting = [one for one in self.people.values() if one.sponsor == registration.sponsor and not self._admits(one)]
+        require(len(waiting) < MAX_CANDIDATES, "log: too many of one attester who are not admitted")
         self.people[claim.key] = registration
+
+    def _admits(self, person):
+        return self.genesis.charter.admits(person.attestations, self.time())
 
     def members(self):
         """Return the registrations of all members, as of now."""
-        now = self.time()
-        return [person for person in self.people.values() if self.genesis.admits(person, now)]
+        return list(filter(self._admits, self.people.values()))
 
     def _poll(self, reader, author):
         start = reader.position
         poll = Poll(reader.tag("PollKind", (1, 2, 3, 4)), author)
-        require(reader.text(MAX_TEXT).strip(), "log: question")
+        require(not is_blank(reader.text(MAX_TEXT)), "log: question")
         reader.text(MAX_STATEMENT)
+        self._has_room("polls", MAX_POLLS, [one for one in self.polls.values() if one.opened_by == author])
         identity = digest("poll", self.genesis.community + content(reader.since(start)))
         require(identity not in self.polls, "log: a poll that is there")
         self.polls[identity] = poll
@@ -139,7 +126,7 @@ class Log:
         is_member = author in {member.claim.key for member in self.members()}
         require(author in self.genesis.operators or is_member, "log: proposer")
         poll, text = reader.digest(), reader.text(MAX_STATEMENT)
-        require(poll in self.polls and text.strip(), "log: item")
+        require(poll in self.polls and not is_blank(text), "log: item")
         self.polls[poll].propose(content(text.encode()), text, author, self.genesis.operators)
         if self.polls[poll].kind == VALUES:
             self.cards.propose(text)
@@ -161,8 +148,10 @@ class Log:
     def _moderate(self, reader, author):
         self._poll_of(reader).moderate(reader, author, self.genesis.operators)
 
-    def _plan(self, reader, _author):
-        plan = Plan(reader)
+    def _plan(self, reader, author):
+        plan = Plan(reader, author)
+        own = [one for one in self.plans.values() if one.planned_by == author and not one.is_finished]
+        self._has_room("open rounds", MAX_OPEN_ROUNDS, own)
         require(plan.poll in self.polls, "log: poll of a round")
         poll, items = self.polls[plan.poll], set(plan.items)
         require(plan.number == poll.rounds + 1, "log: number of a round")
@@ -175,6 +164,7 @@ class Log:
     def _key(self, reader, author):
         identity, key = reader.digest(), reader.digest()
         require(identity in self.plans and identity not in self.manifests, "log: round of a key")
+        require(x25519(bytes(32), key) != bytes(32), "log: a key of small order")
         require((identity, author) not in self.keys, "log: a key that is there")
         self.keys[identity, author] = key
 
@@ -182,6 +172,8 @@ class Log:
         now = reader.uint(8)
         require(now > self.clocks.get(author, 0), "log: a clock that runs backwards")
         self.clocks[author] = now
+        for plan in self.plans.values():
+            plan.on_clock(author, self)
 
     def time(self):
         """Return log time: the lower median of the operators' clocks."""
@@ -193,10 +185,14 @@ class Log:
         require(identity in self.plans and identity not in self.manifests, "log: round of an opening")
         keys = reader.sequence(MAX_OPERATORS, lambda: reader.optional(reader.digest))
         encoded_keys, claimed = reader.since(start), reader.digest()
-        require(None not in keys, "log: openings without every key are not checked here")
         require(keys == [self.keys.get((identity, operator)) for operator in self.genesis.operators], "log: keys")
+        require(len(keys) - keys.count(None) >= self.quorum, "log: too few keys")
+        plan = self.plans[identity]
+        require(plan.planned_at is not None, "log: an opening before the clocks were read")
+        is_due = self.time() >= later(plan.planned_at, plan.key_grace)
+        require(is_due or None not in keys, "log: an opening without every key")
         leaves = sorted(member.claim.leaf for member in self.members())
-        root = snapshot.root(leaves, self.genesis.policy)
+        root = snapshot.root(leaves, self.genesis.policy.digest)
         require(root == claimed, "log: snapshot of a round")
         beacon = digest("registry/cohort", identity + encoded_keys)
         self.manifests[identity] = Manifest(self, identity, leaves, encoded_keys, beacon)
@@ -208,9 +204,9 @@ class Manifest:
     def __init__(self, log, identity, leaves, keys, beacon):
         plan, genesis = log.plans[identity], log.genesis
         self.leaves, self.cohorts = leaves, snapshot.cohorts(leaves, beacon)
-        self.root = snapshot.root(leaves, genesis.policy)
+        self.root = snapshot.root(leaves, genesis.policy.digest)
         self.digest = digest("object", plan.encoded + keys + self.root + sequence([]))
-        subject = genesis.community + genesis.policy + self.root + identity
+        subject = genesis.community + genesis.policy.digest + self.root + identity
         self.scope = digest("scope", subject + data(b"vote"))
         self.layout = ballot.Layout(len(plan.items), log.polls[plan.poll].kind == STATEMENTS)
 

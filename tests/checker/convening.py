@@ -1,10 +1,11 @@
 """Divided rounds: who runs the cohorts, the lots that deal members to them, and a cohort's certified result."""
 
-from amendment import COMMITTEES, MAX_ITEMS, Genesis
+from amendment import MAX_ITEMS
 from attestation import verify
+from charter import COMMITTEES, MAX_OPERATORS, MAX_TEXT, Genesis
 from codec import sequence, uint
-from contribution import MAX_OPERATORS, MAX_TEXT
 from group import content, digest, require
+from moderation import AMENDMENT
 from snapshot import deal
 
 MAX_COHORTS, MAX_STATEMENT, MAX_LEAVES = 128, 4096, 1 << 20
@@ -78,7 +79,7 @@ class Convening:
 def read_opening(reader):
     """Read the opening of a poll; return its bytes."""
     start = reader.position
-    reader.tag("PollKind", KINDS)
+    require(reader.tag("PollKind", KINDS) != AMENDMENT, "convening: a vote on the rules")
     reader.text(MAX_TEXT)
     reader.text(MAX_STATEMENT)
     return reader.since(start)

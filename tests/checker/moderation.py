@@ -1,6 +1,7 @@
 """The rules of polls, what operators say about items, and what may be said beside one."""
 
 from cards import is_line
+from codec import is_blank
 from group import require
 
 MAX_TEXT, MAX_STATEMENT, MAX_TOPIC = 1024, 4096, 64
@@ -40,7 +41,7 @@ class Items:
         prompts = reader.sequence(MAX_PROMPTS, lambda: (reader.text(MAX_PROMPT), reader.text(MAX_TEXT)))
         require(topic or meta or prompts, "items: nothing beside an item")
         require(not topic or is_line(topic, MAX_TOPIC), "items: topic")
-        require(all(prompt.strip() for prompt, _ in prompts), "items: a blank prompt")
+        require(not any(is_blank(prompt) for prompt, _ in prompts), "items: a blank prompt")
         require(by_operator or not meta, "items: a member's item about the voter")
         if meta:
             self._declared.add(item)
@@ -65,7 +66,7 @@ class Items:
         ground = reader.optional(lambda: reader.tag("Ground", range(1, 9)))
         reason = reader.text(MAX_REASON)
         require((ground is not None) == (verdict == REJECT), "moderation: ground")
-        require(verdict == ACCEPT or reason.strip(), "moderation: reason")
+        require(verdict == ACCEPT or not is_blank(reason), "moderation: reason")
         require(item in self.items, "moderation: no such item")
         said, *last = self._last.get((item, operator), (0, None, None))
         require(number == said + 1 <= MAX_WORDS, "moderation: number")

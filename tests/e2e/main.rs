@@ -2,6 +2,7 @@
 
 mod chat;
 mod cli;
+mod cohorts;
 mod community;
 mod durability;
 mod governance;

@@ -217,7 +217,7 @@ impl Bundles {
             let bytes = self.0.get(origin)?.clone();
             Some(Box::new(std::io::Cursor::new(bytes)) as Box<dyn Read>)
         };
-        audit::verify_tree(&mut root, levels, &mut open, &mut |_| {})
+        audit::verify_tree(&mut root, levels, &audit::Options::default(), &mut open, &mut |_| {})
     }
 }
 

@@ -122,6 +122,23 @@ fn the_sum_of_each_class_opens_and_weights_multiply_it() {
     let twice: Vec<usize> = people[2].iter().flat_map(|person| [*person; 2]).chain(all).collect();
     assert_eq!(report.groups()[0].items, tally(&play, &twice), "the south counts three times");
     verify(&play);
+    blocks_are_no_groups(&play, &report);
+}
+
+/// Checks that the blocks of a round by class are not taken for opinion groups.
+fn blocks_are_no_groups(play: &Play, report: &RoundReport) {
+    let groups = EarlierGroups { round: report.round, k: 1, assignment: vec![0; 30] };
+    let plan = ClassPlan { source: ClassSource::Groups(groups), weights: vec![1, 1] };
+    let poll = play.community.poll_by_class("By block?", (PollKind::Value, 3, 20_000), Some(plan));
+    let mut ledger = play.network.peer(0).ledger().clone();
+    let mut say = |entry: &Entry| {
+        ledger.apply(&SignedEntry::sign(&play.community.operators[0], play.community.id(), entry.clone()))
+    };
+
+    [&poll.opening].into_iter().chain(&poll.proposals).for_each(|entry| say(entry).expect("an honest entry"));
+    let refused = say(&poll.plan);
+
+    assert_eq!(refused, Err(Fault::NotAllowed("classes by the groups of a round that looks for none")));
 }
 
 /// Plays a round with a map, and returns its result.

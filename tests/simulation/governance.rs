@@ -7,6 +7,7 @@ use chorus_crypto::{
     sign::{PublicKey, SecretKey},
 };
 use chorus_protocol::{
+    adapter::manifest::AdapterManifest,
     audit::{self, Bundle, VerifyError},
     charter::{Amendment, Charter, ClassWeights, Consent, Draft, NotCarried},
     config::{Attribute, Policy},
@@ -14,6 +15,7 @@ use chorus_protocol::{
     fault::Fault,
     id::RoundId,
     ledger::{Ledger, MAX_HEIGHTS_AHEAD, MAX_STATEMENTS, RoundState},
+    limits::MAX_SERIES,
     log::{
         batch::{Batch, Height},
         consensus::{Decision, Statement as _, Vote as Precommit},
@@ -24,7 +26,9 @@ use chorus_protocol::{
     time::Timestamp,
 };
 use chorus_tests::{
+    adapters::manifest,
     bundle::Corrupt,
+    restored::restored,
     scenario::{Play, Scenario},
 };
 
@@ -267,6 +271,33 @@ fn a_lost_operator_is_replaced_while_a_round_is_open() {
     assert_eq!(record.results.len(), 4, "the new one took part in {after:?}");
     assert_sound(&play);
     verify(&play);
+    what_those_before_left_takes_room(&play);
+}
+
+/// Checks that a state can be put back though operators who left had filled their shares: whoever joins has what is left.
+fn what_those_before_left_takes_room(play: &Play) {
+    let community = &play.community;
+    let begin = |ledger: &mut Ledger, operator: &SecretKey, number: usize| {
+        let series = AdapterManifest { name: format!("series {number}"), ..manifest() };
+        ledger.apply(&SignedEntry::sign(operator, community.id(), Entry::Series(series)))
+    };
+    let mut ledger = Ledger::new(community.genesis.clone());
+    for number in 0..MAX_SERIES {
+        begin(&mut ledger, &community.operators[number % 4], number).expect("a quarter each");
+    }
+    for (height, decision) in (1..).map(Height).zip(play.network.decisions(0)) {
+        for bytes in decision.batch.entries() {
+            let _ = ledger.apply_verified(&SignedEntry::from_bytes(bytes).expect("an entry"));
+        }
+        ledger.complete(height);
+    }
+    let joined = &community.candidates[0];
+    assert!(ledger.charter().operators.contains(&joined.public()));
+
+    let refused = begin(&mut ledger, joined, MAX_SERIES);
+
+    assert_eq!(refused, Err(Fault::Bound { what: "series", bound: 256, found: 257 }));
+    let _ = restored(&ledger);
 }
 
 #[test]

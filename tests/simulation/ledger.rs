@@ -255,6 +255,26 @@ fn nothing_of_a_set_is_opened_before_its_time_for_another_set_or_twice() {
     assert!(matches!(case.apply(0, Entry::Opened(values)), Err(Fault::Duplicate(_))));
 }
 
+/// What f + 1 operators agree on first stays, whoever says something else later, and whatever their numbers.
+#[test]
+fn values_that_enough_operators_state_stay() {
+    let mut case = case();
+    let (round, set) = (case.round(), case.seal());
+    let mut say = |operator, values: &[u8]| {
+        let values = BlobId::of(values);
+        case.apply(operator, Entry::Opened(OpenedValues { round, set, step: Step::Totals, inputs: [1; 32], values }))
+    };
+
+    assert_eq!(say(0, b"others"), Ok(()));
+    assert_eq!(say(3, b"values"), Ok(()));
+    assert_eq!(say(4, b"values"), Ok(()));
+    assert_eq!(say(1, b"others"), Err(Fault::Duplicate("values of this step")));
+    assert_eq!(say(2, b"values"), Ok(()));
+
+    let agreed = case.open.ledger.rounds()[&round].agreed_values(Step::Totals);
+    assert_eq!(agreed, Some(([1; 32], BlobId::of(b"values"))));
+}
+
 #[test]
 fn a_share_needs_enough_hashes_first_and_must_match_its_own() {
     let mut case = case();

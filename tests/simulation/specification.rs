@@ -7,6 +7,7 @@ use std::{
 };
 
 use chorus_crypto::domain;
+use chorus_protocol::{deliberation::moral_graph::card, ledger, limits};
 use chorus_tests::vectors;
 
 /// The pages that make up the specification.
@@ -345,27 +346,55 @@ fn every_promise_fault_and_weakness_names_tests_that_exist() {
     assert_names_tests("tests/README.md", "| weakness | what is seen | tests |", 10);
 }
 
+/// Bounds of what a node holds and asks for, which are its own affair.
+const OF_A_NODE: [&str; 10] = [
+    "MAX_BARRED_ROUNDS",
+    "RECENT_DECISIONS",
+    "MAX_POOL",
+    "MAX_POOL_PER_OFFICE",
+    "MAX_POOL_PER_MEMBER",
+    "MAX_ASKED_AT_ONCE",
+    "MAX_UNSPOKEN",
+    "MAX_PENDING",
+    "MAX_PENDING_BYTES",
+    "MAX_HELD_BYTES",
+];
+
+/// Returns name and value, if a line of the specification is the row of a bound.
+fn bound_of_row(line: &str) -> Option<(&str, u64)> {
+    let (name, rest) = line.strip_prefix("| `")?.split_once("` | ")?;
+    let is_bound = name.starts_with("MAX_") || name.starts_with("MIN_");
+    Some((name, rest.split_once(" |")?.0.parse().ok()?)).filter(|_| is_bound)
+}
+
 #[test]
 fn every_bound_is_that_of_the_code() {
     macro_rules! bounds {
-        ($($name:ident)*) => {
-            [$((stringify!($name), u64::try_from(chorus_protocol::limits::$name).expect("a small number"))),*]
+        ($module:ident: $($name:ident)*) => {
+            [$((stringify!($name), u64::try_from($module::$name).expect("a small number"))),*]
         };
     }
-    let code = BTreeMap::from(bounds![
+    let of_limits = bounds![limits:
         MAX_OPERATORS MAX_SUBSETS MAX_ATTESTERS MAX_MEMBERS MAX_ITEMS MAX_ROWS MAX_MASKED MAX_BODY_BYTES MAX_BOX_BYTES
         MAX_SHARE_SCALARS MAX_BLOCKS MAX_FUNCTIONALS MAX_CLASSES MAX_ENTRY_BYTES MAX_BATCH_ENTRIES MAX_BATCH_BYTES
         MAX_DECISION_BYTES MAX_LOG_PART MAX_LISTED MAX_BLOB_BYTES MAX_GENESIS_BYTES MAX_STATEMENT_BYTES MAX_TEXT_BYTES
         MAX_NAME_BYTES MAX_REASON_BYTES MAX_PROMPTS MAX_PROMPT_BYTES MAX_ADMISSION_RULES MAX_ATTRIBUTE_VALUES
         MAX_SEED_GROUPS MAX_SEEDS_PER_GROUP MAX_CAPACITIES MAX_TARGETS MAX_ADAPTER_ENTRIES MAX_SEQUENCE MAX_WEIGHT
-        MAX_COHORTS
-    ]);
+        MAX_COHORTS MAX_LOG_PART_BYTES MAX_POLLS MAX_PROPOSED MAX_PROPOSALS_PER_MEMBER MAX_ANONYMOUS_PROPOSALS
+        MAX_STATED_RULES MAX_WORDS_PER_ITEM MAX_CARD_STATEMENTS MAX_OPEN_ROUNDS MAX_PASSES MAX_ATTEMPTS MAX_SERIES
+        MAX_WEIGHINGS MAX_REGISTRATIONS MAX_LEAVES MAX_CANDIDATES_PER_ATTESTER MAX_CANDIDATES_PER_MEMBER MAX_ADMISSION_DEPTH
+        MAX_MEMBER_CAPACITY MAX_STOCK MAX_RANK
+    ];
+    let of_ledger = bounds![ledger: MAX_STATEMENTS MAX_HEIGHTS_AHEAD MAX_AMENDMENT_BYTES MIN_CHECKPOINT_HEIGHTS];
+    let of_cards = bounds![card: MAX_POLICIES MAX_LINE_BYTES MAX_INSTRUCTION_BYTES];
+    let code: BTreeMap<&str, u64> = of_limits.into_iter().chain(of_ledger).chain(of_cards).collect();
     let page = read("protocol/src/spec/wire.md");
-    let row = |line: &str| {
-        let (name, rest) = line.strip_prefix("| `MAX_")?.split_once("` | ")?;
-        Some((format!("MAX_{name}"), rest.split_once(" |")?.0.parse().ok()?))
-    };
-    let page: BTreeMap<String, u64> = page.lines().filter_map(row).collect();
+    let page: BTreeMap<&str, u64> = page.lines().filter_map(bound_of_row).collect();
 
-    assert_eq!(page.iter().map(|(name, value)| (name.as_str(), *value)).collect::<BTreeMap<_, _>>(), code);
+    assert_eq!(page, code);
+    assert_eq!(ledger::MAX_STATE_BYTES, limits::MAX_BLOB_BYTES, "a state is a blob");
+    let source = read("protocol/src/limits.rs");
+    let mut names = source.lines().filter_map(|line| Some(line.strip_prefix("pub const ")?.split_once(':')?.0));
+    let left = names.find(|name| !code.contains_key(name) && !OF_A_NODE.contains(name));
+    assert_eq!(left, None, "a bound that is not specified");
 }

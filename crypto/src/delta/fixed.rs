@@ -167,7 +167,10 @@ impl Matrix {
             entries.iter().zip(&units).for_each(|(entry, unit)| sum.add(*unit, *entry));
             Scalar::from(sum.reduce(SmallProducts::raise(units.iter().take(entries.len()).copied().sum())))
         };
-        self.row_slices().take(shape.rows()).flat_map(|row| row.chunks(shape.lanes()).map(lanes)).collect()
+        // Room for all at once: a vector that grows leaves what it held behind.
+        let mut packed = Vec::with_capacity(shape.packed() * shape.rows());
+        self.row_slices().take(shape.rows()).for_each(|row| packed.extend(row.chunks(shape.lanes()).map(lanes)));
+        packed
     }
 
     /// Returns `Σ_r weights_r·row_r` over the first rows, as many as there are weights.

@@ -288,8 +288,9 @@ pub(super) fn finish(
     for (row, weight) in secrets.masks.chunks(statement.dimensions().columns()).zip(&tables.rows) {
         vector.iter_mut().zip(row).for_each(|(sum, mask)| *sum += factor * *weight * *mask);
     }
-    let blinding =
-        |blindings: &[Scalar]| inner_product(&Field::from_scalars(blindings), &tables.rows[..blindings.len()]);
+    let blinding = |blindings: &[Scalar]| {
+        inner_product(&Zeroizing::new(Field::from_scalars(blindings)), &tables.rows[..blindings.len()])
+    };
     let (norm, masks) = blindings.split_at(norm_rows);
     let vector_blinding = Zeroizing::new(Scalar::from(blinding(norm) + factor * blinding(masks)));
     let value_blinding = Zeroizing::new(first + delta * second);

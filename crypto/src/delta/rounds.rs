@@ -50,11 +50,8 @@ pub(super) struct Pair {
 
 impl Pair {
     /// Pads both vectors to `2^variables` entries.
-    pub(super) fn new(mut left: Vec<Field>, mut right: Vec<Field>, variables: usize) -> Self {
-        left.reserve_exact((1 << variables) - left.len());
-        left.resize(1 << variables, Field::ZERO);
-        right.resize(1 << variables, Field::ZERO);
-        Self { left, right }
+    pub(super) fn new(left: impl Iterator<Item = Field>, right: impl Iterator<Item = Field>, variables: usize) -> Self {
+        Self { left: padded(left, 1 << variables), right: padded(right, 1 << variables) }
     }
 
     pub(super) fn polynomial(&self) -> Polynomial {
@@ -87,6 +84,14 @@ impl Pair {
     }
 }
 
+/// Fills up with zeros. There is room for all at once: a vector that grows leaves what it held behind.
+fn padded(entries: impl Iterator<Item = Field>, length: usize) -> Vec<Field> {
+    let mut padded = Vec::with_capacity(length);
+    padded.extend(entries);
+    padded.resize(length, Field::ZERO);
+    padded
+}
+
 /// Runs all rounds. `projected` is `a_sᵀ·U` for every s, `masks` one integer per projection and `weights` one weight.
 pub(super) fn prove(
     mut rounds: Rounds<'_>,
@@ -102,9 +107,9 @@ pub(super) fn prove(
     let linear = projected
         .iter()
         .zip(betas)
-        .map(|(row, beta)| Pair::new(row.iter().map(|value| Field::from(*value)).collect(), beta, variables));
+        .map(|(row, beta)| Pair::new(row.iter().map(|value| Field::from(*value)), beta.into_iter(), variables));
     let masked = masks.chunks(columns).zip(weights.chunks(columns));
-    let masked = masked.map(|(masks, weights)| Pair::new(masks.to_vec(), weights.to_vec(), variables));
+    let masked = masked.map(|(masks, weights)| Pair::new(masks.iter().copied(), weights.iter().copied(), variables));
     let mut pairs: Vec<_> = linear.chain(masked).collect();
     let mut next = |pairs: &mut [Pair], squares: Polynomial| {
         let (linear, quadratic) = add_all(pairs.iter().map(Pair::polynomial).chain([squares]));
@@ -131,9 +136,10 @@ pub(super) fn prove(
     let ends: Zeroizing<Vec<_>> = Zeroizing::new(pairs.iter().map(Pair::last).collect::<Vec<_>>());
     let (betas, masked) = ends.split_at(projected.len());
     let coefficients = projection.combine_rows(&betas.iter().map(|(_, beta)| *beta).collect::<Vec<_>>());
-    let (masks, weights) = masked.iter().copied().unzip();
+    let (masks, weights) = (masked.iter().map(|(mask, _)| *mask), masked.iter().map(|(_, weight)| *weight));
     let variables = statement.row_variables();
-    let mut pairs = [Pair::new(rows.to_vec(), coefficients, variables), Pair::new(masks, weights, variables)];
+    let mut pairs =
+        [Pair::new(rows.iter().copied(), coefficients.into_iter(), variables), Pair::new(masks, weights, variables)];
     for _ in 0..variables {
         let polynomial = square_polynomial(&pairs[0].left, 1);
         next(&mut pairs, polynomial);

@@ -4,6 +4,7 @@ use core::fmt;
 
 use curve25519_dalek::scalar::Scalar;
 use rand_core::CryptoRng;
+use zeroize::Zeroizing;
 
 use super::{fixed::Matrix, squares::four_squares, statement::Statement};
 use crate::{
@@ -106,7 +107,7 @@ impl Data for Witness {
 
     fn fold(&self, gamma: &Scalar) -> Vec<Scalar> {
         let powers: Vec<_> = Field::from(gamma).powers().skip(1).take(self.statement.dimensions().rows()).collect();
-        self.rows.combine_rows(&powers).into_iter().map(Scalar::from).collect()
+        Zeroizing::new(self.rows.combine_rows(&powers)).iter().map(|sum| Scalar::from(*sum)).collect()
     }
 }
 

@@ -54,7 +54,10 @@ impl Data for [Vec<Scalar>] {
     }
 
     fn pack(&self, shape: &Shape) -> Vec<Scalar> {
-        self.iter().flat_map(|row| pack(shape, row)).collect()
+        // Room for all at once: a vector that grows leaves what it held behind.
+        let mut packed = Vec::with_capacity(shape.packed() * self.len());
+        self.iter().for_each(|row| packed.extend_from_slice(&Zeroizing::new(pack(shape, row))));
+        packed
     }
 
     fn fold(&self, gamma: &Scalar) -> Vec<Scalar> {

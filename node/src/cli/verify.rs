@@ -11,7 +11,8 @@ use std::{
 };
 
 use chorus_protocol::{
-    audit::{self, Options, Report, Sample},
+    audit::{self, Options, Sample, Tree},
+    cohort::Origin,
     id::CommunityId,
 };
 use clap::{Args, ValueEnum};
@@ -50,6 +51,9 @@ pub(super) struct Verify {
     /// The id of the community of --peer ADDR.
     #[arg(long, value_name = "ID", requires = "peer")]
     community: Option<CommunityId>,
+    /// Check the cohorts of divided rounds too: a folder with their bundles, each named ID.bundle by its community's id.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "peer")]
+    cohorts: Option<PathBuf>,
     /// How much to check.
     #[arg(long, default_value = "full")]
     level: Level,
@@ -69,17 +73,17 @@ impl Verify {
         let receipt = self.receipt.as_deref().map(receipt::read).transpose()?;
         let options = Options { level: self.level(global), receipt };
         let meter = || Meter::new(global.output(), self.progress);
-        let report = match (&self.bundle, &self.peer) {
-            (Some(path), _) => read(path, &options, &meter())?,
+        let tree = match (&self.bundle, &self.peer) {
+            (Some(path), _) => read(path, self.cohorts.as_deref(), &options, &meter())?,
             (None, Some(peer)) => self.fetch(peer, &options, &meter())?,
             (None, None) => return Err(Failure::Usage("name a bundle, or a peer".into()).into()),
         };
         let verdict = options
             .receipt
             .as_ref()
-            .zip(report.standing)
-            .map(|(receipt, standing)| Verdict::of(receipt, report.community, standing));
-        global.output().print(&shown::verified(&report, verdict.as_ref()), shown::text)?;
+            .zip(tree.report.standing)
+            .map(|(receipt, standing)| Verdict::of(receipt, tree.report.community, standing));
+        global.output().print(&shown::verified(&tree, verdict.as_ref()), shown::text)?;
         verdict.map_or(Ok(()), |verdict| verdict.outcome().map_err(Into::into))
     }
 
@@ -96,7 +100,7 @@ impl Verify {
     }
 
     /// Fetches the bundle from running nodes, and verifies it.
-    fn fetch(&self, peer: &str, options: &Options, meter: &Meter) -> anyhow::Result<Report> {
+    fn fetch(&self, peer: &str, options: &Options, meter: &Meter) -> anyhow::Result<Tree> {
         let (genesis, addresses) = super::block_on(self.whom(peer))?;
         let fetching = meter.clone();
         let told = move |fetched| match fetched {
@@ -104,7 +108,7 @@ impl Verify {
             Fetched::Bodies(bodies) => fetching.say(format!("fetching bodies: {bodies}")),
         };
         let (mut file, bytes) = super::block_on(async { Ok(remote::fetch(&genesis, addresses, told).await?) })?;
-        verify(&mut file, bytes, options, meter)
+        verify(&mut file, bytes, None, options, meter)
     }
 
     /// Returns the founding document of the community that is asked, and the addresses of its nodes.
@@ -123,16 +127,26 @@ impl Verify {
     }
 }
 
-/// Verifies the bundle in a file.
-fn read(path: &Path, options: &Options, meter: &Meter) -> anyhow::Result<Report> {
+/// Verifies the bundle in a file, and those of its cohorts in a folder.
+fn read(path: &Path, cohorts: Option<&Path>, options: &Options, meter: &Meter) -> anyhow::Result<Tree> {
     let refused = |source| Failure::File { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(refused)?;
     let bytes = file.metadata().map_err(refused)?.len();
-    verify(&mut file, bytes, options, meter)
+    verify(&mut file, bytes, cohorts, options, meter)
 }
 
-fn verify(input: &mut impl Read, bytes: u64, options: &Options, meter: &Meter) -> anyhow::Result<Report> {
+fn verify(
+    input: &mut impl Read,
+    bytes: u64,
+    cohorts: Option<&Path>,
+    options: &Options,
+    meter: &Meter,
+) -> anyhow::Result<Tree> {
     meter.begin(bytes);
     let mut input = Counted::new(input, meter);
-    Ok(audit::verify_with(&mut input, options, &mut |progress| meter.show(progress))?)
+    let mut open = |origin: &Origin| {
+        let file = File::open(cohorts?.join(format!("{}.bundle", origin.community()))).ok()?;
+        Some(Box::new(file) as Box<dyn Read>)
+    };
+    Ok(audit::verify_tree(&mut input, audit::LEVELS, options, &mut open, &mut |progress| meter.show(progress))?)
 }

@@ -1,6 +1,6 @@
 //! Bodies of contributions on their way through the checks.
 
-use std::{collections::BTreeMap, mem};
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use chorus_crypto::{RistrettoPoint, credential::Tag, domain, group::Point, hash};
 use rayon::prelude::*;
@@ -55,7 +55,7 @@ struct Read {
     round: RoundId,
     tag: Tag,
     body: BlobId,
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
 }
 
 /// The bodies of contributions on their way through the checks.
@@ -98,7 +98,7 @@ impl<'a> Bodies<'a> {
     }
 
     /// Takes a body in, to be verified with others.
-    pub(super) fn take(&mut self, (round, tag): (RoundId, Tag), body: BlobId, bytes: Vec<u8>) {
+    pub(super) fn take(&mut self, (round, tag): (RoundId, Tag), body: BlobId, bytes: Arc<[u8]>) {
         self.pending_bytes += bytes.len();
         self.pending.push(Read { round, tag, body, bytes });
     }

@@ -189,12 +189,14 @@ impl<'a> Check<'a> {
 
     /// Takes in the next blob.
     fn take(&mut self, id: BlobId, bytes: &[u8], progress: &mut dyn FnMut(Progress)) -> Result<(), VerifyError> {
+        // Once for all who use it: what a log names is up to whoever wrote it.
+        let bytes: Arc<[u8]> = Arc::from(bytes);
         for purpose in self.needed.uses.get(&id).into_iter().flatten() {
             match purpose {
-                Use::Body(round, tag) => self.bodies.take((*round, *tag), id, bytes.to_vec()),
+                Use::Body(round, tag) => self.bodies.take((*round, *tag), id, Arc::clone(&bytes)),
                 Use::Kept(round) => {
                     self.kept_bytes += bytes.len();
-                    self.kept.entry(*round).or_default().insert(id, Arc::from(bytes));
+                    self.kept.entry(*round).or_default().insert(id, Arc::clone(&bytes));
                 }
             }
             let round = purpose.round();

@@ -162,6 +162,9 @@ pub enum VerifyError {
         /// The step.
         step: Step,
     },
+    /// The operators stated a partition that the round does not come to.
+    #[error("a partition of round {0} was stated, but the round does not come to that")]
+    UnaskedPartition(RoundId),
     /// A pass of the secret PCA did not multiply by the matrix that follows.
     #[error("pass {} (attempt {}) of round {round} multiplied by another matrix", .pass.pass, .pass.attempt)]
     Product {
@@ -272,7 +275,11 @@ impl VerifyError {
             | Self::Entry { .. } => 21,
             Self::Registration { .. } | Self::Credential { .. } => 22,
             Self::Contribution { .. } | Self::Header(_) => 23,
-            Self::Opening { .. } | Self::Unasked { .. } | Self::Product { .. } | Self::Contradiction { .. } => 24,
+            Self::Opening { .. }
+            | Self::Unasked { .. }
+            | Self::UnaskedPartition(_)
+            | Self::Product { .. }
+            | Self::Contradiction { .. } => 24,
             Self::Result { .. } | Self::Follows { .. } | Self::Amendment { .. } | Self::Certified { .. } => 25,
             Self::MissingBlob(_) | Self::Unfinished(_) | Self::Incomplete { .. } => 26,
         }

@@ -8,7 +8,7 @@ use chorus_crypto::{
     sign::PublicKey,
 };
 
-use super::VerifyError;
+use super::{Place, VerifyError};
 use crate::{
     config::Genesis,
     facilitation::AnyProposal,
@@ -174,7 +174,8 @@ impl Replay {
     ///
     /// # Errors
     ///
-    /// Returns [`VerifyError::Unfinished`] if a round is sealed and has no result.
+    /// Returns [`VerifyError::Unfinished`] if a round is sealed and has no result, and [`VerifyError::Header`] if the log gives
+    /// one body to two contributions: it says itself whose it is.
     pub(super) fn needed(&self) -> Result<Needed, VerifyError> {
         let mut uses: BTreeMap<BlobId, Vec<Use>> = BTreeMap::new();
         for (id, round) in self.ledger.rounds() {
@@ -184,9 +185,13 @@ impl Replay {
                 }
                 continue;
             }
-            for counting in round.counting() {
-                let header = &counting.header;
-                uses.entry(header.body).or_default().push(Use::Body(*id, header.tag));
+            for (index, counting) in round.counting().enumerate() {
+                let (tag, body) = (counting.header.tag, counting.header.body);
+                let uses = uses.entry(body).or_default();
+                if uses.iter().any(|purpose| matches!(purpose, Use::Body(..))) {
+                    return Err(VerifyError::Header(Box::new(Place { round: *id, index, tag })));
+                }
+                uses.push(Use::Body(*id, tag));
             }
             // An adapter round goes on from what an earlier one led to.
             for blob in round.stated().chain(round.plan.deltas().and_then(|plan| plan.start)) {

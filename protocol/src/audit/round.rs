@@ -1,7 +1,7 @@
 //! One round: every opening against the commitments, every product against its matrix, the result against the log.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -118,7 +118,7 @@ fn recompute(
     let sealed = round.sealed.as_ref().ok_or_else(|| incomplete("its closing"))?;
     let checks = Checks::new(round, sealed, evidence)?;
     let stage = stage_observed(ledger, round, evidence, &checks);
-    let Checks { opened, error, .. } = checks;
+    let Checks { opened, partitioned, error, .. } = checks;
     if let Some(error) = error.into_inner() {
         return Err(error);
     }
@@ -133,6 +133,9 @@ fn recompute(
         Stage::Missing(blob) => return Err(VerifyError::MissingBlob(blob)),
         Stage::Contradiction(what) => return Err(VerifyError::Contradiction { round: round.id, what }),
     };
+    if round.partition.is_some() && !partitioned.get() {
+        return Err(VerifyError::UnaskedPartition(round.id));
+    }
     let unasked = |step: &Step| !opened.contains(step) && round.agreed_values(*step).is_some();
     match Step::ALL.into_iter().find(unasked) {
         Some(step) => Err(VerifyError::Unasked { round: round.id, step }),
@@ -160,6 +163,7 @@ struct Checks<'a> {
     /// The commitments in the order of the sealed set.
     commitments: Vec<Rows<'a>>,
     opened: RefCell<BTreeSet<Step>>,
+    partitioned: Cell<bool>,
     error: RefCell<Option<VerifyError>>,
 }
 
@@ -178,6 +182,7 @@ impl<'a> Checks<'a> {
             shape,
             commitments: commitments.collect::<Result<_, _>>()?,
             opened: RefCell::default(),
+            partitioned: Cell::default(),
             error: RefCell::default(),
         })
     }
@@ -201,6 +206,10 @@ impl Observer for Checks<'_> {
             Ok(()) => Ok(()),
             Err(error) => self.object("an opening", VerifyError::Opening { round: self.round.id, step, error }),
         }
+    }
+
+    fn on_partition(&self) {
+        self.partitioned.set(true);
     }
 
     fn on_product(&self, id: PassId, omega: &IntMatrix) -> Result<(), &'static str> {

@@ -42,7 +42,7 @@ impl Tree {
 pub type Open<'a> = dyn FnMut(&Origin) -> Option<Box<dyn Read>> + 'a;
 
 /// Verifies a community's bundle and those of the cohorts of its divided rounds, so many levels below the root; and that each
-/// result which a cohort certified to its parent is the one that its own bundle leads to.
+/// result which a cohort certified to its parent is the one that its own bundle leads to. A receipt is looked up in the root's.
 ///
 /// # Errors
 ///
@@ -50,19 +50,22 @@ pub type Open<'a> = dyn FnMut(&Origin) -> Option<Box<dyn Read>> + 'a;
 pub fn verify_tree(
     root: &mut dyn Read,
     levels: usize,
+    options: &Options,
     open: &mut Open<'_>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
-    verify_level(None, root, (open, levels), progress)
+    verify_level(None, root, (open, levels), options, progress)
 }
 
 fn verify_level(
     cohort: Option<Ledger>,
     input: &mut dyn Read,
     (open, levels): (&mut Open<'_>, usize),
+    options: &Options,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
-    let (report, ledger) = verify_from(cohort, input, &Options::default(), progress)?;
+    let (report, ledger) = verify_from(cohort, input, options, progress)?;
+    let of_cohorts = Options { level: options.level, receipt: None };
     let mut cohorts = Vec::new();
     for (round, number, certified) in counted(&report, &ledger) {
         let Some(cohort) = ledger.cohort(&round, number) else { continue };
@@ -72,7 +75,7 @@ fn verify_level(
             cohorts.push(Branch { origin, checked: None });
             continue;
         };
-        let checked = verify_level(Some(cohort), bundle.as_mut(), (&mut *open, levels - 1), progress)
+        let checked = verify_level(Some(cohort), bundle.as_mut(), (&mut *open, levels - 1), &of_cohorts, progress)
             .map_err(|error| VerifyError::Cohort { round, number, error: Box::new(error) })?;
         // Verified: what its log states is what follows, sums included.
         let found = checked.report.rounds.iter().find_map(|summary| summary.result.clone());

@@ -139,9 +139,9 @@ impl Contributor<'_> {
         let masking = Masking::new(&round.charter.sharing(), &shape, &prepared.context, &mut draws.masks);
         let witness = Witness::new(&layout, votes, &mut draws.dither)
             .map_err(|_| ContributeError::Internal("votes do not encode"))?;
-        let data: Vec<Vec<Scalar>> = witness.data().iter().map(|bit| vec![*bit]).collect();
+        let data: Zeroizing<Vec<Vec<Scalar>>> = Zeroizing::new(witness.data().iter().map(|bit| vec![*bit]).collect());
         let (commitments, masked) = masking.commit_and_mask(Generators::single(), &data);
-        let committed = Matrix { masking: &masking, data: &data, commitments, masked };
+        let committed = Matrix { masking: &masking, data: &*data, commitments, masked };
         let (content, credential, parts) = self.bind(&prepared, committed, &mut draws, |transcript, rng| {
             ballot::Proof::prove(transcript, &layout, &witness, masking.data_blindings(), rng)
         })?;

@@ -102,6 +102,7 @@ impl Ledger {
             return Err(Fault::Mismatch("the reason"));
         }
         let own = self.cards.statements().filter(|known| known.operator == statement.operator).count();
+        bound("statements about cards", limits::MAX_CARD_STATEMENTS, self.cards.statements().count() + 1)?;
         bound("statements of one operator about cards", self.share_of(limits::MAX_CARD_STATEMENTS), own + 1)?;
         in_turn(self.cards.said_by(&statement.operator, &statement.card), statement.number, WORD)?;
         let says_the_same = |known: &CardStatement| known.into == statement.into;

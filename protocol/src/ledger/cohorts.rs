@@ -25,7 +25,7 @@ use crate::{
     fault::{Fault, bound, in_turn},
     id::{BlobId, CommunityId, PollId, RoundId},
     limits::{self, MAX_OPERATORS},
-    log::entry::{BallotPlan, Entry, PollOpening, RoundPlan, RoundResult, Subject},
+    log::entry::{BallotPlan, Entry, PollKind, PollOpening, RoundPlan, RoundResult, Subject},
     registry::{Registry, Snapshot},
     time::Timestamp,
 };
@@ -490,6 +490,11 @@ impl Ledger {
             return Err(Fault::NotAllowed("a convening"));
         }
         convening.validate(&charter)?;
+        let poll = convening.plan.ballots().and_then(|plan| self.polls.get(&plan.poll));
+        // What operators of cohorts certify is theirs to say, and the rules are not.
+        if poll.is_some_and(|poll| poll.opening.kind == PollKind::Amendment) {
+            return Err(Fault::NotAllowed("cohorts of a vote on the rules"));
+        }
         let nothing = BTreeMap::new();
         let stated = match known.map(|round| &round.division) {
             Some(Division::Whole) => return Err(Fault::NotAllowed("a convening of a round that is planned as one")),

@@ -45,6 +45,7 @@ impl Ledger {
             return Err(Fault::Mismatch("a poll's question"));
         }
         let own = self.polls.values().filter(|poll| poll.opened_by == operator).count();
+        bound("polls", limits::MAX_POLLS, self.polls.len() + 1)?;
         bound("polls of one operator", self.share_of(limits::MAX_POLLS), own + 1)?;
         let id = opening.id(self.community);
         if self.polls.contains_key(&id) {

@@ -265,6 +265,11 @@ impl RoundRecord {
         matches!(self.collects, Collects::Ballots(_)) && self.plan.classes.is_none()
     }
 
+    /// Returns whether the blocks of its partition, if it comes to one, are opinion groups.
+    pub(super) const fn has_groups(&self) -> bool {
+        matches!(self.collects, Collects::Ballots(PollKind::Statement)) && self.plan.classes.is_none()
+    }
+
     /// Returns the contributions that count, by tag: of each tag the latest, a withdrawal too.
     pub fn counting(&self) -> impl Iterator<Item = &SealedContribution> {
         self.contributions.values().filter_map(|attempts| counting(attempts))
@@ -504,6 +509,9 @@ impl RoundRecord {
     pub(super) fn on_opened(&mut self, operator: u8, opened: &OpenedValues) -> Result<(), Fault> {
         self.sealed_as(opened.set)?;
         let values = (opened.inputs, opened.values);
+        if self.agreed_values(opened.step).is_some_and(|agreed| agreed != values) {
+            return Err(Fault::Duplicate("values of this step"));
+        }
         insert_once(self.opened.entry(opened.step).or_default(), operator, values, "opened values")
     }
 

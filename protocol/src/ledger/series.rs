@@ -132,6 +132,7 @@ impl Ledger {
             self.rounds.get(&gate.round).and_then(|round| round.plan.ballots()).ok_or(Fault::Unknown("round"))?;
         }
         let own = self.series.values().filter(|series| series.opened_by == operator).count();
+        bound("series", limits::MAX_SERIES, self.series.len() + 1)?;
         bound("series of one operator", self.share_of(limits::MAX_SERIES), own + 1)?;
         let id = manifest.id(self.community);
         if self.series.contains_key(&id) {

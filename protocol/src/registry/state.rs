@@ -97,7 +97,7 @@ impl Decode for Registry {
         }
         Ok(Self {
             people: people.into_iter().map(|person| (person.claim.key, Arc::new(person))).collect(),
-            leaves: set(input, 4 * PEOPLE)?,
+            leaves: set(input, limits::MAX_LEAVES)?,
             vouches: map(input, MAX_VOUCHES, Decode::decode)?,
             vouch_words: map(input, limits::MAX_BLOB_BYTES, Decode::decode)?,
             last_vouch: map(input, PEOPLE, Decode::decode)?,

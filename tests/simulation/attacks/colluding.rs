@@ -11,6 +11,7 @@ use chorus_protocol::{
         consensus::Decision,
         entry::{Entry, RoundResult, Step},
     },
+    message::Message,
     peer::{Command, Notice},
 };
 use chorus_tests::{
@@ -79,12 +80,20 @@ fn is_false(play: &Play) -> bool {
     agreed.is_some_and(|agreed| play.body(&agreed.result) != FIVE.bytes)
 }
 
+/// Lets an operator's word on what was opened come late: what f + 1 say first stays.
+fn opens_slowly(play: &mut Play, host: usize) {
+    let author = play.community.operators[host].public();
+    let is_late = move |message: &Message| matches!(message, Message::Entry(entry) if entry.author == author && matches!(entry.entry, Entry::Opened(_)));
+    play.network.tamper(host, Box::new(move |_, message| vec![(if is_late(&message) { 5_000 } else { 0 }, message)]));
+}
+
 /// Plays rounds in which two of five lie together, on networks of other delays, until `fails` holds of one. What every round
 /// states, unless it fails, is the truth; returns the one that failed.
 fn until_two_of_five_succeed(lie: Lie, fails: impl Fn(&Play) -> bool) -> Play {
     for seed in 1..=40 {
         let mut play = Scenario { network_seed: Some(seed), ..small(5) }.start();
         lie_together(&mut play, &[0, 1], lie);
+        (2..5).for_each(|host| opens_slowly(&mut play, host));
         assert!(play.open(), "{lie:?}: {:?}", play.network.notices);
         play.vote_all();
         play.wait(RoundState::Finished, 60_000);

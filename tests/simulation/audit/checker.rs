@@ -10,7 +10,14 @@ use std::{
 use chorus_crypto::{Scalar, ballot, codec::Decode as _, credential::Credential, sign::PublicKey};
 use chorus_protocol::{
     contribution::{Body, Content},
-    log::{batch::Batch, certificate::Certificate},
+    log::{
+        batch::Batch,
+        certificate::Certificate,
+        entry::{
+            AcceptedContribution, BallotPlan, ContributionHeader, MaskOpening, OpenedValues, PartitionChoice,
+            PollOpening, RoundKey, RoundPlan, Subject,
+        },
+    },
     opening::OpenedStep,
 };
 use chorus_tests::bundle::small;
@@ -51,10 +58,15 @@ impl Small {
     }
 
     /// Changes the log, and lets the operators sign it anew.
-    fn log(&self, breaks: &'static str, reason: &'static str, change: impl FnOnce(&mut Corrupt)) -> Bad {
+    fn signed_anew(&self, change: impl FnOnce(&mut Corrupt)) -> Vec<u8> {
         let mut log = self.corrupt.clone();
         change(&mut log);
-        Bad { breaks, reason, bytes: log.bundle() }
+        log.bundle()
+    }
+
+    /// Changes the log so that it breaks something.
+    fn log(&self, breaks: &'static str, reason: &'static str, change: impl FnOnce(&mut Corrupt)) -> Bad {
+        Bad { breaks, reason, bytes: self.signed_anew(change) }
     }
 
     /// Changes the first entry that `pick` finds.
@@ -98,9 +110,33 @@ impl Small {
         })
     }
 
+    /// Returns bundles that differ and are as they should be: what one operator states alone means nothing.
+    fn everything_good(&self) -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("as it is", self.bytes.clone()),
+            (
+                "other values of one operator",
+                self.signed_anew(|log| {
+                    log.entries().find_map(|entry| opened(&mut entry.entry)).expect("opened").inputs = [3; 32];
+                }),
+            ),
+            ("one operator's values of a step that there is not", self.signed_anew(|log| state(log, 1, buckets))),
+            ("one operator's partition", self.signed_anew(|log| state(log, 1, blocks))),
+            ("as many rounds as one may have open", self.signed_anew(|log| plan_more(log, 14))),
+            (
+                "a question that is no white space",
+                self.signed_anew(|log| {
+                    again(log, poll, |it| it.question = "\u{1f}".into());
+                }),
+            ),
+        ]
+    }
+
     fn everything_bad(&self) -> Vec<Bad> {
         let mut all = self.bad_files();
         all.extend(self.bad_logs());
+        all.extend(self.bad_rounds());
+        all.extend(self.bad_statements());
         all
     }
 
@@ -114,15 +150,19 @@ impl Small {
             Bad { breaks: "a byte more", reason: "encoding: bytes are left over", bytes: longer },
             Bad { breaks: "cut", reason: "encoding: ended early", bytes: self.bytes[..self.bytes.len() - 9].to_vec() },
             self.file("another name", "batch: chain", |bundle| bundle.genesis.name.push('.')),
+            self.file("no name", "genesis: name", |bundle| bundle.genesis.name = "\u{3000}".into()),
+            self.file("a floor of one", "policy: floor", |bundle| bundle.genesis.policy.floor = 1),
+            self.file("operators swapped", "charter: keys", |bundle| bundle.genesis.operators.swap(0, 1)),
             self.file("decisions swapped", "batch: height", |bundle| bundle.decisions.swap(1, 2)),
             self.file("a decision dropped", "batch: height", |bundle| drop(bundle.decisions.remove(1))),
-            self.certificate("of another batch", "certificate: of another batch", |it| it.value = [9; 32].into()),
+            self.certificate("of another batch", "certificate: batch", |it| it.value = [9; 32].into()),
             self.certificate("a signature less", "certificate: number", |it| shorten(&mut it.signatures)),
             self.certificate("signers swapped", "certificate: order", |it| it.signatures.swap(0, 1)),
-            self.certificate("a stranger", "certificate: a signer is no operator", |it| {
+            self.certificate("a stranger", "certificate: a signer who is no operator", |it| {
                 it.signatures[0].0 = PublicKey::from([0; 32]);
             }),
-            self.certificate("another round", "certificate: a signature", |it| it.round += 1),
+            self.certificate("another round", "certificate: signature", |it| it.round += 1),
+            self.certificate("a round beyond all", "log: a round beyond all rounds", |it| it.round = u32::MAX),
             self.file("a blob's bytes", "blob: hash", |bundle| bundle.blobs[1].1[40] ^= 1),
             self.file("a blob dropped", "blob: order", |bundle| drop(bundle.blobs.remove(0))),
             self.file("the last blob dropped", "incomplete: a blob is missing", |bundle| bundle.blobs.truncate(last)),
@@ -202,7 +242,7 @@ impl Small {
                 let ledger = log.ledger();
                 let sealed = ledger.rounds().values().find_map(|round| round.sealed.as_ref()).expect("sealed");
                 let header = sealed.contributions[0].header.clone();
-                let changed = chorus_protocol::log::entry::ContributionHeader { core: [5; 32], ..header.clone() };
+                let changed = ContributionHeader { core: [5; 32], ..header.clone() };
                 let accepted = log.acknowledge(changed);
                 let place = log.entries().find_map(|entry| match &mut entry.entry {
                     Entry::Contribution(it) if it.header == header => Some(it),
@@ -249,9 +289,60 @@ impl Small {
                 }
             }),
             self.log("no result", "incomplete: a sealed round without result", |log| {
-                let stays = |entry: &SignedEntry| !matches!(entry.entry, Entry::Result(_) | Entry::Erased(_));
-                log.log.iter_mut().for_each(|entries| entries.retain(stays));
-                log.log.retain(|entries| !entries.is_empty());
+                retain(log, |entry| !matches!(entry, Entry::Result(_) | Entry::Erased(_)));
+            }),
+        ]
+    }
+
+    fn bad_rounds(&self) -> Vec<Bad> {
+        vec![
+            self.entry("a blank question", "log: question", poll, |it| it.question = "\u{3000}\n".into()),
+            self.log("more rounds than one may have open", "log: too many open rounds", |log| plan_more(log, 15)),
+            self.entry("a key that opens nothing", "log: a key of small order", round_key, |it| {
+                it.key = [0; 32].into();
+            }),
+            self.log("opened at an old time", "log: an opening before the clocks were read", |log| {
+                let mut is_open = false;
+                retain(log, |entry| {
+                    is_open |= matches!(entry, Entry::Open(_));
+                    is_open || !matches!(entry, Entry::Clock(_))
+                });
+            }),
+            self.log("opened without a key", "log: an opening without every key", |log| take_keys(log, 1)),
+            self.log("opened without two", "log: too few keys", |log| take_keys(log, 2)),
+        ]
+    }
+
+    fn bad_statements(&self) -> Vec<Bad> {
+        vec![
+            self.log("other values once some are agreed", "log: other values than are agreed", |log| {
+                let last = log.entries().filter_map(|entry| opened(&mut entry.entry)).last();
+                last.expect("opened").inputs = [3; 32];
+            }),
+            self.log("values of a step that there is not", "opening: of what was not asked for", |log| {
+                state(log, 2, buckets);
+            }),
+            self.log("totals of too few", "opening: of what was not asked for", |log| {
+                let ledger = log.ledger();
+                let sealed = ledger.rounds().values().find_map(|round| round.sealed.as_ref()).expect("sealed");
+                let two: Vec<_> = sealed.contributions.iter().take(2).map(|one| &one.header).collect();
+                retain(log, |entry| match entry {
+                    Entry::Opening(_) => false,
+                    Entry::Contribution(it) => two.contains(&&it.header),
+                    _ => true,
+                });
+            }),
+            self.entry("groups before a partition", "log: an opening of groups before", opening, |it| {
+                it.step = Step::Groups;
+            }),
+            self.log("a partition of a round without", "partition: of a round that comes to none", |log| {
+                state(log, 2, blocks);
+            }),
+            self.log("another partition than is agreed", "log: other blocks than are agreed", |log| {
+                state(log, 3, blocks);
+                if let Some(Entry::Partition(it)) = log.entries().last().map(|entry| &mut entry.entry) {
+                    it.partition = [2; 32];
+                }
             }),
         ]
     }
@@ -266,12 +357,85 @@ impl Bad {
     }
 }
 
-fn accepted(entry: &mut Entry) -> Option<&mut chorus_protocol::log::entry::AcceptedContribution> {
+fn accepted(entry: &mut Entry) -> Option<&mut AcceptedContribution> {
     if let Entry::Contribution(it) = entry { Some(it) } else { None }
 }
 
-fn opening(entry: &mut Entry) -> Option<&mut chorus_protocol::log::entry::MaskOpening> {
+fn opening(entry: &mut Entry) -> Option<&mut MaskOpening> {
     if let Entry::Opening(it) = entry { Some(it) } else { None }
+}
+
+fn opened(entry: &mut Entry) -> Option<&mut OpenedValues> {
+    if let Entry::Opened(it) = entry { Some(it) } else { None }
+}
+
+fn poll(entry: &mut Entry) -> Option<&mut PollOpening> {
+    if let Entry::Poll(it) = entry { Some(it) } else { None }
+}
+
+fn planned(entry: &mut Entry) -> Option<&mut BallotPlan> {
+    if let Entry::Plan(RoundPlan { subject: Subject::Ballots(it), .. }) = entry { Some(it) } else { None }
+}
+
+fn round_key(entry: &mut Entry) -> Option<&mut RoundKey> {
+    if let Entry::RoundKey(it) = entry { Some(it) } else { None }
+}
+
+/// Leaves entries out, and batches that are then empty.
+fn retain(log: &mut Corrupt, mut stays: impl FnMut(&Entry) -> bool) {
+    log.log.iter_mut().for_each(|entries| entries.retain(|entry| stays(&entry.entry)));
+    log.log.retain(|entries| !entries.is_empty());
+}
+
+/// Lets the author of the first entry that `pick` finds say it again at the end, changed.
+fn again<T>(log: &mut Corrupt, pick: impl Fn(&mut Entry) -> Option<&mut T>, change: impl Fn(&mut T)) {
+    let changed = |mut entry: SignedEntry| {
+        change(pick(&mut entry.entry)?);
+        Some(entry)
+    };
+    let said = log.log.iter().flatten().cloned().find_map(changed).expect("such an entry");
+    log.log.last_mut().expect("a batch").push(said);
+}
+
+/// Lets the operator who planned the round plan so many more.
+fn plan_more(log: &mut Corrupt, rounds: u32) {
+    (2..2 + rounds).for_each(|number| again(log, planned, |it| it.number = number));
+}
+
+/// Takes so many operators' keys out of the round.
+fn take_keys(log: &mut Corrupt, operators: usize) {
+    let mut gone = Vec::new();
+    retain(log, |entry| match entry {
+        Entry::RoundKey(it) if gone.len() < operators => {
+            gone.push(it.key);
+            false
+        }
+        _ => true,
+    });
+    for entry in log.entries() {
+        if let Entry::Open(it) = &mut entry.entry {
+            let of_gone = it.keys.iter_mut().filter(|key| key.is_some_and(|key| gone.contains(&key)));
+            of_gone.for_each(|key| *key = None);
+        }
+    }
+}
+
+/// Lets so many operators say something more at the end, each of the values that it stated.
+fn state(log: &mut Corrupt, operators: usize, more: fn(&OpenedValues) -> Entry) {
+    let stated = |entry: &SignedEntry| match &entry.entry {
+        Entry::Opened(it) => Some(SignedEntry { entry: more(it), ..entry.clone() }),
+        _ => None,
+    };
+    let said: Vec<_> = log.log.iter().flatten().filter_map(stated).take(operators).collect();
+    log.log.last_mut().expect("a batch").extend(said);
+}
+
+fn buckets(it: &OpenedValues) -> Entry {
+    Entry::Opened(OpenedValues { step: Step::Buckets, ..it.clone() })
+}
+
+fn blocks(it: &OpenedValues) -> Entry {
+    Entry::Partition(PartitionChoice { round: it.round, set: it.set, partition: [1; 32] })
 }
 
 #[test]
@@ -280,17 +444,22 @@ fn the_python_checker_reads_a_whole_bundle_and_refuses_every_change_of_it_for_th
     assert!(small.bytes.len() < 200_000, "{}", small.bytes.len());
     let report = check(&small.bytes).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((report.contributions, report.rounds[0].ballots), (5, 4));
-    let bad = small.everything_bad();
+    let (good, bad) = (small.everything_good(), small.everything_bad());
+    for (differs, bytes) in &good {
+        check(bytes).unwrap_or_else(|error| panic!("{differs}: {error}"));
+    }
+    for bad in &bad {
+        assert!(check(&bad.bytes).is_err(), "{}: the first verifier accepts it", bad.breaks);
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: usize| folder.path().join(format!("{name:02}"));
-    fs::write(file(0), &small.bytes).expect("written");
-    for (number, bad) in (1..).zip(&bad) {
-        assert!(check(&bad.bytes).is_err(), "{}: the first verifier accepts it", bad.breaks);
-        fs::write(file(number), &bad.bytes).expect("written");
+    let files: Vec<&Vec<u8>> = good.iter().map(|(_, bytes)| bytes).chain(bad.iter().map(|bad| &bad.bytes)).collect();
+    for (name, bytes) in files.iter().enumerate() {
+        fs::write(file(name), bytes).expect("written");
     }
 
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("checker/bundle.py");
-    let run = Command::new("python3").arg("-B").arg(program).args((0..=bad.len()).map(file)).output();
+    let run = Command::new("python3").arg("-B").arg(program).args((0..files.len()).map(file)).output();
 
     if run.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         writeln!(stderr(), "SKIPPED: there is no python3 to check a bundle with").expect("an open stderr");
@@ -299,9 +468,11 @@ fn the_python_checker_reads_a_whole_bundle_and_refuses_every_change_of_it_for_th
     let run = run.expect("python3 starts");
     let (said, complained) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), bad.len() + 1, "{said}{complained}");
-    assert!(lines[0].contains("accepted: 5 members, 5 contributions, 1 rounds"), "{}", lines[0]);
-    for (bad, line) in bad.iter().zip(&lines[1..]) {
+    assert_eq!(lines.len(), files.len(), "{said}{complained}");
+    for ((differs, _), line) in good.iter().zip(&lines) {
+        assert!(line.contains("accepted: 5 members, 5 contributions, 1 rounds"), "{differs}: {line}");
+    }
+    for (bad, line) in bad.iter().zip(&lines[good.len()..]) {
         assert!(line.contains(&format!("refused: {}", bad.reason)), "{}: {line}", bad.breaks);
     }
 }

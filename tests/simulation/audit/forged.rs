@@ -14,7 +14,8 @@ use chorus_protocol::{
     log::{
         batch::{Batch, Height},
         entry::{
-            AcceptedContribution, ContributionHeader, OpenedValues, Proposal, Registration, RoundResult, SignedEntry,
+            AcceptedContribution, ContributionHeader, OpenedValues, PartitionChoice, Proposal, Registration,
+            RoundResult, SignedEntry,
         },
     },
     opening::OpenedStep,
@@ -575,6 +576,18 @@ fn another_partition_is_refused() {
     });
 }
 
+#[test]
+fn no_partition_is_stated_of_a_round_that_comes_to_none() {
+    refuse("a partition of too few", 24, |log| {
+        let stated = log.entries().find_map(|entry| pick::partition(&mut entry.entry).cloned()).expect("a partition");
+        let set = log.ledger().rounds()[&BASE.small].sealed.as_ref().expect("sealed").set;
+        let choice = PartitionChoice { round: BASE.small, set, ..stated };
+        let said = |key: &PublicKey| signed(*key, Entry::Partition(choice.clone()));
+        let entries = BASE.community.genesis.operators.iter().map(said).collect::<Vec<_>>();
+        log.log.last_mut().expect("a batch").extend(entries);
+    });
+}
+
 /// Has all operators state another result of a round.
 fn refuse_result(what: &str, code: u8, round: RoundId, change: impl Fn(&mut Corrupt, &mut RoundResult)) {
     refuse(what, code, |log| {
@@ -621,6 +634,20 @@ fn no_other_result_can_be_stated() {
     map("a group", |it| it.assignment[0] = 1 - it.assignment[0].min(1));
     map("a group's tally", |it| it.groups[0].items[0].agree += 1);
     refuse_result("no report at all", 25, BASE.round, |log, result| result.result = log.keep(b"4 : 1".to_vec()));
+}
+
+/// A body says itself whose it is. That is found before any is read: a log could name a large one as often as it likes.
+#[test]
+fn one_body_is_of_one_contribution() {
+    let mut log = corrupt();
+    let (_, second) = two_headers(&log);
+    let first = alone(&mut log).header.clone();
+    let accepted = log.acknowledge(ContributionHeader { body: second.body, ..first });
+    *alone(&mut log) = accepted;
+    let mut bundle = Bundle::from_bytes(&log.bundle()).expect("a bundle");
+    bundle.blobs.clear();
+
+    assert_refused("one body for two", &bundle.to_bytes(), &[23]);
 }
 
 /// The log names a blob, and the bundle does not hold it.

@@ -125,6 +125,18 @@ fn three_of_four_operators_convene_cohorts_and_two_do_not() {
 }
 
 #[test]
+fn a_vote_on_the_rules_is_not_divided() {
+    let (mut town, _) = asked();
+    let poll = town.community.poll(PollKind::Amendment, 2, 60_000);
+    let first = town.community.operators[0].clone();
+    town.say(&first, poll.opening.clone()).expect("an honest entry");
+
+    let refused = town.say(&first, convene(&convening(plan(&poll), &keys(3), false)));
+
+    assert_eq!(refused, Err(Fault::NotAllowed("cohorts of a vote on the rules")));
+}
+
+#[test]
 fn one_operator_with_other_cohorts_in_mind_holds_nobody_up() {
     let (mut town, poll) = asked();
     let operators = town.community.operators.clone();

@@ -1,6 +1,9 @@
 //! What a verification says in the end.
 
-use chorus_protocol::audit::{Level, Report, RoundSummary, Topic, chance_of_missing};
+use chorus_protocol::{
+    audit::{Level, Report, RoundSummary, Topic, Tree, chance_of_missing},
+    cohort::Origin,
+};
 use serde::Serialize;
 
 use super::receipt::Verdict;
@@ -30,6 +33,9 @@ pub(super) struct Verified {
     missed: Vec<Missed>,
     bytes: u64,
     rounds: Vec<Round>,
+    /// Cohorts of divided rounds whose bundles were not given: what they certified stands on their operators' word.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unchecked: Vec<Cohort>,
     convicted: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<Verdict>,
@@ -41,6 +47,26 @@ struct Missed {
     fraction: f64,
     bad: u64,
     probability: f64,
+}
+
+/// A cohort of a divided round.
+#[derive(Serialize)]
+struct Cohort {
+    community: String,
+    parent: String,
+    round: String,
+    number: u16,
+}
+
+impl From<&Origin> for Cohort {
+    fn from(origin: &Origin) -> Self {
+        Self {
+            community: origin.community().to_string(),
+            parent: origin.parent.to_string(),
+            round: origin.round.to_string(),
+            number: origin.number,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -66,7 +92,8 @@ struct Round {
     dissenting: Vec<u8>,
 }
 
-pub(super) fn verified(report: &Report, verdict: Option<&Verdict>) -> Verified {
+pub(super) fn verified(tree: &Tree, verdict: Option<&Verdict>) -> Verified {
+    let report = &tree.report;
     Verified {
         verified: true,
         level: match report.level {
@@ -85,6 +112,7 @@ pub(super) fn verified(report: &Report, verdict: Option<&Verdict>) -> Verified {
         missed: if matches!(report.level, Level::Light(_)) { missed(report) } else { Vec::new() },
         bytes: report.bytes,
         rounds: report.rounds.iter().map(round).collect(),
+        unchecked: tree.unchecked().iter().map(Cohort::from).collect(),
         convicted: report.convicted.iter().map(ToString::to_string).collect(),
         receipt: verdict.cloned(),
     }
@@ -162,6 +190,17 @@ fn level(lines: &mut Lines, verified: &Verified) {
             lines.line("");
             lines.line("Not shown of the contributions whose proofs were not looked at: that a member made each, once, and that");
             lines.line("each is a valid ballot or delta. For that it trusts the operators who acknowledged them.");
+        }
+    }
+    if !verified.unchecked.is_empty() {
+        let cohorts = many(verified.unchecked.len() as u64, "cohort");
+        lines.line("");
+        lines.line(format!(
+            "Not shown: what {cohorts} of divided rounds certified. Whose votes it sums up, and whether it does,"
+        ));
+        lines.line("stands on the word of their operators alone. --cohorts takes their bundles:");
+        for cohort in &verified.unchecked {
+            lines.line(format!("  {}.bundle", cohort.community));
         }
     }
     if verified.missed.is_empty() {
