@@ -159,6 +159,12 @@ domains! {
     RESULT = "chorus/v1/result";
     /// A constitution.
     CONSTITUTION = "chorus/v1/constitution";
+    /// The stream that the factor A of an adapter is drawn from.
+    MODEL_FROZEN_A = "chorus/v1/model/frozen-a";
+    /// The digest of a base model's checkpoint.
+    MODEL_CHECKPOINT = "chorus/v1/model/checkpoint";
+    /// What a state of a training belongs to.
+    MODEL_TRAINING = "chorus/v1/model/training";
     /// A record of the journal.
     JOURNAL = "chorus/v1/journal";
     /// The key of a backup, from the keystore that stands at its beginning.

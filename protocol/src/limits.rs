@@ -167,6 +167,9 @@ pub const MAX_TARGETS: usize = 7;
 /// The largest rank of an adapter.
 pub const MAX_RANK: u16 = 256;
 
+/// Bits after the point of an adapter's entries at most: what an `f32` near one resolves.
+pub const MAX_FRACTION_BITS: u8 = 24;
+
 /// Entries of an adapter: B of rank 8 for all linear layers of a model of a few hundred million parameters.
 pub const MAX_ADAPTER_ENTRIES: usize = 1 << 21;
 

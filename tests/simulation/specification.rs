@@ -383,10 +383,10 @@ fn every_bound_is_that_of_the_code() {
         MAX_COHORTS MAX_LOG_PART_BYTES MAX_POLLS MAX_PROPOSED MAX_PROPOSALS_PER_MEMBER MAX_ANONYMOUS_PROPOSALS
         MAX_STATED_RULES MAX_WORDS_PER_ITEM MAX_CARD_STATEMENTS MAX_OPEN_ROUNDS MAX_PASSES MAX_ATTEMPTS MAX_SERIES
         MAX_WEIGHINGS MAX_REGISTRATIONS MAX_LEAVES MAX_CANDIDATES_PER_ATTESTER MAX_CANDIDATES_PER_MEMBER MAX_ADMISSION_DEPTH
-        MAX_MEMBER_CAPACITY MAX_STOCK MAX_RANK
+        MAX_MEMBER_CAPACITY MAX_STOCK MAX_RANK MAX_FRACTION_BITS
     ];
     let of_ledger = bounds![ledger: MAX_STATEMENTS MAX_HEIGHTS_AHEAD MAX_AMENDMENT_BYTES MIN_CHECKPOINT_HEIGHTS];
-    let of_cards = bounds![card: MAX_POLICIES MAX_LINE_BYTES MAX_INSTRUCTION_BYTES];
+    let of_cards = bounds![card: MAX_POLICIES MAX_LINE_BYTES MAX_INSTRUCTION_BYTES MAX_STORY_BYTES];
     let code: BTreeMap<&str, u64> = of_limits.into_iter().chain(of_ledger).chain(of_cards).collect();
     let page = read("protocol/src/spec/wire.md");
     let page: BTreeMap<&str, u64> = page.lines().filter_map(bound_of_row).collect();

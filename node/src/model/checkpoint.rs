@@ -7,13 +7,11 @@
 use std::{collections::BTreeMap, sync::OnceLock};
 
 use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
+use chorus_crypto::domain;
 use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng, SeedableRng},
 };
-
-/// The label of a checkpoint's digest.
-const DIGEST: &str = "chorus/v1/model/checkpoint";
 
 /// Most layers of a model: the largest published ones have about a hundred.
 const MAX_LAYERS: usize = 1024;
@@ -300,7 +298,7 @@ impl Checkpoint {
     /// little-endian values. It is computed once, at about the speed at which memory is read.
     pub fn digest(&self) -> [u8; 32] {
         *self.digest.get_or_init(|| {
-            let mut hasher = blake3::Hasher::new_derive_key(DIGEST);
+            let mut hasher = blake3::Hasher::new_derive_key(domain::MODEL_CHECKPOINT.as_str());
             self.config.absorb(&mut hasher);
             for (name, tensor) in &self.tensors {
                 hasher.update(&(name.len() as u64).to_le_bytes());

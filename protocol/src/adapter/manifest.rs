@@ -346,7 +346,9 @@ impl AdapterManifest {
         Self::from_bytes(&self.to_bytes())?;
         let adapted = &self.adapted;
         let names: BTreeSet<_> = adapted.targets.iter().map(|target| &target.name).collect();
-        if names.len() != adapted.targets.len() || adapted.targets.iter().any(|target| target.inputs == 0) {
+        // The rows of A are orthonormal: there are no more of them than inputs.
+        let has_room = |target: &Target| target.inputs >= u32::from(adapted.rank).max(1);
+        if names.len() != adapted.targets.len() || !adapted.targets.iter().all(has_room) {
             return Err(Fault::Mismatch("the adapted layers"));
         }
         if adapted.alpha == 0 || adapted.rank > limits::MAX_RANK {
@@ -355,7 +357,10 @@ impl AdapterManifest {
         bound("entries of an adapter", limits::MAX_ADAPTER_ENTRIES, self.entries())?;
         let (_, shape) = self.format()?;
         bound("scalars of a masked adapter", limits::MAX_MASKED, shape.scalars())?;
-        if self.encoding.lane_bits > 62 || self.encoding.fraction_bits > 30 || self.encoding.capacity() < 2 {
+        if self.encoding.lane_bits > 62
+            || self.encoding.fraction_bits > limits::MAX_FRACTION_BITS
+            || self.encoding.capacity() < 2
+        {
             return Err(Fault::Mismatch("the adapter's fixed point"));
         }
         let Schedule { rounds, step, .. } = self.schedule;

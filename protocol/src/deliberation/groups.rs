@@ -1,9 +1,10 @@
 //! Opinion groups: deterministic k-means on the map, and the partition of the sealed set that follows from it.
 //!
-//! Polis' groups depend on the order of arrival and on earlier runs; these are a function of the set of points. Points
-//! are sorted by value first, so the order of the input cannot matter: equal points are interchangeable, and every sum
-//! is taken in one order. Many fixed starts and the best inertia stand in for luck. A small group has a veto over what
-//! counts as common ground, which makes it worth forging: solutions with a group below the least share are not admitted.
+//! Polis' groups depend on the order of arrival and on earlier runs; these are a function of the sealed set. Starts are
+//! found among the points sorted by value, and every sum is taken in the order of one tree over them. The order of the
+//! input, that of the ballots' tags, matters where they are so few that the tree is one leaf. Many fixed starts and the
+//! best inertia stand in for luck. A small group has a veto over what counts as common ground, which makes it worth
+//! forging: solutions with a group below the least share are not admitted.
 
 pub mod kmeans;
 

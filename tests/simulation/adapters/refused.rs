@@ -188,7 +188,7 @@ type Change = fn(&mut AdapterManifest);
 
 #[test]
 fn a_series_that_could_not_be_summed_is_refused() {
-    let changes: [(&str, Change); 13] = [
+    let changes: [(&str, Change); 16] = [
         ("no name", |it| it.name.clear()),
         ("a name that nobody reads", |it| it.name = "x".repeat(limits::MAX_NAME_BYTES + 1)),
         ("a masked vector that no message holds", |it| {
@@ -198,6 +198,9 @@ fn a_series_that_could_not_be_summed_is_refused() {
         ("no target", |it| it.adapted.targets.clear()),
         ("a target twice", |it| it.adapted.targets.push(it.adapted.targets[0].clone())),
         ("rank 0", |it| it.adapted.rank = 0),
+        ("a target without inputs", |it| it.adapted.targets[0].inputs = 0),
+        ("more rows of A than a target has inputs", |it| it.adapted.targets[1].inputs = u32::from(it.adapted.rank) - 1),
+        ("units that the weights cannot tell apart", |it| it.encoding.fraction_bits = limits::MAX_FRACTION_BITS + 1),
         ("a bound that fills a lane", |it| it.encoding.bound = 1 << 30),
         ("lanes wider than a sum", |it| it.encoding.lane_bits = 63),
         ("no step", |it| it.schedule.step = Ratio { numerator: 0, denominator: 1 }),

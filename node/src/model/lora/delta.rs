@@ -6,8 +6,8 @@
 
 use rand_core::CryptoRng;
 
-/// Most bits after the point: what an `f32` near one resolves.
-pub const MAX_FRACTION_BITS: u32 = 24;
+/// Most bits after the point.
+pub const MAX_FRACTION_BITS: u32 = chorus_protocol::limits::MAX_FRACTION_BITS as u32;
 
 /// Why a vector cannot become a contribution.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

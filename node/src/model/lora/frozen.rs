@@ -4,10 +4,9 @@
 //! which a compiler adds: integers from BLAKE3, then Gram–Schmidt in `f64` in a fixed order with +, −, ×, ÷ and √ alone, which
 //! IEEE 754 defines to the last bit.
 
-use crate::model::matrix::Matrix;
+use chorus_crypto::domain;
 
-/// The label of the stream that A is drawn from.
-const LABEL: &str = "chorus/v1/model/frozen-a";
+use crate::model::matrix::Matrix;
 
 /// A row that is this much shorter after its projections have been taken off is drawn again.
 const SHORT: f64 = 1e-3;
@@ -20,7 +19,8 @@ pub fn frozen_a(seed: &[u8; 32], module: &str, rank: usize, columns: usize) -> O
     if rank == 0 || rank > columns {
         return None;
     }
-    let mut stream = blake3::Hasher::new_derive_key(LABEL).update(seed).update(module.as_bytes()).finalize_xof();
+    let mut stream = blake3::Hasher::new_derive_key(domain::MODEL_FROZEN_A.as_str());
+    let mut stream = stream.update(seed).update(module.as_bytes()).finalize_xof();
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(rank);
     let mut bytes = vec![0; 4 * columns];
     while rows.len() < rank {

@@ -2,14 +2,12 @@
 
 use std::collections::HashMap;
 
+use chorus_crypto::domain;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use zeroize::Zeroize as _;
 
 use super::{Example, TrainConfig};
 use crate::model::{llama::Llama, lora::Lora};
-
-/// The label of what a state belongs to.
-const FINGERPRINT: &str = "chorus/v1/model/training";
 
 /// The version of the file.
 const VERSION: &str = "1";
@@ -130,7 +128,7 @@ pub(super) fn fingerprint<'e>(
     config: &TrainConfig,
     examples: impl Iterator<Item = &'e Example>,
 ) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new_derive_key(FINGERPRINT);
+    let mut hasher = blake3::Hasher::new_derive_key(domain::MODEL_TRAINING.as_str());
     hasher.update(&llama.checkpoint().digest());
     let mut number = |value: u64| {
         hasher.update(&value.to_le_bytes());

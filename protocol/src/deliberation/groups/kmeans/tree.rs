@@ -50,7 +50,8 @@ impl Share {
 impl Tree {
     /// Returns the tree of some points, and the index of each of its points among them.
     ///
-    /// Of equal points it does not matter which comes first; else the order follows from the points' values.
+    /// A tree of one leaf has them in the order of the input. In any other the order follows from the points' values; of
+    /// equal points it does not matter which comes first.
     pub(super) fn new(points: &[[f64; 2]]) -> (Self, Vec<usize>) {
         let mut order: Vec<usize> = (0..points.len()).collect();
         let mut nodes = Vec::new();
