@@ -13,6 +13,7 @@ use chorus_crypto::{
     group::{Generators, Point},
     mask::{Committee, Expansion, Masking, Shape},
     msm::{ShortMultiplier, Timing},
+    noise::Sampler,
     transcript::{Item, Transcript},
 };
 use divan::{Bencher, black_box};
@@ -243,6 +244,16 @@ fn expand_a_mask(bencher: Bencher<'_, '_>) {
     let masking = Masking::new(&committee, &shape, &[5; 32], &mut rng());
     let (seed, subset) = (&masking.seeds()[0], committee.subsets()[0]);
     bencher.bench_local(|| Expansion::new(black_box(seed), &[5; 32], subset, &shape));
+}
+
+/// 2^14 entries, at the variance of one person's share.
+#[divan::bench(args = [32, 1_000, 1 << 30])]
+fn add_noise(bencher: Bencher<'_, '_>, variance: u64) {
+    let sampler = Sampler::new(variance).expect("a variance that there is");
+    let (mut rng, entries) = (rng(), vec![0; 1 << 14]);
+    bencher
+        .counter(entries.len())
+        .bench_local(|| sampler.perturb(black_box(&entries), i32::MAX as u32, &mut rng).expect("a wide bound"));
 }
 
 /// Scalars of 16 bits, by signed buckets.

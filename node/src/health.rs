@@ -7,7 +7,8 @@
 //! # Security
 //!
 //! Whoever can reach the address reads this without a token. It tells what the log tells every member, and what is true of
-//! the machine; nothing in it changes when the person at this node votes or proposes.
+//! the machine; nothing in it changes when the person at this node votes or proposes. Free room is told in steps, of which a
+//! contribution that is kept rarely begins another one.
 
 use std::{path::Path, time::Duration};
 
@@ -35,6 +36,10 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// Steps in which sizes are told, so that a single contribution rarely moves them.
 const SIZE_STEP: u64 = 1024 * 1024;
+
+/// Steps in which free room is told. They are larger than those of sizes: an own contribution takes room at the moment at
+/// which it is made, here and nowhere else, while journal, store and bodies grow with the log, as everybody's do.
+pub(crate) const FREE_STEP: u64 = 64 * SIZE_STEP;
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -99,7 +104,7 @@ pub struct Snapshot {
     pub halted: bool,
     /// How long it has been running.
     pub uptime: Duration,
-    /// Free bytes where the data directory is; none if the system does not say.
+    /// Free bytes where the data directory is, in whole steps of 64 MiB; none if the system does not say.
     pub free: Option<u64>,
     /// Bytes of the journal.
     pub journal: u64,
@@ -148,7 +153,7 @@ impl Health {
             slowest_turn: meters.slowest_turn(),
             halted: meters.is_halted() || self.node.is_stopped(),
             uptime: meters.uptime(),
-            free,
+            free: free.map(whole_steps),
             journal: coarse(journal),
             store: coarse(store),
             blobs: Usage { blobs: blobs.blobs, bytes: coarse(blobs.bytes) },
@@ -277,6 +282,11 @@ const fn coarse(bytes: u64) -> u64 {
     if steps == 0 { SIZE_STEP } else { steps * SIZE_STEP }
 }
 
+/// Rounds free room down to the step, so that a full disk is never told to have room.
+const fn whole_steps(free: u64) -> u64 {
+    free - free % FREE_STEP
+}
+
 /// Returns how many bytes are free where a path is, for who is not the superuser.
 pub fn free_bytes(path: &Path) -> Option<u64> {
     #[cfg(unix)]
@@ -379,6 +389,8 @@ pub(crate) mod tests {
 
         assert_eq!(size(folder.path()), 15);
         assert_eq!((coarse(0), coarse(1), coarse(SIZE_STEP)), (SIZE_STEP, SIZE_STEP, SIZE_STEP));
+        assert_eq!([0, FREE_STEP - 1, FREE_STEP, 2 * FREE_STEP - 1].map(whole_steps), [0, 0, FREE_STEP, FREE_STEP]);
+        assert_eq!(whole_steps(MIN_FREE_BYTES), MIN_FREE_BYTES, "what is needed is told as what is there");
         assert!(free_bytes(folder.path()).is_some_and(|free| free > 0));
     }
 }

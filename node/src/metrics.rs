@@ -12,8 +12,8 @@
 //! | `chorus_operators{state}` | operators: in all, reached, needed |
 //! | `chorus_members` | members |
 //! | `chorus_rounds{state}` | rounds: planned, open, sealed, finished |
-//! | `chorus_turn_age_seconds`, `chorus_slowest_turn_seconds` | the event loop: last turn, slowest of late |
-//! | `chorus_disk_free_bytes` | where the data directory is |
+//! | `chorus_turn_age_seconds`, `chorus_slowest_turn_seconds` | the event loop: last turn in whole minutes, slowest of late in whole seconds |
+//! | `chorus_disk_free_bytes` | where the data directory is, in steps of 64 MiB |
 //! | `chorus_journal_bytes`, `chorus_store_bytes`, `chorus_blob_bytes` | what is kept, in steps of 1 MiB |
 //! | `chorus_messages_total{direction,kind}`, `chorus_message_bytes_total{direction,kind}` | the machinery's talk |
 //!
@@ -22,13 +22,16 @@
 //! What could leak, and why it does not. *When the person at a node votes*: a contribution leaves, and nothing counts
 //! contributions, entries or what answers them; there is no processor time and no total of bytes. *When anybody's
 //! contribution reaches an operator*: the same. What can be counted at a distance all the same, the height and the sizes, is
-//! what the log tells every member at that moment, and is the same on all nodes; sizes are told in steps of 1 MiB and turns
-//! in steps of 10 ms. The counts of the machinery's messages are those of the last quarter of an hour.
+//! what the log tells every member at that moment, and is the same on all nodes; sizes are told in steps of 1 MiB. Two things
+//! move at this node alone when its person contributes. *Free room* is less by what is kept until the log has it, and is
+//! told in steps of 64 MiB. *The event loop* makes a turn of some milliseconds, or some tenths of a second for a large delta:
+//! turns are told in whole seconds, and when the last one was in whole minutes, where an idle loop makes one every ten
+//! seconds. The counts of the machinery's messages are those of the last quarter of an hour.
 //! libp2p's own metrics are not shown: they count every message.
 //! *Who votes*: no label holds a key, a tag, a node, an address or a round. What the operating system counts (bytes of
 //! interfaces, processor time) is not ours to hide: who can read that on a home's machine sees when something large leaves.
 
-use std::{fmt, sync::atomic::AtomicU64, time::Duration};
+use std::{fmt, sync::atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -42,8 +45,8 @@ use crate::{
     health::Snapshot,
 };
 
-/// Steps in which the time of turns is told.
-const TURN_STEP_MILLIS: u128 = 10;
+/// Steps, in seconds, in which it is told when the last turn was: more than an idle event loop rests.
+const AGE_STEP: u64 = 60;
 
 /// The content type of what [`render`] returns.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -140,14 +143,10 @@ fn node(sheet: &mut Sheet, snapshot: &Snapshot) {
     }
     sheet.0.register("check", "What makes the node ready, one by one", family);
     sheet.number("halted", "Whether the node no longer takes part", snapshot.halted.into());
-    sheet.seconds("turn_age", "Since the protocol last turned", snapshot.turn_age.as_secs() as f64);
-    sheet.seconds("slowest_turn", "The slowest turn of the last minute or two", coarse_seconds(snapshot.slowest_turn));
-}
-
-/// Rounds up, so that single messages rarely tell apart.
-fn coarse_seconds(time: Duration) -> f64 {
-    let steps = u32::try_from(time.as_millis().div_ceil(TURN_STEP_MILLIS)).unwrap_or(u32::MAX);
-    f64::from(steps) * 0.01
+    let minutes = snapshot.turn_age.as_secs() / AGE_STEP;
+    sheet.seconds("turn_age", "Since the protocol last turned, in whole minutes", (minutes * AGE_STEP) as f64);
+    let slowest = snapshot.slowest_turn.as_secs();
+    sheet.seconds("slowest_turn", "The slowest turn of the last minute or two, in whole seconds", slowest as f64);
 }
 
 fn log(sheet: &mut Sheet, snapshot: &Snapshot) {
@@ -165,7 +164,7 @@ fn log(sheet: &mut Sheet, snapshot: &Snapshot) {
 }
 
 fn kept(sheet: &mut Sheet, snapshot: &Snapshot) {
-    sheet.bytes("disk_free", "Free where the data directory is", snapshot.free.unwrap_or_default());
+    sheet.bytes("disk_free", "Free where the data directory is, in steps of 64 MiB", snapshot.free.unwrap_or_default());
     sheet.bytes("journal", "The journal, in steps of 1 MiB", snapshot.journal);
     sheet.bytes("store", "The store of the log, in steps of 1 MiB", snapshot.store);
     sheet.bytes("blob", "Public bodies, in steps of 1 MiB", snapshot.blobs.bytes);
@@ -188,7 +187,7 @@ fn talk(sheet: &mut Sheet, snapshot: &Snapshot) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, time::Duration};
 
     use super::*;
     use crate::health::tests::sound;
@@ -216,13 +215,27 @@ mod tests {
             "chorus_log_height 40",
             "chorus_operators{state=\"needed\"} 3",
             "chorus_rounds{state=\"open\"} 1",
-            "chorus_slowest_turn_seconds 0.04",
+            "chorus_slowest_turn_seconds 0.0",
+            "chorus_turn_age_seconds 0.0",
             "chorus_journal_bytes 5242880",
             "chorus_messages_total{direction=\"out\",kind=\"tip\"} 0",
         ] {
             assert!(text.lines().any(|written| written == line), "{line} in\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn short_turns_are_not_told_and_long_ones_are() {
+        let told = |turn_age, slowest_turn| {
+            let text = render(&Snapshot { turn_age, slowest_turn, ..sound() }).expect("written");
+            let turn = |line: &&str| line.starts_with("chorus_turn_age_") || line.starts_with("chorus_slowest_turn_");
+            text.lines().filter(turn).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3_600));
+
+        assert_eq!(told(Duration::from_secs(10), Duration::from_millis(999)), told(Duration::ZERO, Duration::ZERO));
+        assert_eq!(told(hour, 31 * second), ["chorus_turn_age_seconds 3600.0", "chorus_slowest_turn_seconds 31.0"]);
     }
 
     #[test]

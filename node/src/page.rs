@@ -53,7 +53,7 @@ use axum::{
 };
 use tokio::sync::{Semaphore, watch};
 
-pub(crate) use self::text::plain_lines;
+pub(crate) use self::text::{plain, plain_lines};
 use self::{cited::Comparison, drafts::Drafts, failure::Failed, render::Views, session::Sessions};
 use crate::api::{MAX_REQUEST_BYTES, Service, auth::Gate};
 

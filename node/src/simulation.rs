@@ -12,12 +12,16 @@
 //! members, as a cohort's does; what it certifies is checked as a parent checks it, and added up in a tree. The tree is the
 //! simulation's own: one community's registry holds [`MAX_MEMBERS`](chorus_protocol::limits::MAX_MEMBERS) people.
 //!
+//! What is not played: that participants follow the log. They know at once what is on it; the bytes that this takes are
+//! [counted](following) once the log is known.
+//!
 //! The same options, seed and costs give the same [`Report`], byte for byte.
 
 mod adversary;
 mod cohort;
 pub mod costs;
 mod crowd;
+pub mod following;
 mod network;
 pub mod report;
 mod table;
@@ -30,7 +34,10 @@ use chorus_protocol::limits;
 use rayon::prelude::*;
 
 use self::{cohort::Outcome, costs::Rehearsal};
-pub use self::{costs::Costs, report::Report};
+pub use self::{
+    costs::{Costs, Measured},
+    report::Report,
+};
 
 /// Up to how many participants everything is real unless told otherwise.
 pub const REAL_UP_TO: usize = 200;
@@ -149,24 +156,25 @@ impl Options {
     }
 }
 
-/// Simulates. `costs` are measured on this machine if none are given; `told` hears of each cohort that has come to its end.
+/// Simulates. What contributions cost is measured on this machine unless it is given; `told` hears of each cohort that has
+/// come to its end.
 ///
 /// # Errors
 ///
 /// Returns an error if the options contradict themselves. A round that does not come to its end is no error: the report tells.
-pub fn run(options: &Options, costs: Option<Costs>, told: impl Fn() + Sync) -> anyhow::Result<Report> {
+pub fn run(options: &Options, given: Option<Measured>, told: impl Fn() + Sync) -> anyhow::Result<Report> {
     options.check()?;
-    let Rehearsal { costs, template } = Rehearsal::play(options, costs)?;
+    let Rehearsal { measured, template } = Rehearsal::play(options, given)?;
     let outcomes: Vec<Outcome> = (0..options.cohorts())
         .into_par_iter()
         .with_max_len(1)
         .map(|number| {
-            let outcome = remembering(|| cohort::play(options, number, &costs, &template));
+            let outcome = remembering(|| cohort::play(options, number, &measured.costs, &template));
             told();
             outcome
         })
         .collect::<anyhow::Result<_>>()?;
-    Ok(Report::new(options, costs, outcomes))
+    Ok(Report::new(options, measured, &outcomes))
 }
 
 #[cfg(test)]

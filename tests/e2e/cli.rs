@@ -257,15 +257,26 @@ fn verifies(anybody: &Person, bundle: &Path, result: &str) {
     let light = anybody.ok(&["verify", path, "--level", "light", "--samples", "1", "--progress"]);
     assert_eq!((&light["level"], &light["proved"], &light["tip"]), (&"light".into(), &1.into(), &report["tip"]));
     let receipt = bundle.with_extension("receipt");
-    let of_nobody = format!(
-        r#"{{"version":1,"round":{},"tag":"{}","sequence":0,"body":{}}}"#,
-        report["rounds"][0]["round"],
-        "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76",
-        report["rounds"][0]["result"]
-    );
-    fs::write(&receipt, of_nobody).expect("written");
-    let verdict = anybody.fails(&["verify", path, "--receipt", receipt.to_str().expect("text")]);
-    assert_eq!(verdict, (8, "uncounted".into()), "nobody's contribution");
+    let (community, digest) = (report["community"].as_str().expect("text"), report["tip"].as_str().expect("text"));
+    let of_nobody = |community: &str, set: Option<&str>| {
+        serde_json::json!({
+            "version": 1, "community": community, "round": report["rounds"][0]["round"],
+            "tag": "e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76", "sequence": 0,
+            "body": report["rounds"][0]["result"], "set": set,
+        })
+    };
+    let held = |kept: Value| {
+        fs::write(&receipt, kept.to_string()).expect("written");
+        let output = anybody.output(&["verify", path, "--receipt", receipt.to_str().expect("text")]);
+        let said: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), said["receipt"]["standing"].clone())
+    };
+    assert_eq!(held(of_nobody(community, None)), (Some(8), "absent".into()));
+    assert_eq!(held(of_nobody(community, Some(digest))), (Some(8), "other_set".into()), "another log sealed that");
+    assert_eq!(held(of_nobody(digest, None)), (Some(2), "other_community".into()));
+    anybody.ok(&["verify", path, "--community", community]);
+    let elsewhere = anybody.fails(&["verify", path, "--community", digest]);
+    assert_eq!(elsewhere, (21, "verification".into()), "the log of others");
 
     let bytes = fs::read(bundle).expect("readable");
     let tampered = bundle.with_extension("tampered");

@@ -28,15 +28,19 @@ fn cohorts_are_checked_if_their_bundles_are_given_and_named_if_not() {
         command.output().expect("the binary runs")
     };
     let with_cohorts = ["--format", "json", "--cohorts", cohorts.to_str().expect("text")];
+    // How many were not checked and were, and the exit code.
     let unchecked = || {
-        let report: Value = serde_json::from_slice(&verify(&with_cohorts).stdout).expect("JSON");
-        report["unchecked"].as_array().map_or(0, Vec::len)
+        let answer = verify(&with_cohorts);
+        let report: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+        let many = |list: &str| report[list].as_array().map_or(0, Vec::len);
+        assert_eq!(many("unchecked") + many("checked"), 3);
+        (many("unchecked"), answer.status.code())
     };
 
     let alone = String::from_utf8(verify(&[]).stdout).expect("text");
     assert!(alone.contains("Not shown: what 3 cohorts of divided rounds certified."), "{alone}");
     for (left, (origin, bytes)) in (0..3).rev().zip(Bundles::of(&divided.cohorts).0) {
-        assert_eq!(unchecked(), left + 1);
+        assert_eq!(unchecked(), (left + 1, Some(26)));
         let path = cohorts.join(format!("{}.bundle", origin.community()));
         assert!(alone.contains(&format!("{}.bundle", origin.community())), "{alone}");
         fs::write(&path, &bytes).expect("written");
@@ -44,10 +48,13 @@ fn cohorts_are_checked_if_their_bundles_are_given_and_named_if_not() {
             let mut forged = bytes;
             let middle = forged.len() / 2;
             forged[middle] ^= 1;
-            assert_eq!(unchecked(), 0);
+            assert_eq!(unchecked(), (0, Some(0)));
             fs::write(&path, forged).expect("written");
         }
     }
     let refused = verify(&with_cohorts);
     assert!(matches!(refused.status.code(), Some(20..=26)), "{refused:?}");
+    let nowhere = folder.path().join("nowhere");
+    let mistyped = verify(&["--cohorts", nowhere.to_str().expect("text")]);
+    assert_eq!(mistyped.status.code(), Some(2), "{mistyped:?}");
 }

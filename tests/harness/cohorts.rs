@@ -212,12 +212,26 @@ impl Bundles {
     /// # Errors
     ///
     /// Returns what is wrong.
-    pub fn verify_levels(&self, mut root: &[u8], levels: usize) -> Result<audit::Tree, audit::VerifyError> {
+    pub fn verify_levels(&self, root: &[u8], levels: usize) -> Result<audit::Tree, audit::VerifyError> {
+        self.verify_with(root, levels, &audit::Options::default())
+    }
+
+    /// Verifies them as far as it is asked to.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong.
+    pub fn verify_with(
+        &self,
+        mut root: &[u8],
+        levels: usize,
+        options: &audit::Options,
+    ) -> Result<audit::Tree, audit::VerifyError> {
         let mut open = |origin: &Origin| {
             let bytes = self.0.get(origin)?.clone();
             Some(Box::new(std::io::Cursor::new(bytes)) as Box<dyn Read>)
         };
-        audit::verify_tree(&mut root, levels, &audit::Options::default(), &mut open, &mut |_| {})
+        audit::verify_tree(&mut root, levels, options, &mut open, &mut |_| {})
     }
 }
 

@@ -33,6 +33,7 @@ use crate::{
 
 pub mod censor;
 pub mod forge;
+pub mod loot;
 #[cfg(feature = "node")]
 pub mod wire;
 

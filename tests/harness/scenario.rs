@@ -3,8 +3,9 @@
 use chorus_crypto::{ballot::Vote, codec::Decode as _, credential::SLOTS};
 use chorus_protocol::{
     config::Policy,
-    contribution::{Contributor, Level},
+    contribution::{Body, Contributor, Level},
     id::BlobId,
+    journal::Record,
     ledger::{RoundRecord, RoundState},
     log::entry::{Entry, PollKind, RoundResult},
     peer::Command,
@@ -14,6 +15,7 @@ use rayon::prelude::*;
 
 use crate::{
     community::{Community, Poll, population},
+    malice::loot::{self, Loot},
     network::{Links, Network, Topology},
 };
 
@@ -233,6 +235,41 @@ impl Play {
                 .all(|host| network.blob(host, &result.result).is_some())
         });
         followed.then_some(result)
+    }
+
+    /// Returns the hosts of operators that are up.
+    pub fn operators_up(&self) -> Vec<usize> {
+        let is_operator = |host: &usize| self.network.is_up(*host) && self.network.peer(*host).operator().is_some();
+        (0..self.network.len()).filter(is_operator).collect()
+    }
+
+    /// Waits until every operator that is up says that it erased what is secret about the round.
+    ///
+    /// # Panics
+    ///
+    /// Panics if one does not, or if a key or a private part of the round, or anything of what was taken from operators
+    /// while the round was open, is on the disk of anybody who is up.
+    pub fn assert_erased(&mut self, taken: &Loot) {
+        let (round, hosts) = (self.poll.round, self.operators_up());
+        let numbers: Vec<u8> = hosts.iter().filter_map(|host| self.network.peer(*host).operator()).collect();
+        let erased = self.network.run_until(60_000, |network| {
+            all_up(network, |peer| {
+                let said = &peer.ledger().rounds()[&round].erased;
+                numbers.iter().all(|operator| said.contains(operator))
+            })
+        });
+        assert!(erased, "all operators that are up erase");
+        for host in hosts {
+            let (records, private) = self.network.disk(host);
+            let is_key = |record: &Record| matches!(record, Record::RoundKey(key) if key.round == round);
+            assert!(!records.iter().any(is_key), "operator {host} has a key of the round");
+            let mut bodies = private.iter().filter_map(|submission| Body::from_bytes(&submission.body).ok());
+            assert!(!bodies.any(|body| body.round == round), "operator {host} has a private part of the round");
+        }
+        let secrets = taken.secrets(self.network.peer(self.someone()).ledger());
+        for host in (0..self.network.len()).filter(|host| self.network.is_up(*host)) {
+            assert_eq!(loot::find(&secrets, &self.network.disk_bytes(host)), None, "on the disk of {host}");
+        }
     }
 
     /// Returns the body of a result.

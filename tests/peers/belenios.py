@@ -1,7 +1,8 @@
 """An election of yes-or-no questions with Belenios: what a ballot costs to make, to verify and to tally.
 
 Prints one JSON object a line: {"operation", "seconds", "bytes"}. Seconds are the least of several runs of a whole process,
-less those of a process that does nothing.
+less those of a process that does nothing. The program verifies the ballot that it has made, and all ballots again in each of
+the three commands of a tally; what that takes is taken off, so that each work is measured once.
 """
 
 import json
@@ -12,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# The strongest group that Debian's version 2.0 knows by name: a field of 2,048 bits.
+# The strongest group that Debian's version 2.0 (January 2023) knows by name: a field of 2,048 bits. 2.1 has Ed25519.
 GROUP = "BELENIOS-2048"
 RUNS = 3
 
@@ -23,6 +24,11 @@ def tool(directory, *arguments, stdin=b""):
     began = time.perf_counter()
     done = subprocess.run(command, cwd=directory, input=stdin, capture_output=True, env=environment, check=True)
     return done.stdout, time.perf_counter() - began
+
+
+def least(directory, *arguments):
+    runs = [tool(directory, *arguments) for _ in range(RUNS)]
+    return runs[-1][0], min(seconds for _, seconds in runs)
 
 
 def found(directory, questions, voters):
@@ -54,8 +60,8 @@ def main(questions, voters):
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         credentials = found(directory, questions, voters)
-        start = min(tool(directory, "--version")[1] for _ in range(RUNS))
-        nothing_cast = min(tool(directory, "election", "verify")[1] for _ in range(RUNS))
+        start = least(directory, "--version")[1]
+        nothing_cast = least(directory, "election", "verify")[1]
         made, size = [], 0
         for credential in credentials:
             (directory / "credential.txt").write_text(credential)
@@ -65,18 +71,19 @@ def main(questions, voters):
             made.append(seconds)
             size = max(size, len(ballot))
             post(directory, "Ballot", ballot)
-        all_cast = min(tool(directory, "election", "verify")[1] for _ in range(RUNS))
+        all_cast = least(directory, "election", "verify")[1]
         post(directory, "EndBallots")
-        tally, summed = tool(directory, "election", "compute-encrypted-tally")
+        tally, summed = least(directory, "election", "compute-encrypted-tally")
         post(directory, "EncryptedTally", tally)
         key = next(directory.glob("*.privkey")).name
-        share, decrypted = tool(directory, "election", "decrypt", "--privkey", key, "--trustee-id", "1")
+        share, decrypted = least(directory, "election", "decrypt", "--privkey", key, "--trustee-id", "1")
         post(directory, "PartialDecryption", share)
-        _, found_out = tool(directory, "election", "compute-result")
+        _, found_out = least(directory, "election", "compute-result")
+    verify = (all_cast - nothing_cast) / voters
     figures = [
-        ("make a ballot", min(made) - start, size),
-        ("verify a ballot", (all_cast - nothing_cast) / voters, size),
-        ("tally", summed + decrypted + found_out - 3 * start, None),
+        ("make a ballot", min(made) - start - verify, size),
+        ("verify a ballot", verify, size),
+        ("tally", summed + decrypted + found_out - 3 * start - 3 * voters * verify, None),
     ]
     for operation, seconds, size in figures:
         print(json.dumps({"operation": operation, "seconds": seconds, "bytes": size}))

@@ -1,18 +1,21 @@
 //! Rounds of deltas, from manifest to a verified bundle.
 
+mod forged;
 mod refused;
 
+use chorus_crypto::noise::accounting::Release;
 use chorus_protocol::{
     adapter::{
         entry::{Assessment, GroupScore, WeighedAdapter, Weighing},
         gate::Standing,
-        manifest::{AdapterManifest, Centre, Combination, Gate, Noise, Weights},
+        manifest::{Adapted, AdapterManifest, Centre, Combination, DELTA, Gate, Noise, Weights},
         report::{AdapterOutcome, AdapterReport, VariantKind},
     },
     audit::{self, Bundle, Topic, VerifyError},
     config::{Attribute, Policy},
     fault::Fault,
     id::SeriesId,
+    ledger::RoundState,
     log::entry::{Census, ClassPlan, ClassSource, Entry, SignedEntry, Step},
     peer::Command,
     round::{Report, averages, classes::OTHER},
@@ -20,7 +23,7 @@ use chorus_protocol::{
 use chorus_tests::{
     adapters::{ENTRIES, delta, manifest},
     bundle::Corrupt,
-    malice::{Liar, Lie},
+    malice::{Liar, Lie, loot::Loot},
     scenario::{Play, Scenario},
 };
 
@@ -46,8 +49,14 @@ fn round(play: &mut Play, series: SeriesId, seed: u64, people: usize) -> Adapter
     finish(play)
 }
 
+/// Waits for the result, and until nothing that opens a delta is on a disk any more.
 pub(crate) fn finish(play: &mut Play) -> AdapterReport {
+    assert!(play.wait(RoundState::Sealed, 5 * MINUTE), "a sealed set: {:?}", play.network.notices);
+    let operators = play.operators_up();
+    let loot = Loot::take(play, &operators);
+    assert_eq!(loot.keys.len(), operators.len(), "the keys are there until the result");
     let result = play.finish().unwrap_or_else(|| panic!("a result: {:?}", play.network.notices));
+    play.assert_erased(&loot);
     play.adapter_report(&result)
 }
 
@@ -368,21 +377,37 @@ fn the_median_of_cohorts_keeps_what_the_mean_loses() {
 fn noise_hides_people_and_not_their_mean() {
     let noise = Noise { clip: 1 << 12, thousandths: 2_000, honest: 10 };
     let combination = Combination { floor: 10, ..manifest().combination };
-    let noisy = AdapterManifest { noise: Some(noise), combination, ..manifest() };
-    assert!(noise.promise(ENTRIES, 2).expect("in range").epsilon.is_finite());
-    let (mut play, series) = begin(scenario(20), &noisy);
+    // So many entries that a deviation is measured to a hundredth.
+    let adapted = Adapted { layers: 120, ..manifest().adapted };
+    let noisy = AdapterManifest { noise: Some(noise), adapted, combination, ..manifest() };
+    let (entries, rounds, people) = (noisy.entries(), noisy.schedule.rounds, 20);
+    // What is promised to people follows from the variance of each one's share.
+    let share = noise.sampler().expect("in range").variance() as f64;
+    let epsilon = |variance: f64| {
+        let Noise { clip, honest, .. } = noise;
+        Release { clip, entries, variance: variance as u64, honest, rounds: rounds.into() }.epsilon(DELTA)
+    };
+    let promised = noise.promise(entries, rounds).expect("in range").epsilon;
+    assert!((epsilon(share) / promised - 1.0).abs() < 1e-9, "{promised}");
+    let of_sum = f64::from(noise.thousandths) / 1_000.0 * f64::from(noise.clip);
+    assert!(share * f64::from(noise.honest) >= of_sum.powi(2), "the honest make what the manifest asks for");
+    let (mut play, series) = begin(scenario(people), &noisy);
     assert!(play.open_deltas(series, MINUTE, None));
-    let said = vec![200; ENTRIES];
-    (0..20).for_each(|person| play.contribute(person, &said, |_| {}));
+    let said = vec![50; entries];
+    (0..people).for_each(|person| play.contribute(person, &said, |_| {}));
 
     let report = finish(&mut play);
 
     let values = play.adapter(&report.variant(VariantKind::PerPerson).expect("an adapter"));
-    let noise: Vec<f64> = values.iter().map(|value| *value as f64 / 65_536.0 / 1.5 - 200.0).collect();
-    // Twenty shares of twice the clip, among ten: σ of the mean is 2·2^12·√2 ÷ 20.
-    let deviation = (noise.iter().map(|value| value * value).sum::<f64>() / noise.len() as f64).sqrt();
-    let expected = 2.0 * f64::from(1 << 12) * 2f64.sqrt() / 20.0;
-    assert!((0.75..1.3).contains(&(deviation / expected)), "{deviation} where {expected} was expected");
+    let of_all = |value: &i64| (*value as f64 / 65_536.0 / 1.5 - 50.0) * people as f64;
+    let noise: Vec<f64> = values.iter().map(of_all).collect();
+    let mean = |power: i32| noise.iter().map(|value| value.powi(power)).sum::<f64>() / entries as f64;
+    // The noise of all adds up: a share of each.
+    let found = mean(2) / people as f64;
+    let ratio = (found / share).sqrt();
+    assert!((0.95..1.05).contains(&ratio), "a deviation {ratio} times that of the promise");
+    assert!(epsilon(found) < 1.05 * promised, "{} where {promised} was promised", epsilon(found));
+    assert!(mean(1).abs() < 5.0 * (people as f64 * share / entries as f64).sqrt(), "{} on average", mean(1));
     verify(&play);
 }
 

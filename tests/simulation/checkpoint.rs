@@ -1,13 +1,16 @@
 //! The state as bytes, and who goes on from it: they come to the same end as who followed everything.
 
-use chorus_crypto::codec::{Decode as _, DecodeError, Encode as _};
+use chorus_crypto::{
+    codec::{Decode as _, DecodeError, Encode as _},
+    sign::{PublicKey, SecretKey, Signature},
+};
 use chorus_protocol::{
     config::Policy,
     id::{BatchId, BlobId},
     ledger::{Ledger, MIN_CHECKPOINT_HEIGHTS},
     log::{
         batch::{Batch, Height},
-        consensus::Decision,
+        consensus::{Decision, Statement as _, Vote},
         entry::{Checkpoint, ClockReading, Entry},
     },
     message::{LogPart, Message, Tip},
@@ -209,10 +212,31 @@ fn a_batch_that_the_state_s_operators_have_not_certified_is_no_beginning() {
         })
     };
 
-    let mut unsigned = decision.clone();
-    unsigned.certificate.signatures.clear();
-    let refused = arrival(&mut history, landmark, Some(showing(unsigned)));
-    assert_eq!(refused, (false, vec![ArrivalError::Certificate]));
+    let quorum = decision.certificate.signatures.len();
+    assert_eq!(quorum, 3, "of four operators");
+    let too_few = (0..quorum).map(|count| decision.certificate.signatures[..count].to_vec());
+    let other_signers = (0..quorum).flat_map(|at| {
+        let certificate = &decision.certificate;
+        let with = |signer: (PublicKey, Signature)| {
+            let mut signatures = certificate.signatures.clone();
+            signatures[at] = signer;
+            signatures.sort_unstable();
+            signatures
+        };
+        // Somebody who is no operator signs the same; and an operator's word is there twice.
+        let stranger = SecretKey::from_seed(&[9; 32]);
+        let vote = Vote::precommit(certificate.height, certificate.round, certificate.value, stranger.public());
+        let signature = stranger.sign(Vote::DOMAIN, &vote.preimage(history.play.community.id()));
+        [with((stranger.public(), signature)), with(certificate.signatures[(at + 1) % quorum])]
+    });
+    let wrong: Vec<_> = too_few.chain(other_signers).collect();
+    assert_eq!(wrong.len(), quorum + 2 * quorum);
+    for signatures in wrong {
+        let mut uncertified = decision.clone();
+        uncertified.certificate.signatures = signatures;
+        let refused = arrival(&mut history, landmark, Some(showing(uncertified.clone())));
+        assert_eq!(refused, (false, vec![ArrivalError::Certificate]), "{:?}", uncertified.certificate.signatures);
+    }
 
     // Another state under the same batch has another id: the batch would not be the one that is named.
     let mut entries = decision.batch.entries().to_vec();

@@ -187,6 +187,16 @@ fn groups(play: &Play, report: &RoundReport) -> BTreeMap<u16, Vec<usize>> {
     groups
 }
 
+/// Asserts that no tag of an earlier round is in a body: whoever reads it finds nobody's earlier ballot by it.
+fn assert_no_earlier_tag(play: &Play, report: &RoundReport, body: &[u8]) {
+    let earlier = &play.network.peer(0).ledger().rounds()[&report.round].contributions;
+    assert_eq!(earlier.len(), 30, "everybody voted in the earlier round");
+    for tag in earlier.keys() {
+        let tag = tag.to_bytes();
+        assert!(!body.windows(tag.len()).any(|part| part == tag), "an earlier tag");
+    }
+}
+
 /// What a ballot claims of its group is the scope and the ring of its class, and nothing else.
 fn check_claims(play: &Play, report: &RoundReport) {
     let member = groups(play, report).into_iter().find(|(class, _)| *class != OTHER).expect("a group").1[0];
@@ -195,6 +205,7 @@ fn check_claims(play: &Play, report: &RoundReport) {
     contributor.on_map = false;
     let votes = vec![Vote::Agree; play.scenario.items];
     let ballot = contributor.cast(ledger, round, &votes, &mut ChaCha20Rng::seed_from_u64(1)).expect("a ballot");
+    assert_no_earlier_tag(play, report, &ballot.body);
     let verdict = |change: fn(&mut GroupClaim)| {
         let mut body = Body::from_bytes(&ballot.body).expect("a body");
         let Credential::Ring(credential) = &mut body.credential else { panic!("an anonymous ballot") };
@@ -220,6 +231,11 @@ fn an_opinion_group_is_proved_without_showing_whose_ballot_it_was() {
     }
     let result = play.finish().unwrap_or_else(|| panic!("a result: {:?}", play.network.notices));
 
+    let sent = play.network.tap.submissions.values();
+    let of_the_round = |body: &&Vec<u8>| Body::from_bytes(body).is_ok_and(|body| body.round == play.poll.round);
+    let bodies: Vec<&Vec<u8>> = sent.map(|submission| &submission.body).filter(of_the_round).collect();
+    assert_eq!(bodies.len(), 30);
+    bodies.into_iter().for_each(|body| assert_no_earlier_tag(&play, &report, body));
     let found = classes(&play.report(&result));
     let expected = groups(&play, &report);
     let large = |people: &Vec<usize>| people.len() >= 6;

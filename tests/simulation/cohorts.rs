@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use chorus_crypto::codec::{Decode as _, Encode as _};
 use chorus_protocol::{
-    audit::VerifyError,
+    audit::{self, Level, Options, Receipt, Standing, VerifyError},
     cohort::{CohortResult, Convening},
     ledger::{Ledger, RoundState},
     round::report::{Outcome, RoundReport},
@@ -66,6 +66,21 @@ fn three_cohorts_of_three_on_two_levels_come_to_the_result_of_one_round() {
         let tree = bundles.verify_levels(&bundle, levels).expect("what is looked at follows");
         assert_eq!(tree.unchecked().len(), left, "{levels} levels below the root");
     }
+    let leaf = divided.cohorts[1].cohorts[2].network.peer(0).ledger();
+    let round = leaf.rounds().values().next().expect("a cohort has one round");
+    let sealed = round.sealed.as_ref().expect("it is over");
+    let header = &sealed.contributions[1].header;
+    let receipt = Receipt {
+        round: header.round,
+        tag: header.tag,
+        sequence: header.sequence,
+        body: header.body,
+        set: Some(sealed.set),
+    };
+    let sums = Options { level: Level::Sums, receipt: Some(receipt) };
+    let looked_up = |levels| bundles.verify_with(&bundle, levels, &sums).expect("everything follows").standing();
+    assert_eq!(looked_up(audit::LEVELS), Some(Standing::Counts { index: 1, of: 4 }));
+    assert_eq!(looked_up(1), Some(Standing::UnknownRound), "its cohort's bundle was not looked at");
     divided.play.assert_restores();
 }
 

@@ -7,6 +7,7 @@ mod checkpoint;
 mod classes;
 mod codec;
 mod cohorts;
+mod consent;
 #[cfg(feature = "node")]
 mod deliberation;
 mod determinism;

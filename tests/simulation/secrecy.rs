@@ -2,61 +2,35 @@
 //!
 //! The [`Attacker`] is one program for all questions. It opens every box it has a key for, takes every mask it knows off
 //! every masked vector, collects every linear equation about a ballot that is public (opened buckets and points, the
-//! folds of the link), and asks which votes follow from them. That it recovers everything with one operator more than
-//! tolerated shows that it is no straw man.
+//! folds of the link), and asks which votes follow from them. Of a delta it takes off what masks it can. That it recovers
+//! everything with one operator more than tolerated shows that it is no straw man.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, iter, sync::LazyLock};
 
 use chorus_crypto::{
     Scalar,
     ballot::Vote,
     credential::{CredentialHolder, Holder, ShownLeaf, Statement},
-    mask::Seed,
-    seal::SealSecret,
+    mask::pack,
     transcript::Item,
 };
 use chorus_protocol::{
-    contribution::{CheckedForm, Content, Format, Submission, context, layout, split_seeds},
+    contribution::{CheckedForm, Content, Format, context, layout},
     deliberation::tally::mu,
-    id::BlobId,
-    journal::Record,
     ledger::{Ledger, RoundRecord, RoundState},
     log::entry::Step,
     round::report::RoundReport,
 };
-use chorus_tests::{malice::forge, scenario::Play};
+use chorus_tests::{
+    adapters::{delta, manifest},
+    malice::{
+        forge,
+        loot::{Loot, find},
+    },
+    scenario::Play,
+};
 
-use crate::faults::small;
-
-/// What an attacker took from the operators it broke into.
-#[derive(Default)]
-struct Loot {
-    /// Round keys, by operator (1..=n).
-    keys: BTreeMap<u8, [u8; 32]>,
-    /// Contributions with their masked vectors and boxes.
-    submissions: BTreeMap<BlobId, Submission>,
-}
-
-impl Loot {
-    /// Takes everything from the disks of `hosts`, and whatever travelled.
-    fn take(play: &Play, hosts: &[usize]) -> Self {
-        let mut loot = Self { submissions: play.network.tap.submissions.clone(), ..Self::default() };
-        for host in hosts {
-            let (records, private) = play.network.disk(*host);
-            let operator = play.network.peer(*host).operator().expect("an operator");
-            for record in records {
-                if let Record::RoundKey(record) = record {
-                    loot.keys.insert(operator, record.secret);
-                }
-            }
-            loot.submissions.extend(private.iter().map(|one| (BlobId::of(&one.body), one.as_ref().clone())));
-        }
-        loot
-    }
-}
+use crate::{adapters, faults::small};
 
 /// One linear equation about the rows of a ballot; row 0 is the mask row of the link.
 #[derive(Clone)]
@@ -137,13 +111,8 @@ impl Attacker<'_> {
         let mut solved = Solved::default();
         let submission = &self.loot.submissions[&header.body];
         let form = CheckedForm::new(self.ledger, &submission.body).expect("an accepted body");
-        let seeds = self.seeds(&form, submission);
-        let mut left = submission.masked.clone();
-        for (subset, seed) in &seeds {
-            let mask = form.expand(self.ledger, *subset, seed).expect("a ballot");
-            left.iter_mut().enumerate().for_each(|(row, left)| *left += mask.values(row)[0]);
-        }
-        if seeds.len() == self.ledger.charter().sharing().subset_count() {
+        let (left, is_all) = self.loot.uncover(self.ledger, submission);
+        if is_all {
             for (row, value) in left.iter().enumerate() {
                 let mut coefficients = vec![Scalar::ZERO; rows];
                 coefficients[row] = Scalar::ONE;
@@ -157,21 +126,6 @@ impl Attacker<'_> {
             None => Word::Guess(left[1 + row].as_bytes()[0] & 1 == 1),
         };
         (0..votes).map(word).collect()
-    }
-
-    /// The seeds in the boxes that it can open, by index of T.
-    fn seeds(&self, form: &CheckedForm, submission: &Submission) -> BTreeMap<usize, Seed> {
-        let mut seeds = BTreeMap::new();
-        for (operator, secret) in &self.loot.keys {
-            let key = SealSecret::from_bytes(secret);
-            let bound = forge::box_context(&form.header.core, *operator, &key.public());
-            let sealed = submission.boxes.get(usize::from(*operator) - 1).and_then(Option::as_ref);
-            let held = self.ledger.charter().sharing().held_by(*operator);
-            let opened = sealed.and_then(|sealed| key.open(&bound, &sealed.bytes).ok());
-            let opened = opened.and_then(|plain| split_seeds(&plain, held.len())).unwrap_or_default();
-            seeds.extend(held.into_iter().zip(opened));
-        }
-        seeds
     }
 
     /// What the log and the bodies say about one ballot.
@@ -251,8 +205,7 @@ impl Burgled {
     }
 
     fn together(&self, hosts: &[usize]) -> Loot {
-        let keys = hosts.iter().flat_map(|host| self.before[*host].keys.clone()).collect();
-        Loot { keys, submissions: self.before[0].submissions.clone() }
+        Loot::pooled(hosts.iter().map(|host| &self.before[*host]))
     }
 
     /// How many bits were certain and right, certain and wrong, guessed right, guessed wrong.
@@ -268,20 +221,30 @@ impl Burgled {
     }
 }
 
-static BURGLED: LazyLock<Burgled> = LazyLock::new(|| {
-    let mut play = small(5).start();
-    assert!(play.open());
-    play.vote_all();
-    assert!(play.wait(RoundState::Sealed, 60_000));
-    let id = play.poll.round;
+static BURGLED: LazyLock<Burgled> = LazyLock::new(|| burgle(5));
+
+/// Waits until every operator has opened its part of a step, the last one, and none has stated the result. Returns what is
+/// taken from each operator alone then.
+fn before_the_result(play: &mut Play, step: Step) -> Vec<Loot> {
+    let (id, operators) = (play.round_id(), play.scenario.operators);
+    assert!(play.wait(RoundState::Sealed, 2 * adapters::MINUTE));
     let opened = play.network.run_until(60_000, |network| {
-        (0..5).all(|host| network.peer(host).ledger().rounds()[&id].openings.contains_key(&Step::Groups))
+        (0..operators).all(|host| network.peer(host).ledger().rounds()[&id].openings.contains_key(&step))
     });
     assert!(opened, "everything is opened, and the result is not stated yet");
-    let before = (0..5).map(|host| Loot::take(&play, &[host])).collect();
+    (0..operators).map(|host| Loot::take(play, &[host])).collect()
+}
+
+/// Plays a round to its end, and breaks into each of its operators.
+fn burgle(operators: usize) -> Burgled {
+    let mut play = small(operators).start();
+    assert!(play.open());
+    play.vote_all();
+    let id = play.poll.round;
+    let before = before_the_result(&mut play, Step::Groups);
     let result = play.finish().expect("a result");
     let erased = play.network.run_until(60_000, |network| {
-        (0..network.len()).all(|host| network.peer(host).ledger().rounds()[&id].erased.len() == 5)
+        (0..network.len()).all(|host| network.peer(host).ledger().rounds()[&id].erased.len() == operators)
     });
     assert!(erased, "all operators erase");
     let ledger = play.network.peer(0).ledger().clone();
@@ -294,26 +257,29 @@ static BURGLED: LazyLock<Burgled> = LazyLock::new(|| {
         bits.collect::<Vec<bool>>()
     };
     let sealed = round.sealed.as_ref().expect("sealed");
+    let all: Vec<usize> = (0..operators).collect();
     Burgled {
         truth: sealed.contributions.iter().map(|one| bits(votes[&one.header.tag])).collect(),
         report: play.report(&result),
         before,
-        after: Loot::take(&play, &[0, 1, 2, 3, 4]),
-        disks: (0..5).flat_map(|host| play.network.disk_bytes(host)).collect(),
+        after: Loot::take(&play, &all),
+        disks: all.iter().flat_map(|host| play.network.disk_bytes(*host)).collect(),
         ledger,
     }
-});
+}
 
 /// The number of vote bits of the round: 24 ballots of 16 items.
 const BITS: usize = 24 * 16 * 3;
 
-/// Five standard deviations of the number of right guesses of as many fair coins.
-const FIVE_SIGMA: usize = 85;
+/// Five standard deviations of the number of right guesses of as many fair coins, rounded up.
+fn five_sigma(coins: usize) -> usize {
+    (25 * coins).div_ceil(4).isqrt() + 1
+}
 
 fn assert_guesses(score: [usize; 4]) {
     let [right, wrong, guessed, missed] = score;
     assert_eq!([right, wrong, guessed + missed], [0, 0, BITS], "nothing is certain");
-    assert!(guessed.abs_diff(BITS / 2) < FIVE_SIGMA, "{guessed} of {BITS} guesses are right");
+    assert!(guessed.abs_diff(BITS / 2) < five_sigma(BITS), "{guessed} of {BITS} guesses are right");
 }
 
 #[test]
@@ -334,6 +300,22 @@ fn whoever_holds_everything_of_two_operators_reads_every_vote() {
 }
 
 #[test]
+fn of_seven_operators_two_who_pool_everything_can_only_guess_and_three_read_every_vote() {
+    let burgled = burgle(7);
+    for pair in (0..7).flat_map(|first| (0..first).map(move |second| [first, second])) {
+        let loot = burgled.together(&pair);
+        assert_eq!(loot.keys.len(), 2, "the attacker holds both operators' keys");
+
+        assert_guesses(burgled.score(&loot));
+    }
+    for hosts in [[0, 1, 2], [1, 4, 6]] {
+        assert_eq!(burgled.score(&burgled.together(&hosts)), [BITS, 0, 0, 0], "{hosts:?}");
+    }
+    assert!(burgled.after.keys.is_empty());
+    assert_guesses(burgled.score(&burgled.after));
+}
+
+#[test]
 fn before_the_result_the_disks_of_all_operators_open_every_ballot_and_after_it_none() {
     assert_eq!(BURGLED.score(&BURGLED.together(&[0, 1, 2, 3, 4])), [BITS, 0, 0, 0]);
 
@@ -343,21 +325,110 @@ fn before_the_result_the_disks_of_all_operators_open_every_ballot_and_after_it_n
 
 #[test]
 fn no_seed_and_no_round_key_is_anywhere_on_a_disk_after_the_result() {
-    let all = BURGLED.together(&[0, 1, 2, 3, 4]);
-    let round = BURGLED.ledger.rounds().values().next().expect("a round");
-    let attacker = Attacker { ledger: &BURGLED.ledger, round, report: &BURGLED.report, loot: &all };
-    let mut secrets: BTreeSet<[u8; 32]> = all.keys.values().copied().collect();
-    for submission in all.submissions.values() {
-        let form = CheckedForm::new(&BURGLED.ledger, &submission.body).expect("a body");
-        secrets.extend(attacker.seeds(&form, submission).values().map(|seed| *seed.expose()));
-    }
+    let secrets = BURGLED.together(&[0, 1, 2, 3, 4]).secrets(&BURGLED.ledger);
     assert_eq!(secrets.len(), 5 + 24 * 5, "five keys, and five seeds of each of 24 ballots");
 
-    let found = BURGLED.disks.iter().flat_map(|bytes| bytes.windows(32)).find(|window| {
-        let window: &[u8; 32] = (*window).try_into().expect("32 bytes");
-        secrets.contains(window)
-    });
+    let found = find(&secrets, &BURGLED.disks);
 
     assert_eq!(found, None);
     assert!(BURGLED.disks.len() > 40, "the disks are not empty");
+}
+
+/// People whose deltas were broken into.
+const CONTRIBUTORS: usize = 12;
+
+/// An adapter round that was broken into while its secrets were there, and after.
+struct BurgledDeltas {
+    ledger: Ledger,
+    /// What each contribution masks, by its tag's place: the packed rows of the matrix.
+    truth: Vec<Vec<Scalar>>,
+    /// Loot from each operator alone, before the result, and everything on their disks then.
+    before: Vec<Loot>,
+    open: Vec<Vec<u8>>,
+    /// Loot from all operators, after it, and every byte string on their disks then.
+    after: Loot,
+    disks: Vec<Vec<u8>>,
+}
+
+/// The bits of a packed scalar that entries fill.
+const PACKED_BITS: usize = 248;
+
+impl BurgledDeltas {
+    fn burgle() -> Self {
+        let (mut play, series) = adapters::begin(adapters::scenario(CONTRIBUTORS), &manifest());
+        assert!(play.open_deltas(series, adapters::MINUTE, None));
+        (0..CONTRIBUTORS).for_each(|person| play.contribute(person, &delta(3, person), |_| {}));
+        let before = before_the_result(&mut play, Step::Totals);
+        let disks = |play: &Play| (0..5).flat_map(|host| play.network.disk_bytes(host)).collect::<Vec<_>>();
+        let open = disks(&play);
+        play.finish().expect("a result");
+        play.assert_erased(&Loot::pooled(&before));
+        let ledger = play.network.peer(0).ledger().clone();
+        let round = &ledger.rounds()[&play.round_id()];
+        let shape = Format::of(round).expect("deltas").shape();
+        let scope = round.manifest.as_ref().expect("open").scope;
+        let rows = |person: usize| {
+            let mut entries: Vec<Scalar> = delta(3, person).into_iter().map(|entry| signed(entry.into())).collect();
+            entries.resize(shape.rows() * shape.width(), Scalar::ZERO);
+            entries.chunks(shape.width()).flat_map(|row| pack(&shape, row)).collect::<Vec<_>>()
+        };
+        let by_tag: BTreeMap<_, _> =
+            (0..CONTRIBUTORS).map(|person| (play.community.people[person].leaf.tag(&scope), rows(person))).collect();
+        let after = Loot::take(&play, &[0, 1, 2, 3, 4]);
+        let sealed = round.sealed.as_ref().expect("sealed");
+        let truth = sealed.contributions.iter().map(|one| by_tag[&one.header.tag].clone()).collect();
+        Self { truth, before, open, after, disks: disks(&play), ledger }
+    }
+
+    /// What is left of each contribution's matrix when all masks are taken off whose seeds are at hand.
+    fn attack(&self, loot: &Loot) -> Vec<Vec<Scalar>> {
+        let round = self.ledger.rounds().values().find(|round| round.sealed.is_some()).expect("a round");
+        let left = round.sealed_bodies().map(|body| loot.uncover(&self.ledger, &loot.submissions[body]).0);
+        left.zip(&self.truth).map(|(left, truth)| left[left.len() - truth.len()..].to_vec()).collect()
+    }
+
+    /// Asserts that what is left is right in as many bits as a fair coin would be.
+    fn assert_guesses(&self, loot: &Loot) {
+        let (left, truth) = (self.attack(loot).into_iter().flatten(), self.truth.iter().flatten());
+        let bit = |scalar: &Scalar, bit: usize| scalar.as_bytes()[bit / 8] >> (bit % 8) & 1;
+        let alike =
+            |(left, truth): (Scalar, &Scalar)| (0..PACKED_BITS).filter(|at| bit(&left, *at) == bit(truth, *at)).count();
+        let guessed: usize = iter::zip(left, truth).map(alike).sum();
+        let bits = PACKED_BITS * self.truth.iter().flatten().count();
+        assert!(guessed.abs_diff(bits / 2) < five_sigma(bits), "{guessed} of {bits} bits are right");
+    }
+
+    fn together(&self, hosts: &[usize]) -> Loot {
+        Loot::pooled(hosts.iter().map(|host| &self.before[*host]))
+    }
+}
+
+static BURGLED_DELTAS: LazyLock<BurgledDeltas> = LazyLock::new(BurgledDeltas::burgle);
+
+#[test]
+fn whoever_holds_everything_of_one_operator_can_only_guess_a_delta_and_of_two_reads_all_entries() {
+    for host in 0..5 {
+        let loot = &BURGLED_DELTAS.before[host];
+        assert_eq!(loot.keys.len(), 1, "the attacker holds the operator's key");
+
+        BURGLED_DELTAS.assert_guesses(loot);
+    }
+    for hosts in [[0, 1], [1, 4], [2, 3]] {
+        assert_eq!(BURGLED_DELTAS.attack(&BURGLED_DELTAS.together(&hosts)), BURGLED_DELTAS.truth, "{hosts:?}");
+    }
+}
+
+#[test]
+fn no_seed_and_no_round_key_of_a_delta_is_anywhere_on_a_disk_after_the_result() {
+    let loot = BURGLED_DELTAS.together(&[0, 1, 2, 3, 4]);
+    let secrets = loot.secrets(&BURGLED_DELTAS.ledger);
+    assert_eq!(secrets.len(), 5 + CONTRIBUTORS * 5, "five keys, and five seeds of each of {CONTRIBUTORS} deltas");
+    assert!(find(&secrets, &BURGLED_DELTAS.open).is_some(), "before the result they are there");
+
+    let found = find(&secrets, &BURGLED_DELTAS.disks);
+
+    assert_eq!(found, None);
+    assert!(BURGLED_DELTAS.after.keys.is_empty());
+    BURGLED_DELTAS.assert_guesses(&BURGLED_DELTAS.after);
+    assert!(BURGLED_DELTAS.disks.len() > 40, "the disks are not empty");
 }

@@ -443,10 +443,8 @@ fn a_batch_with_one_bad_delta_is_refused() {
     }
 }
 
-#[test]
-fn two_proofs_of_one_delta_share_nothing() {
-    let statement = statement(9, 11, 5000);
-    let (one, two) = (Sent::new(statement, &numbers(99, 100, 1), 2), Sent::new(statement, &numbers(99, 100, 1), 3));
+/// Asserts that two proofs have no point, no response and no masked projection in common.
+fn assert_disjoint(one: &Proof, two: &Proof) {
     let scalars = |proof: &Proof| {
         let opening = &proof.opening;
         let responses =
@@ -454,19 +452,42 @@ fn two_proofs_of_one_delta_share_nothing() {
         let vector = [proof.vector.response, proof.vector.blinding_response];
         [&responses[..], &vector, &proof.vector.last].concat()
     };
-    let points = |sent: &Sent| {
-        let proof = &sent.proof;
+    let points = |proof: &Proof| {
         let rounds = proof.sumcheck.rounds.iter().flat_map(|round| [round.linear, round.quadratic]);
         let halvings = proof.vector.halvings.iter().flat_map(|halving| [halving.left, halving.right]);
         let opening = [proof.opening.value, proof.opening.square, proof.opening.zero];
         let single = [proof.evaluations.0, proof.evaluations.1, proof.vector.vector, proof.vector.value];
-        let all = sent.commitments.iter().copied().chain(proof.auxiliary.iter().copied()).chain(rounds).chain(halvings);
+        let all = proof.auxiliary.iter().copied().chain(rounds).chain(halvings);
         all.chain(opening).chain(single).collect::<std::collections::BTreeSet<_>>()
     };
 
-    assert_eq!(points(&one).intersection(&points(&two)).count(), 0);
-    assert!(scalars(&one.proof).iter().all(|scalar| !scalars(&two.proof).contains(scalar)));
-    assert!(one.proof.projections.iter().all(|value| !two.proof.projections.contains(value)));
+    assert_eq!(points(one).intersection(&points(two)).count(), 0);
+    assert!(scalars(one).iter().all(|scalar| !scalars(two).contains(scalar)));
+    assert!(one.projections.iter().all(|value| !two.projections.contains(value)));
+}
+
+#[test]
+fn two_proofs_of_one_delta_share_nothing() {
+    let statement = statement(9, 11, 5000);
+    let entries = numbers(99, 100, 1);
+    let (one, two) = (Sent::new(statement, &entries, 2), Sent::new(statement, &entries, 3));
+    assert!(one.commitments.iter().all(|point| !two.commitments.contains(point)));
+    assert_disjoint(&one.proof, &two.proof);
+
+    // Even of the same commitments: with other randomness, or in another place from a generator that is broken and repeats
+    // itself.
+    let matrix = Matrix::new(statement.dimensions(), &entries).expect("it fits");
+    let witness = Witness::new(&statement, matrix, &mut rng(2)).expect("in bounds");
+    let (generators, blindings) = (Generators::new(11), vec![Scalar::from(5u8); 9]);
+    let commitments = witness.commit(&generators, &blindings, Timing::Variable);
+    let prove = |context, seed| {
+        let mut transcript = Sent::transcript(context, &commitments);
+        let rng = &mut rng(seed);
+        Proof::prove(&mut transcript, &statement, &witness, &generators, &blindings, Timing::Variable, rng)
+    };
+    assert!(prove(0, 4) == prove(0, 4), "a proof is a function of transcript, witness and randomness");
+    assert_disjoint(&prove(0, 4), &prove(0, 5));
+    assert_disjoint(&prove(0, 4), &prove(1, 4));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use chorus_crypto::sign::{PublicKey, SecretKey};
 use chorus_protocol::{
     config::{Attribute, Genesis, GenesisError, Policy},
+    id::CommunityId,
     limits,
     registry::policy::{Admission, Attester, Quorum},
 };
@@ -358,6 +359,23 @@ struct Joined {
     addresses: Vec<String>,
     checkpoint: Option<u64>,
     warning: Option<&'static str>,
+}
+
+/// Returns the community that an id or an invitation names.
+///
+/// # Errors
+///
+/// Returns why it names none.
+pub(super) fn community_of(text: &str) -> Result<CommunityId, String> {
+    if let Ok(community) = text.parse() {
+        return Ok(community);
+    }
+    if let Ok(short) = ShortInvite::from_text(text) {
+        return Ok(short.community);
+    }
+    Invitation::from_text(text)
+        .map(|invite| invite.genesis.id())
+        .map_err(|error| format!("no id, and no invitation: {error}"))
 }
 
 /// Reads an invitation; of a short one, the founding document is asked of the nodes at its addresses.

@@ -150,6 +150,9 @@ pub enum Failure {
     /// A set was sealed without the person's contribution.
     #[error("the sealed set does not have a contribution of yours")]
     Uncounted,
+    /// Bundles of cohorts were asked for, and are not in the folder.
+    #[error("{0} of divided rounds not checked: the folder does not have their bundles")]
+    Unchecked(String),
     /// The answer is not what a node of this version says.
     #[error("the node's answer is not understood: does another version run?")]
     Answer(#[source] io::Error),
@@ -162,6 +165,7 @@ impl Failure {
             Self::Closed(_) => Class::Refused,
             Self::Paused(_) | Self::StillClosing | Self::Unsealed | Self::Simulated(_) => Class::TimedOut,
             Self::Uncounted => Class::Uncounted,
+            Self::Unchecked(_) => Class::Verification(INCOMPLETE),
             Self::Unwell { class, .. } => *class,
             Self::Diverged { .. } => Class::Bug,
             Self::NoPassphrase | Self::PassphrasesDiffer => Class::Configuration,
@@ -235,7 +239,10 @@ fn class_of(cause: &(dyn std::error::Error + 'static)) -> Option<Class> {
     if let Some(error) = cause.downcast_ref::<RemoteError>() {
         return match error {
             RemoteError::Network(NetworkError::Address(_) | NetworkError::NoWay(_)) => Some(Class::Usage),
-            RemoteError::Network(_) | RemoteError::Silent | RemoteError::Short { .. } => Some(Class::Network),
+            RemoteError::Network(_)
+            | RemoteError::Silent
+            | RemoteError::Short { .. }
+            | RemoteError::Uncertified { .. } => Some(Class::Network),
             RemoteError::Bundle(WriteError::Log(error)) => Some(Class::Verification(error.exit_code())),
             RemoteError::Bundle(WriteError::MissingBlob(_)) => Some(Class::Verification(INCOMPLETE)),
             RemoteError::Bundle(_) | RemoteError::Blobs(_) | RemoteError::Io(_) => Some(Class::Store),

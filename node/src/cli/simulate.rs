@@ -9,7 +9,7 @@ use anyhow::ensure;
 use clap::Args;
 
 use super::{Failure, Global, output::many};
-use crate::simulation::{self, COHORT, Costs, Links, Options};
+use crate::simulation::{self, COHORT, Links, Measured, Options};
 
 #[derive(Args, Debug)]
 pub(super) struct Simulate {
@@ -103,13 +103,8 @@ impl Simulate {
 }
 
 /// Reads what contributions cost from a report.
-fn read(path: &std::path::Path) -> anyhow::Result<Costs> {
-    #[derive(serde::Deserialize)]
-    struct WithCosts {
-        costs: Costs,
-    }
+fn read(path: &std::path::Path) -> anyhow::Result<Measured> {
     let file = |source: std::io::Error| Failure::File { path: path.to_owned(), source };
     let text = std::fs::read_to_string(path).map_err(file)?;
-    let report: WithCosts = serde_json::from_str(&text).map_err(|error| file(error.into()))?;
-    Ok(report.costs)
+    Ok(serde_json::from_str(&text).map_err(|error| file(error.into()))?)
 }

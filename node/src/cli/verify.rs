@@ -6,12 +6,12 @@ mod shown;
 
 use std::{
     fs::File,
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use chorus_protocol::{
-    audit::{self, Options, Sample, Tree},
+    audit::{self, Options, Sample, Tree, VerifyError},
     cohort::Origin,
     id::CommunityId,
 };
@@ -22,10 +22,17 @@ use self::{
     meter::{Counted, Meter},
     receipt::Verdict,
 };
-use super::{Failure, Global, community::invitation};
-use crate::driver::{
-    founding,
-    remote::{self, Fetched},
+use super::{
+    Failure, Global,
+    community::{community_of, invitation},
+    output::many,
+};
+use crate::{
+    api::service::Randomness,
+    driver::{
+        founding,
+        remote::{self, Fetched},
+    },
 };
 
 /// How much is checked.
@@ -39,6 +46,15 @@ enum Level {
     Light,
 }
 
+/// What decides on whose proofs the lot falls.
+#[derive(Clone, Copy, Debug, serde::Serialize)]
+struct Lot {
+    /// `--seed` with this number draws it again.
+    seed: u64,
+    /// Whether somebody chose the number: whoever knew it could put bad proofs where the lot does not fall.
+    chosen: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// The audit bundle, as `chorus export` wrote it.
@@ -48,8 +64,8 @@ pub(super) struct Verify {
     /// takes no keys and leaves nothing behind.
     #[arg(long, value_name = "INVITATION|ADDR", conflicts_with = "bundle")]
     peer: Option<String>,
-    /// The id of the community of --peer ADDR.
-    #[arg(long, value_name = "ID", requires = "peer")]
+    /// The community whose log it has to be: its id, or an invitation to it. Without, it may be anybody's.
+    #[arg(long, value_name = "ID|INVITATION", value_parser = community_of)]
     community: Option<CommunityId>,
     /// Check the cohorts of divided rounds too: a folder with their bundles, each named ID.bundle by its community's id.
     #[arg(long, value_name = "FOLDER", conflicts_with = "peer")]
@@ -57,7 +73,7 @@ pub(super) struct Verify {
     /// How much to check.
     #[arg(long, default_value = "full")]
     level: Level,
-    /// Contributions that are drawn by lot at the level light. --seed decides the lot; without it nobody can foresee it.
+    /// Contributions that are drawn by lot at the level light. Nobody can foresee the lot; --seed draws an earlier one again.
     #[arg(long, value_name = "N", default_value_t = 300)]
     samples: usize,
     /// Look up whether this contribution counts: a receipt, as `chorus receipt --out` writes it.
@@ -70,30 +86,44 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn carry_out(self, global: &Global) -> anyhow::Result<()> {
-        let receipt = self.receipt.as_deref().map(receipt::read).transpose()?;
-        let options = Options { level: self.level(global), receipt };
+        let kept = self.receipt.as_deref().map(receipt::read).transpose()?;
+        let lot = self.lot(global);
+        let options = Options { level: self.level(lot), receipt: kept.as_ref().map(|kept| kept.receipt.clone()) };
         let meter = || Meter::new(global.output(), self.progress);
         let tree = match (&self.bundle, &self.peer) {
             (Some(path), _) => read(path, self.cohorts.as_deref(), &options, &meter())?,
             (None, Some(peer)) => self.fetch(peer, &options, &meter())?,
             (None, None) => return Err(Failure::Usage("name a bundle, or a peer".into()).into()),
         };
-        let verdict = options
-            .receipt
-            .as_ref()
-            .zip(tree.report.standing)
-            .map(|(receipt, standing)| Verdict::of(receipt, tree.report.community, standing));
-        global.output().print(&shown::verified(&tree, verdict.as_ref()), shown::text)?;
-        verdict.map_or(Ok(()), |verdict| verdict.outcome().map_err(Into::into))
+        if self.community.is_some_and(|community| community != tree.report.community) {
+            return Err(VerifyError::OtherCommunity.into());
+        }
+        let verdict = kept.as_ref().and_then(|kept| Verdict::of(kept, &tree));
+        let lot = matches!(self.level, Level::Light).then_some(lot);
+        global.output().print(&shown::verified(&tree, lot, verdict.as_ref()), shown::text)?;
+        verdict.map_or(Ok(()), |verdict| verdict.outcome())?;
+        match tree.unchecked().len() {
+            0 => Ok(()),
+            _ if self.cohorts.is_none() => Ok(()),
+            left => Err(Failure::Unchecked(many(left, "cohort")).into()),
+        }
     }
 
-    fn level(&self, global: &Global) -> audit::Level {
+    /// Returns the number that decides a lot.
+    fn lot(&self, global: &Global) -> Lot {
+        match global.randomness() {
+            Randomness::Seed(seed) => Lot { seed, chosen: true },
+            Randomness::System => Lot { seed: rand::random(), chosen: false },
+        }
+    }
+
+    fn level(&self, lot: Lot) -> audit::Level {
         match self.level {
             Level::Full => audit::Level::Full,
             Level::Sums => audit::Level::Sums,
             Level::Light => {
                 let mut seed = [0; 32];
-                global.randomness().generator("verify", &[]).fill_bytes(&mut seed);
+                Randomness::Seed(lot.seed).generator("verify", &[]).fill_bytes(&mut seed);
                 audit::Level::Light(Sample { count: self.samples, seed })
             }
         }
@@ -144,9 +174,23 @@ fn verify(
 ) -> anyhow::Result<Tree> {
     meter.begin(bytes);
     let mut input = Counted::new(input, meter);
+    if let Some(folder) = cohorts {
+        // A folder that is not there is a mistake, a bundle that is not in it is not at hand.
+        folder.read_dir().map_err(|source| Failure::File { path: folder.to_owned(), source })?;
+    }
+    let mut refused = None;
     let mut open = |origin: &Origin| {
-        let file = File::open(cohorts?.join(format!("{}.bundle", origin.community()))).ok()?;
-        Some(Box::new(file) as Box<dyn Read>)
+        let path = cohorts?.join(format!("{}.bundle", origin.community()));
+        match File::open(&path) {
+            Ok(file) => Some(Box::new(file) as Box<dyn Read>),
+            Err(source) => {
+                if source.kind() != io::ErrorKind::NotFound {
+                    refused = Some(Failure::File { path, source });
+                }
+                None
+            }
+        }
     };
-    Ok(audit::verify_tree(&mut input, audit::LEVELS, options, &mut open, &mut |progress| meter.show(progress))?)
+    let tree = audit::verify_tree(&mut input, audit::LEVELS, options, &mut open, &mut |progress| meter.show(progress))?;
+    refused.map_or(Ok(tree), |failure| Err(failure.into()))
 }

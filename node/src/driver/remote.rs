@@ -2,10 +2,16 @@
 //! keys and without a home.
 //!
 //! Nothing that a node says is believed. The founding document is known by its digest; each decision is checked as it
-//! comes, as a verifier does; a body is named by its hash. What a node can do is to say nothing, or to stop early: then
-//! the bundle is shorter than the log that others have, and its tip shows that.
+//! comes, as a verifier does; a body is named by its hash. A node that hands out what is not certified is not heard again,
+//! and others are asked. What a node can do is to say nothing, or to stop early: then the bundle is shorter than the log that
+//! others have, and its tip shows that.
+
+mod sources;
+#[cfg(test)]
+mod tests;
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{BufWriter, Seek as _, Write as _},
     sync::Arc,
@@ -13,11 +19,11 @@ use std::{
 };
 
 use chorus_protocol::{
-    audit::{WriteError, Writer},
+    audit::{VerifyError, WriteError, Writer},
     config::Genesis,
     id::{BlobId, CommunityId},
     log::batch::Height,
-    message::{MINOR, Message, Tip},
+    message::{LogPart, MINOR, Message, Tip},
 };
 use tokio::{
     sync::mpsc,
@@ -25,21 +31,16 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
+use self::sources::{Next, PATIENCE, Sources};
 use crate::{
-    network::{Caps, Limits, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, Reach, Role},
+    network::{Caps, Limits, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkHandle, NodeId, Reach, Role},
     store::{
         blobs::{BlobError, BlobStore, Policy},
         files,
     },
 };
 
-/// How long nodes may bring nothing new before they are given up.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How soon the next part of the log is asked for again when none comes.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
-
-/// The pause before a body is asked for again.
+/// The pause before a body is asked for again, or one looks again for the next part of the log.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// How often a body is asked for.
@@ -63,7 +64,16 @@ pub enum RemoteError {
         /// The height that was given.
         given: Height,
     },
-    /// What was handed out is no log of this community, or a body that it needs is not handed out.
+    /// What was handed out is not certified by the community's operators: it says nothing about their log. Another node may
+    /// have that.
+    #[error("{} a log that the community's operators have not certified ({error}): ask another one", whose(.nodes))]
+    Uncertified {
+        /// How many nodes did so: all that answered.
+        nodes: usize,
+        /// What is wrong with what one of them gave.
+        error: Box<VerifyError>,
+    },
+    /// What operators certified breaks the rules, or a body that the log needs is not handed out.
     #[error(transparent)]
     Bundle(#[from] WriteError),
     /// There is no room for bodies on the way.
@@ -72,6 +82,10 @@ pub enum RemoteError {
     /// The bundle cannot be written down.
     #[error("the bundle cannot be written down")]
     Io(#[from] std::io::Error),
+}
+
+fn whose(nodes: &usize) -> String {
+    if *nodes == 1 { "the node that answered gives".into() } else { format!("the {nodes} nodes that answered give") }
 }
 
 /// How far it is.
@@ -110,13 +124,19 @@ pub async fn fetch(
     };
     let (network, events, _) = Network::spawn(config).await?;
     let fetched = async {
+        let mut called = BTreeSet::new();
         for address in addresses {
             match network.dial(&address).await {
                 Err(NetworkError::NoWay(_)) => {}
-                dialled => dialled?,
+                dialled => {
+                    dialled?;
+                    // A node may have several addresses, which end in its name.
+                    called.insert(address.rsplit_once("/p2p/").map_or(address.as_str(), |(_, name)| name).to_owned());
+                }
             }
         }
-        let remote = Remote { network: network.clone(), events, community: genesis.id(), progress };
+        let called = called.len();
+        let remote = Remote { network: network.clone(), events, community: genesis.id(), called, progress };
         remote.bundle(genesis, folder.path(), &store).await
     };
     let fetched = fetched.await;
@@ -129,6 +149,8 @@ struct Remote<P> {
     network: NetworkHandle,
     events: mpsc::Receiver<NetworkEvent>,
     community: CommunityId,
+    /// How many nodes were called.
+    called: usize,
     progress: P,
 }
 
@@ -168,27 +190,19 @@ impl<P: FnMut(Fetched) + Send + 'static> Remote<P> {
 
     /// Asks for the log, part by part, until it is as long as is said.
     async fn log<W: std::io::Write>(&mut self, writer: &mut Writer<W>) -> Result<(), RemoteError> {
-        let (mut said, mut turn) = (None::<Height>, 0usize);
-        let (mut moved, mut asked) = (Instant::now(), None::<Instant>);
+        let mut sources = Sources::new(self.called, Instant::now());
         loop {
-            let given = writer.height();
-            if said.is_some_and(|said| given >= said) {
-                return Ok(());
-            }
-            if moved.elapsed() > PATIENCE {
-                return Err(said.map_or(RemoteError::Silent, |said| RemoteError::Short { said, given }));
-            }
-            let peers = self.network.peers();
-            if said.is_some() && asked.is_none_or(|asked| asked.elapsed() > ASK_AGAIN) && !peers.is_empty() {
-                let request = Message::LogRequest(Tip { height: given.next() }).seal(self.community);
-                if let Some(peer) = peers.get(turn % peers.len()) {
-                    // Whoever has gone meanwhile is not asked; the next one is.
-                    let _ = self.network.send(*peer, request).await;
+            match sources.next(writer.height(), Instant::now())? {
+                Next::Done => return Ok(()),
+                Next::Ask(node) => {
+                    let request = Message::LogRequest(Tip { height: writer.height().next() }).seal(self.community);
+                    // Whoever has gone meanwhile does not answer; the next one is asked.
+                    let _ = self.network.send(node, request).await;
                 }
-                (turn, asked) = (turn.wrapping_add(1), Some(Instant::now()));
+                Next::Wait => {}
             }
-            let bytes = match timeout(PAUSE, self.events.recv()).await {
-                Ok(Some(NetworkEvent::Message { bytes, .. })) => bytes,
+            let (from, bytes) = match timeout(PAUSE, self.events.recv()).await {
+                Ok(Some(NetworkEvent::Message { from, bytes })) => (from, bytes),
                 Ok(Some(NetworkEvent::Request { request_id, .. })) => {
                     self.network.respond(request_id, Vec::new()).await?;
                     continue;
@@ -197,20 +211,43 @@ impl<P: FnMut(Fetched) + Send + 'static> Remote<P> {
                 Ok(Some(_)) | Err(_) => continue,
             };
             match Message::open(self.community, &bytes) {
-                Ok(Message::Tip(tip)) => said = said.max(Some(tip.height)),
-                Ok(Message::Log(part)) => {
-                    for decision in &part.decisions {
-                        if decision.batch.height() == writer.height().next() {
-                            writer.push(decision)?;
-                            (moved, asked) = (Instant::now(), None);
-                        }
-                    }
-                    (self.progress)(Fetched::Log(writer.height(), said.unwrap_or_default().max(writer.height())));
+                Ok(Message::Tip(tip)) => sources.on_tip(from, tip.height, Instant::now()),
+                Ok(Message::Log(part)) if sources.takes(from) => {
+                    take(writer, &mut sources, from, &part)?;
+                    let given = writer.height();
+                    (self.progress)(Fetched::Log(given, sources.credible(given)));
                 }
                 Ok(_) | Err(_) => {}
             }
         }
     }
+}
+
+/// Takes what follows of a part of the log, up to what is not certified.
+fn take<W: std::io::Write>(
+    writer: &mut Writer<W>,
+    sources: &mut Sources,
+    from: NodeId,
+    part: &LogPart,
+) -> Result<(), RemoteError> {
+    for decision in &part.decisions {
+        if decision.batch.height() != writer.height().next() {
+            continue;
+        }
+        match writer.push(decision) {
+            Ok(()) => sources.on_given(from, Instant::now()),
+            // Whoever hands it out made it up, or believes somebody who did.
+            Err(WriteError::Log(
+                error @ (VerifyError::Height { .. } | VerifyError::Chain(_) | VerifyError::Certificate { .. }),
+            )) => {
+                tracing::warn!(%from, %error, "a node hands out a log that is not certified: it is not heard any more");
+                sources.refuse(from, error);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Asks for a body until somebody hands it out, or for long.

@@ -33,7 +33,7 @@ fn html(text: &str) -> String {
 }
 
 /// Returns a text for where no markup can stand: titles and labels.
-pub(super) fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     each(text, |piece| match piece {
         Piece::Plain('\n') => out.push(' '),

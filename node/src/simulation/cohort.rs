@@ -7,6 +7,7 @@ use chorus_protocol::{
     cohort::{CohortResult, Sums},
     contribution::Template,
     ledger::RoundState,
+    log::entry::Step,
 };
 
 use super::{
@@ -16,8 +17,12 @@ use super::{
     network::{MILLI, Meter, Micros, Network, Turn},
     world::{Members, World, count, votes},
 };
+
 /// The shortest time that contributions are taken, in milliseconds.
-const SHORTEST_MILLIS: u64 = 40_000;
+pub(super) const SHORTEST_MILLIS: u64 = 40_000;
+
+/// How many times as long as operators need for them contributions are taken, besides that.
+pub(super) const ROOM: u64 = 4;
 
 /// How long operators may take to open a round, and to bring it to its end after its deadline, in milliseconds.
 const PATIENCE_MILLIS: u64 = 600_000;
@@ -33,8 +38,10 @@ pub(super) struct Outcome {
     pub(super) certified: Option<(Sums, usize)>,
     /// Whether that is what those whose contributions are on the log wanted to say.
     pub(super) right: bool,
-    /// When the round was open, sealed, and had its result, in milliseconds.
-    pub(super) times: [u64; 3],
+    /// When the round was open, sealed, and had its result, in milliseconds, if it came to that.
+    pub(super) times: [Option<u64>; 3],
+    /// How long contributions were taken, in milliseconds.
+    pub(super) taken: u64,
     /// Contributions on the log.
     pub(super) logged: u64,
     /// Honest contributions that are not, since their owners had left, or for another reason.
@@ -55,12 +62,25 @@ pub(super) struct Outcome {
     /// Decisions on the log, and its bytes.
     pub(super) heights: u64,
     pub(super) log_bytes: u64,
+    /// Bytes of what was opened, which everybody reads besides the log.
+    pub(super) opened_bytes: u64,
+    /// Operators that were up at the end.
+    pub(super) up: u64,
 }
 
-/// Returns how long contributions are taken: operators have to verify all of them, at a quarter of their time.
+impl Outcome {
+    /// Returns how long it took from the seal to the result, in milliseconds; none without a result.
+    pub(super) fn after_seal(&self) -> Option<u64> {
+        let [_, sealed, result] = self.times;
+        Some(result?.saturating_sub(sealed?))
+    }
+}
+
+/// Returns how long contributions are taken: [`ROOM`] times what operators need for all of them, so that none is late who
+/// meets no trouble.
 fn duration_millis(members: usize, costs: &Costs) -> u64 {
     let each = costs.verify.max(costs.check + 12 * costs.signature);
-    SHORTEST_MILLIS + 4 * members as u64 * each / 1_000
+    SHORTEST_MILLIS + ROOM * members as u64 * each / 1_000
 }
 
 /// Plays it.
@@ -85,8 +105,9 @@ pub(super) fn play(options: &Options, number: usize, costs: &Costs, template: &T
         course.follow(options, &mut network, &mut crowd);
         certificate = certified(&network);
     }
-    let times = [course.opened, course.sealed, Some(network.now())].map(|at| at.unwrap_or_default() / MILLI);
-    Ok(outcome(options, (number, members), times, (&network, &crowd), certificate))
+    let ended = certificate.is_some().then(|| network.now());
+    let times = [course.opened, course.sealed, ended].map(|at| at.map(|at| at / MILLI));
+    Ok(outcome(options, (number, members), (times, duration), (&network, &crowd), certificate))
 }
 
 /// Where a round is.
@@ -137,7 +158,7 @@ fn certified(network: &Network) -> Option<CohortResult> {
 fn outcome(
     options: &Options,
     (number, members): (usize, usize),
-    times: [u64; 3],
+    (times, taken): ([Option<u64>; 3], u64),
     (network, crowd): (&Network, &Crowd<'_>),
     certificate: Option<CohortResult>,
 ) -> Outcome {
@@ -158,6 +179,7 @@ fn outcome(
         right: certified.as_ref().is_some_and(|(sums, _)| *sums == expected),
         certified,
         times,
+        taken,
         logged: expected.contributions,
         gone,
         late,
@@ -169,5 +191,14 @@ fn outcome(
         alarms: network.alarms.clone(),
         heights: network.log.len() as u64,
         log_bytes,
+        opened_bytes: opened_bytes(network),
+        up: network.up(),
     }
+}
+
+/// Returns how many bytes the agreed values of the round have that were opened.
+fn opened_bytes(network: &Network) -> u64 {
+    let values = |step| network.round()?.agreed_values(step);
+    let opened = Step::ALL.into_iter().filter_map(values);
+    opened.filter_map(|(_, body)| network.blob(&body)).map(|bytes| bytes.len() as u64).sum()
 }

@@ -1,4 +1,7 @@
 //! What one contribution costs on this machine, measured with real ones on one core.
+//!
+//! It depends on the ring in which its credential hides, so it is measured in rings as large as those of the simulated
+//! rounds, and as large as those of the table of more people.
 
 use std::{
     hint::black_box,
@@ -17,6 +20,7 @@ use chorus_crypto::{
 use chorus_protocol::{
     contribution::{CheckedForm, Contributor, Format, Submission, Template, verify_all},
     ledger::{Ledger, RoundRecord, RoundState},
+    registry::snapshot::cohorts_of,
 };
 
 use rayon::prelude::*;
@@ -24,6 +28,7 @@ use rayon::prelude::*;
 use super::{
     Links, Options,
     network::{MILLI, Network, Turn},
+    table,
     world::{Members, World, rng, votes},
 };
 
@@ -36,9 +41,6 @@ const TIMED: usize = 8;
 /// How often small things are repeated.
 const REPEATS: u32 = 200;
 
-/// The largest ring: more members are dealt to several.
-const LARGEST_RING: usize = 4_096;
-
 /// How long the rehearsal's operators may take to open its round, in milliseconds of the virtual clock.
 const OPENING_MILLIS: u64 = 120_000;
 
@@ -46,6 +48,8 @@ const OPENING_MILLIS: u64 = 120_000;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Costs {
+    /// Members of the ring in which that was measured.
+    pub ring: u64,
     /// Making one: masks, commitments, proof, credential, sealed seeds.
     pub make: u64,
     /// Verifying the proofs of one among many.
@@ -74,46 +78,92 @@ impl Costs {
     }
 }
 
+/// What was measured.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Measured {
+    /// In a ring of the rounds that are simulated.
+    pub costs: Costs,
+    /// In those rings of the table that are others.
+    pub table_costs: Vec<Costs>,
+}
+
+impl Measured {
+    /// Returns what was measured in a ring of so many, or in the one that comes nearest.
+    pub(super) fn in_ring(&self, ring: usize) -> &Costs {
+        let all = std::iter::once(&self.costs).chain(&self.table_costs);
+        all.min_by_key(|costs| costs.ring.abs_diff(ring as u64)).unwrap_or(&self.costs)
+    }
+}
+
+/// Returns how large the rings of so many members are: more than fit one are dealt to several.
+pub(super) fn ring_of(members: usize) -> usize {
+    members.div_ceil(cohorts_of(members))
+}
+
 /// A round with real proofs that came before: what it cost, and what stands in for proofs from then on.
 #[derive(Debug)]
 pub(super) struct Rehearsal {
     /// What it cost.
-    pub(super) costs: Costs,
+    pub(super) measured: Measured,
     /// A proof and a credential.
     pub(super) template: Template,
 }
 
 impl Rehearsal {
-    /// Opens a round among as many members as a cohort has, and contributes to it; measures, unless costs are given.
-    pub(super) fn play(options: &Options, given: Option<Costs>) -> anyhow::Result<Self> {
-        // Nothing goes wrong in it.
-        let links = Links { loss: 0, ..Links::default() };
-        let options = &Options { links, down: 0, lying: 0, ..options.clone() };
-        let members = options.members(0).min(LARGEST_RING);
-        // Who they are does not depend on what is measured: everybody's stand-in is made by one of them.
-        let samples = SAMPLES.min(members);
-        let needed = if given.is_some() { 1 } else { samples };
-        // A number that no cohort has: its secrets are nobody else's.
-        let number = usize::from(u16::MAX);
-        let world = World::found(options, number, (members, Members::Points(samples)), OPENING_MILLIS)?;
-        let mut network = Network::start(options, &Costs::default(), number, &world)?;
-        while !network.all_in(RoundState::Open) && network.now() < OPENING_MILLIS * MILLI {
-            if network.step() == Turn::Over {
-                break;
+    /// Contributes to a round in a ring as large as a cohort has; measures, unless that was done before.
+    pub(super) fn play(options: &Options, given: Option<Measured>) -> anyhow::Result<Self> {
+        let ring = ring_of(options.members(0));
+        let needed = if given.is_some() { 1 } else { SAMPLES };
+        let (template, costs) = rehearse(options, ring, |secrets, ledger, round| {
+            let (submissions, made) =
+                contributions(options, secrets.get(..needed).unwrap_or(secrets), (ledger, round))?;
+            let template = submissions.first().and_then(Template::of).context("a ballot was made")?;
+            let costs = given.is_none().then(|| measured(ledger, round, (&submissions, made), ring)).transpose()?;
+            Ok((template, costs))
+        })?;
+        let measured = match (given, costs) {
+            (Some(given), _) => given,
+            (None, costs) => {
+                let others = table::rings().into_iter().filter(|other| *other != ring);
+                let table_costs = others.map(|ring| costs_in(options, ring)).collect::<anyhow::Result<_>>()?;
+                Measured { costs: costs.context("it was measured")?, table_costs }
             }
-        }
-        let ledger = network.ledger().context("an operator is up")?;
-        let round = network.round().filter(|round| round.state() == RoundState::Open);
-        let round = round.context("the operators of the rehearsal open no round")?;
-        let (submissions, made) =
-            contributions(options, world.secrets.get(..needed).unwrap_or_default(), (ledger, round))?;
-        let template = submissions.first().and_then(Template::of).context("a ballot was made")?;
-        let costs = match given {
-            Some(costs) => costs,
-            None => one_core()?.install(|| measured(ledger, round, &submissions, made))?,
         };
-        Ok(Self { costs, template })
+        Ok(Self { measured, template })
     }
+}
+
+/// Measures what contributions cost in a ring of so many.
+fn costs_in(options: &Options, ring: usize) -> anyhow::Result<Costs> {
+    rehearse(options, ring, |secrets, ledger, round| {
+        let (submissions, made) = contributions(options, secrets, (ledger, round))?;
+        measured(ledger, round, (&submissions, made), ring)
+    })
+}
+
+/// Opens a round among so many members, some of whom hold the secrets of their leaves.
+fn rehearse<T>(
+    options: &Options,
+    members: usize,
+    act: impl FnOnce(&[LeafSecret], &Ledger, &RoundRecord) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    // Nothing goes wrong in it.
+    let links = Links { loss: 0, ..Links::default() };
+    let options = &Options { links, down: 0, lying: 0, ..options.clone() };
+    // Who they are does not depend on what is measured: everybody's stand-in is made by one of them.
+    let samples = SAMPLES.min(members);
+    // A number that no cohort has: its secrets are nobody else's.
+    let number = usize::from(u16::MAX);
+    let world = World::found(options, number, (members, Members::Points(samples)), OPENING_MILLIS)?;
+    let mut network = Network::start(options, &Costs::default(), number, &world)?;
+    while !network.all_in(RoundState::Open) && network.now() < OPENING_MILLIS * MILLI {
+        if network.step() == Turn::Over {
+            break;
+        }
+    }
+    let ledger = network.ledger().context("an operator is up")?;
+    let round = network.round().filter(|round| round.state() == RoundState::Open);
+    act(&world.secrets, ledger, round.context("the operators of the rehearsal open no round")?)
 }
 
 fn one_core() -> anyhow::Result<rayon::ThreadPool> {
@@ -144,7 +194,22 @@ fn contributions(
     Ok((all, each))
 }
 
-fn measured(ledger: &Ledger, round: &RoundRecord, submissions: &[Submission], made: Duration) -> anyhow::Result<Costs> {
+/// Measures, on one core.
+fn measured(
+    ledger: &Ledger,
+    round: &RoundRecord,
+    (submissions, made): (&[Submission], Duration),
+    ring: usize,
+) -> anyhow::Result<Costs> {
+    one_core()?.install(|| measured_here(ledger, round, (submissions, made), ring))
+}
+
+fn measured_here(
+    ledger: &Ledger,
+    round: &RoundRecord,
+    (submissions, made): (&[Submission], Duration),
+    ring: usize,
+) -> anyhow::Result<Costs> {
     let forms: Vec<CheckedForm> =
         submissions.iter().map(|one| CheckedForm::new(ledger, &one.body)).collect::<Result<_, _>>()?;
     let all: Vec<&CheckedForm> = forms.iter().collect();
@@ -162,6 +227,7 @@ fn measured(ledger: &Ledger, round: &RoundRecord, submissions: &[Submission], ma
     let signature = each(|| key.public().verify(domain::ENVELOPE, &sample.body, &signature));
     let (check, open) = masks(round, first)?;
     Ok(Costs {
+        ring: ring as u64,
         make: micros(made),
         verify: micros(verify / count),
         verify_alone: micros(alone),

@@ -14,6 +14,7 @@ use chorus_protocol::{
     contribution::{Contributor, Submission, Template},
     id::BlobId,
     message::Message,
+    peer::MAX_HOPS,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::Rng as _};
 
@@ -36,9 +37,6 @@ const PATIENCE_MILLIS: u64 = 10_000;
 /// How long the first time, once it went to the operators directly, and at most.
 const RESEND_MILLIS: u64 = 3_000;
 const LONGEST_RESEND_MILLIS: u64 = 60_000;
-
-/// Relays after the first at most.
-const MAX_HOPS: u32 = 12;
 
 /// How often those who lie try, and how many messages a flood has.
 const LIES: u32 = 3;
@@ -277,7 +275,7 @@ impl<'a> Crowd<'a> {
     /// Sends a contribution along a stem. Returns how many relays it was to pass.
     fn go_past_others(&mut self, network: &mut Network, person: usize, message: &Arc<[u8]>) -> u32 {
         // One relay, one more, and one for every head before the first tail.
-        let hops = 2 + self.rng.next_u64().trailing_ones().min(MAX_HOPS - 1);
+        let hops = 2 + self.rng.next_u64().trailing_ones().min(u32::from(MAX_HOPS) - 1);
         let (rate, count) = (self.options.links.participant_rate, self.people.len() as u64);
         let longest = HOLD_MILLIS.min(network.open_for() / 16) * MILLI;
         let (mut at, mut holder) = (0, person);

@@ -256,6 +256,11 @@ impl Network {
         self.hosts.len()
     }
 
+    /// Returns how many of them are up.
+    pub(super) fn up(&self) -> u64 {
+        self.hosts.iter().filter(|host| host.peer.is_some()).count() as u64
+    }
+
     /// Returns what each operator did.
     pub(super) fn meters(&self) -> impl Iterator<Item = &Meter> {
         self.hosts.iter().map(|host| &host.meter)

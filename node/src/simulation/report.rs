@@ -1,13 +1,15 @@
 //! What came of a simulation, for people and for programs.
 
-use core::fmt;
+mod text;
+
 use std::collections::BTreeMap;
 
 use chorus_protocol::cohort::Sums;
 
 use super::{
-    Costs, Options,
+    Costs, Measured, Options,
     cohort::Outcome,
+    following::{self, Following},
     network::Meter,
     table::{self, Row, Unit},
     tree::{Level, Tree},
@@ -22,6 +24,8 @@ pub struct Report {
     pub real: bool,
     /// What one contribution costs, in microseconds and bytes.
     pub costs: Costs,
+    /// What it costs in rings of the table that are others.
+    pub table_costs: Vec<Costs>,
     /// Cohorts, each with a round, and those whose round came to no result.
     pub cohorts: usize,
     /// See `cohorts`.
@@ -32,12 +36,14 @@ pub struct Report {
     pub contributions: Contributions,
     /// Votes on all items, added up: agree, disagree, pass.
     pub totals: Vec<[u64; 3]>,
-    /// When rounds were open, sealed, and had their result: the slowest cohort, in seconds.
+    /// When rounds were open, sealed, and had their result: the slowest cohort of those with a result, in seconds.
     pub seconds: Seconds,
     /// What one participant sends and receives on average, for itself and as a relay.
     pub participant: Traffic,
-    /// What one operator does on average.
+    /// What one operator does on average, but for what participants read to follow the log.
     pub operator: Operator,
+    /// What that takes: counted, and not played.
+    pub following: Following,
     /// Messages between operators and their bytes, of all cohorts, by kind.
     pub messages: BTreeMap<&'static str, Sent>,
     /// What operators refused, by reason.
@@ -46,7 +52,7 @@ pub struct Report {
     pub alarms: Vec<String>,
     /// The levels of the tree.
     pub tree: Vec<Level>,
-    /// What more people would take.
+    /// What more people would take; nothing if no round came to a result.
     pub extrapolation: Vec<Row>,
 }
 
@@ -77,17 +83,19 @@ pub struct Contributions {
     pub floods: [u64; 2],
 }
 
-/// When, in seconds of the virtual clock.
+/// When, in seconds of the virtual clock: none where no round came to a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Seconds {
+    /// For how long contributions were taken.
+    pub taken: f64,
     /// Rounds were open.
-    pub open: f64,
+    pub open: Option<f64>,
     /// Sets were sealed.
-    pub sealed: f64,
+    pub sealed: Option<f64>,
     /// Cohorts had certified their sums.
-    pub result: f64,
+    pub result: Option<f64>,
     /// All was added up.
-    pub added: f64,
+    pub added: Option<f64>,
 }
 
 /// Bytes of one node.
@@ -128,15 +136,13 @@ pub struct Sent {
 }
 
 impl Report {
-    pub(super) fn new(options: &Options, costs: Costs, outcomes: Vec<Outcome>) -> Self {
-        let tree = Tree::of(options, &costs, &outcomes);
-        let failed = outcomes.iter().filter(|outcome| outcome.certified.is_none()).count();
-        let seconds = Seconds::of(&outcomes, &tree);
-        let operator = Operator::of(&outcomes);
-        let participant = participant(options, &outcomes);
-        let unit = unit(options, &costs, &outcomes, (participant, operator));
+    pub(super) fn new(options: &Options, measured: Measured, outcomes: &[Outcome]) -> Self {
+        let tree = Tree::of(options, &measured.costs, outcomes);
+        let with_result: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.certified.is_some()).collect();
+        let unit = Unit::of(&measured.costs, &with_result);
+        let all: Vec<&Outcome> = outcomes.iter().collect();
         let (mut messages, mut refused, mut alarms) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        for outcome in &outcomes {
+        for outcome in outcomes {
             for (kind, (count, bytes)) in &outcome.messages {
                 let sent: &mut Sent = messages.entry(*kind).or_default();
                 sent.messages += count;
@@ -150,20 +156,22 @@ impl Report {
         Self {
             options: options.clone(),
             real: options.is_real(),
-            costs,
             cohorts: outcomes.len(),
-            failed,
-            right: outcomes.iter().all(|outcome| outcome.certified.is_none() || outcome.right),
-            contributions: Contributions::of(&outcomes, &tree.sums),
+            failed: outcomes.len() - with_result.len(),
+            right: with_result.iter().all(|outcome| outcome.right),
+            contributions: Contributions::of(&all, &tree.sums),
             totals: tree.sums.totals.items.iter().map(|item| [item.agree, item.disagree, item.pass]).collect(),
-            seconds,
-            participant,
-            operator,
+            seconds: Seconds::of(&with_result, (outcomes, &tree)),
+            participant: Traffic::of_participants(&all),
+            operator: Operator::of(&all),
+            following: following(options, &all),
             messages,
             refused,
             alarms,
             tree: tree.levels,
-            extrapolation: table::rows(options, &costs, &unit),
+            extrapolation: unit.map(|unit| table::rows(options, &measured, &unit)).unwrap_or_default(),
+            costs: measured.costs,
+            table_costs: measured.table_costs,
         }
     }
 
@@ -173,40 +181,64 @@ impl Report {
     }
 }
 
-fn sum<'a>(outcomes: &'a [Outcome], of: impl Fn(&'a Outcome) -> u64) -> u64 {
-    outcomes.iter().map(of).sum()
+fn sum(outcomes: &[&Outcome], of: impl Fn(&Outcome) -> u64) -> u64 {
+    outcomes.iter().map(|outcome| of(outcome)).sum()
 }
 
-fn of_meters(outcomes: &[Outcome], of: impl Fn(&Meter) -> u64) -> u64 {
-    let operators: u64 = outcomes.iter().map(|outcome| outcome.meters.len() as u64).sum();
+/// Returns the mean of all operators.
+fn of_meters(outcomes: &[&Outcome], of: impl Fn(&Meter) -> u64) -> u64 {
+    let operators = sum(outcomes, |outcome| outcome.meters.len() as u64);
     let total: u64 = outcomes.iter().flat_map(|outcome| &outcome.meters).map(of).sum();
     total / operators.max(1)
 }
 
-fn participant(options: &Options, outcomes: &[Outcome]) -> Traffic {
-    let people = options.participants as u64;
-    Traffic {
-        sent: sum(outcomes, |outcome| outcome.done.sent) / people,
-        received: sum(outcomes, |outcome| outcome.done.received) / people,
+/// Returns what it takes that all participants follow the logs of their cohorts, on average.
+fn following(options: &Options, outcomes: &[&Outcome]) -> Following {
+    let people = sum(outcomes, |outcome| outcome.members as u64);
+    let read = |outcome: &Outcome| {
+        let members = outcome.members as u64;
+        members * (following::leaves(members) + outcome.log_bytes + outcome.opened_bytes)
+    };
+    let read = sum(outcomes, read) / people.max(1);
+    Following::of(options, (people, sum(outcomes, |outcome| outcome.up)), read)
+}
+
+impl Traffic {
+    /// Returns the mean of all participants.
+    fn of_participants(outcomes: &[&Outcome]) -> Self {
+        let people = sum(outcomes, |outcome| outcome.members as u64).max(1);
+        Self {
+            sent: sum(outcomes, |outcome| outcome.done.sent) / people,
+            received: sum(outcomes, |outcome| outcome.done.received) / people,
+        }
     }
 }
 
-fn unit(options: &Options, costs: &Costs, outcomes: &[Outcome], (of_one, operator): (Traffic, Operator)) -> Unit {
-    let (people, logged) = (options.participants as u64, sum(outcomes, |outcome| outcome.logged));
-    let members = (logged / outcomes.len().max(1) as u64).max(1);
-    let after = outcomes.iter().map(|outcome| outcome.times[2].saturating_sub(outcome.times[1])).max();
-    Unit {
-        participant_bytes: of_one.sent,
-        operator_received: operator.traffic.received / members,
-        operator_sent: operator.traffic.sent / members,
-        relayed: sum(outcomes, |outcome| outcome.done.verified) * 1_000 / people,
-        fixed_millis: after.unwrap_or_default().saturating_sub(members * costs.open / 1_000),
-        certificate: outcomes.iter().filter_map(|one| Some(one.certified.as_ref()?.1)).max().unwrap_or_default(),
+impl Unit {
+    /// Returns what the cohorts with a result say of one contribution; none if there are none.
+    fn of(costs: &Costs, outcomes: &[&Outcome]) -> Option<Self> {
+        let after = outcomes.iter().filter_map(|outcome| outcome.after_seal()).max()?;
+        let (people, logged) =
+            (sum(outcomes, |outcome| outcome.members as u64), sum(outcomes, |outcome| outcome.logged));
+        let cohorts = outcomes.len() as u64;
+        let members = (logged / cohorts).max(1);
+        let (participant, operator) = (Traffic::of_participants(outcomes), Operator::of(outcomes));
+        Some(Self {
+            participant_sent: participant.sent,
+            participant_received: participant.received,
+            operator_received: operator.traffic.received / members,
+            operator_sent: operator.traffic.sent / members,
+            log: operator.log_bytes / members,
+            opened: sum(outcomes, |outcome| outcome.opened_bytes) / cohorts,
+            relayed: sum(outcomes, |outcome| outcome.done.verified) * 1_000 / people.max(1),
+            fixed_millis: after.saturating_sub(members * costs.open / 1_000),
+            certificate: outcomes.iter().filter_map(|one| Some(one.certified.as_ref()?.1)).max().unwrap_or_default(),
+        })
     }
 }
 
 impl Contributions {
-    fn of(outcomes: &[Outcome], sums: &Sums) -> Self {
+    fn of(outcomes: &[&Outcome], sums: &Sums) -> Self {
         let logged = sum(outcomes, |outcome| outcome.logged);
         let liars = |which: usize| {
             let of = |outcome: &Outcome| outcome.liars.get(which).copied().unwrap_or_default();
@@ -229,24 +261,25 @@ impl Contributions {
 }
 
 impl Seconds {
-    fn of(outcomes: &[Outcome], tree: &Tree) -> Self {
-        let slowest = |which: usize| {
-            let times = outcomes.iter().filter_map(|outcome| outcome.times.get(which).copied());
-            times.max().unwrap_or_default()
-        };
+    fn of(with_result: &[&Outcome], (all, tree): (&[Outcome], &Tree)) -> Self {
         let added: u64 = tree.levels.iter().map(|level| level.millis).sum();
+        let slowest = |which: usize| {
+            let times = with_result.iter().filter_map(|outcome| outcome.times.get(which).copied().flatten());
+            times.max()
+        };
         let seconds = |millis: u64| millis as f64 / 1e3;
         Self {
-            open: seconds(slowest(0)),
-            sealed: seconds(slowest(1)),
-            result: seconds(slowest(2)),
-            added: seconds(slowest(2) + added),
+            taken: seconds(all.iter().map(|outcome| outcome.taken).max().unwrap_or_default()),
+            open: slowest(0).map(seconds),
+            sealed: slowest(1).map(seconds),
+            result: slowest(2).map(seconds),
+            added: slowest(2).map(|result| seconds(result + added)),
         }
     }
 }
 
 impl Operator {
-    fn of(outcomes: &[Outcome]) -> Self {
+    fn of(outcomes: &[&Outcome]) -> Self {
         let cohorts = outcomes.len().max(1) as u64;
         Self {
             traffic: Traffic {
@@ -260,144 +293,5 @@ impl Operator {
             decisions: sum(outcomes, |outcome| outcome.heights) / cohorts,
             log_bytes: sum(outcomes, |outcome| outcome.log_bytes) / cohorts,
         }
-    }
-}
-
-/// Returns bytes as people write them.
-fn size(bytes: u64) -> String {
-    match bytes {
-        ..10_000 => format!("{bytes} B"),
-        10_000..10_000_000 => format!("{} kB", bytes / 1_000),
-        _ => format!("{} MB", bytes / 1_000_000),
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { options, costs, contributions, seconds, participant, operator, .. } = self;
-        let how = if self.real { "all proofs real" } else { "proofs replaced by their measured cost" };
-        writeln!(
-            f,
-            "simulated     participants: {}, operators of each cohort: {}, seed: {}; {how}",
-            options.participants, options.operators, options.seed
-        )?;
-        writeln!(
-            f,
-            "rounds        {} of {} came to a result{}",
-            self.cohorts - self.failed,
-            self.cohorts,
-            self.verdict()
-        )?;
-        writeln!(
-            f,
-            "one costs     {} µs made, {} verified ({} alone), {} checked, {} opened; {} sent, {} of them public",
-            costs.make,
-            costs.verify,
-            costs.verify_alone,
-            costs.check,
-            costs.open,
-            size(costs.bytes),
-            size(costs.body_bytes)
-        )?;
-        writeln!(f)?;
-        writeln!(
-            f,
-            "contributions {} counted, {} left and lost, {} late, {} in rounds without result",
-            contributions.counted, contributions.left, contributions.late, contributions.missing
-        )?;
-        writeln!(
-            f,
-            "              on the log after {:.1} s on average, {:.1} s at most; {} ways lost, {} sent again",
-            contributions.mean_millis as f64 / 1e3,
-            contributions.longest_millis as f64 / 1e3,
-            contributions.lost,
-            contributions.again
-        )?;
-        for (what, [people, logged]) in [
-            ("bad proofs", contributions.bad_proofs),
-            ("two for one", contributions.doubles),
-            ("floods", contributions.floods),
-        ] {
-            if people > 0 {
-                writeln!(f, "              {people} people with {what}: {logged} contributions counted")?;
-            }
-        }
-        writeln!(
-            f,
-            "virtual time  open after {:.1} s, sealed after {:.1} s, result after {:.1} s, added up after {:.1} s",
-            seconds.open, seconds.sealed, seconds.result, seconds.added
-        )?;
-        writeln!(f, "participant   sends {}, receives {}", size(participant.sent), size(participant.received))?;
-        writeln!(
-            f,
-            "operator      sends {}, receives {}; {} verified in {} batches; {:.1} s for proofs, {:.1} s for the rest",
-            size(operator.traffic.sent),
-            size(operator.traffic.received),
-            operator.verified,
-            operator.batches,
-            operator.verifying_seconds,
-            operator.working_seconds
-        )?;
-        writeln!(f, "log           {} decisions, {} each cohort", operator.decisions, size(operator.log_bytes))?;
-        self.write_counts(f)?;
-        self.write_table(f)
-    }
-}
-
-impl Report {
-    fn verdict(&self) -> &'static str {
-        match (self.right, self.failed == self.cohorts) {
-            (_, true) => "",
-            (true, false) => ", and what they say is right",
-            (false, false) => "; WHAT THEY SAY IS WRONG",
-        }
-    }
-
-    fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (kind, Sent { messages, bytes }) in &self.messages {
-            writeln!(f, "  {kind:<16} {messages:>10} messages {:>10}", size(*bytes))?;
-        }
-        for (reason, count) in &self.refused {
-            writeln!(f, "refused       {count:>12} for {reason}")?;
-        }
-        for alarm in &self.alarms {
-            writeln!(f, "ALARM         {alarm}")?;
-        }
-        for level in &self.tree {
-            writeln!(
-                f,
-                "tree          {} parents of up to {}: {} for an operator, {} ms",
-                level.parents,
-                level.children,
-                size(level.operator_bytes),
-                level.millis
-            )?;
-        }
-        Ok(())
-    }
-
-    fn write_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f)?;
-        writeln!(
-            f,
-            "{:>13} {:>8} {:>6}  {:>11} {:>10}  {:>11} {:>10}  {:>11}  shape",
-            "contributors", "cohorts", "levels", "each sends", "and works", "an operator", "works", "seal→result"
-        )?;
-        for row in &self.extrapolation {
-            writeln!(
-                f,
-                "{:>13} {:>8} {:>6}  {:>11} {:>8.2} s  {:>11} {:>8.1} s  {:>9.1} s  {}",
-                row.contributors,
-                row.cohorts,
-                row.levels,
-                size(row.participant_bytes),
-                row.participant_seconds,
-                size(row.operator_bytes),
-                row.operator_seconds,
-                row.result_seconds,
-                row.shape
-            )?;
-        }
-        Ok(())
     }
 }

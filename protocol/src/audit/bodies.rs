@@ -69,9 +69,10 @@ pub(super) struct Bodies<'a> {
     /// The commitments of each contribution of the rounds that are not settled.
     commitments: BTreeMap<RoundId, BTreeMap<Tag, Commitments>>,
     held: usize,
-    /// Contributions that were read, and those among them whose proofs were verified.
+    /// Contributions that were read.
     pub(super) read: u64,
-    pub(super) proved: u64,
+    /// Those among them whose proofs were verified, by round.
+    pub(super) proved: BTreeMap<RoundId, u64>,
     all: u64,
 }
 
@@ -92,7 +93,7 @@ impl<'a> Bodies<'a> {
             commitments: BTreeMap::new(),
             held: 0,
             read: 0,
-            proved: 0,
+            proved: BTreeMap::new(),
             all: bodies().count() as u64,
         }
     }
@@ -141,7 +142,9 @@ impl<'a> Bodies<'a> {
             let points = verdict.map_err(|fault| self.refused(read, form, fault))?;
             self.keep(read, form, points);
         }
-        self.proved += chosen.len() as u64;
+        for (read, _) in &chosen {
+            *self.proved.entry(read.round).or_default() += 1;
+        }
         let decode = |(read, form): &(&Read, &CheckedForm)| form.decode().map_err(|fault| self.fault(read, fault));
         let decoded: Vec<_> = others.par_iter().map(decode).collect();
         for ((read, form), points) in others.iter().zip(decoded) {

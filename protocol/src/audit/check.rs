@@ -240,10 +240,11 @@ impl<'a> Check<'a> {
         let ledger = &self.replay.ledger;
         let mut rounds = Vec::new();
         for (id, round) in ledger.rounds() {
-            let summary = match self.settled.remove(id) {
+            let mut summary = match self.settled.remove(id) {
                 Some(summary) => summary,
                 None => summarise(ledger, round, &Evidence { kept: &Kept::new(), commitments: &BTreeMap::new() })?,
             };
+            summary.proved = self.bodies.proved.get(id).copied().unwrap_or(0);
             rounds.push((round.ordinal, summary));
         }
         rounds.sort_by_key(|(ordinal, _)| *ordinal);
@@ -258,7 +259,7 @@ impl<'a> Check<'a> {
             members: ledger.count_members(),
             level: self.level,
             contributions: self.bodies.read,
-            proved: self.bodies.proved,
+            proved: self.bodies.proved.values().sum(),
             standing: options.receipt.as_ref().map(|receipt| receipt.standing(ledger)),
             convicted: self.replay.convicted.clone(),
             amendments: ledger.amendments().to_vec(),

@@ -3,7 +3,7 @@
 use chorus_crypto::credential::Tag;
 
 use crate::{
-    id::{BlobId, RoundId},
+    id::{BlobId, RoundId, SetId},
     ledger::{Ledger, counting},
 };
 
@@ -19,6 +19,8 @@ pub struct Receipt {
     pub sequence: u8,
     /// The body, by its hash.
     pub body: BlobId,
+    /// The set that the contributor saw sealed, if one was.
+    pub set: Option<SetId>,
 }
 
 /// What a bundle says of a receipt.
@@ -47,11 +49,19 @@ pub enum Standing {
         /// That one's body.
         body: BlobId,
     },
+    /// The round is sealed as another set than the contributor saw: there are two logs, and the certificates of both convict
+    /// whoever signed both.
+    OtherSet {
+        /// The set of this log.
+        set: SetId,
+    },
     /// It is on the log, and its round is not sealed yet.
     Accepted,
-    /// It is not on the log.
+    /// It is not on the log, and its round is not sealed yet.
+    Awaited,
+    /// Its round is sealed, and it is not on the log.
     Absent,
-    /// The bundle's log has no such round.
+    /// The bundle's log has no such round: it may end before it.
     UnknownRound,
 }
 
@@ -60,13 +70,23 @@ impl Standing {
     pub const fn holds(&self) -> bool {
         matches!(self, Self::Counts { .. } | Self::TakenBack)
     }
+
+    /// Whether a later bundle of the same log can say something else.
+    pub const fn is_early(&self) -> bool {
+        matches!(self, Self::Accepted | Self::Awaited | Self::UnknownRound)
+    }
 }
 
 impl Receipt {
     /// Looks the contribution up on a log that has been checked.
     pub fn standing(&self, ledger: &Ledger) -> Standing {
         let Some(round) = ledger.rounds().get(&self.round) else { return Standing::UnknownRound };
-        let Some(attempts) = round.contributions.get(&self.tag) else { return Standing::Absent };
+        let sealed = round.sealed.as_ref();
+        if let Some(set) = sealed.map(|sealed| sealed.set).filter(|set| self.set.is_some_and(|seen| seen != *set)) {
+            return Standing::OtherSet { set };
+        }
+        let nowhere = if sealed.is_some() { Standing::Absent } else { Standing::Awaited };
+        let Some(attempts) = round.contributions.get(&self.tag) else { return nowhere };
         let logged = attempts.get(&self.sequence).map(|attempt| attempt.header.body);
         if let Some(body) = logged.filter(|body| *body != self.body) {
             return Standing::Other { body };
@@ -77,9 +97,9 @@ impl Receipt {
             return Standing::Replaced { sequence, body, withdrawn: latest.header.is_withdrawal() };
         }
         if logged.is_none() {
-            return Standing::Absent;
+            return nowhere;
         }
-        let Some(sealed) = &round.sealed else { return Standing::Accepted };
+        let Some(sealed) = sealed else { return Standing::Accepted };
         let of = sealed.contributions.len();
         match sealed.contributions.iter().position(|contribution| contribution.header.body == self.body) {
             Some(index) => Standing::Counts { index, of },

@@ -66,6 +66,8 @@ pub struct RoundSummary {
     pub ballots: usize,
     /// Contributions that were taken back.
     pub withdrawals: usize,
+    /// Contributions, withdrawals included, whose proofs were verified.
+    pub proved: u64,
     /// The steps that were opened, in order; each value was checked against the commitments.
     pub opened: Vec<Step>,
     /// Operators whose share of a pass does not lie on the others' polynomial.

@@ -48,6 +48,7 @@ pub(super) fn summarise(
         state: round.state(),
         ballots: round.counted(),
         withdrawals: round.counting().filter(|counting| counting.header.is_withdrawal()).count(),
+        proved: 0,
         opened: Vec::new(),
         liars: round.passes.values().flat_map(|pass| pass.liars.iter().copied()).collect(),
         dissenting: BTreeSet::new(),

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::{Options, Progress, Report, VerifyError, check::verify_from};
+use super::{Options, Progress, Report, Standing, VerifyError, check::verify_from};
 use crate::{cohort::Origin, ledger::Ledger, log::entry::RoundResult};
 
 /// Levels below the root that are worth following: with a fan-in of thirty, four are enough for everybody.
@@ -36,13 +36,27 @@ impl Tree {
         };
         self.cohorts.iter().flat_map(of_branch).collect()
     }
+
+    /// Returns what the bundles of the cohorts show that were at hand, on all levels.
+    pub fn checked(&self) -> Vec<(Origin, &Report)> {
+        let branches = self.cohorts.iter().filter_map(|branch| Some((branch.origin, branch.checked.as_ref()?)));
+        branches.flat_map(|(origin, tree)| [vec![(origin, &tree.report)], tree.checked()].concat()).collect()
+    }
+
+    /// Returns what there is to say of the receipt that was given: in the bundle that has its round, if any does.
+    pub fn standing(&self) -> Option<Standing> {
+        let of_cohorts = self.checked();
+        let all = core::iter::once(&self.report).chain(of_cohorts.into_iter().map(|(_, report)| report));
+        let mut said = all.filter_map(|report| report.standing);
+        said.clone().find(|standing| *standing != Standing::UnknownRound).or_else(|| said.next())
+    }
 }
 
 /// Finds the bundle of a cohort, by where it comes from, if it is at hand.
 pub type Open<'a> = dyn FnMut(&Origin) -> Option<Box<dyn Read>> + 'a;
 
 /// Verifies a community's bundle and those of the cohorts of its divided rounds, so many levels below the root; and that each
-/// result which a cohort certified to its parent is the one that its own bundle leads to. A receipt is looked up in the root's.
+/// result which a cohort certified to its parent is the one that its own bundle leads to. A receipt is looked up in all of them.
 ///
 /// # Errors
 ///
@@ -65,7 +79,6 @@ fn verify_level(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tree, VerifyError> {
     let (report, ledger) = verify_from(cohort, input, options, progress)?;
-    let of_cohorts = Options { level: options.level, receipt: None };
     let mut cohorts = Vec::new();
     for (round, number, certified) in counted(&report, &ledger) {
         let Some(cohort) = ledger.cohort(&round, number) else { continue };
@@ -75,7 +88,7 @@ fn verify_level(
             cohorts.push(Branch { origin, checked: None });
             continue;
         };
-        let checked = verify_level(Some(cohort), bundle.as_mut(), (&mut *open, levels - 1), &of_cohorts, progress)
+        let checked = verify_level(Some(cohort), bundle.as_mut(), (&mut *open, levels - 1), options, progress)
             .map_err(|error| VerifyError::Cohort { round, number, error: Box::new(error) })?;
         // Verified: what its log states is what follows, sums included.
         let found = checked.report.rounds.iter().find_map(|summary| summary.result.clone());

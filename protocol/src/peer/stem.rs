@@ -5,10 +5,12 @@
 //! operators, in its own name. The stem phase of Dandelion++ (Fanti et al., 2018), with a way that each author draws
 //! instead of a graph that all share: our peers are few, and rounds are short.
 //!
-//! * **How far it goes** is drawn so that the number on it tells nothing: `1 + g`, where `g` is how often a coin falls
+//! * **How far it goes** is drawn so that the number on it tells little: `1 + g`, where `g` is how often a coin falls
 //!   heads in a row. Whoever receives a stem that has at least one step left sees the same number with half the chance if it is
-//!   one step older. So the sender is the author with chance 1/2 at most, whatever the number, and at least two nodes
-//!   besides the author's lie before the operators.
+//!   one step older. So the sender is the author with chance 1/2 at most, whatever the number, but for the largest one,
+//!   [`MAX_HOPS`], which is on one way in 2³⁹ and which no relay writes. That is what the number says: whoever knows that
+//!   nobody else sends to the sender, or that nobody else votes, knows more. At least two nodes besides the author's lie before
+//!   the operators.
 //! * **A relay looks before it passes on**: the body must decode and fit an open round. The last one verifies the proofs
 //!   too, since operators hold it to what it sends. Nothing of a stem is written to disk.
 //! * **The log acknowledges.** What is not on the log after a while goes another way, then straight to the operators: a
@@ -50,8 +52,13 @@ const LONGEST_RESEND_MILLIS: u64 = 60_000;
 const LOOK_MILLIS: u64 = 500;
 const LOOKS: u32 = 6;
 
-/// Relays after the first that may pass a stem on. Longer ways are drawn once in two thousand.
-pub const MAX_HOPS: u8 = 12;
+/// Relays after the first that may pass a stem on. Relays count down, so this very number is on a stem because its author
+/// drew it: once in 2³⁹ ways.
+///
+/// Whoever writes it on a stem keeps nobody waiting longer than by swallowing the stem: an author waits by the way that it drew
+/// itself, and for a quarter of what is left of the round at most. It costs others as many transfers, and each of these is
+/// within the bounds of the relay that takes it.
+pub const MAX_HOPS: u8 = 40;
 
 /// Stems held at a time, of all and of one peer, and their bytes: seven, and two, of the largest.
 const MAX_HELD: usize = 256;
@@ -283,7 +290,7 @@ impl Peer {
         let operators = u64::from(self.ledger.charter().sharing().operators());
         let next = match relay {
             Some(relay) => {
-                let hops_left = draw_hops(rng);
+                let hops_left = hops(rng.next_u64());
                 let patience = PATIENCE_MILLIS + wait * (u64::from(hops_left) + 1 + operators);
                 let stem = Stem { hops_left, submission: submission.as_ref().clone() };
                 self.send(relay, &Message::Stem(stem));
@@ -306,13 +313,45 @@ impl Peer {
     }
 }
 
-/// Draws how many relays after the first pass a stem on: one, and one more for every head before the first tail.
-fn draw_hops(rng: &mut impl CryptoRng) -> u8 {
-    let heads = u8::try_from(rng.next_u64().trailing_ones()).unwrap_or(u8::MAX);
+/// Returns how many relays after the first pass a stem on: one, and one more for every head before the first tail.
+fn hops(coins: u64) -> u8 {
+    let heads = u8::try_from(coins.trailing_ones()).unwrap_or(u8::MAX);
     heads.saturating_add(1).min(MAX_HOPS)
 }
 
 /// Draws a number below `bound`; zero if there is none. The bias is below 2⁻⁴⁰ for what is drawn here.
 fn below(rng: &mut impl CryptoRng, bound: u64) -> u64 {
     rng.next_u64().checked_rem(bound).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In how many of the 2⁶⁴ draws each number is on a stem, by how many heads come before the first tail.
+    fn draws() -> Vec<u128> {
+        let mut draws = vec![0; usize::from(MAX_HOPS) + 1];
+        for heads in 0..=u64::BITS {
+            let first = if heads == u64::BITS { u64::MAX } else { (1 << heads) - 1 };
+            let free = u64::MAX.checked_shl(heads + 1).unwrap_or_default();
+            let number = hops(first);
+            // What comes after the first tail decides nothing.
+            let rests = [free, free & 0x5555_5555_5555_5555, free & 0xF0F0_1234_8765_0F0F];
+            assert_eq!(rests.map(|rest| hops(first | rest)), [number; 3]);
+            draws[usize::from(number)] += 1 << free.count_ones();
+        }
+        draws
+    }
+
+    #[test]
+    fn the_number_on_a_stem_gives_its_author_away_once_in_two_to_the_39() {
+        let draws = draws();
+
+        assert_eq!((draws[0], draws.iter().sum::<u128>()), (0, 1 << 64));
+        for (number, pair) in draws.array_windows::<2>().enumerate().skip(1) {
+            let older: u128 = draws[number + 1..].iter().sum();
+            assert!(2 * pair[1] >= pair[0] && older >= pair[0], "{number} is the author's own more often than not");
+        }
+        assert!(draws[usize::from(MAX_HOPS)] <= 1 << (64 - 39), "{draws:?}");
+    }
 }

@@ -4,6 +4,7 @@ use std::{fs, time::Instant};
 
 use anyhow::Context as _;
 use chorus_protocol::deliberation::{
+    StageError,
     analyze::{Options, analyze},
     compare::adjusted_rand_index,
     matrix::VoteMatrix,
@@ -33,7 +34,8 @@ struct Found {
 
 /// Analyses one conversation here and there, and compares what was found.
 pub(super) fn compared(rows: &mut Rows, installed: &Installed) -> anyhow::Result<Vec<Figure>> {
-    let matrix = conversation();
+    let votes = conversation();
+    let matrix = matrix(&votes)?;
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("votes");
     fs::write(&file, text(&matrix))?;
@@ -43,7 +45,7 @@ pub(super) fn compared(rows: &mut Rows, installed: &Installed) -> anyhow::Result
     let run = |labels: Option<Vec<Option<usize>>>| {
         let options = Options { floor: 10, groups: None, labels, ..Options::default() };
         let start = Instant::now();
-        let analysis = pool.install(|| analyze(&matrix, &options));
+        let analysis = pool.install(|| analyze(&self::matrix(&votes)?, &options));
         (start.elapsed().as_secs_f64(), analysis)
     };
     let (mut seconds, mut analysis) = run(None);
@@ -56,7 +58,7 @@ pub(super) fn compared(rows: &mut Rows, installed: &Installed) -> anyhow::Result
         "analysis of 2,000 people and 900 statements",
         seconds,
         ("red-dwarf", found.seconds),
-        "the same numbers, below",
+        "from a list of votes on; the numbers are compared below",
     );
     // With the same groups, the counts and what follows from them are to be the same.
     let alike = run(Some(found.labels.clone())).1?;
@@ -72,8 +74,11 @@ pub(super) fn compared(rows: &mut Rows, installed: &Installed) -> anyhow::Result
     ])
 }
 
+/// A vote: who, on what, and what.
+type Cast = (usize, usize, Vote);
+
 /// A conversation of three camps: a tenth of the statements divide them, and everybody votes on one in ten.
-fn conversation() -> VoteMatrix {
+fn conversation() -> Vec<Cast> {
     let mut rng = ChaCha20Rng::seed_from_u64(1);
     let mut vote = |person: usize, item: usize| {
         let draw = rng.next_u32() % 1_000;
@@ -87,8 +92,16 @@ fn conversation() -> VoteMatrix {
             _ => Vote::Disagree,
         })
     };
-    let rows = (0..PEOPLE).map(|person| (0..ITEMS).map(|item| vote(person, item)).collect()).collect();
-    VoteMatrix::new(ITEMS, rows).expect("rows of one length")
+    let cells = (0..PEOPLE).flat_map(|person| (0..ITEMS).map(move |item| (person, item)));
+    cells.filter_map(|(person, item)| Some((person, item, vote(person, item)?))).collect()
+}
+
+fn matrix(votes: &[Cast]) -> Result<VoteMatrix, StageError> {
+    let mut rows = vec![vec![None; ITEMS]; PEOPLE];
+    for &(person, item, vote) in votes {
+        rows[person][item] = Some(vote);
+    }
+    VoteMatrix::new(ITEMS, rows)
 }
 
 fn text(matrix: &VoteMatrix) -> String {

@@ -10,7 +10,11 @@ use chorus_crypto::{
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
 
-/// Returns the seconds in which an operator sums the masks of `ballots`, and anybody then opens and checks the totals.
+/// Repetitions of the measurement.
+const RUNS: usize = 3;
+
+/// Returns the seconds in which an operator sums the masks of `ballots`, and anybody then adds up the ballots, opens and checks
+/// the totals: the least of several runs. That each ballot is one was verified before.
 ///
 /// # Errors
 ///
@@ -21,7 +25,7 @@ pub(super) fn measured(items: usize, ballots: usize) -> anyhow::Result<f64> {
     let layout = Layout::new(u16::try_from(items)?, true)?;
     let shape = Shape::ballot(u32::try_from(layout.data_rows())?);
     let (committee, generators) = (Committee::new(5)?, Generators::single());
-    let (mut committed, mut masked, mut maskings) = (CommitmentSum::new(&shape), MaskedSum::new(&shape), Vec::new());
+    let mut cast = Vec::new();
     for ballot in 0..ballots {
         let votes: Vec<Vote> =
             (0..items).map(|item| [Vote::Agree, Vote::Disagree, Vote::Pass][(ballot + item) % 3]).collect();
@@ -30,26 +34,32 @@ pub(super) fn measured(items: usize, ballots: usize) -> anyhow::Result<f64> {
         let rows: Vec<Vec<Scalar>> = witness.data().iter().map(|value| vec![*value]).collect();
         let (commitments, vector) = masking.commit_and_mask(generators, &rows);
         let points: Vec<_> = commitments.iter().skip(1).map(Point::decompress).collect::<Result<_, _>>()?;
-        committed.add(&points)?;
-        masked.add(&vector)?;
-        maskings.push(masking);
+        cast.push((points, vector, masking));
     }
     let held = committee.held_by(1);
-    let start = Instant::now();
-    let mut sums: Vec<MaskSum> = committee.subsets().iter().map(|_| MaskSum::new(&shape)).collect();
-    let mut others = 0.0;
-    for (index, sum) in sums.iter_mut().enumerate() {
-        let began = Instant::now();
-        for masking in &maskings {
-            sum.add_mask(&Mask::new(&masking.seeds()[index], &CONTEXT, committee.subsets()[index], &shape));
+    let runs = (0..RUNS).map(|_| -> anyhow::Result<f64> {
+        let start = Instant::now();
+        let (mut committed, mut masked) = (CommitmentSum::new(&shape), MaskedSum::new(&shape));
+        for (points, vector, _) in &cast {
+            committed.add(points)?;
+            masked.add(vector)?;
         }
-        if !held.contains(&index) {
-            others += began.elapsed().as_secs_f64();
+        let mut sums: Vec<MaskSum> = committee.subsets().iter().map(|_| MaskSum::new(&shape)).collect();
+        let mut others = 0.0;
+        for (index, sum) in sums.iter_mut().enumerate() {
+            let began = Instant::now();
+            for (_, _, masking) in &cast {
+                sum.add_mask(&Mask::new(&masking.seeds()[index], &CONTEXT, committee.subsets()[index], &shape));
+            }
+            if !held.contains(&index) {
+                others += began.elapsed().as_secs_f64();
+            }
         }
-    }
-    let mut unmasking = Unmasking::new(masked);
-    sums.iter().try_for_each(|sum| unmasking.remove(sum))?;
-    let opened = unmasking.finish()?;
-    mask::check_sum(generators, &shape, &opened, committed.points(), &[0; 32])?;
-    Ok(start.elapsed().as_secs_f64() - others)
+        let mut unmasking = Unmasking::new(masked);
+        sums.iter().try_for_each(|sum| unmasking.remove(sum))?;
+        let opened = unmasking.finish()?;
+        mask::check_sum(generators, &shape, &opened, committed.points(), &[0; 32])?;
+        Ok(start.elapsed().as_secs_f64() - others)
+    });
+    runs.into_iter().try_fold(f64::INFINITY, |least, run| Ok(least.min(run?)))
 }

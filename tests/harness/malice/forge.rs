@@ -1,6 +1,7 @@
 //! A second, independent contributor, who can be told to cheat: everything it makes is as consistent as a cheat can be.
 
 pub mod credential;
+pub mod delta;
 
 use chorus_crypto::{
     RistrettoPoint, Scalar,

@@ -6,7 +6,7 @@ use chorus_crypto::{
 };
 use chorus_protocol::{
     adapter::manifest::{AdapterManifest, Encoding, Noise, Ratio, Schedule},
-    contribution::{Body, Content, ContributeError, Contributor, DeltaContent, SealedBox, Submission},
+    contribution::{Body, Content, ContributeError, Contributor, DeltaContent, Submission},
     fault::Fault,
     id::{BlobId, RoundId},
     limits,
@@ -15,6 +15,7 @@ use chorus_protocol::{
 use chorus_tests::{
     adapters::{ENTRIES, delta, manifest},
     community::Community,
+    malice::forge::{self, delta::Forgery},
     offline::Town,
 };
 use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng as _};
@@ -128,20 +129,39 @@ fn somebody_elses_proof_is_refused() {
 }
 
 #[test]
-fn a_wrong_seed_to_one_operator_is_seen_by_that_one() {
+fn boxes_or_a_masked_vector_that_are_not_those_committed_to_are_refused_by_all_operators() {
     let (town, round) = open(&manifest());
     let submission = contribute(&town, round, 0, &delta(1, 0)).expect("a delta");
-    let boxes: Vec<Option<SealedBox>> = submission.boxes.clone();
     let mut swapped = submission.clone();
     swapped.boxes.swap(1, 2);
-
-    assert_eq!(boxes.len(), 5);
-    let verdicts = town.check_private(&swapped).expect("the public part holds");
-    assert!(verdicts.iter().all(|verdict| *verdict == Err(Fault::Mismatch("the boxes"))), "{verdicts:?}");
     let mut wrong = submission;
     wrong.masked[7] += chorus_crypto::Scalar::ONE;
-    let verdicts = town.check_private(&wrong).expect("the public part holds");
-    assert!(verdicts.iter().all(|verdict| *verdict == Err(Fault::Mismatch("the masked vector"))), "{verdicts:?}");
+
+    for (submission, what) in [(swapped, "the boxes"), (wrong, "the masked vector")] {
+        let verdicts = town.check_private(&submission).expect("the public part holds");
+        assert_eq!(verdicts, vec![Err(Fault::Mismatch(what)); 5]);
+    }
+}
+
+/// A delta that its author made by the letter, but that the boxes of these operators hold other seeds than those that mask it.
+fn misleading(town: &Town, round: RoundId, person: usize, astray: &[u8]) -> Submission {
+    let forgery = Forgery { astray, ..Forgery::none(manifest().encoding.bound) };
+    let (leaf, mut rng) = (&town.community.people[person].leaf, ChaCha20Rng::seed_from_u64(person as u64));
+    forge::delta::contribute((&town.ledger, town.round(round)), leaf, &delta(1, person), forgery, &mut rng)
+}
+
+#[test]
+fn a_wrong_seed_to_one_operator_is_seen_by_that_one() {
+    let (town, round) = open(&manifest());
+    let wrong = Err(Fault::Seeds("a seed is not the one committed to"));
+
+    for astray in [vec![], vec![1], vec![3], vec![5], vec![2, 4]] {
+        let submission = misleading(&town, round, 0, &astray);
+        let verdicts = town.check_private(&submission).expect("the public part holds");
+        let expected: Vec<_> =
+            (1..=5).map(|operator| if astray.contains(&operator) { wrong.clone() } else { Ok(()) }).collect();
+        assert_eq!(verdicts, expected, "{astray:?}");
+    }
 }
 
 #[test]

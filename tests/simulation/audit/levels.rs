@@ -5,6 +5,7 @@ use chorus_protocol::{
     audit::{Level, Options, Receipt, Sample, Standing, verify_with},
     contribution::{Body, Content},
     fault::Fault,
+    id::SetId,
     ledger::SealedContribution,
     opening::OpeningError,
 };
@@ -108,8 +109,12 @@ fn every_level_says_the_same_of_an_honest_bundle_and_how_much_it_looked_at() {
     assert_eq!((full.contributions, full.proved), ((VOTERS + FEW) as u64, (VOTERS + FEW) as u64));
 
     for (level, proved) in [(Level::Sums, 0), (light(5, 1), 5), (light(1_000, 1), full.contributions)] {
-        let report = check_at(&BASE.bytes, level).unwrap_or_else(|error| panic!("{error}"));
+        let mut report = check_at(&BASE.bytes, level).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(report.proved, proved, "{level:?}");
+        assert_eq!(report.rounds.iter().map(|round| round.proved).sum::<u64>(), proved, "{level:?}");
+        for (round, full) in report.rounds.iter_mut().zip(&full.rounds) {
+            round.proved = full.proved;
+        }
         assert_eq!(Report { level: Level::Full, proved: full.proved, ..report }, full, "{level:?}");
     }
 }
@@ -155,7 +160,7 @@ fn attempts() -> Vec<Vec<SealedContribution>> {
 
 fn receipt(of: &SealedContribution) -> Receipt {
     let header = &of.header;
-    Receipt { round: header.round, tag: header.tag, sequence: header.sequence, body: header.body }
+    Receipt { round: header.round, tag: header.tag, sequence: header.sequence, body: header.body, set: None }
 }
 
 fn attempts_of<'a>(all: &'a [Vec<SealedContribution>], one: &SealedContribution) -> &'a [SealedContribution] {
@@ -195,7 +200,9 @@ fn a_receipt_says_whether_exactly_this_contribution_counts() {
         assert_eq!(latest == Standing::TakenBack, withdrawn, "{latest:?}");
         assert!(latest.holds());
     }
-    let known = receipt(&once[0]);
+    let set = corrupt().ledger().rounds()[&BASE.round].sealed.as_ref().expect("sealed").set;
+    let known = Receipt { set: Some(set), ..receipt(&once[0]) };
+    assert!(standing(&BASE.bytes, known.clone()).holds());
     let body = BlobId::of(b"what the node said that it had sent");
     let others = [
         (
@@ -203,8 +210,9 @@ fn a_receipt_says_whether_exactly_this_contribution_counts() {
             Receipt { body, ..known.clone() },
             Standing::Other { body: known.body },
         ),
+        ("of another log", Receipt { set: Some(SetId::ZERO), ..known.clone() }, Standing::OtherSet { set }),
         ("a later one", Receipt { sequence: 3, ..known.clone() }, Standing::Absent),
-        ("in another round", Receipt { round: BASE.small, ..known.clone() }, Standing::Absent),
+        ("in another round", Receipt { round: BASE.small, set: None, ..known.clone() }, Standing::Absent),
         ("in no round", Receipt { round: [9; 32].into(), ..known }, Standing::UnknownRound),
     ];
     for (what, receipt, expected) in others {
@@ -230,7 +238,9 @@ fn a_receipt_of_a_round_that_is_not_sealed_waits() {
     let standings: Vec<_> = standings.collect();
 
     assert_eq!(standings.first(), Some(&Standing::Accepted));
-    assert!(standings.contains(&Standing::Absent), "before it was on the log");
+    assert!(standings.contains(&Standing::Awaited), "before it was on the log");
+    assert_eq!(standings.last(), Some(&Standing::UnknownRound), "before it was planned");
+    assert!(standings.iter().all(Standing::is_early), "who asks too early is not told that it does not count");
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Convening and dealing: who has a say in which cohort somebody is in, and who has not.
 
-use chorus_crypto::{codec::Encode as _, hash::Digest, sign::SecretKey};
+use std::collections::BTreeSet;
+
+use chorus_crypto::{codec::Encode as _, credential::Leaf, hash::Digest, sign::SecretKey};
 use chorus_protocol::{
     cohort::{CohortPlan, Convening, Convocation, Dealing, Draw, DrawWord, commitment, lot},
     fault::Fault,
     id::RoundId,
-    ledger::{Divided, Division},
+    ledger::{Dealt, Divided, Division},
     log::entry::{BallotPlan, Entry, PollKind, RoundPlan, Subject},
 };
 use chorus_tests::{
@@ -29,8 +31,13 @@ fn plan(poll: &Poll) -> RoundPlan {
 
 /// A community of twelve with a poll of two items.
 fn asked() -> (Town, Poll) {
-    let mut town = Town::new(Community::new(7, 4, 12, policy(100)), 7);
-    town.register_all();
+    asked_by(12, 12)
+}
+
+/// A community of so many people, of whom the first `members` are members, with a poll of two items.
+fn asked_by(people: usize, members: usize) -> (Town, Poll) {
+    let mut town = Town::new(Community::new(7, 4, people, policy(100)), 7);
+    (0..members).for_each(|person| town.register(person, 1).expect("an honest registration"));
     let poll = town.community.poll(PollKind::Statement, 2, 60_000);
     let first = town.community.operators[0].clone();
     for entry in [poll.opening.clone()].into_iter().chain(poll.proposals.clone()) {
@@ -300,23 +307,60 @@ fn a_lot_that_is_withheld_is_awaited_and_then_left_out() {
 
 #[test]
 fn who_names_the_cohorts_changes_the_draw_with_every_change() {
-    let (mut town, poll) = asked();
+    let (town, poll) = asked();
+    let community = town.ledger.community();
     let sound = convening(plan(&poll), &keys(3), false);
     let later = Convening { wait_millis: 60_001, ..sound.clone() };
     let swapped =
         Convening { cohorts: sound.cohorts.iter().rev().cloned().collect::<Vec<CohortPlan>>(), ..sound.clone() };
-    let community = town.ledger.community();
+    let dealt = |convening: &Convening| {
+        let (mut town, poll) = asked();
+        let operators = town.community.operators.clone();
+        operators[..3].iter().for_each(|operator| town.say(operator, convene(convening)).expect("an honest convening"));
+        deal(&mut town, poll.round);
+        let divided = divided(&town, poll.round);
+        let origin = divided.origin(community, 0);
+        let ids = [0, 1, 2].map(|number| chorus_protocol::cohort::Origin { number, ..origin }.community());
+        (divided.dealt.clone().expect("dealt out"), ids)
+    };
 
-    assert_ne!(sound.digest(community), later.digest(community));
-    assert_ne!(sound.digest(community), swapped.digest(community));
-    let operators = town.community.operators.clone();
-    operators[..3].iter().for_each(|operator| town.say(operator, convene(&sound)).expect("an honest convening"));
-    let origin = divided(&town, poll.round).origin(community, 0);
-    let mut ids: Vec<_> =
-        [0, 1, 2].map(|number| chorus_protocol::cohort::Origin { number, ..origin }.community()).to_vec();
-    ids.push(chorus_protocol::cohort::Origin { convening: later.digest(community), ..origin }.community());
-    ids.push(community);
-    ids.sort_unstable();
-    ids.dedup();
-    assert_eq!(ids.len(), 5, "every cohort of every convening is a community of its own");
+    let all = [&sound, &later, &swapped].map(dealt);
+
+    assert_eq!(all[0], dealt(&sound), "nothing else decides");
+    let together = |(dealt, _): &(Dealt, _)| {
+        let mut cohorts = dealt.cohorts.to_vec();
+        cohorts.sort_unstable();
+        cohorts
+    };
+    let distinct = |count: usize, found: BTreeSet<Vec<Vec<Leaf>>>| assert_eq!(found.len(), count);
+    assert_eq!(all.iter().map(|(dealt, _)| dealt.beacon).collect::<BTreeSet<_>>().len(), 3);
+    distinct(3, all.iter().map(|(dealt, _)| dealt.cohorts.to_vec()).collect());
+    // Nor is it the same company under other names.
+    distinct(3, all.iter().map(together).collect());
+    let ids: BTreeSet<_> = all.iter().flat_map(|(_, ids)| *ids).chain([community]).collect();
+    assert_eq!(ids.len(), 10, "every cohort of every convening is a community of its own");
+}
+
+#[test]
+fn who_registers_once_the_cohorts_are_named_is_dealt_nowhere_and_moves_nobody() {
+    let dealt = |registers: bool| {
+        let (mut town, poll) = asked_by(13, 12);
+        let operators = town.community.operators.clone();
+        let convening = convening(plan(&poll), &keys(3), false);
+        operators[..2].iter().for_each(|operator| town.say(operator, convene(&convening)).expect("a convening"));
+        town.say(&operators[2], convene(&convening)).expect("it is agreed on");
+        if registers {
+            town.register(12, 1).expect("an honest registration");
+            assert_eq!(town.ledger.members().len(), 13);
+        }
+        deal(&mut town, poll.round);
+        let late = town.community.people[12].leaf.leaf();
+        (divided(&town, poll.round).dealt.clone().expect("dealt out"), late)
+    };
+
+    let ((with, late), (without, _)) = (dealt(true), dealt(false));
+
+    assert_eq!(with.cohorts.iter().flatten().count(), 12);
+    assert!(with.cohorts.iter().flatten().all(|leaf| *leaf != late));
+    assert_eq!(with, without);
 }

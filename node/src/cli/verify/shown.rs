@@ -6,10 +6,11 @@ use chorus_protocol::{
 };
 use serde::Serialize;
 
-use super::receipt::Verdict;
+use super::{Lot, receipt::Verdict};
 use crate::{
     api::view::RoundState,
     cli::output::{Lines, many, short},
+    page::plain,
 };
 
 /// The fractions of bad proofs for which it is said how likely they were missed.
@@ -28,11 +29,17 @@ pub(super) struct Verified {
     contributions: u64,
     /// Contributions whose proofs were verified.
     proved: u64,
-    /// How likely bad proofs were missed.
+    /// What decided on whose proofs the lot fell, at the level light.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lot: Option<Lot>,
+    /// How likely bad proofs were missed, of all rounds together; nothing if somebody chose the lot.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missed: Vec<Missed>,
     bytes: u64,
     rounds: Vec<Round>,
+    /// Cohorts of divided rounds whose bundles were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    checked: Vec<Checked>,
     /// Cohorts of divided rounds whose bundles were not given: what they certified stands on their operators' word.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unchecked: Vec<Cohort>,
@@ -42,11 +49,23 @@ pub(super) struct Verified {
 }
 
 /// The probability that nothing was noticed, if so many contributions had bad proofs.
-#[derive(Serialize)]
+#[derive(Clone, Copy, Serialize)]
 struct Missed {
     fraction: f64,
     bad: u64,
     probability: f64,
+}
+
+/// A cohort whose bundle was checked.
+#[derive(Serialize)]
+struct Checked {
+    #[serde(flatten)]
+    cohort: Cohort,
+    members: usize,
+    contributions: u64,
+    proved: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missed: Vec<Missed>,
 }
 
 /// A cohort of a divided round.
@@ -82,6 +101,11 @@ struct Round {
     state: RoundState,
     ballots: usize,
     withdrawals: usize,
+    /// Contributions, withdrawals included, whose proofs were verified.
+    proved: u64,
+    /// How likely bad proofs in this round were missed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missed: Vec<Missed>,
     result: Option<String>,
     /// The constitution or the adapter that follows.
     follows: Option<String>,
@@ -92,8 +116,23 @@ struct Round {
     dissenting: Vec<u8>,
 }
 
-pub(super) fn verified(tree: &Tree, verdict: Option<&Verdict>) -> Verified {
+pub(super) fn verified(tree: &Tree, lot: Option<Lot>, verdict: Option<&Verdict>) -> Verified {
     let report = &tree.report;
+    let odds = |all, proved| {
+        let is_drawn = lot.is_some_and(|lot| !lot.chosen);
+        if is_drawn { missed(all, proved) } else { Vec::new() }
+    };
+    let checked = |(origin, report): (Origin, &Report)| Checked {
+        cohort: Cohort::from(&origin),
+        members: report.members,
+        contributions: report.contributions,
+        proved: report.proved,
+        missed: odds(report.contributions, report.proved),
+    };
+    let of_round = |summary: &RoundSummary| {
+        let all = (summary.ballots + summary.withdrawals) as u64;
+        Round { missed: odds(all, summary.proved), ..round(summary) }
+    };
     Verified {
         verified: true,
         level: match report.level {
@@ -109,23 +148,26 @@ pub(super) fn verified(tree: &Tree, verdict: Option<&Verdict>) -> Verified {
         members: report.members,
         contributions: report.contributions,
         proved: report.proved,
-        missed: if matches!(report.level, Level::Light(_)) { missed(report) } else { Vec::new() },
+        lot,
+        missed: odds(report.contributions, report.proved),
         bytes: report.bytes,
-        rounds: report.rounds.iter().map(round).collect(),
+        rounds: report.rounds.iter().map(of_round).collect(),
+        checked: tree.checked().into_iter().map(checked).collect(),
         unchecked: tree.unchecked().iter().map(Cohort::from).collect(),
         convicted: report.convicted.iter().map(ToString::to_string).collect(),
         receipt: verdict.cloned(),
     }
 }
 
-/// What is said of each fraction that is at least one contribution.
-fn missed(report: &Report) -> Vec<Missed> {
-    let all = report.contributions;
-    let of = |fraction: f64| {
-        let bad = (all as f64 * fraction).round() as u64;
-        (bad > 0).then(|| Missed { fraction, bad, probability: chance_of_missing(all, bad, report.proved) })
-    };
-    FRACTIONS.into_iter().filter_map(of).collect()
+/// What is said of each fraction that is more than one contribution, and of one.
+fn missed(all: u64, proved: u64) -> Vec<Missed> {
+    if all == 0 {
+        return Vec::new();
+    }
+    let of =
+        |bad: u64| Missed { fraction: bad as f64 / all as f64, bad, probability: chance_of_missing(all, bad, proved) };
+    let several = FRACTIONS.into_iter().map(|fraction| (all as f64 * fraction).round() as u64).filter(|bad| *bad > 1);
+    several.chain([1]).map(of).collect()
 }
 
 fn round(round: &RoundSummary) -> Round {
@@ -141,6 +183,8 @@ fn round(round: &RoundSummary) -> Round {
         state: round.state.into(),
         ballots: round.ballots,
         withdrawals: round.withdrawals,
+        proved: round.proved,
+        missed: Vec::new(),
         result: round.result.as_ref().map(|result| result.result.to_string()),
         follows: round.result.as_ref().and_then(|result| result.follows).map(|id| id.to_string()),
         principles: constitution
@@ -154,18 +198,12 @@ fn round(round: &RoundSummary) -> Round {
 pub(super) fn text(verified: &Verified) -> String {
     let mut lines = Lines::default();
     level(&mut lines, verified);
-    lines.line("").field("community", format!("{}  ({})", verified.name, short(&verified.community)));
-    lines.field(
-        "log",
-        format!("height {}, {} entries, tip {}", verified.height, verified.entries, short(&verified.tip)),
-    );
+    lines.line("").field("community", &verified.community);
+    lines.field("called", plain(&verified.name));
+    lines.field("log", format!("height {}, {} entries", verified.height, verified.entries));
+    lines.field("tip", &verified.tip);
     lines.field("members", verified.members);
-    let of = many(verified.contributions, "contribution");
-    if verified.proved == verified.contributions {
-        lines.field("proofs", format!("of {of}"));
-    } else {
-        lines.field("proofs", format!("of {} of {of}", verified.proved));
-    }
+    lines.field("proofs", proofs(verified.contributions, verified.proved));
     if let Some(receipt) = &verified.receipt {
         lines.line("").field("receipt", &receipt.says);
     }
@@ -203,20 +241,42 @@ fn level(lines: &mut Lines, verified: &Verified) {
             lines.line(format!("  {}.bundle", cohort.community));
         }
     }
-    if verified.missed.is_empty() {
+    let Some(lot) = verified.lot else { return };
+    lines.line("");
+    if lot.chosen {
+        lines.line(
+            "The lot was chosen (--seed): whoever knew the number beforehand could put bad proofs where it does not",
+        );
+        lines.line("fall, so nothing is said of how likely they were missed.");
         return;
     }
-    lines.line("").line("If so many contributions had bad proofs, this would not have noticed with probability");
+    lines.line(format!("The lot: --seed {} draws it again.", lot.seed));
+    if !verified.missed.is_empty() {
+        lines.line("If so many of all contributions had bad proofs, this would not have noticed with probability");
+    }
     for Missed { fraction, bad, probability } in &verified.missed {
         let percent = fraction * 100.0;
-        lines.line(format!("  {percent:>6} %  {bad:>8}  {probability:.3e}"));
+        lines.line(format!("  {percent:>7.3} %  {bad:>8}  {probability:.3e}"));
     }
+}
+
+/// How many proofs were looked at.
+fn proofs(all: u64, proved: u64) -> String {
+    let of = many(all, "contribution");
+    if proved == all { format!("of {of}") } else { format!("of {proved} of {of}") }
+}
+
+/// Of how many bad ones it can be said that they were hardly missed.
+fn odds(missed: &[Missed]) -> String {
+    missed.first().map_or_else(String::new, |Missed { bad, probability, .. }| {
+        format!("; {bad} bad would be missed with probability {probability:.3e}")
+    })
 }
 
 fn rounds(lines: &mut Lines, verified: &Verified) {
     for round in &verified.rounds {
         let topic = round.poll.as_ref().or(round.series.as_ref()).map(short).unwrap_or_default();
-        lines.line("").line(format!("{topic}  {}", round.title));
+        lines.line("").line(format!("{topic}  {}", plain(&round.title)));
         match &round.result {
             Some(result) => {
                 let kind = if round.poll.is_some() { "ballot" } else { "delta" };
@@ -224,8 +284,12 @@ fn rounds(lines: &mut Lines, verified: &Verified) {
             }
             None => lines.line("  not finished: what is not sealed yet cannot be checked"),
         };
+        if verified.lot.is_some() {
+            let all = (round.ballots + round.withdrawals) as u64;
+            lines.field("  proofs", format!("{}{}", proofs(all, round.proved), odds(&round.missed)));
+        }
         for principle in &round.principles {
-            lines.line(format!("  - {principle}"));
+            lines.line(format!("  - {}", plain(principle)));
         }
         for operator in &round.liars {
             lines.line(format!("  Operator {operator} sent a wrong share; it changed nothing."));
@@ -233,5 +297,26 @@ fn rounds(lines: &mut Lines, verified: &Verified) {
         for operator in &round.dissenting {
             lines.line(format!("  Operator {operator} stated another result; it does not follow."));
         }
+    }
+    for Checked { cohort, contributions, proved, missed, .. } in &verified.checked {
+        lines.line("").line(format!("cohort {} of round {}", cohort.number, short(&cohort.round)));
+        lines.field("  community", &cohort.community);
+        lines.field("  proofs", format!("{}{}", proofs(*contributions, *proved), odds(missed)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lot_may_have_missed_is_told_down_to_one_contribution() {
+        let told = |all, proved| missed(all, proved).iter().map(|it| it.bad).collect::<Vec<_>>();
+
+        assert_eq!(told(20_000, 300), [2_000, 200, 20, 2, 1]);
+        assert_eq!(told(500, 7), [50, 5, 1]);
+        assert_eq!(told(4, 1), [1]);
+        assert!(told(0, 0).is_empty());
+        assert!((missed(4, 1)[0].probability - 0.75).abs() < 1e-12);
     }
 }
